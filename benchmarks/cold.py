@@ -1,0 +1,78 @@
+"""Cold start: from the start of a process to its first result, and the memory that took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from .models import ModelSpec, input_files
+from .paths import child_command
+from .peer import Peer, PeerError
+
+COLD_MODELS = ("mlp", "resnet50")
+COLD_PATHS = ("tf2", "session_run", "savedmodel", "cpp_floor")
+
+
+@dataclass
+class ColdResult:
+    """Starts of one path with one model."""
+
+    model: str
+    path: str
+    skipped: str | None = None
+    seconds: list[float] = field(default_factory=list)
+    peak_mb: list[float] = field(default_factory=list)
+
+    @property
+    def median_seconds(self) -> float:
+        return median(self.seconds)
+
+    @property
+    def median_mb(self) -> float:
+        return median(self.peak_mb)
+
+    def as_json(self) -> dict[str, Any]:
+        head = {"model": self.model, "path": self.path}
+        if self.skipped is not None:
+            return {**head, "skipped": self.skipped}
+        return {**head, "seconds": self.seconds, "peak_rss_mb": self.peak_mb}
+
+
+def start_once(path: str, model: ModelSpec, threads: int) -> tuple[float, float]:
+    """Seconds until the first result (a warm file cache) and the peak resident MB by then."""
+    command = child_command(path, model, threads, input_files(model, 1))
+    with Peer(command) as peer:
+        ready = peer.receive()
+        seconds = time.perf_counter() - peer.started
+    return seconds, float(ready["peak_rss_mb"])
+
+
+def measure_cold(
+    models: Sequence[ModelSpec],
+    paths: Sequence[str],
+    skipped: dict[str, str],
+    *,
+    runs: int,
+    threads: int,
+    step: Callable[[str], None],
+) -> list[ColdResult]:
+    """`runs` starts of each path after one uncounted; the paths take turns."""
+    results = [ColdResult(m.name, path, skipped.get(path)) for m in models for path in paths]
+    by_name = {model.name: model for model in models}
+    for run in range(runs + 1):
+        for one in results:
+            step(f"cold start: {one.model}, {one.path}")
+            if one.skipped is not None:
+                continue
+            try:
+                seconds, peak = start_once(one.path, by_name[one.model], threads)
+            except PeerError as error:
+                one.skipped = str(error)
+                continue
+            if run > 0:
+                one.seconds.append(seconds)
+                one.peak_mb.append(peak)
+    return results

@@ -1,0 +1,120 @@
+"""Latency and throughput of one caller: every path in its own process, rounds interleaved."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from .models import SEED, input_files
+from .paths import REFERENCE, Case, child_command
+from .peer import Peer, PeerError
+
+
+@dataclass
+class PathResult:
+    """What one path did on one case. Empty rounds and a reason: it was skipped."""
+
+    case: Case
+    path: str
+    skipped: str | None = None
+    rounds: list[dict[str, float]] = field(default_factory=list)
+    outputs: dict[str, Any] | None = None
+    difference: float | None = None  # largest |answer - the reference path's answer|
+
+    @property
+    def p50_us(self) -> float:
+        return median(one["p50_us"] for one in self.rounds)
+
+    @property
+    def min_us(self) -> float:
+        return min(one["min_us"] for one in self.rounds)
+
+    @property
+    def calls_per_second(self) -> float:
+        return median(one["calls"] / one["seconds"] for one in self.rounds)
+
+    def as_json(self) -> dict[str, Any]:
+        head = {"model": self.case.model.name, "batch": self.case.batch, "path": self.path}
+        if self.skipped is not None:
+            return {**head, "skipped": self.skipped}
+        return {
+            **head,
+            "p50_us": self.p50_us,
+            "min_us": self.min_us,
+            "calls_per_second": self.calls_per_second,
+            "largest_difference": self.difference,
+            "rounds": self.rounds,
+        }
+
+
+def largest_difference(mine: dict[str, Any], reference: dict[str, Any]) -> float:
+    """Infinite where the outputs have other names or sizes."""
+    if {k: len(v) for k, v in mine.items()} != {k: len(v) for k, v in reference.items()}:
+        return float("inf")
+    pairs = [(np.asarray(mine[name]), np.asarray(reference[name])) for name in mine]
+    return max(float(np.abs(a - b).max()) for a, b in pairs)
+
+
+def measure_case(
+    case: Case,
+    paths: Sequence[str],
+    skipped: dict[str, str],
+    *,
+    rounds: int,
+    seconds: float,
+    threads: int,
+    step: Callable[[str], None],
+) -> list[PathResult]:
+    """All paths on one model and batch. `step` is told of each child started and each round."""
+    results = {name: PathResult(case, name, skipped.get(name)) for name in paths}
+    inputs = input_files(case.model, case.batch)
+    order = random.Random(SEED)
+    with ExitStack() as stack:
+        peers: dict[str, Peer] = {}
+
+        def attempt(name: str, action: Callable[[], None]) -> None:
+            """A path that fails is skipped from then on; the others go on."""
+            try:
+                action()
+            except PeerError as error:
+                results[name].skipped = str(error)
+                peers.pop(name, None)
+
+        def start(name: str) -> None:
+            command = child_command(name, case.model, threads, inputs)
+            peer = stack.enter_context(Peer(command))
+            peer.receive()
+            results[name].outputs = peer.ask("outputs")["outputs"]
+            peer.ask("round", seconds=seconds / 4)  # uncounted
+            peers[name] = peer
+
+        def one_round(name: str) -> None:
+            results[name].rounds.append(peers[name].ask("round", seconds=seconds))
+
+        for name in paths:
+            step(f"{case.label}: starting {name}")
+            if results[name].skipped is None:
+                attempt(name, partial(start, name))
+        for _ in range(rounds):
+            step(case.label)
+            turn = list(peers)
+            order.shuffle(turn)
+            for name in turn:
+                attempt(name, partial(one_round, name))
+    return _compare_answers(list(results.values()))
+
+
+def _compare_answers(results: list[PathResult]) -> list[PathResult]:
+    answered = [one for one in results if one.outputs is not None]
+    chosen = [one for one in answered if one.path == REFERENCE] or answered[:1]
+    for one in answered:
+        if one.outputs is not None and chosen[0].outputs is not None:
+            one.difference = largest_difference(one.outputs, chosen[0].outputs)
+    return results

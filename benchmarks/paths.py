@@ -1,0 +1,122 @@
+"""The paths that are compared: what each is, and how its child process is started."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from .models import InputFile, ModelSpec
+
+HERE = Path(__file__).resolve().parent
+REFERENCE = "savedmodel"
+
+
+@dataclass(frozen=True)
+class PathSpec:
+    """One way to call a model. `needs` is the Python package that it imports or builds against."""
+
+    name: str
+    about: str
+    needs: str
+
+
+PATHS: dict[str, PathSpec] = {
+    spec.name: spec
+    for spec in (
+        PathSpec("tf2", "tf.saved_model.load, signature call", "tensorflow"),
+        PathSpec("session_run", "tf.compat.v1 Session.run", "tensorflow"),
+        PathSpec("make_callable", "Session.make_callable", "tensorflow"),
+        PathSpec("savedmodel", "savedmodel, f(x=...)", "savedmodel"),
+        PathSpec("savedmodel_out", "savedmodel, f.run(..., out=...)", "savedmodel"),
+        PathSpec("savedmodel_unaligned", "savedmodel, misaligned input", "savedmodel"),
+        PathSpec("cpp_floor", "C++ Session::RunCallable", "tensorflow"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model at one batch size."""
+
+    model: ModelSpec
+    batch: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.model.name}, batch {self.batch}"
+
+
+def tensorflow_dir() -> Path | None:
+    """The folder of the tensorflow package, found without importing it."""
+    spec = find_spec("tensorflow")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0])
+
+
+def package_version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def build_floor() -> tuple[Path | None, str]:
+    """Build the C++ program on demand. Returns it and "", or None and why there is none."""
+    folder = tensorflow_dir()
+    if folder is None:
+        return None, "tensorflow is not installed"
+    if shutil.which("cmake") is None:
+        return None, "there is no cmake"
+    if not os.environ.get("CXX") and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        return None, "there is no C++ compiler"
+    key = hashlib.sha256(f"{folder} {package_version('tensorflow')}".encode()).hexdigest()[:12]
+    build = HERE / ".build" / f"cpp_floor-{key}"
+    configure = ["cmake", "-S", str(HERE / "cpp_floor"), "-B", str(build)]
+    for step in (
+        [*configure, f"-DTENSORFLOW_DIR={folder}", "-DCMAKE_BUILD_TYPE=Release"],
+        ["cmake", "--build", str(build)],
+    ):
+        done = subprocess.run(step, capture_output=True, text=True)
+        if done.returncode != 0:
+            log = build.with_suffix(".log")
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(done.stdout + done.stderr)
+            return None, f"the build failed, see {os.path.relpath(log)}"
+    return build / "cpp_floor", ""
+
+
+def unavailable(name: str) -> str | None:
+    """Why a path cannot be tried at all, or None. A child may still fail later, and say why."""
+    needs = PATHS[name].needs
+    if find_spec(needs) is None:
+        return f"{needs} is not installed"
+    if name == "cpp_floor":
+        program, reason = build_floor()
+        return None if program else reason
+    return None
+
+
+def child_command(
+    name: str, model: ModelSpec, threads: int, inputs: Sequence[InputFile]
+) -> list[str]:
+    """The command line of the child process that times one path."""
+    if name == "cpp_floor":
+        program, reason = build_floor()
+        if program is None:
+            raise RuntimeError(reason)
+        start = [str(program)]
+    else:
+        start = [sys.executable, "-m", "benchmarks.child", name]
+    settings = ["--model", str(model.saved_model), "--threads", str(threads)]
+    return [*start, *settings, *(word for item in inputs for word in item.arguments())]

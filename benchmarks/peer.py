@@ -1,0 +1,103 @@
+"""The parent's end of a child process: one JSON line out, one JSON line back."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from .models import ROOT
+
+# All paths run on the CPU: a GPU that only some of them found would make nonsense of the table.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONUNBUFFERED": "1"}
+
+
+class PeerError(Exception):
+    """The child died, reported an error or did not answer in time. The text says why."""
+
+
+class Peer:
+    """A child process that works only between a request and its answer."""
+
+    def __init__(self, command: Sequence[str], timeout: float = 600.0) -> None:
+        self.timeout = timeout
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        self._unread = b""
+        self.started = time.perf_counter()
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **QUIET},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            bufsize=0,
+        )
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def receive(self) -> dict[str, Any]:
+        """The next line of the child, as a dict."""
+        assert self._process.stdout is not None
+        source = self._process.stdout.fileno()
+        deadline = time.perf_counter() + self.timeout
+        while b"\n" not in self._unread:
+            left = deadline - time.perf_counter()
+            if left <= 0 or not select.select([source], [], [], left)[0]:
+                raise PeerError(f"no answer within {self.timeout:.0f} s")
+            chunk = os.read(source, 1 << 20)
+            if not chunk:
+                raise PeerError(self._last_words())
+            self._unread += chunk
+        line, self._unread = self._unread.split(b"\n", 1)
+        message: dict[str, Any] = json.loads(line)
+        if "error" in message:
+            raise PeerError(" ".join(str(message["error"]).split()))
+        return message
+
+    def ask(self, command: str, **values: float) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        message = json.dumps({"command": command, **values}).encode() + b"\n"
+        try:
+            self._process.stdin.write(message)
+        except BrokenPipeError:
+            raise PeerError(self._last_words()) from None
+        return self.receive()
+
+    def close(self) -> None:
+        """Ends the child: politely, then by force."""
+        process = self._process
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._stderr.close()
+
+    def _last_words(self) -> str:
+        try:
+            status = self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            return "it closed its output"
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        end = f"signal {-status}" if status < 0 else f"exit status {status}"
+        return f"{end}: {lines[-1].strip()}" if lines else end

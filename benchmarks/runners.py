@@ -1,0 +1,133 @@
+"""How each Python path opens a model and calls it. Imported by the child processes only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Call = Callable[[], object]
+SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One model and its inputs. `threads` is per kernel, `inter_op` for kernels side by side."""
+
+    saved_model: Path
+    inputs: Mapping[str, Array]
+    threads: int
+    inter_op: int
+
+
+@dataclass(frozen=True)
+class Opened:
+    """`make_call` gives a call with buffers of its own, so that each thread can have one."""
+
+    make_call: Callable[[], Call]
+    answer: Callable[[], dict[str, Array]]
+
+
+def aligned_copy(array: Array, offset: int) -> Array:
+    """A copy whose data starts `offset` bytes after a multiple of 64."""
+    room = np.empty(array.nbytes + 64 + offset, np.uint8)
+    start = -room.ctypes.data % 64 + offset
+    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def open_tf2(request: Request) -> Opened:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(request.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(request.inter_op)
+    loaded = tf.saved_model.load(str(request.saved_model))
+    function = loaded.signatures[SIGNATURE]
+
+    def answer() -> dict[str, Array]:
+        given = {name: tf.constant(array) for name, array in request.inputs.items()}
+        return {name: tensor.numpy() for name, tensor in function(**given).items()}
+
+    # The closure keeps `loaded` alive: a signature alone does not own its variables.
+    def make_call(keep: object = loaded) -> Call:
+        return answer
+
+    return Opened(make_call, answer)
+
+
+def _open_session(request: Request) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """A session with the model loaded; its feeds and fetches by the signature's names."""
+    import tensorflow as tf
+
+    config = tf.compat.v1.ConfigProto(
+        intra_op_parallelism_threads=request.threads, inter_op_parallelism_threads=request.inter_op
+    )
+    session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
+    with session.graph.as_default():
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(request.saved_model))
+    signature = loaded.signature_def[SIGNATURE]
+    tensor = session.graph.get_tensor_by_name
+    feeds = {name: tensor(signature.inputs[name].name) for name in request.inputs}
+    fetches = {name: tensor(info.name) for name, info in signature.outputs.items()}
+    return session, feeds, fetches
+
+
+def open_session_run(request: Request) -> Opened:
+    session, feeds, fetches = _open_session(request)
+    wanted = list(fetches.values())
+    given = {feeds[name]: array for name, array in request.inputs.items()}
+    call = partial(session.run, wanted, given)
+    return Opened(lambda: call, lambda: dict(zip(fetches, call(), strict=True)))
+
+
+def open_make_callable(request: Request) -> Opened:
+    session, feeds, fetches = _open_session(request)
+    function = session.make_callable(list(fetches.values()), feed_list=list(feeds.values()))
+    call = partial(function, *(request.inputs[name] for name in feeds))
+    return Opened(lambda: call, lambda: dict(zip(fetches, call(), strict=True)))
+
+
+def open_savedmodel(request: Request, kind: str) -> Opened:
+    import savedmodel as sm
+
+    model = sm.load(request.saved_model, threads=request.threads)
+    function = model.signatures[SIGNATURE]
+
+    def arrays() -> dict[str, Array]:
+        if kind == "unaligned":
+            return {name: aligned_copy(array, 16) for name, array in request.inputs.items()}
+        copies = {
+            name: sm.empty(array.shape, array.dtype) for name, array in request.inputs.items()
+        }
+        for name, array in request.inputs.items():
+            copies[name][...] = array
+        return copies
+
+    def make_call(keep: object = model) -> Call:
+        if kind != "out":
+            return partial(function, **arrays())
+        shapes = {name: (result.shape, result.dtype) for name, result in answer().items()}
+        out = {name: sm.empty(shape, dtype) for name, (shape, dtype) in shapes.items()}
+        return partial(function.run, arrays(), out=out)
+
+    def answer() -> dict[str, Array]:
+        return dict(function(**arrays()))
+
+    return Opened(make_call, answer)
+
+
+OPENERS: dict[str, Callable[[Request], Opened]] = {
+    "tf2": open_tf2,
+    "session_run": open_session_run,
+    "make_callable": open_make_callable,
+    "savedmodel": partial(open_savedmodel, kind="aligned"),
+    "savedmodel_out": partial(open_savedmodel, kind="out"),
+    "savedmodel_unaligned": partial(open_savedmodel, kind="unaligned"),
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// INTERNAL. What libsavedmodel.so asks of libsavedmodel_tensorflow.so, which it opens at the first load.
+// Standard library and public types only; failures are savedmodel::Error, thrown across.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "savedmodel/inspect.h"
+#include "savedmodel/options.h"
+#include "savedmodel/runtime.h"
+#include "savedmodel/signature.h"
+#include "savedmodel/tensor.h"
+#include "savedmodel/trace.h"
+
+namespace savedmodel::internal {
+
+class EngineFunction {
+ public:
+  virtual ~EngineFunction() = default;
+  virtual const std::vector<TensorSpec>& inputs() const = 0;
+  virtual const std::vector<TensorSpec>& outputs() const = 0;
+  virtual const std::string& copies_inputs_because() const = 0;
+  // Inputs are checked already. Thread-safe.
+  virtual void Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) = 0;
+};
+
+class EngineModel {
+ public:
+  virtual ~EngineModel() = default;
+  virtual const std::map<std::string, Signature>& signatures() const = 0;
+  virtual const std::map<std::string, TensorSpec>& variables() const = 0;
+  virtual std::unique_ptr<EngineFunction> Bind(const Signature& signature,
+                                               const std::vector<TensorSpec>& outputs) = 0;
+  virtual std::unique_ptr<EngineFunction> Bind(const std::vector<std::string>& fetches,
+                                               const std::vector<std::string>& feeds) = 0;
+  virtual Tensor ReadVariable(const std::string& name) = 0;
+  virtual std::vector<std::string> devices() = 0;
+  virtual std::map<std::string, std::int64_t> Placement() = 0;
+  // Stops running calls; may be called while there are some.
+  virtual void Cancel() = 0;
+  // Frees the session. No call may be running; functions made before stay destructible.
+  virtual void Close() = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual std::unique_ptr<EngineModel> Load(const std::string& path, const LoadOptions& options) = 0;
+  virtual Inspection Inspect(const std::string& path) = 0;
+};
+
+using LogHandler = std::function<void(const LogRecord&)>;
+
+// The engine's one exported function; the pointer lives as long as the process. `quiet` is false where
+// TF_CPP_MIN_LOG_LEVEL or somebody else in the process already decides what goes to stderr.
+using OpenEngineFn = Engine* (*)(void (*log)(const LogRecord&), bool quiet);
+inline constexpr char kOpenEngineSymbol[] = "savedmodel_open_engine";
+
+}  // namespace savedmodel::internal

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "savedmodel/model.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/model_state.h"
+#include "core/runtime.h"
+
+namespace savedmodel {
+namespace internal {
+namespace {
+
+constexpr std::size_t kAdHocFunctions = 64;
+constexpr char kDefaultSignature[] = "serving_default";
+
+std::string ListKeys(const std::map<std::string, Signature>& signatures) {
+  std::string text;
+  for (const auto& [name, signature] : signatures) text += (text.empty() ? "'" : ", '") + name + "'";
+  return text.empty() ? "none" : text;
+}
+
+std::vector<TensorSpec> SelectOutputs(const Signature& signature, const std::vector<std::string>& keys) {
+  if (keys.empty()) return signature.outputs;
+  std::vector<TensorSpec> selected;
+  for (const std::string& key : keys) {
+    const auto found = std::find_if(signature.outputs.begin(), signature.outputs.end(),
+                                    [&](const TensorSpec& spec) { return spec.key == key; });
+    if (found == signature.outputs.end()) {
+      std::string known;
+      for (const TensorSpec& spec : signature.outputs)
+        known += (known.empty() ? "'" : ", '") + spec.key + "'";
+      throw UsageError(UsageError::Kind::kName, "signature '" + signature.name + "' has no output '" + key +
+                                                    "'; its outputs: " + (known.empty() ? "none" : known));
+    }
+    selected.push_back(*found);
+  }
+  return selected;
+}
+
+void CheckOptions(const RunOptions& options) {
+  if (options.timeout && !(*options.timeout > 0 && std::isfinite(*options.timeout))) {
+    throw UsageError(UsageError::Kind::kValue, "a timeout is a number of seconds greater than 0, got " +
+                                                   std::to_string(*options.timeout));
+  }
+}
+
+}  // namespace
+
+void ModelState::Enter() {
+  if (fork_generation != ForkGeneration()) CheckUsableAfterFork();
+  if (!gate.Enter()) {
+    throw Error(Code::kFailedPrecondition, "the model '" + path + "' is closed");
+  }
+}
+
+void ModelState::Close() {
+  // A forked child has none of TensorFlow's threads: freeing the session there would wait for them.
+  if (fork_generation != ForkGeneration()) {
+    gate.Shut();
+    for (auto& [key, function] : functions) new std::shared_ptr<EngineFunction>(std::move(function));
+    for (auto& [key, function] : ad_hoc) new std::shared_ptr<EngineFunction>(std::move(function));
+    (void)engine.release();  // NOLINT(bugprone-unused-return-value)
+    return;
+  }
+  gate.Shut();
+  gate.Wait();
+  std::lock_guard<std::mutex> lock(mutex);
+  if (closed || engine == nullptr) return;
+  closed = true;
+  functions.clear();
+  ad_hoc.clear();
+  engine->Close();
+}
+
+ModelState::~ModelState() { Close(); }
+
+}  // namespace internal
+
+using internal::FunctionState;
+using internal::ModelState;
+using internal::Visit;
+
+Model Model::Load(const std::string& path, const LoadOptions& options) {
+  internal::CheckOptions(options.run);
+  internal::Engine& engine = internal::GetEngine();
+  internal::MarkThreadsStarted();
+  auto state = std::make_shared<ModelState>();
+  state->path = path;
+  state->options = options;
+  state->fork_generation = internal::ForkGeneration();
+  state->engine = engine.Load(path, options);
+  const auto& signatures = state->engine->signatures();
+  if (signatures.count(internal::kDefaultSignature) > 0) {
+    state->default_signature = internal::kDefaultSignature;
+  } else if (signatures.size() == 1) {
+    state->default_signature = signatures.begin()->first;
+  }
+  return Model(std::move(state));
+}
+
+const std::string& Model::path() const { return state_->path; }
+const LoadOptions& Model::options() const { return state_->options; }
+const std::map<std::string, Signature>& Model::signatures() const { return state_->engine->signatures(); }
+const std::string& Model::default_signature() const { return state_->default_signature; }
+const std::map<std::string, TensorSpec>& Model::variables() const { return state_->engine->variables(); }
+
+Function Model::function(const std::string& signature, const std::vector<std::string>& outputs) const {
+  Visit visit(*state_);
+  const auto& signatures = state_->engine->signatures();
+  const auto found = signatures.find(signature);
+  if (found == signatures.end()) {
+    throw UsageError(UsageError::Kind::kName, "no signature '" + signature + "' in '" + state_->path +
+                                                  "'; its signatures: " + internal::ListKeys(signatures));
+  }
+  auto state = std::make_shared<FunctionState>();
+  state->model = state_;
+  state->label = "signature '" + signature + "'";
+  const auto key = std::make_pair(signature, outputs);
+  {
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    const auto cached = state_->functions.find(key);
+    if (cached != state_->functions.end()) state->engine = cached->second;
+  }
+  if (state->engine == nullptr) {
+    state->engine = state_->engine->Bind(found->second, internal::SelectOutputs(found->second, outputs));
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    state->engine = state_->functions.emplace(key, state->engine).first->second;
+  }
+  return Function(std::move(state));
+}
+
+Function Model::function(const std::vector<std::string>& fetches,
+                         const std::vector<std::string>& feeds) const {
+  Visit visit(*state_);
+  auto state = std::make_shared<FunctionState>();
+  state->model = state_;
+  state->label = "run by tensor name";
+  ModelState::AdHocKey key(fetches, feeds);
+  std::list<std::pair<ModelState::AdHocKey, std::shared_ptr<internal::EngineFunction>>> evicted;
+  std::unique_lock<std::mutex> lock(state_->mutex);
+  auto& recent = state_->ad_hoc;
+  const auto cached =
+      std::find_if(recent.begin(), recent.end(), [&](const auto& entry) { return entry.first == key; });
+  if (cached != recent.end()) {
+    recent.splice(recent.begin(), recent, cached);
+    state->engine = recent.front().second;
+    return Function(std::move(state));
+  }
+  lock.unlock();
+  state->engine = state_->engine->Bind(fetches, feeds);
+  lock.lock();
+  recent.emplace_front(std::move(key), state->engine);
+  if (recent.size() > internal::kAdHocFunctions) evicted.splice(evicted.begin(), recent, --recent.end());
+  return Function(std::move(state));
+}
+
+Tensor Model::ReadVariable(const std::string& name) const {
+  Visit visit(*state_);
+  return state_->engine->ReadVariable(name);
+}
+
+std::vector<std::string> Model::devices() const {
+  Visit visit(*state_);
+  return state_->engine->devices();
+}
+
+std::map<std::string, std::int64_t> Model::Placement() const {
+  Visit visit(*state_);
+  return state_->engine->Placement();
+}
+
+void Model::Close() { state_->Close(); }
+bool Model::closed() const { return state_->gate.closed(); }
+
+bool Model::Cancel(double seconds) {
+  if (state_->fork_generation != internal::ForkGeneration()) return true;
+  state_->gate.Shut();
+  {
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    if (!state_->closed) state_->engine->Cancel();
+  }
+  return state_->gate.WaitFor(seconds);
+}
+
+const std::vector<TensorSpec>& Function::inputs() const { return state_->engine->inputs(); }
+const std::vector<TensorSpec>& Function::outputs() const { return state_->engine->outputs(); }
+const std::string& Function::copies_inputs_because() const { return state_->engine->copies_inputs_because(); }
+
+void Function::Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) const {
+  if (options != nullptr) internal::CheckOptions(*options);
+  const std::vector<TensorSpec>& specs = state_->engine->inputs();
+  for (std::size_t i = 0; i < specs.size(); ++i) internal::CheckInput(state_->label, specs[i], inputs[i]);
+  Visit visit(*state_->model);
+  state_->engine->Run(inputs, outputs, options, trace);
+}
+
+std::vector<Tensor> Function::Run(const std::vector<Tensor>& inputs) const {
+  if (inputs.size() != this->inputs().size()) {
+    throw UsageError(UsageError::Kind::kArguments, state_->label + " takes " +
+                                                       std::to_string(this->inputs().size()) +
+                                                       " tensors, got " + std::to_string(inputs.size()));
+  }
+  std::vector<Tensor> outputs(this->outputs().size());
+  Run(inputs.data(), outputs.data());
+  return outputs;
+}
+
+std::vector<Tensor> Function::Run(const std::vector<Tensor>& inputs, const RunOptions& options,
+                                  Trace* trace) const {
+  if (inputs.size() != this->inputs().size()) return Run(inputs);  // throws
+  std::vector<Tensor> outputs(this->outputs().size());
+  Run(inputs.data(), outputs.data(), &options, trace);
+  return outputs;
+}
+
+std::map<std::string, Tensor> Function::Run(const std::map<std::string, Tensor>& inputs) const {
+  std::vector<Tensor> ordered;
+  for (const TensorSpec& spec : this->inputs()) {
+    const auto given = inputs.find(spec.key);
+    if (given == inputs.end() && spec.default_value.dtype() == DType::kInvalid) {
+      throw UsageError(UsageError::Kind::kArguments,
+                       state_->label + " needs the input '" + spec.key + "': " + spec.ToString());
+    }
+    ordered.push_back(given == inputs.end() ? spec.default_value : given->second);
+  }
+  for (const auto& [key, tensor] : inputs) {
+    const auto& specs = this->inputs();
+    if (std::none_of(specs.begin(), specs.end(), [&](const TensorSpec& spec) { return spec.key == key; })) {
+      throw UsageError(UsageError::Kind::kArguments, state_->label + " has no input '" + key + "'");
+    }
+  }
+  std::vector<Tensor> results = Run(ordered);
+  std::map<std::string, Tensor> named;
+  for (std::size_t i = 0; i < results.size(); ++i) named.emplace(outputs()[i].key, std::move(results[i]));
+  return named;
+}
+
+}  // namespace savedmodel

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// INTERNAL. What Model and Function values share.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/engine.h"
+#include "core/run_gate.h"
+#include "savedmodel/model.h"
+
+namespace savedmodel::internal {
+
+struct ModelState {
+  ~ModelState();
+  // Throws once the model is closed, and in a forked child.
+  void Enter();
+  void Leave() { gate.Leave(); }
+  void Close();
+
+  using Names = std::vector<std::string>;
+  using AdHocKey = std::pair<Names, Names>;  // fetches, feeds
+
+  std::string path;
+  LoadOptions options;
+  std::string default_signature;
+  std::uint32_t fork_generation = 0;
+  RunGate gate;
+  std::unique_ptr<EngineModel> engine;
+
+  std::mutex mutex;  // guards what follows
+  bool closed = false;
+  // By signature and outputs: as many as the program names.
+  std::map<std::pair<std::string, Names>, std::shared_ptr<EngineFunction>> functions;
+  // Any number of sets, so only the latest are kept, the last used in front.
+  std::list<std::pair<AdHocKey, std::shared_ptr<EngineFunction>>> ad_hoc;
+};
+
+struct FunctionState {
+  std::shared_ptr<ModelState> model;
+  std::shared_ptr<EngineFunction> engine;
+  std::string label;  // "signature 'serving_default'", for messages
+};
+
+// Holds a model open for the length of a call.
+class Visit {
+ public:
+  explicit Visit(ModelState& model) : model_(model) { model_.Enter(); }
+  ~Visit() { model_.Leave(); }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+
+ private:
+  ModelState& model_;
+};
+
+// Throws UsageError unless `tensor` fits `spec`. `label` names the function.
+void CheckInput(const std::string& label, const TensorSpec& spec, const Tensor& tensor);
+
+}  // namespace savedmodel::internal

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// INTERNAL. Lets calls in until it is closed; closing waits for those inside. No lock on the way in.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+namespace savedmodel::internal {
+
+class RunGate {
+ public:
+  // False once closed.
+  bool Enter() {
+    if ((state_.fetch_add(1, std::memory_order_acq_rel) & kClosed) == 0) return true;
+    Leave();
+    return false;
+  }
+  void Leave() {
+    // Only after Shut() can somebody be waiting.
+    if ((state_.fetch_sub(1, std::memory_order_acq_rel) & kClosed) != 0) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      empty_.notify_all();
+    }
+  }
+  bool closed() const { return (state_.load(std::memory_order_acquire) & kClosed) != 0; }
+  // Lets nobody in any more.
+  void Shut() { state_.fetch_or(kClosed, std::memory_order_acq_rel); }
+  // After Shut().
+  void Wait() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    empty_.wait(lock, [this] { return empty(); });
+  }
+  bool WaitFor(double seconds) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    return empty_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return empty(); });
+  }
+
+ private:
+  static constexpr std::uint64_t kClosed = std::uint64_t{1} << 63;
+  bool empty() const { return (state_.load(std::memory_order_acquire) & ~kClosed) == 0; }
+
+  alignas(64) std::atomic<std::uint64_t> state_{0};
+  std::mutex mutex_;
+  std::condition_variable empty_;
+};
+
+}  // namespace savedmodel::internal

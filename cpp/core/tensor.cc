@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "savedmodel/tensor.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "savedmodel/error.h"
+
+namespace savedmodel {
+namespace {
+
+// Owns strings and the views on them.
+struct StringBlock {
+  std::vector<std::string> values;
+  std::vector<std::string_view> views;
+};
+
+void CheckNumeric(DType dtype) {
+  if (DTypeSize(dtype) == 0) {
+    throw UsageError(UsageError::Kind::kDType, std::string("a tensor of ") + DTypeName(dtype) +
+                                                   " has no flat memory; strings have Tensor::Strings");
+  }
+}
+
+}  // namespace
+
+Shape::Shape(const std::int64_t* dims, std::size_t rank) : rank_(rank) {
+  if (rank <= kInline) {
+    std::copy_n(dims, rank, inline_);
+  } else {
+    heap_.assign(dims, dims + rank);
+  }
+}
+
+bool Shape::operator==(const Shape& other) const {
+  return rank_ == other.rank_ && std::equal(begin(), end(), other.begin());
+}
+
+std::size_t Shape::num_elements() const {
+  std::int64_t count = 1;
+  for (std::int64_t dim : *this) {
+    if (dim < 0 || __builtin_mul_overflow(count, dim, &count)) {
+      throw UsageError(UsageError::Kind::kValue, ToString() + " is not the shape of a tensor");
+    }
+  }
+  return static_cast<std::size_t>(count);
+}
+
+std::string Shape::ToString() const {
+  std::string text = "[";
+  for (std::size_t i = 0; i < rank_; ++i) text += (i ? ", " : "") + std::to_string((*this)[i]);
+  return text + "]";
+}
+
+Tensor Tensor::Empty(DType dtype, const Shape& shape) {
+  CheckNumeric(dtype);
+  std::size_t bytes = 0;
+  if (__builtin_mul_overflow(shape.num_elements(), DTypeSize(dtype), &bytes)) throw std::bad_alloc();
+  bytes = std::max<std::size_t>(bytes, 1);
+  if (bytes > SIZE_MAX - kAlignment) throw std::bad_alloc();
+  void* data = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  if (data == nullptr) throw std::bad_alloc();
+  return Tensor(dtype, shape, data, std::shared_ptr<const void>(data, [](void* p) { std::free(p); }), true);
+}
+
+Tensor Tensor::Wrap(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner) {
+  CheckNumeric(dtype);
+  return Tensor(dtype, shape, data, std::move(owner), false);
+}
+
+Tensor Tensor::Wrap(DType dtype, const Shape& shape, const void* data, std::function<void()> deleter) {
+  return Wrap(dtype, shape, data,
+              std::shared_ptr<const void>(data, [deleter = std::move(deleter)](const void*) { deleter(); }));
+}
+
+Tensor Tensor::Copy(DType dtype, const Shape& shape, const void* data) {
+  Tensor copy = Empty(dtype, shape);
+  if (copy.byte_size() > 0) std::memcpy(copy.mutable_data(), data, copy.byte_size());
+  return copy;
+}
+
+Tensor Tensor::Strings(const Shape& shape, const std::vector<std::string>& values) {
+  if (shape.num_elements() != values.size()) {
+    throw UsageError(UsageError::Kind::kValue,
+                     std::to_string(values.size()) + " strings do not fill the shape " + shape.ToString());
+  }
+  auto block = std::make_shared<StringBlock>();
+  block->values = values;
+  block->views.assign(block->values.begin(), block->values.end());
+  const std::string_view* views = block->views.data();
+  return WrapStrings(shape, views, std::move(block));
+}
+
+Tensor Tensor::WrapStrings(const Shape& shape, const std::string_view* views,
+                           std::shared_ptr<const void> owner) {
+  return Tensor(DType::kString, shape, views, std::move(owner), false);
+}
+
+Tensor Tensor::Result(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner,
+                      bool writable) {
+  return Tensor(dtype, shape, data, std::move(owner), writable);
+}
+
+void* Tensor::mutable_data() {
+  if (!writable_) {
+    throw Error(Code::kFailedPrecondition,
+                "this tensor is read-only: its memory is borrowed or shared (a weight, a constant or another "
+                "result); copy it first");
+  }
+  return const_cast<void*>(data_);
+}
+
+std::string_view Tensor::string(std::size_t i) const {
+  if (i >= num_elements_) throw UsageError(UsageError::Kind::kValue, "string index out of range");
+  return strings()[i];
+}
+
+const std::string_view* Tensor::strings() const {
+  CheckType(DType::kString);
+  return static_cast<const std::string_view*>(data_);
+}
+
+void Tensor::CheckType(DType requested) const {
+  if (requested == dtype_) return;
+  throw UsageError(UsageError::Kind::kDType,
+                   std::string("the tensor holds ") + DTypeName(dtype_) + ", not " + DTypeName(requested));
+}
+
+}  // namespace savedmodel

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The door: libsavedmodel.so opens this library and calls savedmodel_open_engine.
+#include "core/engine.h"
+
+#include "engine/bundle.h"
+#include "engine/inspect.h"
+#include "engine/logging.h"
+#include "savedmodel/export.h"
+
+namespace savedmodel::engine {
+namespace {
+
+class TensorFlowEngine : public internal::Engine {
+ public:
+  std::unique_ptr<internal::EngineModel> Load(const std::string& path, const LoadOptions& options) override {
+    return LoadBundle(path, options);
+  }
+  Inspection Inspect(const std::string& path) override { return InspectSavedModel(path); }
+};
+
+}  // namespace
+}  // namespace savedmodel::engine
+
+extern "C" SAVEDMODEL_API savedmodel::internal::Engine* savedmodel_open_engine(
+    void (*log)(const savedmodel::LogRecord&), bool quiet) {
+  savedmodel::engine::ForwardLogs(log, quiet);
+  static auto* engine = new savedmodel::engine::TensorFlowEngine;
+  return engine;
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is on disk: reading saved_model.pb, and refusing files that TensorFlow would trip over later.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tensorflow/core/protobuf/meta_graph.pb.h"
+#include "tensorflow/core/protobuf/saved_model.pb.h"
+
+namespace savedmodel::engine {
+
+// Throws Error that says what is there instead, if `path` holds no readable SavedModel.
+tensorflow::SavedModel ReadSavedModelProto(const std::string& path);
+
+std::vector<tensorflow::AssetFileDef> AssetFiles(const tensorflow::MetaGraphDef& meta_graph);
+
+// Throws unless every asset's path stays in the directory and everything that the graph restores is in
+// the variables files at its full length. (TensorFlow loads without it, and fails at the first run.)
+void CheckFiles(const std::string& path, const tensorflow::MetaGraphDef& meta_graph);
+
+// Relative path -> bytes, of all files below `path`.
+std::map<std::string, std::int64_t> ListFiles(const std::string& path);
+
+}  // namespace savedmodel::engine

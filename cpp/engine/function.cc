@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/function.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "engine/options.h"
+#include "engine/status.h"
+#include "engine/tensors.h"
+#include "engine/trace.h"
+#include "tensorflow/core/common_runtime/dma_helper.h"
+#include "tensorflow/core/framework/tensor_util.h"
+#include "tensorflow/core/platform/threadpool_options.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+// Runs that are not the default one go through Session::Run, which takes options per call; a callable
+// would have to be made for each.
+bool IsDefault(const RunOptions* options, const Trace* trace) {
+  return trace == nullptr &&
+         (options == nullptr || (!options->timeout && !options->trace && options->proto.empty()));
+}
+
+// An output comes from a fetch, or, when it is an input, from the feed.
+struct Source {
+  bool fed;
+  std::size_t index;
+};
+
+class CallableFunction : public internal::EngineFunction {
+ public:
+  CallableFunction(std::shared_ptr<SharedSession> shared, std::string label, std::vector<TensorSpec> inputs,
+                   std::vector<TensorSpec> outputs)
+      : shared_(std::move(shared)),
+        label_(std::move(label)),
+        inputs_(std::move(inputs)),
+        outputs_(std::move(outputs)) {
+    PlanInputs();
+    PlanOutputs();
+    MakeCallable();
+  }
+  ~CallableFunction() override {
+    std::lock_guard<std::mutex> lock(shared_->mutex);
+    if (shared_->session != nullptr && !fetches_.empty()) {
+      shared_->session->ReleaseCallable(handle_).IgnoreError();
+    }
+  }
+
+  const std::vector<TensorSpec>& inputs() const override { return inputs_; }
+  const std::vector<TensorSpec>& outputs() const override { return outputs_; }
+  const std::string& copies_inputs_because() const override { return copies_because_; }
+  void Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) override;
+
+ private:
+  void PlanInputs();
+  void PlanOutputs();
+  void MakeCallable();
+  void CheckSharedFeeds(const Tensor* inputs) const;
+  void RunSession(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
+                  const RunOptions* options, Trace* trace) const;
+  Tensor Finish(tf::Tensor result, const std::vector<tf::Tensor>& feeds) const;
+  tf::thread::ThreadPoolOptions Pools() const;
+
+  std::shared_ptr<SharedSession> shared_;
+  std::string label_;
+  std::vector<TensorSpec> inputs_;
+  std::vector<TensorSpec> outputs_;
+  std::vector<std::string> feeds_;                               // distinct graph tensors
+  std::vector<std::size_t> feed_inputs_;                         // the input that each is fed from
+  std::vector<std::pair<std::size_t, std::size_t>> same_feeds_;  // inputs that name one tensor
+  std::vector<std::string> fetches_;                             // distinct, and none of feeds_
+  std::vector<int> fetch_uses_;                                  // outputs per fetch
+  std::vector<Source> sources_;
+  std::atomic<bool> kept_an_input_{false};
+  std::string copies_because_;
+  tf::Session::CallableHandle handle_ = 0;
+};
+
+void RefuseHandle(const TensorSpec& spec, const std::string& what) {
+  if (spec.dtype != DType::kResource && spec.dtype != DType::kVariant) return;
+  throw Error(Code::kUnimplemented,
+              what + " is a " + DTypeName(spec.dtype) + " handle, which has no value outside of TensorFlow");
+}
+
+void CallableFunction::PlanInputs() {
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    TensorSpec& spec = inputs_[i];
+    const std::string what = label_ + ", input '" + spec.key + "'";
+    const TensorName name(spec.name);
+    spec.name = name.ToString();
+    const DType dtype = shared_->graph.TypeOf(name, what);
+    if (dtype != DType::kInvalid) spec.dtype = dtype;
+    RefuseHandle(spec, what);
+    const auto known = std::find(feeds_.begin(), feeds_.end(), spec.name);
+    if (known == feeds_.end()) {
+      feeds_.push_back(spec.name);
+      feed_inputs_.push_back(i);
+    } else {
+      same_feeds_.emplace_back(feed_inputs_[static_cast<std::size_t>(known - feeds_.begin())], i);
+    }
+  }
+}
+
+void CallableFunction::PlanOutputs() {
+  std::vector<TensorName> names;
+  for (TensorSpec& spec : outputs_) {
+    const std::string what = label_ + ", output '" + spec.key + "'";
+    const TensorName name(spec.name);
+    spec.name = name.ToString();
+    const DType dtype = shared_->graph.TypeOf(name, what);
+    if (dtype != DType::kInvalid) spec.dtype = dtype;
+    RefuseHandle(spec, what);
+    const auto fed = std::find(feeds_.begin(), feeds_.end(), spec.name);
+    if (fed != feeds_.end()) {
+      sources_.push_back({true, static_cast<std::size_t>(fed - feeds_.begin())});
+      continue;
+    }
+    const auto known = std::find(fetches_.begin(), fetches_.end(), spec.name);
+    sources_.push_back({false, static_cast<std::size_t>(known - fetches_.begin())});
+    if (known == fetches_.end()) {
+      fetches_.push_back(spec.name);
+      names.push_back(name);
+      fetch_uses_.push_back(0);
+    }
+    ++fetch_uses_[sources_.back().index];
+  }
+  const std::string keeper = shared_->graph.InputKeeper(names);
+  if (!keeper.empty()) copies_because_ = "the run may keep its inputs (" + keeper + ")";
+}
+
+void CallableFunction::MakeCallable() {
+  if (fetches_.empty()) return;  // nothing to run: all outputs are inputs
+  tf::CallableOptions options;
+  for (const std::string& feed : feeds_) options.add_feed(feed);
+  for (const std::string& fetch : fetches_) options.add_fetch(fetch);
+  *options.mutable_run_options() = shared_->run_options;
+  std::lock_guard<std::mutex> lock(shared_->mutex);
+  ThrowIfError(shared_->session->MakeCallable(options, &handle_), label_);
+}
+
+tf::thread::ThreadPoolOptions CallableFunction::Pools() const {
+  tf::thread::ThreadPoolOptions pools;
+  pools.intra_op_threadpool = shared_->intra_op.get();
+  return pools;
+}
+
+void CallableFunction::CheckSharedFeeds(const Tensor* inputs) const {
+  for (const auto& [first, second] : same_feeds_) {
+    if (SameValue(inputs[first], inputs[second])) continue;
+    throw UsageError(UsageError::Kind::kValue, label_ + ": the inputs '" + inputs_[first].key + "' and '" +
+                                                   inputs_[second].key + "' are one tensor of the graph (" +
+                                                   inputs_[first].name +
+                                                   "), and were given different values");
+  }
+}
+
+void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
+                                  const RunOptions* options, Trace* trace) const {
+  tf::RunOptions merged = MakeRunOptions(options == nullptr ? RunOptions() : *options, shared_->run_options);
+  if (trace != nullptr) merged.set_trace_level(tf::RunOptions::FULL_TRACE);
+  // The caller's thread can't be interrupted.
+  if (merged.timeout_in_ms() > 0 && merged.inter_op_thread_pool() < 0) merged.set_inter_op_thread_pool(0);
+  std::vector<std::pair<std::string, tf::Tensor>> named;
+  for (std::size_t i = 0; i < feeds.size(); ++i) named.emplace_back(feeds_[i], feeds[i]);
+  tf::RunMetadata metadata;
+  ThrowIfError(shared_->intra_op == nullptr
+                   ? shared_->session->Run(merged, named, fetches_, {}, fetched, &metadata)
+                   : shared_->session->Run(merged, named, fetches_, {}, fetched, &metadata, Pools()));
+  if (trace != nullptr) *trace = ReadTrace(metadata);
+}
+
+Tensor CallableFunction::Finish(tf::Tensor result, const std::vector<tf::Tensor>& feeds) const {
+  // What looks at the caller's array would change with it; what looks at a v1 variable, with the next run.
+  const bool shared = result.dtype() != tf::DT_STRING && !result.RefCountIsOne();
+  const bool aliases = shared && (shared_->graph.has_reference_variables() ||
+                                  std::any_of(feeds.begin(), feeds.end(), [&](const tf::Tensor& feed) {
+                                    return feed.dtype() != tf::DT_STRING && Overlaps(feed, result);
+                                  }));
+  return FromTensorFlow(aliases ? tf::tensor::DeepCopy(result) : std::move(result));
+}
+
+void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) {
+  if (!same_feeds_.empty()) CheckSharedFeeds(inputs);
+  std::vector<tf::Tensor> feeds;
+  feeds.reserve(feeds_.size());
+  const bool borrow = copies_because_.empty() && !kept_an_input_.load(std::memory_order_relaxed);
+  for (std::size_t input : feed_inputs_) feeds.push_back(ToTensorFlow(inputs[input], borrow));
+  std::vector<tf::Tensor> fetched;
+  if (!fetches_.empty()) {
+    if (!IsDefault(options, trace)) {
+      RunSession(feeds, &fetched, options, trace);
+    } else if (shared_->intra_op == nullptr) {
+      ThrowIfError(shared_->session->RunCallable(handle_, feeds, &fetched, nullptr));
+    } else {
+      ThrowIfError(shared_->session->RunCallable(handle_, feeds, &fetched, nullptr, Pools()));
+    }
+  }
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    if (sources_[i].fed) outputs[i] = FromTensorFlow(tf::tensor::DeepCopy(feeds[sources_[i].index]));
+  }
+  // A copy that we made may be handed out; what is left is the caller's.
+  for (std::size_t i = 0; i < feeds.size(); ++i) {
+    if (feeds[i].data() != inputs[feed_inputs_[i]].data()) feeds[i] = tf::Tensor();
+  }
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    const std::size_t fetch = sources_[i].index;
+    if (sources_[i].fed) continue;
+    outputs[i] = Finish(fetch_uses_[fetch] == 1 ? std::move(fetched[fetch]) : fetched[fetch], feeds);
+  }
+  fetched.clear();
+  for (tf::Tensor& feed : feeds) {
+    // The graph did not tell (InputKeeper), and yet somebody holds the caller's array: copy from now on.
+    const tf::TensorBuffer* buffer = tf::DMAHelper::buffer(&feed);
+    if (buffer != nullptr && !buffer->RefCountIsOne()) kept_an_input_ = true;
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<internal::EngineFunction> BindFunction(std::shared_ptr<SharedSession> session,
+                                                       const std::string& label,
+                                                       std::vector<TensorSpec> inputs,
+                                                       std::vector<TensorSpec> outputs) {
+  return std::make_unique<CallableFunction>(std::move(session), label, std::move(inputs), std::move(outputs));
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/graph.h"
+
+#include <algorithm>
+#include <set>
+
+#include "engine/signatures.h"
+#include "engine/status.h"
+#include "tensorflow/core/framework/attr_value.pb.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/node_def.pb.h"
+#include "tensorflow/core/framework/node_def_util.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/op_def.pb.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+// Ops that take a resource and data, and let go of the data when they return.
+const std::set<std::string>& KnownReaders() {
+  static const auto* ops = new std::set<std::string>{
+      "AssignAdd", "AssignAddVariableOp", "AssignSub", "AssignSubVariableOp", "LookupTableFind",
+      "LookupTableFindV2", "ResourceGather", "ResourceGatherNd", "ResourceScatterAdd", "ResourceScatterDiv",
+      "ResourceScatterMax", "ResourceScatterMin", "ResourceScatterMul", "ResourceScatterNdAdd",
+      "ResourceScatterNdSub", "ResourceScatterNdUpdate", "ResourceScatterSub", "ResourceScatterUpdate",
+      "RngReadAndSkip", "RngSkip", "ScatterAdd", "ScatterSub", "ScatterUpdate", "StatefulStandardNormal",
+      "StatefulStandardNormalV2", "StatefulTruncatedNormal", "StatefulUniform", "StatefulUniformFullInt",
+      "StatefulUniformInt", "StatefulRandomBinomial", "VariableShape",
+      // These live in the step's own container and go with it.
+      "StackPush", "StackPushV2", "TensorArrayConcat", "TensorArrayConcatV3", "TensorArrayGather",
+      "TensorArrayGatherV3", "TensorArrayRead", "TensorArrayReadV3", "TensorArrayScatter",
+      "TensorArrayScatterV3", "TensorArraySizeV3", "TensorArraySplit", "TensorArraySplitV3",
+      "TensorArrayWrite", "TensorArrayWriteV3", "TensorArrayGradV3",
+      // Tables copy what they are given.
+      "LookupTableInsert", "LookupTableInsertV2", "LookupTableRemoveV2"};
+  return *ops;
+}
+
+bool IsHandle(const tf::OpDef::ArgDef& arg) { return arg.is_ref() || arg.type() == tf::DT_RESOURCE; }
+
+bool MayKeepInputs(const tf::OpDef& op) {
+  if (!op.is_stateful() && std::none_of(op.input_arg().begin(), op.input_arg().end(),
+                                        [](const auto& arg) { return arg.is_ref(); })) {
+    return false;
+  }
+  if (KnownReaders().count(op.name()) > 0) return false;
+  const bool data = std::any_of(op.input_arg().begin(), op.input_arg().end(),
+                                [](const auto& arg) { return !IsHandle(arg); });
+  const bool handle = std::any_of(op.input_arg().begin(), op.input_arg().end(), IsHandle);
+  const bool shared = std::any_of(op.attr().begin(), op.attr().end(),
+                                  [](const auto& attr) { return attr.name() == "shared_name"; });
+  return data && (handle || shared);
+}
+
+// Answers for a function: which op in it, or in what it calls, may keep an input.
+class FunctionKeepers {
+ public:
+  explicit FunctionKeepers(const tf::FunctionDefLibrary& library) {
+    for (const tf::FunctionDef& function : library.function()) {
+      functions_.emplace(function.signature().name(), &function);
+    }
+  }
+  std::string OfNode(const tf::NodeDef& node) {
+    if (functions_.count(node.op()) > 0) return OfFunction(node.op());
+    for (const std::string& name : CalledFunctions(node)) {
+      std::string keeper = OfFunction(name);
+      if (!keeper.empty()) return keeper;
+    }
+    if (!CalledFunctions(node).empty()) return "";  // a call is no reader or writer by itself
+    const tf::OpDef* op = nullptr;
+    if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return "";
+    return MayKeepInputs(*op) ? node.op() : "";
+  }
+
+ private:
+  std::string OfFunction(const std::string& name) {
+    const auto [entry, fresh] = keepers_.emplace(name, "");
+    if (!fresh) return entry->second;
+    const auto function = functions_.find(name);
+    if (function == functions_.end()) return "";
+    for (const tf::NodeDef& node : function->second->node_def()) {
+      std::string keeper = OfNode(node);
+      if (!keeper.empty()) return keepers_[name] = keeper;
+    }
+    return "";
+  }
+  std::unordered_map<std::string, const tf::FunctionDef*> functions_;
+  std::unordered_map<std::string, std::string> keepers_;
+};
+
+std::vector<DType> OutputTypes(const tf::NodeDef& node) {
+  const tf::OpDef* op = nullptr;
+  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return {};
+  tf::DataTypeVector types;
+  if (!tf::OutputTypesForNode(node, *op, &types).ok()) {
+    tf::NodeDef complete = node;  // attributes that have their default may be left out
+    tf::AddDefaultsToNodeDef(*op, &complete);
+    types.clear();
+    if (!tf::OutputTypesForNode(complete, *op, &types).ok()) return {};
+  }
+  std::vector<DType> result;
+  for (tf::DataType type : types) result.push_back(static_cast<DType>(tf::BaseType(type)));
+  return result;
+}
+
+PartialShape ShapeAttribute(const tf::NodeDef& node) {
+  const auto shape = node.attr().find("shape");
+  return shape == node.attr().end() ? std::nullopt : ToPartialShape(shape->second.shape());
+}
+
+}  // namespace
+
+TensorName::TensorName(const std::string& text) {
+  const auto colon = text.rfind(':');
+  node = text.substr(0, colon);
+  if (colon != std::string::npos) {
+    const std::string digits = text.substr(colon + 1);
+    const bool number =
+        !digits.empty() && digits.size() < 7 && digits.find_first_not_of("0123456789") == std::string::npos;
+    if (!number) node.clear();
+    if (number) index = std::stoi(digits);
+  }
+  if (node.empty() || node[0] == '^') {
+    throw UsageError(UsageError::Kind::kValue,
+                     "'" + text + "' is not the name of a tensor, such as 'dense/BiasAdd:0'");
+  }
+}
+
+std::vector<std::string> CalledFunctions(const tf::NodeDef& node) {
+  std::vector<std::string> names;
+  for (const auto& [key, value] : node.attr()) {
+    if (value.has_func()) names.push_back(value.func().name());
+    for (const tf::NameAttrList& function : value.list().func()) names.push_back(function.name());
+  }
+  return names;
+}
+
+GraphIndex::GraphIndex(const tf::GraphDef& graph) {
+  FunctionKeepers keepers(graph.library());
+  nodes_.reserve(static_cast<std::size_t>(graph.node_size()));
+  for (const tf::NodeDef& node : graph.node()) {
+    index_.emplace(node.name(), static_cast<int>(nodes_.size()));
+    Node entry;
+    entry.outputs = OutputTypes(node);
+    entry.keeper = keepers.OfNode(node);
+    if (node.op() == "Placeholder" || node.op() == "PlaceholderWithDefault") {
+      entry.placeholder_shape = ShapeAttribute(node);
+      // Before GraphDef version 24 a placeholder's empty shape meant an unknown one.
+      if (graph.versions().producer() < 24 && entry.placeholder_shape && entry.placeholder_shape->empty()) {
+        entry.placeholder_shape.reset();
+      }
+    }
+    const bool reference = node.op() == "VariableV2" || node.op() == "Variable";
+    if (reference || node.op() == "VarHandleOp") {
+      TensorSpec spec;
+      const auto shared_name = node.attr().find("shared_name");
+      const bool named = !reference && shared_name != node.attr().end() && !shared_name->second.s().empty();
+      spec.key = named ? shared_name->second.s() : node.name();
+      spec.name = node.name();
+      const auto dtype = node.attr().find("dtype");
+      if (dtype != node.attr().end()) spec.dtype = static_cast<DType>(dtype->second.type());
+      spec.shape = ShapeAttribute(node);
+      has_reference_variables_ |= reference;
+      variables_.emplace(spec.key, std::move(spec));
+    }
+    nodes_.push_back(std::move(entry));
+  }
+  for (int i = 0; i < graph.node_size(); ++i) {
+    for (const std::string& input : graph.node(i).input()) {
+      const std::size_t begin = input[0] == '^' ? 1 : 0;
+      const auto found = index_.find(input.substr(begin, input.rfind(':') - begin));
+      if (found != index_.end()) nodes_[static_cast<std::size_t>(i)].inputs.push_back(found->second);
+    }
+  }
+}
+
+DType GraphIndex::TypeOf(const TensorName& tensor, const std::string& what) const {
+  const auto found = index_.find(tensor.node);
+  if (found == index_.end()) {
+    throw Error(Code::kNotFound, what + ": the graph has no node '" + tensor.node + "'");
+  }
+  const auto& outputs = nodes_[static_cast<std::size_t>(found->second)].outputs;
+  if (static_cast<std::size_t>(tensor.index) >= outputs.size()) {
+    throw Error(Code::kNotFound, what + ": node '" + tensor.node + "' has " + std::to_string(outputs.size()) +
+                                     " outputs, and no number " + std::to_string(tensor.index));
+  }
+  return outputs[static_cast<std::size_t>(tensor.index)];
+}
+
+PartialShape GraphIndex::PlaceholderShape(const TensorName& tensor) const {
+  const auto found = index_.find(tensor.node);
+  if (found == index_.end() || tensor.index != 0) return std::nullopt;
+  return nodes_[static_cast<std::size_t>(found->second)].placeholder_shape;
+}
+
+std::string GraphIndex::InputKeeper(const std::vector<TensorName>& fetches) const {
+  std::vector<int> pending;
+  std::vector<bool> seen(nodes_.size());
+  for (const TensorName& fetch : fetches) {
+    const auto found = index_.find(fetch.node);
+    if (found != index_.end()) pending.push_back(found->second);
+  }
+  while (!pending.empty()) {
+    const auto node = static_cast<std::size_t>(pending.back());
+    pending.pop_back();
+    if (seen[node]) continue;
+    seen[node] = true;
+    if (!nodes_[node].keeper.empty()) return nodes_[node].keeper;
+    pending.insert(pending.end(), nodes_[node].inputs.begin(), nodes_[node].inputs.end());
+  }
+  return "";
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What has to be known of a graph after its GraphDef is gone: what the nodes produce, and which of them
+// could keep a tensor that a run was fed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "savedmodel/signature.h"
+#include "tensorflow/core/framework/graph.pb.h"
+#include "tensorflow/core/framework/types.h"
+
+namespace savedmodel::engine {
+
+// "node:1" of ":1" may be missing; throws Error if it does not parse.
+struct TensorName {
+  explicit TensorName(const std::string& text);
+  std::string ToString() const { return node + ":" + std::to_string(index); }
+  std::string node;
+  int index = 0;
+};
+
+class GraphIndex {
+ public:
+  explicit GraphIndex(const tensorflow::GraphDef& graph);
+
+  // Type of a tensor without its reference bit; kInvalid if it can't be told. Throws Error (kNotFound)
+  // if there is no such tensor; `what` begins the message.
+  DType TypeOf(const TensorName& tensor, const std::string& what) const;
+  // True if `tensor` is a placeholder whose shape is known at least in rank.
+  PartialShape PlaceholderShape(const TensorName& tensor) const;
+
+  // The op that could keep an input of a run of `fetches` after it (a variable's assignment, a queue),
+  // or empty.
+  std::string InputKeeper(const std::vector<TensorName>& fetches) const;
+
+  // Variables that exist as v1 reference variables are updated in place, under a reader's eyes.
+  bool has_reference_variables() const { return has_reference_variables_; }
+  // By the variable's name: a spec whose `name` is the node's.
+  const std::map<std::string, TensorSpec>& variables() const { return variables_; }
+
+ private:
+  struct Node {
+    std::vector<DType> outputs;
+    std::vector<int> inputs;  // indices of nodes_, control inputs too
+    std::string keeper;       // this node's op, or one in a function that it calls
+    PartialShape placeholder_shape;
+  };
+  std::unordered_map<std::string, int> index_;
+  std::vector<Node> nodes_;
+  std::map<std::string, TensorSpec> variables_;
+  bool has_reference_variables_ = false;
+};
+
+// The functions that `node` names in its attributes.
+std::vector<std::string> CalledFunctions(const tensorflow::NodeDef& node);
+
+}  // namespace savedmodel::engine

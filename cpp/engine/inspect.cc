@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/inspect.h"
+
+#include <utility>
+
+#include "engine/files.h"
+#include "engine/graph.h"
+#include "engine/signatures.h"
+#include "tensorflow/cc/saved_model/fingerprinting.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/node_def.pb.h"
+#include "tensorflow/core/framework/versions.pb.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+MetaGraphInfo InspectMetaGraph(const tf::MetaGraphDef& meta_graph,
+                               const std::map<std::string, std::int64_t>& files) {
+  const tf::GraphDef& graph = meta_graph.graph_def();
+  MetaGraphInfo info;
+  info.tags = {meta_graph.meta_info_def().tags().begin(), meta_graph.meta_info_def().tags().end()};
+  info.signatures = ReadSignatures(meta_graph);
+  info.variables = GraphIndex(graph).variables();
+  info.tensorflow_version = meta_graph.meta_info_def().tensorflow_version();
+  info.producer = graph.versions().producer();
+  info.min_consumer = graph.versions().min_consumer();
+  info.num_nodes = graph.node_size();
+  info.num_functions = graph.library().function_size();
+  for (const tf::NodeDef& node : graph.node()) info.ops.insert(node.op());
+  for (const tf::FunctionDef& function : graph.library().function()) {
+    for (const tf::NodeDef& node : function.node_def()) info.ops.insert(node.op());
+  }
+  // A function may be called as if it were an op.
+  for (const tf::FunctionDef& function : graph.library().function())
+    info.ops.erase(function.signature().name());
+  for (const tf::AssetFileDef& asset : AssetFiles(meta_graph)) {
+    const auto file = files.find("assets/" + asset.filename());
+    info.assets.push_back(
+        {asset.filename(), asset.tensor_info().name(), file == files.end() ? -1 : file->second});
+  }
+  return info;
+}
+
+}  // namespace
+
+Inspection InspectSavedModel(const std::string& path) {
+  const tf::SavedModel proto = ReadSavedModelProto(path);
+  Inspection inspection;
+  inspection.path = path;
+  inspection.files = ListFiles(path);
+  for (const auto& [name, bytes] : inspection.files) inspection.size_bytes += bytes;
+  for (const tf::MetaGraphDef& meta_graph : proto.meta_graphs()) {
+    inspection.meta_graphs.push_back(InspectMetaGraph(meta_graph, inspection.files));
+  }
+  const auto fingerprint = tf::saved_model::fingerprinting::ReadSavedModelFingerprint(path);
+  if (fingerprint.ok()) {
+    inspection.fingerprint =
+        Fingerprint{fingerprint->saved_model_checksum(), fingerprint->graph_def_program_hash(),
+                    fingerprint->signature_def_hash(),   fingerprint->saved_object_graph_hash(),
+                    fingerprint->checkpoint_hash(),      fingerprint->uuid()};
+  }
+  return inspection;
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Our options -> TensorFlow's.
+#pragma once
+
+#include <string>
+
+#include "savedmodel/options.h"
+#include "tensorflow/core/protobuf/config.pb.h"
+#include "tensorflow/core/public/session_options.h"
+
+namespace savedmodel::engine {
+
+tensorflow::SessionOptions MakeSessionOptions(const LoadOptions& options);
+
+// `options` laid over its own proto, and that over `base`.
+tensorflow::RunOptions MakeRunOptions(const RunOptions& options, const tensorflow::RunOptions& base);
+
+}  // namespace savedmodel::engine

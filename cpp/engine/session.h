@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a loaded model and the functions bound on it share.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "engine/graph.h"
+#include "engine/threads/intra_op_pool.h"
+#include "tensorflow/core/protobuf/config.pb.h"
+#include "tensorflow/core/public/session.h"
+
+namespace savedmodel::engine {
+
+struct SharedSession {
+  SharedSession(std::unique_ptr<tensorflow::Session> opened, const tensorflow::GraphDef& graph_def)
+      : session(std::move(opened)), graph(graph_def) {}
+
+  // Runs read `session` without the mutex: nobody closes while one is running.
+  std::mutex mutex;                              // orders release of callables and close
+  std::unique_ptr<tensorflow::Session> session;  // null once closed
+  GraphIndex graph;
+  tensorflow::RunOptions run_options;     // the model's own
+  std::unique_ptr<IntraOpPool> intra_op;  // null: TensorFlow's shared one
+};
+
+}  // namespace savedmodel::engine

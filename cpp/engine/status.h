@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// absl::Status -> Error; the only place.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "savedmodel/error.h"
+
+namespace savedmodel::engine {
+
+// Throws Error with the status' code and "<context>: <message>" unless it is ok.
+void ThrowIfError(const absl::Status& status, const std::string& context = "");
+
+}  // namespace savedmodel::engine

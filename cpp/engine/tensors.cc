@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tensors.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "engine/status.h"
+#include "tensorflow/core/framework/allocation_description.pb.h"
+#include "tensorflow/core/framework/tensor_shape.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+class BorrowedBuffer : public tf::TensorBuffer {
+ public:
+  explicit BorrowedBuffer(const Tensor& tensor)
+      : tf::TensorBuffer(const_cast<void*>(tensor.data())),
+        size_(tensor.byte_size()),
+        owner_(tensor.owner()) {}
+  std::size_t size() const override { return size_; }
+  tf::TensorBuffer* root_buffer() override { return this; }
+  bool OwnsMemory() const override { return false; }
+  bool GetAllocatedBytes(std::size_t* bytes) const override {
+    *bytes = size_;
+    return true;
+  }
+  void FillAllocationDescription(tf::AllocationDescription* description) const override {
+    description->set_requested_bytes(static_cast<std::int64_t>(size_));
+    description->set_allocator_name("savedmodel: borrowed");
+  }
+
+ private:
+  std::size_t size_;
+  std::shared_ptr<const void> owner_;
+};
+
+tf::TensorShape ToShape(const Shape& shape) {
+  tf::TensorShape result;
+  ThrowIfError(tf::TensorShape::BuildTensorShape(absl::MakeConstSpan(shape.data(), shape.size()), &result));
+  return result;
+}
+
+// Keeps a string result and the array of views on it.
+struct StringResult {
+  tf::Tensor tensor;
+  std::vector<std::string_view> views;
+};
+
+}  // namespace
+
+tf::Tensor ToTensorFlow(const Tensor& tensor, bool borrow) {
+  const auto dtype = static_cast<tf::DataType>(tensor.dtype());
+  tf::TensorShape shape = ToShape(tensor.shape());
+  if (tensor.dtype() == DType::kString) {
+    tf::Tensor copy(dtype, shape);
+    auto flat = copy.flat<tf::tstring>();
+    const std::string_view* views = tensor.strings();
+    for (std::size_t i = 0; i < tensor.num_elements(); ++i) {
+      flat(static_cast<Eigen::Index>(i)).assign(views[i].data(), views[i].size());
+    }
+    return copy;
+  }
+  const std::size_t bytes = tensor.byte_size();
+  if (borrow && bytes > 0 && tensor.aligned()) {
+    return tf::Tensor(dtype, std::move(shape),
+                      tf::core::RefCountPtr<tf::TensorBuffer>(new BorrowedBuffer(tensor)));
+  }
+  tf::Tensor copy(dtype, shape);
+  if (bytes > 0) {
+    if (!copy.IsInitialized()) throw Error(Code::kResourceExhausted, "no memory for a copy of an input");
+    std::memcpy(copy.data(), tensor.data(), bytes);
+  }
+  return copy;
+}
+
+Tensor FromTensorFlow(tf::Tensor tensor) {
+  const auto dtype = static_cast<DType>(tensor.dtype());
+  std::int64_t dims[tf::TensorShape::MaxDimensions()];
+  const int rank = tensor.dims();
+  for (int i = 0; i < rank; ++i) dims[i] = tensor.dim_size(i);
+  const Shape shape(dims, static_cast<std::size_t>(rank));
+  if (dtype == DType::kString) {
+    auto result = std::make_shared<StringResult>();
+    result->tensor = std::move(tensor);
+    const auto flat = result->tensor.flat<tf::tstring>();
+    result->views.reserve(static_cast<std::size_t>(flat.size()));
+    for (Eigen::Index i = 0; i < flat.size(); ++i) result->views.emplace_back(flat(i).data(), flat(i).size());
+    const std::string_view* views = result->views.data();
+    return Tensor::Result(dtype, shape, views, std::move(result), false);
+  }
+  const bool writable = tensor.NumElements() == 0 || tensor.RefCountIsOne();
+  auto owner = std::make_shared<tf::Tensor>(std::move(tensor));
+  const void* data = owner->data();
+  return Tensor::Result(dtype, shape, data, std::move(owner), writable);
+}
+
+bool Overlaps(const tf::Tensor& a, const tf::Tensor& b) {
+  const auto* a_begin = static_cast<const char*>(a.data());
+  const auto* b_begin = static_cast<const char*>(b.data());
+  return a_begin < b_begin + b.TotalBytes() && b_begin < a_begin + a.TotalBytes();
+}
+
+bool SameValue(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype() || a.shape() != b.shape()) return false;
+  if (a.dtype() == DType::kString)
+    return std::equal(a.strings(), a.strings() + a.num_elements(), b.strings());
+  return a.data() == b.data() || a.byte_size() == 0 || std::memcmp(a.data(), b.data(), a.byte_size()) == 0;
+}
+
+}  // namespace savedmodel::engine

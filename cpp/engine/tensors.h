@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tensor <-> tensorflow::Tensor; the only place. Says what is borrowed and what is copied.
+#pragma once
+
+#include "savedmodel/tensor.h"
+#include "tensorflow/core/framework/tensor.h"
+
+namespace savedmodel::engine {
+
+// Borrows aligned memory if `borrow`, else copies it into memory of TensorFlow's. The borrowed buffer
+// says that it does not own its memory, so that no kernel writes a result into it.
+tensorflow::Tensor ToTensorFlow(const Tensor& tensor, bool borrow);
+
+// A view on `tensor`'s memory; strings get an array of views on them. Nothing is copied.
+Tensor FromTensorFlow(tensorflow::Tensor tensor);
+
+// True if the two overlap in memory.
+bool Overlaps(const tensorflow::Tensor& a, const tensorflow::Tensor& b);
+
+// True if both have the same type, shape and values, bit for bit.
+bool SameValue(const Tensor& a, const Tensor& b);
+
+}  // namespace savedmodel::engine

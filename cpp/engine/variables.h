@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading a variable's value.
+#pragma once
+
+#include "savedmodel/signature.h"
+#include "savedmodel/tensor.h"
+#include "tensorflow/core/common_runtime/device_mgr.h"
+#include "tensorflow/core/protobuf/config.pb.h"
+#include "tensorflow/core/public/session.h"
+
+namespace savedmodel::engine {
+
+// A resource variable on a CPU is viewed in place (TensorFlow writes a shared one anew); one on another
+// device, and a v1 reference variable, is copied. `spec.name` is the variable's node.
+Tensor ReadVariableValue(tensorflow::Session& session, const tensorflow::DeviceMgr& devices,
+                         const TensorSpec& spec, const tensorflow::RunOptions& run_options);
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "savedmodel/export.h"
+
+namespace savedmodel {
+
+// The canonical status codes, as absl::StatusCode and gRPC number them.
+enum class Code : int {
+  kCancelled = 1,
+  kUnknown = 2,
+  kInvalidArgument = 3,
+  kDeadlineExceeded = 4,
+  kNotFound = 5,
+  kAlreadyExists = 6,
+  kPermissionDenied = 7,
+  kResourceExhausted = 8,
+  kFailedPrecondition = 9,
+  kAborted = 10,
+  kOutOfRange = 11,
+  kUnimplemented = 12,
+  kInternal = 13,
+  kUnavailable = 14,
+  kDataLoss = 15,
+  kUnauthenticated = 16,
+};
+
+// "INVALID_ARGUMENT", ...
+SAVEDMODEL_API const char* CodeName(Code code);
+
+// Every failure. what() may hold bytes that are not UTF-8 (TensorFlow's own messages do).
+class SAVEDMODEL_API Error : public std::runtime_error {
+ public:
+  Error(Code code, const std::string& message);
+  ~Error() override;
+  Code code() const noexcept { return code_; }
+
+ private:
+  Code code_;
+};
+
+// A caller's mistake, found before TensorFlow sees the call. Its code is kNotFound for kName, else
+// kInvalidArgument.
+class SAVEDMODEL_API UsageError : public Error {
+ public:
+  enum class Kind { kDType, kValue, kArguments, kName };
+  UsageError(Kind kind, const std::string& message);
+  ~UsageError() override;
+  Kind kind() const noexcept { return kind_; }
+
+ private:
+  Kind kind_;
+};
+
+}  // namespace savedmodel

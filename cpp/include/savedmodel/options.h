@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace savedmodel {
+
+// Laid over `config`; what is not set is left as `config` or TensorFlow has it.
+struct SessionOptions {
+  std::optional<int> inter_op_threads;        // setting it also moves runs off the caller's thread
+  std::optional<double> gpu_memory_fraction;  // 0 to 1 of each GPU's memory
+  std::optional<bool> allow_growth;           // take GPU memory as needed; process-wide
+  std::optional<std::string> visible_gpus;    // "0,2"; process-wide
+  std::optional<bool> allow_soft_placement;   // CPU where a node's device or kernel is missing
+  std::optional<bool> log_device_placement;   // to the log handler
+  std::optional<bool> xla;                    // auto-clustering
+  std::string config;                         // serialized tensorflow.ConfigProto
+};
+
+// For one run, or, as LoadOptions::run, for the load itself and as every later run's default.
+struct RunOptions {
+  std::optional<double> timeout;  // seconds, > 0; rounded up to a millisecond
+  bool trace = false;             // collect step statistics
+  std::string proto;              // serialized tensorflow.RunOptions, the base of the above
+};
+
+struct LoadOptions {
+  std::set<std::string> tags{"serve"};  // matched exactly against a MetaGraph's tag set
+  std::string device;                   // "cpu", "gpu:1", "/device:CPU:1"; empty: as the graph says
+  int threads = 0;                      // intra-op threads of this model; 0: TensorFlow's shared pool
+  SessionOptions session;
+  RunOptions run;
+  std::vector<std::string> op_libraries;  // shared libraries with custom ops, opened before the load
+};
+
+}  // namespace savedmodel
