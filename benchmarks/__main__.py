@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     add("--calls", type=positive, help="soak: calls of xy (1,000,000)")
     add("--cycles", type=positive, help="soak: load/close cycles of mlp (200)")
     add("--quick", action="store_true", help="a smoke run under a minute; says little of speed")
-    add("--output", type=Path, default=RESULTS, metavar="DIR", help="default: benchmarks/results")
+    add("--output", type=Path, metavar="DIR", help="default: benchmarks/results")
     return result
 
 
@@ -62,7 +62,7 @@ def main() -> int:
             if name not in known:
                 parser().error(f"there is no {name!r}; choose from {', '.join(known)}")
     prefix = "quick-" if quick else ""
-    folder = Path(os.path.relpath(options.output))
+    folder = options.output or Path(os.path.relpath(RESULTS))
     rounds = options.rounds or (3 if quick else 20)
     seconds = (options.round_ms or (50 if quick else 250)) / 1000
     if options.what == "soak":

@@ -18,6 +18,7 @@ import os
 import resource
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
@@ -70,25 +71,22 @@ def measure_threads(calls: list[Call], seconds: float) -> dict[str, float]:
     """Calls of several Python threads together, each on buffers of its own."""
     barrier = threading.Barrier(len(calls) + 1)
     stop = threading.Event()
-    counts = [0] * len(calls)
 
-    def work(index: int) -> None:
+    def work(index: int) -> int:
         call, done, count = calls[index], stop.is_set, 0
         barrier.wait()
         while not done():
             call()
             count += 1
-        counts[index] = count
+        return count
 
-    workers = [threading.Thread(target=work, args=(index,)) for index in range(len(calls))]
-    for worker in workers:
-        worker.start()
-    barrier.wait()
-    begin = perf_counter()
-    stop.wait(seconds)
-    stop.set()
-    for worker in workers:
-        worker.join()
+    with ThreadPoolExecutor(len(calls)) as pool:
+        workers = [pool.submit(work, index) for index in range(len(calls))]
+        barrier.wait()
+        begin = perf_counter()
+        stop.wait(seconds)
+        stop.set()
+        counts = [worker.result() for worker in workers]
     return {"calls": sum(counts), "seconds": perf_counter() - begin}
 
 

@@ -42,7 +42,10 @@ class ColdResult:
 
 
 def start_once(path: str, model: ModelSpec, threads: int) -> tuple[float, float]:
-    """Seconds until the first result (a warm file cache) and the peak resident MB by then."""
+    """Seconds until the first result (a warm file cache) and the peak resident MB by then.
+
+    A child's peak starts at its parent's (Linux keeps it across exec), so this process stays small.
+    """
     command = child_command(path, model, threads, input_files(model, 1))
     with Peer(command) as peer:
         ready = peer.receive()

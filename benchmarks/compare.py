@@ -12,6 +12,7 @@ from .latency import PathResult, measure_case
 from .models import MODELS, ensure_model
 from .paths import REFERENCE, Case, unavailable
 from .progress import progress
+from .table import count
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Settings:
 
 
 def _say(settings: Settings) -> str:
-    lengths = f"{settings.rounds} rounds of {settings.seconds * 1000:.0f} ms"
-    cold = f", {settings.cold_runs} cold starts" if settings.cold_runs else ""
-    return f"{settings.threads} thread(s), {lengths} per path, interleaved{cold}; CPU only"
+    rounds = f"{count(settings.rounds, 'round')} of {settings.seconds * 1000:.0f} ms"
+    cold = f", {count(settings.cold_runs, 'cold start')}" if settings.cold_runs else ""
+    return f"{count(settings.threads, 'thread')}, {rounds} per path, interleaved{cold}; CPU only"
 
 
 def compare(settings: Settings) -> int:

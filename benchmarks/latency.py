@@ -26,7 +26,7 @@ class PathResult:
     skipped: str | None = None
     rounds: list[dict[str, float]] = field(default_factory=list)
     outputs: dict[str, Any] | None = None
-    difference: float | None = None  # largest |answer - the reference path's answer|
+    difference: float | None = None  # of the answer from the reference path's
 
     @property
     def p50_us(self) -> float:
@@ -49,17 +49,17 @@ class PathResult:
             "p50_us": self.p50_us,
             "min_us": self.min_us,
             "calls_per_second": self.calls_per_second,
-            "largest_difference": self.difference,
+            "relative_difference": self.difference,
             "rounds": self.rounds,
         }
 
 
-def largest_difference(mine: dict[str, Any], reference: dict[str, Any]) -> float:
-    """Infinite where the outputs have other names or sizes."""
+def relative_difference(mine: dict[str, Any], reference: dict[str, Any]) -> float:
+    """Over the reference's largest value. Infinite where the outputs have other names or sizes."""
     if {k: len(v) for k, v in mine.items()} != {k: len(v) for k, v in reference.items()}:
         return float("inf")
     pairs = [(np.asarray(mine[name]), np.asarray(reference[name])) for name in mine]
-    return max(float(np.abs(a - b).max()) for a, b in pairs)
+    return max(float(np.abs(a - b).max() / (np.abs(b).max() or 1.0)) for a, b in pairs)
 
 
 def measure_case(
@@ -116,5 +116,5 @@ def _compare_answers(results: list[PathResult]) -> list[PathResult]:
     chosen = [one for one in answered if one.path == REFERENCE] or answered[:1]
     for one in answered:
         if one.outputs is not None and chosen[0].outputs is not None:
-            one.difference = largest_difference(one.outputs, chosen[0].outputs)
+            one.difference = relative_difference(one.outputs, chosen[0].outputs)
     return results

@@ -65,6 +65,7 @@ def _latency_axis(axis: Any, results: Sequence[PathResult], paths: Sequence[str]
     groups = list(dict.fromkeys(one.case.label for one in results))
     axis.set_yscale("log")
     _bars(axis, groups, paths, lambda group, path: table.get((group, path)), number, upright=True)
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
     low, high = axis.get_ylim()
     axis.set_ylim(low, high * (high / low) ** 0.12)  # room for the numbers on the highest bars
     axis.set_ylabel("latency, p50 (microseconds, log scale)")

@@ -9,6 +9,8 @@ from .latency import PathResult
 from .paths import PATHS, REFERENCE, Case
 from .table import markdown, number, ratio
 
+SAME = 1e-3  # rounding in float32, after a deep network
+
 
 def latency_table(results: Sequence[PathResult]) -> str:
     """One row per case and path; each `x` column is the one before it over the reference's."""
@@ -59,6 +61,9 @@ def cold_table(results: Sequence[ColdResult]) -> str:
 def skipped_lines(latency: Sequence[PathResult], cold: Sequence[ColdResult]) -> list[str]:
     """Each reason once, with the places it holds for."""
     reasons: dict[tuple[str, str], list[str]] = {}
+    everywhere: dict[str, int] = {}
+    for name in [*(one.path for one in latency), *(start.path for start in cold)]:
+        everywhere[name] = everywhere.get(name, 0) + 1
     for one in latency:
         if one.skipped is not None:
             reasons.setdefault((one.path, one.skipped), []).append(one.case.label)
@@ -67,21 +72,23 @@ def skipped_lines(latency: Sequence[PathResult], cold: Sequence[ColdResult]) -> 
             places = reasons.setdefault((start.path, start.skipped), [])
             places.append(f"{start.model}, cold start")
     return [
-        f"- Skipped: {path} ({'; '.join(places)}): {reason}"
+        f"- Skipped: {path}"
+        + ("" if len(places) == everywhere[path] else f" ({'; '.join(places)})")
+        + f": {reason}"
         for (path, reason), places in reasons.items()
     ]
 
 
 def difference_lines(results: Sequence[PathResult]) -> list[str]:
-    """The largest difference between answers, so that nobody times two different models."""
+    """How far the answers are apart, so that nobody times two different models unawares."""
     known = [one for one in results if one.difference is not None]
     if not known:
         return []
     worst = max(known, key=lambda one: one.difference or 0.0)
-    return [
-        f"- Largest difference of any answer from {REFERENCE}'s (or the first path's): "
-        f"{worst.difference:.1e} ({worst.case.label}, {worst.path})"
-    ]
+    found = f"{worst.difference:.1e} ({worst.case.label}, {worst.path})"
+    if (worst.difference or 0.0) > SAME:
+        return [f"- WARNING: the answers are not the same, relative difference {found}"]
+    return [f"- All paths gave the same answers: largest relative difference {found}"]
 
 
 def path_lines(paths: Sequence[str]) -> list[str]:

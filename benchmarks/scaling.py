@@ -15,7 +15,7 @@ from .models import MODELS, SEED, ensure_model, input_files
 from .paths import Case, child_command, unavailable
 from .peer import Peer, PeerError
 from .progress import progress
-from .table import markdown, number
+from .table import count, markdown, number
 
 THREADS = (1, 2, 4, 8)
 CASES = (Case(MODELS["mlp"], 64), Case(MODELS["xy"], 1))
@@ -96,7 +96,8 @@ def scaling(paths: Sequence[str], rounds: int, seconds: float, file: Path) -> in
             results += measure(case, paths, rounds, seconds, step)
     print("# Python threads that call one model together\n")
     print("\n".join(machine.lines(about)))
-    print(f"- Settings: 1 thread per kernel, {rounds} rounds of {seconds * 1000:.0f} ms, CPU only")
+    length = f"{count(rounds, 'round')} of {seconds * 1000:.0f} ms"
+    print(f"- Settings: 1 thread per kernel, {length} per path, interleaved; CPU only")
     for one in results:
         if "skipped" in one:
             print(f"- Skipped: {one['path']} ({one['model']}): {one['skipped']}")

@@ -31,6 +31,10 @@ def number(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def count(amount: int, noun: str) -> str:
+    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
+
+
 def ratio(value: float, reference: float | None) -> str:
     """`value` as a multiple of the reference's; a dash where there is no reference."""
     if not reference:

@@ -25,7 +25,7 @@ enum class Encoding {
   kComposite,  // any other composite tensor: its components in order
 };
 
-struct TensorSpec {
+struct SAVEDMODEL_API TensorSpec {
   std::string key;   // in the signature ("image"); a component's is "<key>#indices", "<key>#0"
   std::string name;  // in the graph ("x:0"); empty if `encoding` is not kDense
   DType dtype = DType::kInvalid;

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Python's arguments of a signature -> the dense tensors of a Function, and its results -> a dict.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <vector>
+
+#include "savedmodel/model.h"
+
+namespace savedmodel::python {
+
+namespace py = pybind11;
+
+// One input or output of a signature and where its parts stand in the flat order.
+struct Slot {
+  PyObject* key;  // interned, never freed
+  const TensorSpec* spec;
+  std::size_t first;
+  std::size_t count;
+};
+
+std::vector<Slot> MakeSlots(const std::vector<TensorSpec>& specs);
+
+// Slot of `name`, or nullptr. Requires GIL.
+const Slot* FindSlot(const std::vector<Slot>& slots, PyObject* name);
+
+// Puts what was given for each slot (nullptr: left out) into dense tensors. Raises TypeError for a
+// missing one. Requires GIL.
+void ConvertInputs(const std::vector<Slot>& slots, PyObject* const* given, const Function& function,
+                   const std::string& label, Tensor* tensors, std::vector<std::string>* why = nullptr);
+
+// Arrays for a slot's results: one, or a SparseTensor / RaggedTensor / tuple of them.
+py::object ConvertOutput(const Slot& slot, const Tensor* tensors);
+
+// The run options of a `timeout` in seconds or None, and of serialized RunOptions.
+struct CallOptions {
+  RunOptions run;
+  bool given = false;
+};
+void SetTimeout(PyObject* timeout, CallOptions* options);
+
+// "signature 's' takes x: float32 [?, 3], y: ..."
+std::string DescribeInputs(const std::string& label, const std::vector<Slot>& slots);
+
+}  // namespace savedmodel::python

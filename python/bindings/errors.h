@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Error -> Python exception; the only place.
+#pragma once
+
+#include <exception>
+
+namespace savedmodel::python {
+
+// Sets the Python exception for a C++ one. Requires GIL.
+void SetPythonError(std::exception_ptr error);
+
+}  // namespace savedmodel::python

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model.h"
+
+#include <pybind11/stl.h>
+
+#include <memory>
+
+#include "arguments.h"
+#include "bindings.h"
+#include "numpy.h"
+#include "runtime.h"
+
+namespace savedmodel::python {
+namespace {
+
+std::unique_ptr<ModelHandle> Load(const std::string& path, const LoadOptions& options) {
+  std::unique_ptr<ModelHandle> handle;
+  {
+    const ReleaseGil release;
+    // Made here, its destructor needs no GIL yet if the load throws.
+    handle = std::make_unique<ModelHandle>(Model::Load(path, options));
+  }
+  AfterCall();
+  return handle;
+}
+
+py::tuple RunTensors(const ModelHandle& handle, const std::vector<std::string>& fetches,
+                     const std::vector<std::string>& feeds, const py::tuple& values,
+                     const py::object& timeout, Trace* trace, const std::string& proto) {
+  static const std::string label = "run by tensor name";
+  Function function;
+  {
+    const ReleaseGil release;
+    function = handle.model.function(fetches, feeds);
+  }
+  CallOptions options;
+  SetTimeout(timeout.ptr(), &options);
+  options.run.proto = proto;
+  std::vector<Tensor> inputs(function.inputs().size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    inputs[i] = ToTensor(values[i].ptr(), function.inputs()[i], label);
+  }
+  std::vector<Tensor> outputs(function.outputs().size());
+  {
+    const ReleaseGil release;
+    function.Run(inputs.data(), outputs.data(), &options.run, trace);
+  }
+  py::tuple results(outputs.size());
+  for (std::size_t i = 0; i < outputs.size(); ++i) results[i] = ToNumpy(outputs[i]);
+  AfterCall();
+  return results;
+}
+
+}  // namespace
+
+void bind_model(py::module_& m) {
+  py::class_<SessionOptions>(m, "SessionOptions")
+      .def(py::init<>())
+      .def_readwrite("inter_op_threads", &SessionOptions::inter_op_threads)
+      .def_readwrite("gpu_memory_fraction", &SessionOptions::gpu_memory_fraction)
+      .def_readwrite("allow_growth", &SessionOptions::allow_growth)
+      .def_readwrite("visible_gpus", &SessionOptions::visible_gpus)
+      .def_readwrite("allow_soft_placement", &SessionOptions::allow_soft_placement)
+      .def_readwrite("log_device_placement", &SessionOptions::log_device_placement)
+      .def_readwrite("xla", &SessionOptions::xla)
+      .def_property(
+          "config", [](const SessionOptions& options) { return py::bytes(options.config); },
+          [](SessionOptions& options, const py::bytes& config) { options.config = config; });
+  py::class_<LoadOptions>(m, "LoadOptions")
+      .def(py::init<>())
+      .def_readwrite("tags", &LoadOptions::tags)
+      .def_readwrite("device", &LoadOptions::device)
+      .def_readwrite("threads", &LoadOptions::threads)
+      .def_readwrite("session", &LoadOptions::session)
+      .def_readwrite("op_libraries", &LoadOptions::op_libraries)
+      .def("set_run",
+           [](LoadOptions& options, std::optional<double> timeout, bool trace, const py::bytes& proto) {
+             options.run = {timeout, trace, proto};
+           });
+  py::class_<ModelHandle>(m, "Model")
+      .def_property_readonly("path", [](const ModelHandle& handle) { return handle.model.path(); })
+      .def_property_readonly("default_signature",
+                             [](const ModelHandle& handle) { return handle.model.default_signature(); })
+      .def_property_readonly("signatures",
+                             [](const ModelHandle& handle) { return handle.model.signatures(); })
+      .def_property_readonly("variables", [](const ModelHandle& handle) { return handle.model.variables(); })
+      .def("read_variable",
+           [](const ModelHandle& handle, const std::string& name) {
+             Tensor value;
+             {
+               const ReleaseGil release;
+               value = handle.model.ReadVariable(name);
+             }
+             return ToNumpy(value);
+           })
+      .def("run_tensors", &RunTensors)
+      .def("devices", [](const ModelHandle& handle) { return handle.model.devices(); })
+      .def("placement",
+           [](const ModelHandle& handle) {
+             const ReleaseGil release;
+             return handle.model.Placement();
+           })
+      .def("close",
+           [](ModelHandle& handle) {
+             {
+               const ReleaseGil release;
+               handle.model.Close();
+             }
+             AfterCall();
+           })
+      .def("cancel",
+           [](ModelHandle& handle, double seconds) {
+             const ReleaseGil release;
+             return handle.model.Cancel(seconds);
+           })
+      .def_property_readonly("closed", [](const ModelHandle& handle) { return handle.model.closed(); });
+  m.def("load", &Load, py::arg("path"), py::arg("options"));
+}
+
+}  // namespace savedmodel::python

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "numpy.h"
+
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "bindings.h"
+#include "gil.h"
+
+namespace savedmodel::python {
+namespace {
+
+using py::detail::array_proxy;
+using py::detail::npy_api;
+
+constexpr int kCContiguous = npy_api::NPY_ARRAY_C_CONTIGUOUS_;
+constexpr int kAligned = npy_api::NPY_ARRAY_ALIGNED_;
+constexpr int kWriteable = npy_api::NPY_ARRAY_WRITEABLE_;
+constexpr std::size_t kDTypes = 34;
+
+// --- dtypes ---------------------------------------------------------------------------------------------
+
+struct NumpyName {
+  const char* name;
+  bool ml_dtypes;
+};
+
+NumpyName NameOf(DType dtype) {
+  switch (dtype) {
+    case DType::kQInt8:
+      return {"int8", false};
+    case DType::kQUInt8:
+      return {"uint8", false};
+    case DType::kQInt16:
+      return {"int16", false};
+    case DType::kQUInt16:
+      return {"uint16", false};
+    case DType::kQInt32:
+      return {"int32", false};
+    case DType::kString:
+    case DType::kResource:
+    case DType::kVariant:
+    case DType::kInvalid:
+      return {"object", false};
+    case DType::kBFloat16:
+    case DType::kFloat8E5M2:
+    case DType::kFloat8E4M3FN:
+    case DType::kFloat8E4M3FNUZ:
+    case DType::kFloat8E4M3B11FNUZ:
+    case DType::kFloat8E5M2FNUZ:
+    case DType::kInt4:
+    case DType::kUInt4:
+    case DType::kInt2:
+    case DType::kUInt2:
+    case DType::kFloat4E2M1FN:
+      return {DTypeName(dtype), true};
+    default:
+      return {DTypeName(dtype), false};
+  }
+}
+
+// numpy's descriptor of each DType, made when first asked for and kept.
+PyObject* Descriptor(DType dtype) {
+  static PyObject* descriptors[kDTypes];
+  const auto index = static_cast<std::size_t>(dtype);
+  if (index >= kDTypes) throw py::type_error("this tensor's type has no numpy dtype");
+  if (descriptors[index] == nullptr) {
+    const NumpyName name = NameOf(dtype);
+    const py::object argument = name.ml_dtypes ? py::object(py::module_::import("ml_dtypes").attr(name.name))
+                                               : py::object(py::str(name.name));
+    descriptors[index] = py::module_::import("numpy").attr("dtype")(argument).release().ptr();
+  }
+  return descriptors[index];
+}
+
+// type_num of an array's or dtype's descriptor, -1 if its bytes are swapped.
+int NativeTypeNum(PyObject* descriptor) {
+  const auto* proxy = py::detail::array_descriptor_proxy(descriptor);
+  return proxy->byteorder == '>' ? -1 : proxy->type_num;
+}
+
+// --- lifetimes ------------------------------------------------------------------------------------------
+
+// Objects to be dropped by the next call that has the GIL: a TensorFlow thread must not ask for it.
+struct Released {
+  std::mutex mutex;
+  std::vector<PyObject*> objects;
+  std::atomic<bool> any{false};
+};
+Released& GetReleased() {
+  static auto* released = new Released;
+  return *released;
+}
+
+int DropPending(void*) {
+  DropReleased();
+  return 0;
+}
+
+void ReleaseObject(PyObject* object) {
+  if (PyGILState_Check()) {
+    Py_DECREF(object);
+    return;
+  }
+  Released& released = GetReleased();
+  {
+    std::lock_guard<std::mutex> lock(released.mutex);
+    released.objects.push_back(object);
+    released.any.store(true, std::memory_order_release);
+  }
+  Py_AddPendingCall(&DropPending, nullptr);
+}
+
+std::shared_ptr<const void> Keep(PyObject* object) {
+  Py_INCREF(object);
+  return std::shared_ptr<const void>(
+      object, [](const void* kept) { ReleaseObject(static_cast<PyObject*>(const_cast<void*>(kept))); });
+}
+
+// --- in -------------------------------------------------------------------------------------------------
+
+Shape ShapeOf(PyObject* array) {
+  const auto* proxy = array_proxy(array);
+  static_assert(sizeof(*proxy->dimensions) == sizeof(std::int64_t));
+  return Shape(reinterpret_cast<const std::int64_t*>(proxy->dimensions), static_cast<std::size_t>(proxy->nd));
+}
+
+std::string Where(const std::string& label, const TensorSpec& spec) {
+  return label + ", input '" + spec.key + "'";
+}
+
+[[noreturn]] void RefuseType(const std::string& label, const TensorSpec& spec, const std::string& got,
+                             const std::string& hint = "") {
+  throw py::type_error(Where(label, spec) + ": expected " + spec.ToString() + ", got " + got + hint);
+}
+
+std::string Describe(const py::handle& array) {
+  const std::string dtype = py::str(array.attr("dtype"));
+  return dtype + " " + ShapeOf(array.ptr()).ToString();
+}
+
+bool HasAttribute(PyObject* value, const char* name) { return PyObject_HasAttrString(value, name) == 1; }
+
+// Anything that is memory: numpy's own protocols, the buffer protocol, DLPack.
+py::object ViewAsArray(PyObject* value) {
+  const py::module_ numpy = py::module_::import("numpy");
+  const bool numpy_protocol = HasAttribute(value, "__array_interface__") ||
+                              HasAttribute(value, "__array_struct__") || HasAttribute(value, "__array__");
+  if (!numpy_protocol && HasAttribute(value, "__dlpack__"))
+    return numpy.attr("from_dlpack")(py::handle(value));
+  const bool text = PyBytes_Check(value) || PyByteArray_Check(value);
+  if (numpy_protocol || (PyObject_CheckBuffer(value) && !text))
+    return numpy.attr("asarray")(py::handle(value));
+  return py::none();
+}
+
+// Memory of ours, filled from `array`: swaps, strides and casts are numpy's work.
+Tensor CopyArray(const py::handle& array, const TensorSpec& spec) {
+  const Shape shape = ShapeOf(array.ptr());
+  Tensor copy = Tensor::Empty(spec.dtype, shape);
+  const py::object view = ToNumpy(copy);
+  if (npy_api::get().PyArray_CopyInto_(view.ptr(), array.ptr()) != 0) throw py::error_already_set();
+  return copy;
+}
+
+// Python numbers, and lists of them: converted where that keeps their value.
+Tensor FromNumbers(PyObject* value, const TensorSpec& spec, const std::string& label) {
+  const py::module_ numpy = py::module_::import("numpy");
+  py::object natural;
+  try {
+    natural = numpy.attr("asarray")(py::handle(value));
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_ValueError) && !error.matches(PyExc_OverflowError)) throw;
+    throw py::value_error(Where(label, spec) + ": expected " + spec.ToString() +
+                          ", got a list that is no array: " + std::string(py::str(error.value())));
+  }
+  const std::string kind = py::str(natural.attr("dtype").attr("kind"));
+  const std::string type_name = Py_TYPE(value)->tp_name;
+  const py::handle wanted = Descriptor(spec.dtype);
+  if (kind == "O" || kind == "S" || kind == "U" || kind == "M" || kind == "m" || kind == "V") {
+    RefuseType(label, spec, type_name + " (" + Describe(natural) + ")");
+  }
+  if (py::cast<py::ssize_t>(natural.attr("size")) == 0) return CopyArray(natural, spec);
+  const std::string wanted_kind = py::str(wanted.attr("kind"));
+  static const std::string kOrder = "buifc";
+  const bool exotic = wanted_kind == "V" || wanted.attr("num").cast<int>() >= 256;  // ml_dtypes' own
+  const auto rank = [](const std::string& k) { return k == "u" ? std::size_t{2} : kOrder.find(k); };
+  if (!exotic && rank(kind) > rank(wanted_kind)) {
+    RefuseType(label, spec, type_name + " of " + Describe(natural), ", which would lose its value");
+  }
+  Tensor result = CopyArray(natural, spec);
+  if (exotic || wanted_kind == "u" || wanted_kind == "i") {
+    const py::object same =
+        numpy.attr("array_equal")(ToNumpy(result).attr("astype")(natural.attr("dtype")), natural);
+    const bool exact = wanted_kind == "u" || wanted_kind == "i";
+    const bool integers = kind != "f" && kind != "c";
+    if ((exact || integers) && !same.cast<bool>()) {
+      throw py::value_error(Where(label, spec) + ": a value does not fit " + DTypeName(spec.dtype) + ": " +
+                            std::string(py::repr(py::handle(value))).substr(0, 80));
+    }
+  }
+  return result;
+}
+
+// A private object array of bytes and str, with the views on them.
+struct StringArray {
+  py::object array;
+  std::vector<std::string_view> views;
+  ~StringArray() { ReleaseObject(array.release().ptr()); }
+};
+
+Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& label) {
+  const py::module_ numpy = py::module_::import("numpy");
+  py::object array = py::reinterpret_borrow<py::object>(value);
+  if (!py::isinstance<py::array>(array)) {
+    const py::object view = ViewAsArray(value);
+    array = view.is_none() ? py::object(numpy.attr("asarray")(array, "object")) : view;
+  }
+  const std::string kind = py::str(array.attr("dtype").attr("kind"));
+  if (kind != "O" && kind != "S" && kind != "U" && kind != "T") {
+    RefuseType(label, spec, Describe(array), "; strings are arrays of object, S, U or StringDType");
+  }
+  // A copy, so that nobody puts other objects into it while the run reads these.
+  auto strings = std::make_shared<StringArray>();
+  strings->array = numpy.attr("array")(array, py::arg("dtype") = "object", py::arg("order") = "C");
+  const Shape shape = ShapeOf(strings->array.ptr());
+  auto** items = reinterpret_cast<PyObject**>(array_proxy(strings->array.ptr())->data);
+  strings->views.reserve(shape.num_elements());
+  for (std::size_t i = 0; i < shape.num_elements(); ++i) {
+    Py_ssize_t size = 0;
+    const char* data = nullptr;
+    if (items[i] != nullptr && PyBytes_Check(items[i])) {
+      data = PyBytes_AS_STRING(items[i]);
+      size = PyBytes_GET_SIZE(items[i]);
+    } else if (items[i] != nullptr && PyUnicode_Check(items[i])) {
+      data = PyUnicode_AsUTF8AndSize(items[i], &size);
+      if (data == nullptr) throw py::error_already_set();
+    } else {
+      RefuseType(label, spec,
+                 std::string("an element of type ") + (items[i] ? Py_TYPE(items[i])->tp_name : "NULL") +
+                     " at flat index " + std::to_string(i),
+                 "; strings are bytes or str");
+    }
+    strings->views.emplace_back(data, static_cast<std::size_t>(size));
+  }
+  const std::string_view* views = strings->views.data();
+  return Tensor::WrapStrings(shape, views, std::move(strings));
+}
+
+Tensor FromArray(const py::handle& array, const TensorSpec& spec, const std::string& label,
+                 std::string* why) {
+  const auto* proxy = array_proxy(array.ptr());
+  PyObject* wanted = Descriptor(spec.dtype);
+  const bool same_type = NativeTypeNum(proxy->descr) == py::detail::array_descriptor_proxy(wanted)->type_num;
+  if (!same_type && !npy_api::get().PyArray_EquivTypes_(proxy->descr, wanted)) {
+    const py::object native = py::handle(proxy->descr).attr("newbyteorder")("=");
+    if (!npy_api::get().PyArray_EquivTypes_(native.ptr(), wanted)) {
+      const std::string name = py::str(py::handle(wanted));
+      RefuseType(label, spec, Describe(array), "; convert it with .astype('" + name + "')");
+    }
+    if (why != nullptr) *why = "its bytes are in the other order";
+    return CopyArray(array, spec);
+  }
+  if ((proxy->flags & kCContiguous) == 0) {
+    if (why != nullptr) *why = "it is not C-contiguous";
+    return CopyArray(array, spec);
+  }
+  Tensor tensor = Tensor::Wrap(spec.dtype, ShapeOf(array.ptr()), proxy->data, Keep(array.ptr()));
+  if (why != nullptr && !tensor.aligned() && tensor.byte_size() > 0) {
+    *why = "its memory is not aligned to " + std::to_string(kAlignment) + " bytes (see savedmodel.empty)";
+  }
+  return tensor;
+}
+
+// --- out ------------------------------------------------------------------------------------------------
+
+py::object StringsToNumpy(const Tensor& tensor) {
+  const Shape& shape = tensor.shape();
+  py::array array(py::dtype("O"), std::vector<py::ssize_t>(shape.begin(), shape.end()));
+  auto** items = reinterpret_cast<PyObject**>(array_proxy(array.ptr())->data);
+  const std::string_view* strings = tensor.strings();
+  for (std::size_t i = 0; i < tensor.num_elements(); ++i) {
+    PyObject* bytes =
+        PyBytes_FromStringAndSize(strings[i].data(), static_cast<Py_ssize_t>(strings[i].size()));
+    if (bytes == nullptr) throw py::error_already_set();
+    Py_XSETREF(items[i], bytes);
+  }
+  return array;
+}
+
+void DeleteOwner(PyObject* capsule) {
+  delete static_cast<std::shared_ptr<const void>*>(PyCapsule_GetPointer(capsule, nullptr));
+}
+
+}  // namespace
+
+Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& label, std::string* why) {
+  if (why != nullptr) why->clear();
+  if (spec.dtype == DType::kString) {
+    if (why != nullptr) *why = "strings are copied";
+    return FromStrings(value, spec, label);
+  }
+  if (npy_api::get().PyArray_Check_(value)) return FromArray(value, spec, label, why);
+  const py::object view = ViewAsArray(value);
+  if (!view.is_none()) return FromArray(view, spec, label, why);
+  if (why != nullptr) *why = std::string("it is no array but a ") + Py_TYPE(value)->tp_name;
+  return FromNumbers(value, spec, label);
+}
+
+py::object ToNumpy(const Tensor& tensor) {
+  if (tensor.dtype() == DType::kString) return StringsToNumpy(tensor);
+  PyObject* descriptor = Descriptor(tensor.dtype());
+  Py_INCREF(descriptor);  // NewFromDescr takes one
+  static_assert(sizeof(Py_intptr_t) == sizeof(std::int64_t));
+  const Shape& shape = tensor.shape();
+  const int flags = kCContiguous | kAligned | (tensor.writable() ? kWriteable : 0);
+  const bool empty = tensor.num_elements() == 0;  // numpy needs an address of its own
+  auto array = py::reinterpret_steal<py::object>(npy_api::get().PyArray_NewFromDescr_(
+      npy_api::get().PyArray_Type_, descriptor, static_cast<int>(shape.size()),
+      reinterpret_cast<const Py_intptr_t*>(shape.data()), nullptr,
+      empty ? nullptr : const_cast<void*>(tensor.data()), empty ? 0 : flags, nullptr));
+  if (!array) throw py::error_already_set();
+  if (empty) return array;
+  PyObject* capsule = PyCapsule_New(new std::shared_ptr<const void>(tensor.owner()), nullptr, &DeleteOwner);
+  if (capsule == nullptr || npy_api::get().PyArray_SetBaseObject_(array.ptr(), capsule) != 0) {
+    throw py::error_already_set();
+  }
+  return array;
+}
+
+void CheckOut(PyObject* array, const TensorSpec& spec, const std::string& label) {
+  const std::string where = label + ", out '" + spec.key + "'";
+  if (!npy_api::get().PyArray_Check_(array)) {
+    throw py::type_error(where + ": expected a numpy array of " + spec.ToString() + ", got " +
+                         Py_TYPE(array)->tp_name);
+  }
+  const auto* proxy = array_proxy(array);
+  if (!npy_api::get().PyArray_EquivTypes_(proxy->descr, Descriptor(spec.dtype))) {
+    throw py::type_error(where + ": expected " + spec.ToString() + ", got " + Describe(array));
+  }
+  if ((proxy->flags & kWriteable) == 0) throw py::value_error(where + ": the array is read-only");
+}
+
+void CopyOut(const Tensor& result, PyObject* array, const TensorSpec& spec, const std::string& label) {
+  const auto* proxy = array_proxy(array);
+  if (ShapeOf(array) != result.shape()) {
+    throw py::value_error(label + ", out '" + spec.key + "': the result is " + result.shape().ToString() +
+                          ", the array " + ShapeOf(array).ToString());
+  }
+  const std::size_t bytes = result.byte_size();
+  if (result.dtype() != DType::kString && (proxy->flags & kCContiguous) != 0 &&
+      NativeTypeNum(proxy->descr) != -1) {
+    // A large copy lets other threads run.
+    if (bytes > (1 << 16)) {
+      const ReleaseGil release;
+      std::memcpy(proxy->data, result.data(), bytes);
+    } else if (bytes > 0) {
+      std::memcpy(proxy->data, result.data(), bytes);
+    }
+    return;
+  }
+  if (npy_api::get().PyArray_CopyInto_(array, ToNumpy(result).ptr()) != 0) throw py::error_already_set();
+}
+
+py::object NumpyDType(DType dtype) { return py::reinterpret_borrow<py::object>(Descriptor(dtype)); }
+
+void DropReleased() {
+  Released& released = GetReleased();
+  if (!released.any.load(std::memory_order_acquire)) return;
+  std::vector<PyObject*> objects;
+  {
+    std::lock_guard<std::mutex> lock(released.mutex);
+    objects.swap(released.objects);
+    released.any.store(false, std::memory_order_release);
+  }
+  for (PyObject* object : objects) Py_DECREF(object);
+}
+
+}  // namespace savedmodel::python

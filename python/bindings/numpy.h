@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// numpy <-> Tensor; the only place. Everything here requires the GIL.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "savedmodel/signature.h"
+#include "savedmodel/tensor.h"
+
+namespace savedmodel::python {
+
+namespace py = pybind11;
+
+// A tensor for `spec` from what a caller passed: an array is borrowed if its memory is laid out as
+// TensorFlow's, else copied once. `label` begins error messages; `why`, if given, is set to the reason of
+// the copy, or to an empty string. Raises TypeError for another dtype.
+Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& label,
+                std::string* why = nullptr);
+
+// A view on the tensor's memory, which it keeps alive; object arrays of bytes for strings.
+py::object ToNumpy(const Tensor& tensor);
+
+// Checks that `array` can take `spec`'s results; raises TypeError or ValueError.
+void CheckOut(PyObject* array, const TensorSpec& spec, const std::string& label);
+// Copies a result into it. Raises ValueError if the shapes differ.
+void CopyOut(const Tensor& result, PyObject* array, const TensorSpec& spec, const std::string& label);
+
+// `object` for strings, the storage type for quantised ones.
+py::object NumpyDType(DType dtype);
+
+// Drops what TensorFlow's threads let go of while they had no GIL.
+void DropReleased();
+
+}  // namespace savedmodel::python

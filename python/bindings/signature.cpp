@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+// savedmodel.Signature. A plain CPython type with vectorcall: on a small model a pybind11 dispatch would
+// cost as much as the run.
+#include "savedmodel/signature.h"
+
+#include <pybind11/stl.h>
+#include <structmember.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "arguments.h"
+#include "bindings.h"
+#include "errors.h"
+#include "gil.h"
+#include "model.h"
+#include "numpy.h"
+#include "runtime.h"
+
+namespace savedmodel::python {
+namespace {
+
+// A set of outputs, ready to run.
+struct Bound {
+  std::vector<TensorSpec> specs;
+  std::vector<Slot> slots;
+  Function function;
+};
+
+struct State {
+  Model model;
+  savedmodel::Signature info;
+  std::string label;
+  std::vector<Slot> inputs;
+  py::object input_specs;  // mappingproxy
+  py::object output_specs;
+  // By output keys; {} is all. Bound when first asked for: a broken signature costs nobody else.
+  std::map<std::vector<std::string>, std::unique_ptr<Bound>> bound;
+  Bound* all = nullptr;
+};
+
+struct Object {
+  PyObject_HEAD vectorcallfunc vectorcall;
+  State* state;
+};
+
+State& StateOf(PyObject* self) { return *reinterpret_cast<Object*>(self)->state; }
+
+template <typename Body>
+PyObject* Guarded(const Body& body) {
+  try {
+    return body().release().ptr();
+  } catch (...) {
+    SetPythonError(std::current_exception());
+    return nullptr;
+  }
+}
+
+Bound& BindOutputs(State& state, const std::vector<std::string>& keys) {
+  if (keys.empty() && state.all != nullptr) return *state.all;
+  const auto known = state.bound.find(keys);
+  if (known != state.bound.end()) return *known->second;
+  auto bound = std::make_unique<Bound>();
+  {
+    const ReleaseGil release;
+    bound->function = state.model.function(state.info.name, keys);
+  }
+  if (keys.empty()) bound->specs = state.info.outputs;
+  for (const std::string& key : keys) {
+    bound->specs.push_back(*std::find_if(state.info.outputs.begin(), state.info.outputs.end(),
+                                         [&](const TensorSpec& spec) { return spec.key == key; }));
+  }
+  bound->slots = MakeSlots(bound->specs);
+  // Another thread may have been here while the GIL was free.
+  Bound& result = *state.bound.emplace(keys, std::move(bound)).first->second;
+  if (keys.empty()) state.all = &result;
+  return result;
+}
+
+// Values by input slot, nullptr where left out.
+class Given {
+ public:
+  explicit Given(const State& state) : state_(state), values_(state.inputs.size()) {}
+  PyObject* const* data() const { return values_.data(); }
+
+  void Positional(PyObject* const* args, std::size_t count) {
+    if (count > values_.size()) {
+      throw py::type_error(state_.label + ": got " + std::to_string(count) + " positional inputs; " +
+                           DescribeInputs(state_.label, state_.inputs));
+    }
+    std::copy_n(args, count, values_.begin());
+  }
+  void Named(PyObject* name, PyObject* value) {
+    const Slot* slot = FindSlot(state_.inputs, name);
+    if (slot == nullptr) {
+      throw py::type_error(state_.label + ": unexpected input " + std::string(py::repr(py::handle(name))) +
+                           "; " + DescribeInputs(state_.label, state_.inputs));
+    }
+    PyObject*& place = values_[static_cast<std::size_t>(slot - state_.inputs.data())];
+    if (place != nullptr)
+      throw py::type_error(state_.label + ": input '" + slot->spec->key + "' is given twice");
+    place = value;
+  }
+  void Dict(PyObject* dict) {
+    Py_ssize_t position = 0;
+    PyObject* name = nullptr;
+    PyObject* value = nullptr;
+    while (PyDict_Next(dict, &position, &name, &value) != 0) Named(name, value);
+  }
+  void Call(PyObject* const* args, std::size_t count, PyObject* names) {
+    const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+    if (count == 1 && named == 0 && PyDict_Check(args[0])) {
+      Dict(args[0]);
+      return;
+    }
+    Positional(args, count);
+    for (Py_ssize_t i = 0; i < named; ++i)
+      Named(PyTuple_GET_ITEM(names, i), args[count + static_cast<std::size_t>(i)]);
+  }
+
+ private:
+  const State& state_;
+  std::vector<PyObject*> values_;
+};
+
+py::object Execute(const State& state, const Bound& bound, const Given& given, const RunOptions* options,
+                   Trace* trace, PyObject* out) {
+  std::vector<Tensor> inputs(bound.function.inputs().size());
+  std::vector<Tensor> outputs(bound.function.outputs().size());
+  ConvertInputs(state.inputs, given.data(), bound.function, state.label, inputs.data());
+  {
+    const ReleaseGil release;
+    bound.function.Run(inputs.data(), outputs.data(), options, trace);
+  }
+  auto results = py::reinterpret_steal<py::object>(PyDict_New());
+  if (!results) throw py::error_already_set();
+  for (const Slot& slot : bound.slots) {
+    PyObject* buffer = out == nullptr ? nullptr : PyDict_GetItemWithError(out, slot.key);
+    if (buffer != nullptr) {
+      CopyOut(outputs[slot.first], buffer, *slot.spec, state.label);
+      if (PyDict_SetItem(results.ptr(), slot.key, buffer) != 0) throw py::error_already_set();
+      continue;
+    }
+    const py::object value = ConvertOutput(slot, outputs.data());
+    if (PyDict_SetItem(results.ptr(), slot.key, value.ptr()) != 0) throw py::error_already_set();
+  }
+  inputs.clear();
+  AfterCall();
+  return results;
+}
+
+PyObject* VectorCall(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* names) {
+  return Guarded([&] {
+    State& state = StateOf(self);
+    Given given(state);
+    given.Call(args, static_cast<std::size_t>(PyVectorcall_NARGS(nargsf)), names);
+    return Execute(state, BindOutputs(state, {}), given, nullptr, nullptr, nullptr);
+  });
+}
+
+std::vector<std::string> OutputKeys(const State& state, PyObject* outputs) {
+  if (outputs == nullptr || outputs == Py_None) return {};
+  if (PyUnicode_Check(outputs)) return {py::cast<std::string>(py::handle(outputs))};
+  std::vector<std::string> keys;
+  for (const py::handle item : py::reinterpret_borrow<py::iterable>(outputs)) {
+    if (!py::isinstance<py::str>(item)) {
+      throw py::type_error(state.label + ": outputs are names, got " + std::string(py::repr(item)));
+    }
+    auto key = py::cast<std::string>(item);
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(std::move(key));
+  }
+  if (keys.empty()) throw py::value_error(state.label + ": outputs is empty; leave it out for all of them");
+  return keys;
+}
+
+void CheckOuts(const State& state, const Bound& bound, PyObject* out) {
+  if (!PyDict_Check(out)) {
+    throw py::type_error(state.label + ": out is a dict of arrays by output name, got " +
+                         Py_TYPE(out)->tp_name);
+  }
+  Py_ssize_t position = 0;
+  PyObject* name = nullptr;
+  PyObject* array = nullptr;
+  while (PyDict_Next(out, &position, &name, &array) != 0) {
+    const Slot* slot = FindSlot(bound.slots, name);
+    if (slot == nullptr) {
+      throw py::key_error(state.label + ": out names " + std::string(py::repr(py::handle(name))) +
+                          ", which is not among the outputs");
+    }
+    if (slot->spec->encoding != Encoding::kDense) {
+      throw py::type_error(state.label + ", out '" + slot->spec->key + "': a composite has no single buffer");
+    }
+    CheckOut(array, *slot->spec, state.label);
+  }
+}
+
+// The keywords of run().
+struct RunArguments {
+  PyObject* inputs = nullptr;
+  PyObject* outputs = nullptr;
+  PyObject* out = nullptr;
+  PyObject* timeout = nullptr;
+  PyObject* trace = nullptr;
+  PyObject* options = nullptr;
+
+  RunArguments(PyObject* const* args, Py_ssize_t count, PyObject* names) {
+    if (count > 1) throw py::type_error("run() takes one positional argument, a dict of inputs");
+    if (count == 1) inputs = args[0];
+    const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+    for (Py_ssize_t i = 0; i < named; ++i) Set(PyTuple_GET_ITEM(names, i), args[count + i]);
+    for (PyObject** value : {&inputs, &outputs, &out, &timeout, &trace, &options}) {
+      if (*value == Py_None) *value = nullptr;
+    }
+    if (inputs != nullptr && !PyDict_Check(inputs)) {
+      converted = py::reinterpret_steal<py::object>(PyDict_New());
+      if (PyObject_HasAttrString(inputs, "keys") == 0 || PyDict_Update(converted.ptr(), inputs) != 0) {
+        PyErr_Clear();
+        throw py::type_error("run() takes a dict of inputs by name, got " +
+                             std::string(Py_TYPE(inputs)->tp_name));
+      }
+      inputs = converted.ptr();
+    }
+  }
+
+ private:
+  void Set(PyObject* name, PyObject* value) {
+    static const std::vector<std::pair<PyObject*, PyObject* RunArguments::*>> members = {
+        {PyUnicode_InternFromString("outputs"), &RunArguments::outputs},
+        {PyUnicode_InternFromString("out"), &RunArguments::out},
+        {PyUnicode_InternFromString("timeout"), &RunArguments::timeout},
+        {PyUnicode_InternFromString("trace"), &RunArguments::trace},
+        {PyUnicode_InternFromString("options"), &RunArguments::options},
+        {PyUnicode_InternFromString("inputs"), &RunArguments::inputs}};
+    for (const auto& [known, member] : members) {
+      if (known != name && PyUnicode_Compare(known, name) != 0) continue;
+      if (this->*member != nullptr) throw py::type_error("run() got an argument twice");
+      this->*member = value;
+      return;
+    }
+    throw py::type_error("run() got an unexpected keyword argument " +
+                         std::string(py::repr(py::handle(name))) + "; inputs go into one dict");
+  }
+  py::object converted;
+};
+
+CallOptions ReadOptions(const RunArguments& arguments, bool* trace) {
+  CallOptions options;
+  if (arguments.options != nullptr) {
+    const py::handle given(arguments.options);
+    SetTimeout(given.attr("timeout").ptr(), &options);
+    options.run.proto = given.attr("_proto_bytes")().cast<std::string>();
+    options.given |= !options.run.proto.empty();
+    *trace |= given.attr("trace").cast<bool>();
+  }
+  SetTimeout(arguments.timeout, &options);
+  if (arguments.trace != nullptr) *trace = PyObject_IsTrue(arguments.trace) == 1;
+  return options;
+}
+
+PyObject* Run(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return Guarded([&]() -> py::object {
+    State& state = StateOf(self);
+    const RunArguments arguments(args, count, names);
+    Bound& bound = BindOutputs(state, OutputKeys(state, arguments.outputs));
+    if (arguments.out != nullptr) CheckOuts(state, bound, arguments.out);
+    Given given(state);
+    if (arguments.inputs != nullptr) given.Dict(arguments.inputs);
+    bool wants_trace = state.model.options().run.trace;
+    const CallOptions options = ReadOptions(arguments, &wants_trace);
+    const RunOptions* run_options = options.given ? &options.run : nullptr;
+    if (!wants_trace) return Execute(state, bound, given, run_options, nullptr, arguments.out);
+    py::object trace = py::module_::import("savedmodel._trace").attr("Trace")();
+    py::object results = Execute(state, bound, given, run_options, &trace.cast<Trace&>(), arguments.out);
+    return py::make_tuple(std::move(results), std::move(trace));
+  });
+}
+
+PyObject* Explain(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return Guarded([&]() -> py::object {
+    State& state = StateOf(self);
+    Given given(state);
+    given.Call(args, static_cast<std::size_t>(count), names);
+    const Bound& bound = BindOutputs(state, {});
+    std::vector<Tensor> inputs(bound.function.inputs().size());
+    std::vector<std::string> why;
+    ConvertInputs(state.inputs, given.data(), bound.function, state.label, inputs.data(), &why);
+    py::dict result;
+    for (std::size_t i = 0; i < state.inputs.size(); ++i) {
+      if (given.data()[i] == nullptr) why[i] = "it is the signature's default";
+      if (why[i].empty()) why[i] = bound.function.copies_inputs_because();
+      result[py::handle(state.inputs[i].key)] = why[i].empty() ? "borrowed" : "copied: " + why[i];
+    }
+    return std::move(result);
+  });
+}
+
+PyObject* New(PyTypeObject* type, PyObject* args, PyObject*) {
+  return Guarded([&]() -> py::object {
+    const auto arguments = py::reinterpret_borrow<py::tuple>(args);
+    if (arguments.size() != 2 || !py::isinstance<ModelHandle>(arguments[0])) {
+      throw py::type_error("signatures are made by savedmodel.load");
+    }
+    auto object = py::reinterpret_steal<py::object>(type->tp_alloc(type, 0));
+    if (!object) throw py::error_already_set();
+    auto* self = reinterpret_cast<Object*>(object.ptr());
+    self->vectorcall = &VectorCall;
+    auto state = std::make_unique<State>();
+    state->model = arguments[0].cast<const ModelHandle&>().model;
+    state->info = state->model.signatures().at(arguments[1].cast<std::string>());
+    state->label = "signature '" + state->info.name + "'";
+    state->inputs = MakeSlots(state->info.inputs);
+    const auto specs = [](const std::vector<TensorSpec>& list) {
+      py::dict dict;
+      for (const TensorSpec& spec : list) dict[py::str(spec.key)] = spec;
+      return py::reinterpret_steal<py::object>(PyDictProxy_New(dict.ptr()));
+    };
+    state->input_specs = specs(state->info.inputs);
+    state->output_specs = specs(state->info.outputs);
+    self->state = state.release();
+    return object;
+  });
+}
+
+void Dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  State* state = reinterpret_cast<Object*>(self)->state;
+  if (state != nullptr) {
+    state->input_specs = py::object();
+    state->output_specs = py::object();
+    const ReleaseGil release;  // it may be the last to hold the session
+    delete state;
+  }
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyObject* Repr(PyObject* self) {
+  return Guarded(
+      [&] { return py::module_::import("savedmodel._repr").attr("signature_text")(py::handle(self)); });
+}
+
+PyObject* ReprHtml(PyObject* self, PyObject*) {
+  return Guarded(
+      [&] { return py::module_::import("savedmodel._repr").attr("signature_html")(py::handle(self)); });
+}
+
+PyObject* Reduce(PyObject* self, PyObject*) {
+  return Guarded([&]() -> py::object {
+    throw py::type_error(StateOf(self).label + " can't be pickled; pickle its model");
+  });
+}
+
+PyMethodDef methods[] = {
+    {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Run)), METH_FASTCALL | METH_KEYWORDS,
+     "run(inputs=None, *, outputs=None, out=None, timeout=None, trace=None, options=None)\n--\n\n"
+     "Run with a dict of inputs by name.\n\n"
+     "outputs: names of the results wanted (default: all). out: dict of writeable arrays that results are\n"
+     "copied into. timeout: seconds (DeadlineExceededError). trace: also return a Trace, as (results, "
+     "trace).\n"
+     "Raises TypeError, ValueError or KeyError for a caller's mistake, Error for TensorFlow's."},
+    {"explain", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Explain)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "explain(*args, **kwargs)\n--\n\nSay for each input of such a call: 'borrowed', or 'copied: ' and why."},
+    {"_repr_html_", &ReprHtml, METH_NOARGS, nullptr},
+    {"__reduce__", &Reduce, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyObject* Text(const std::string& text) {
+  return PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace");
+}
+
+PyGetSetDef properties[] = {
+    {"name", [](PyObject* self, void*) { return Text(StateOf(self).info.name); }, nullptr,
+     "The signature's name.", nullptr},
+    {"method_name", [](PyObject* self, void*) { return Text(StateOf(self).info.method_name); }, nullptr,
+     "Such as 'tensorflow/serving/predict'.", nullptr},
+    {"inputs", [](PyObject* self, void*) { return StateOf(self).input_specs.inc_ref().ptr(); }, nullptr,
+     "TensorSpec by name, in the order of positional inputs.", nullptr},
+    {"outputs", [](PyObject* self, void*) { return StateOf(self).output_specs.inc_ref().ptr(); }, nullptr,
+     "TensorSpec by name.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyMemberDef members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Object, vectorcall), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr}};
+
+PyType_Slot slots[] = {
+    {Py_tp_doc,
+     const_cast<char*>("A signature of a loaded model. Call it with arrays, by position (in the order "
+                       "of `inputs`), by name or as one dict; it returns a dict of arrays.")},
+    {Py_tp_new, reinterpret_cast<void*>(&New)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(&Dealloc)},
+    {Py_tp_call, reinterpret_cast<void*>(&PyVectorcall_Call)},
+    {Py_tp_repr, reinterpret_cast<void*>(&Repr)},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, properties},
+    {Py_tp_members, members},
+    {0, nullptr}};
+
+PyType_Spec spec = {"savedmodel.Signature", sizeof(Object), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL, slots};
+
+}  // namespace
+
+void bind_signature(py::module_& m) {
+  const auto type = py::reinterpret_steal<py::object>(PyType_FromSpec(&spec));
+  if (!type) throw py::error_already_set();
+  m.attr("Signature") = type;
+}
+
+}  // namespace savedmodel::python

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the package's C++ parts are: for CMake and for compilers."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from savedmodel import _core
+
+
+def main() -> None:
+    # The compiled parts lie together, also where an editable install keeps the Python files elsewhere.
+    root = Path(_core.__file__).resolve().parent
+    parser = argparse.ArgumentParser(prog="python -m savedmodel", description=__doc__)
+    parser.add_argument("--version", action="version", version=_core.__version__)
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument(
+        "--cmake-dir", action="store_true", help="for find_package: -Dsavedmodel_DIR=DIR"
+    )
+    choice.add_argument("--include-dir", action="store_true", help="the public C++ headers")
+    choice.add_argument("--library-dir", action="store_true", help="libsavedmodel.so")
+    arguments = parser.parse_args()
+    if arguments.cmake_dir:
+        print(root / "lib" / "cmake" / "savedmodel")
+    elif arguments.include_dir:
+        print(root / "include")
+    else:
+        print(root / "lib")
+
+
+if __name__ == "__main__":
+    main()

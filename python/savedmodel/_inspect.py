@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a SavedModel holds, without making a session or reading a weight."""
+
+from __future__ import annotations
+
+import os
+
+from savedmodel import _core, _tensorflow
+from savedmodel._core import Inspection
+from savedmodel._core import MetaGraphInfo as MetaGraph
+
+__all__ = ["Inspection", "MetaGraph", "inspect"]
+
+
+def inspect(path: str | os.PathLike[str]) -> Inspection:
+    """Read a SavedModel's tag sets, signatures, ops, fingerprint, assets and sizes.
+
+    Signatures are shown as they are written; a loaded model shows them as its graph has them.
+    Raises NotFoundError, DataLossError or OutOfRangeError if `path` holds no readable SavedModel.
+    """
+    _tensorflow.locate()
+    return _core.inspect(os.fspath(path))

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""load() and Model."""
+
+from __future__ import annotations
+
+import atexit
+import operator
+import os
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar, overload
+
+import numpy as np
+
+from savedmodel import _core, _repr, _tensorflow
+from savedmodel._core import Signature
+from savedmodel._options import RunOptions, SessionOptions
+from savedmodel._trace import Trace
+
+Array = np.ndarray[Any, np.dtype[Any]]
+_Value = TypeVar("_Value")
+
+_EXIT_SECONDS = 5.0
+_open_models: weakref.WeakSet[Model] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_at_exit() -> None:
+    """Stop what daemon threads still run, before the libraries that they run in are torn down."""
+    _core.begin_exit()
+    for model in list(_open_models):
+        model._core.cancel(_EXIT_SECONDS)
+
+
+class _Named(Mapping[str, _Value]):
+    """A read-only mapping whose KeyError says what there is."""
+
+    def __init__(self, what: str, values: Mapping[str, _Value]) -> None:
+        self._what = what
+        self._values = values
+
+    def __getitem__(self, name: str) -> _Value:
+        try:
+            return self._values[name]
+        except KeyError:
+            known = ", ".join(map(repr, self._values)) or "none"
+            raise KeyError(f"no {self._what} {name!r}; there are: {known}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return "{" + ",\n ".join(f"{name!r}: {value!r}" for name, value in self.items()) + "}"
+
+
+class _Variables(Mapping[str, Array]):
+    """Variables by name, each read when it is asked for."""
+
+    def __init__(self, model: _core.Model) -> None:
+        self._model = model
+        self._specs = model.variables
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._specs:
+            raise KeyError(f"no variable {name!r}; there are: {', '.join(self._specs) or 'none'}")
+        return self._model.read_variable(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._specs)
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def __repr__(self) -> str:
+        return "{" + ",\n ".join(f"{name!r}: {spec}" for name, spec in self._specs.items()) + "}"
+
+
+class Model:
+    """A loaded SavedModel: made by `load`, called like a function, closed when no longer needed.
+
+    Calls may come from any number of threads. Use it in a `with` block, call `close`, or let it be
+    collected; results stay valid after it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        tags: Iterable[str] = ("serve",),
+        device: str | None = None,
+        threads: int | None = None,
+        session: SessionOptions | None = None,
+        run: RunOptions | None = None,
+        op_libraries: Iterable[str | os.PathLike[str]] = (),
+    ) -> None:
+        if isinstance(tags, str):
+            raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
+        if isinstance(op_libraries, str | os.PathLike):
+            raise TypeError("op_libraries is a sequence of paths, got one path")
+        if threads is not None and operator.index(threads) < 1:
+            raise ValueError(f"threads is at least 1, or None for TensorFlow's shared pool: {threads}")
+        self._arguments = {
+            "tags": frozenset(tags),
+            "device": device,
+            "threads": threads,
+            "session": session,
+            "run": run,
+            "op_libraries": tuple(os.fspath(library) for library in op_libraries),
+        }
+        options = _core.LoadOptions()
+        options.tags = set(self._arguments["tags"])
+        options.device = device or ""
+        options.threads = threads or 0
+        options.session = (session or SessionOptions())._to_core()
+        run = run or RunOptions()
+        options.set_run(run.timeout, run.trace, run._proto_bytes())
+        options.op_libraries = list(self._arguments["op_libraries"])
+        _tensorflow.locate()
+        self._core = _core.load(os.fspath(path), options)
+        self._trace_by_default = run.trace
+        self.signatures: Mapping[str, Signature] = _Named(
+            "signature", {name: Signature(self._core, name) for name in self._core.signatures}
+        )
+        """The signatures by name, sorted; the init-op signature is hidden."""
+        self._default = self.signatures.get(self._core.default_signature)
+        _open_models.add(self)
+
+    @property
+    def path(self) -> str:
+        """The directory that it was loaded from."""
+        return self._core.path
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tag set, sorted."""
+        return tuple(sorted(self._arguments["tags"]))
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Run the default signature: 'serving_default', or the only one there is."""
+        if self._default is None:
+            known = ", ".join(map(repr, self.signatures)) or "none"
+            raise TypeError(f"the model has no default signature; call one of its signatures: {known}")
+        return self._default(*args, **kwargs)
+
+    @overload
+    def run(
+        self,
+        fetches: str,
+        feeds: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        trace: Literal[False] | None = None,
+    ) -> Array: ...
+
+    @overload
+    def run(
+        self,
+        fetches: Sequence[str],
+        feeds: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        trace: Literal[False] | None = None,
+    ) -> list[Array]: ...
+
+    @overload
+    def run(
+        self,
+        fetches: str | Sequence[str],
+        feeds: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        trace: Literal[True],
+    ) -> tuple[Any, Trace]: ...
+
+    def run(
+        self,
+        fetches: str | Sequence[str],
+        feeds: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        trace: bool | None = None,
+    ) -> Any:
+        """Fetch any tensors of the graph by name, as a TensorFlow session's run does.
+
+        fetches: a tensor name ("dense/BiasAdd:0"; ":0" may be left out) or a sequence of them; the
+        result is an array, or a list of them. feeds: values by tensor name. timeout: seconds.
+        The last 64 sets of fetches and feeds are kept ready.
+        """
+        names = [fetches] if isinstance(fetches, str) else list(fetches)
+        if not names:
+            raise ValueError("fetches is empty")
+        feeds = feeds or {}
+        collected = Trace() if (self._trace_by_default if trace is None else trace) else None
+        values = self._core.run_tensors(
+            names, list(feeds), tuple(feeds.values()), timeout, collected, b""
+        )
+        results = values[0] if isinstance(fetches, str) else list(values)
+        return results if collected is None else (results, collected)
+
+    @property
+    def variables(self) -> Mapping[str, Array]:
+        """The variables by the graph's name, each read when asked for; read-only views on a CPU."""
+        return _Variables(self._core)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The full names of the devices that the session can use."""
+        return tuple(self._core.devices())
+
+    @property
+    def placement(self) -> dict[str, int]:
+        """Nodes per device, of the graph and of the functions that it calls.
+
+        Computed by TensorFlow's placer from the files on disk, anew at each access.
+        """
+        return self._core.placement()
+
+    @property
+    def closed(self) -> bool:
+        return self._core.closed
+
+    def close(self) -> None:
+        """Wait for running calls, then free the session. Calls after it raise FailedPreconditionError."""
+        self._core.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Loaded anew on the other side: a session can't travel.
+        return _reload, (self.path, self._arguments)
+
+    def __repr__(self) -> str:
+        return _repr.model_text(self)
+
+    def _repr_html_(self) -> str:
+        return _repr.model_html(self)
+
+
+def _reload(path: str, arguments: dict[str, Any]) -> Model:
+    return load(path, **arguments)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    tags: Iterable[str] = ("serve",),
+    device: str | None = None,
+    threads: int | None = None,
+    session: SessionOptions | None = None,
+    run: RunOptions | None = None,
+    op_libraries: Iterable[str | os.PathLike[str]] = (),
+) -> Model:
+    """Load a SavedModel through TensorFlow's C++ loader.
+
+    path: the directory with saved_model.pb (or .pbtxt, .cpb).
+    tags: the exact tag set of the MetaGraph; () is the empty one.
+    device: where to put every node that has no device of its own: "cpu", "gpu", "gpu:1", "/device:CPU:1".
+    threads: intra-op threads of this model; None uses TensorFlow's pool, which the process shares.
+    session, run: TensorFlow's options; `run` holds for the restore and init ops and for every later run.
+    op_libraries: shared libraries with custom ops.
+
+    Raises Error's subclasses: NotFoundError (no SavedModel, no such tags, a file is missing), DataLossError
+    (truncated, corrupted), InvalidArgumentError (no such device, ...), with TensorFlow's own message.
+    """
+    return Model(
+        path,
+        tags=tags,
+        device=device,
+        threads=threads,
+        session=session,
+        run=run,
+        op_libraries=op_libraries,
+    )

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of a load and of its runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from savedmodel import _core
+
+
+def _proto_bytes(proto: Any, what: str) -> bytes:
+    if proto is None:
+        return b""
+    if isinstance(proto, bytes | bytearray | memoryview):
+        return bytes(proto)
+    if hasattr(proto, "SerializeToString"):
+        serialized: bytes = proto.SerializeToString()
+        return serialized
+    raise TypeError(f"{what} is a protocol buffer message or its bytes, got {type(proto).__name__}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """TensorFlow's session options. What is None is left as `config`, or TensorFlow, has it."""
+
+    inter_op_threads: int | None = None
+    """Threads that run ops of one call at the same time. Setting it moves runs off the caller's thread."""
+    gpu_memory_fraction: float | None = None
+    """Share of each GPU's memory, 0 to 1. Process-wide; kept by the process after close."""
+    allow_growth: bool | None = None
+    """Take GPU memory as it is needed. Process-wide."""
+    visible_gpus: str | None = None
+    """Such as "0,2". Process-wide: to put models on different GPUs, load them with `device=`."""
+    allow_soft_placement: bool | None = None
+    """Use the CPU where a node's device, or a kernel for it, is missing (default: only with `device=`)."""
+    log_device_placement: bool | None = None
+    """Log where each node goes, to the logger "savedmodel.tensorflow"."""
+    xla: bool | None = None
+    """Compile clusters of ops with XLA."""
+    config: Any = None
+    """A tensorflow.ConfigProto or its bytes: the base of all the above."""
+
+    def _to_core(self) -> _core.SessionOptions:
+        options = _core.SessionOptions()
+        options.inter_op_threads = self.inter_op_threads
+        options.gpu_memory_fraction = self.gpu_memory_fraction
+        options.allow_growth = self.allow_growth
+        options.visible_gpus = self.visible_gpus
+        options.allow_soft_placement = self.allow_soft_placement
+        options.log_device_placement = self.log_device_placement
+        options.xla = self.xla
+        options.config = _proto_bytes(self.config, "SessionOptions.config")
+        return options
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A ConfigProto need not be importable on the other side.
+        return {**self.__dict__, "config": _proto_bytes(self.config, "SessionOptions.config")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of a run; given to `load`, of its restore and init ops and of every later run."""
+
+    timeout: float | None = None
+    """Seconds, rounded up to a millisecond; DeadlineExceededError after it."""
+    trace: bool = False
+    """Collect step statistics; `Signature.run` then returns (results, Trace)."""
+    proto: Any = None
+    """A tensorflow.RunOptions or its bytes: the base of the above."""
+
+    def _proto_bytes(self) -> bytes:
+        return _proto_bytes(self.proto, "RunOptions.proto")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "proto": self._proto_bytes()}

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How signatures and models read in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+import html
+import keyword
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from savedmodel._core import Inspection, Signature, TensorSpec
+    from savedmodel._model import Model
+
+
+def _specs(specs: Mapping[str, TensorSpec]) -> str:
+    def name(key: str) -> str:
+        return key if key.isidentifier() and not keyword.iskeyword(key) else repr(key)
+
+    return ", ".join(f"{name(key)}: {spec}" for key, spec in specs.items())
+
+
+def signature_line(signature: Signature) -> str:
+    return f"({_specs(signature.inputs)}) -> ({_specs(signature.outputs)})"
+
+
+def signature_text(signature: Signature) -> str:
+    line = f"<Signature {signature.name!r} {signature_line(signature)}>"
+    if len(line) <= 80:
+        return line
+    rows = [f"<Signature {signature.name!r}"]
+    for title, specs in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        rows.append(f"  {title}:")
+        width = max((len(key) for key in specs), default=0)
+        rows += [f"    {key:<{width}}  {spec}" for key, spec in specs.items()] or ["    none"]
+    return "\n".join(rows) + ">"
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    def cells(tag: str, values: Iterable[str]) -> str:
+        return "".join(f"<{tag} style='text-align:left'>{html.escape(v)}</{tag}>" for v in values)
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{cells('th', header)}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _spec_rows(signature: Signature) -> list[tuple[str, str, str, str, str]]:
+    return [
+        (signature.name, kind, key, str(spec), spec.name)
+        for kind, specs in (("input", signature.inputs), ("output", signature.outputs))
+        for key, spec in specs.items()
+    ]
+
+
+_HEADER = ("signature", "", "name", "type", "tensor")
+
+
+def signature_html(signature: Signature) -> str:
+    return _table(_HEADER, _spec_rows(signature))
+
+
+def model_text(model: Model) -> str:
+    state = ", closed" if model.closed else ""
+    tags = ", ".join(model.tags) or "no tags"
+    rows = [f"<Model {model.path!r} ({tags}{state})"]
+    for signature in model.signatures.values():
+        text = f"  {signature.name}{signature_line(signature)}"
+        if len(text) > 80:
+            body = signature_text(signature).removesuffix(">").splitlines()[1:]
+            text = "\n".join([f"  {signature.name}", *(f"  {row}" for row in body)])
+        rows.append(text)
+    return "\n".join(rows) + ">"
+
+
+def model_html(model: Model) -> str:
+    rows = [row for signature in model.signatures.values() for row in _spec_rows(signature)]
+    return f"<p><b>Model</b> <code>{html.escape(model.path)}</code></p>{_table(_HEADER, rows)}"
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("bytes", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def inspection_text(inspection: Inspection) -> str:
+    rows = [f"<SavedModel {inspection.path!r}, {_bytes(inspection.size_bytes)}"]
+    for graph in inspection.meta_graphs:
+        tags = ", ".join(sorted(graph.tags)) or "no tags"
+        version = f", TensorFlow {graph.tensorflow_version}" if graph.tensorflow_version else ""
+        rows.append(
+            f"  {{{tags}}}: {len(graph.ops)} kinds of op, {len(graph.variables)} variables{version}"
+        )
+        rows += [
+            f"    {name}({_specs(signature.inputs)}) -> ({_specs(signature.outputs)})"
+            for name, signature in graph.signatures.items()
+        ]
+    return "\n".join(rows) + ">"
