@@ -147,20 +147,18 @@ void Bundle::Load() {
   const tf::MetaGraphDef meta_graph = ReadGraph();
   CheckFiles(path_, meta_graph);
 
+  std::unique_ptr<IntraOpThreads> threads;
   std::unique_ptr<tf::Session> session;
   ThrowIfError(tf::LoadMetagraphIntoSession(session_options, meta_graph, &session), "'" + path_ + "'");
-  // A SavedModelBundle closes its session when it goes; a bare one does not.
-  const auto close = [](tf::Session* opened) { opened->Close().IgnoreError(); };
-  std::unique_ptr<tf::Session, decltype(close)> guard(session.get(), close);
+  if (options_.threads > 0) {
+    threads = std::make_unique<IntraOpThreads>(options_.threads);
+    threads->UseFor(*session);
+  }
   ThrowIfError(tf::RestoreSession(run_options, meta_graph, path_, &session), "'" + path_ + "'");
-  (void)guard.release();  // NOLINT(bugprone-unused-return-value)
 
-  shared_ = std::make_shared<SharedSession>(std::move(session), meta_graph.graph_def());
+  shared_ = std::make_shared<SharedSession>(std::move(threads), std::move(session), meta_graph.graph_def());
   shared_->run_options =
       DefaultRunOptions(options_, run_options, device_manager()->ListDevices().size() == 1);
-  if (options_.threads > 0) {
-    shared_->intra_op = std::make_unique<IntraOpPool>(options_.threads);
-  }
   for (auto& [name, signature] : ReadSignatures(meta_graph)) {
     signatures_.emplace(name, Reconcile(signature, shared_->graph));
   }

@@ -11,7 +11,6 @@
 #include "engine/trace.h"
 #include "tensorflow/core/common_runtime/dma_helper.h"
 #include "tensorflow/core/framework/tensor_util.h"
-#include "tensorflow/core/platform/threadpool_options.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -28,6 +27,43 @@ bool IsDefault(const RunOptions* options, const Trace* trace) {
 struct Source {
   bool fed;
   std::size_t index;
+};
+
+// Vectors of one run. A thread keeps them for its next, for what they cost is their allocation.
+class Scratch {
+ public:
+  Scratch() : kept_(Kept()), lent_(!kept_.lent) {
+    if (!lent_) return;
+    kept_.lent = true;
+    feeds.swap(kept_.feeds);
+    fetched.swap(kept_.fetched);
+  }
+  ~Scratch() {
+    feeds.clear();
+    fetched.clear();
+    if (!lent_) return;
+    feeds.swap(kept_.feeds);
+    fetched.swap(kept_.fetched);
+    kept_.lent = false;
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  std::vector<tf::Tensor> feeds;
+  std::vector<tf::Tensor> fetched;
+
+ private:
+  struct Vectors {
+    std::vector<tf::Tensor> feeds;
+    std::vector<tf::Tensor> fetched;
+    bool lent = false;
+  };
+  static Vectors& Kept() {
+    thread_local Vectors vectors;
+    return vectors;
+  }
+  Vectors& kept_;
+  bool lent_;
 };
 
 class CallableFunction : public internal::EngineFunction {
@@ -62,7 +98,6 @@ class CallableFunction : public internal::EngineFunction {
   void RunSession(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                   const RunOptions* options, Trace* trace) const;
   Tensor Finish(tf::Tensor result, const std::vector<tf::Tensor>& feeds) const;
-  tf::thread::ThreadPoolOptions Pools() const;
 
   std::shared_ptr<SharedSession> shared_;
   std::string label_;
@@ -141,12 +176,6 @@ void CallableFunction::MakeCallable() {
   ThrowIfError(shared_->session->MakeCallable(options, &handle_), label_);
 }
 
-tf::thread::ThreadPoolOptions CallableFunction::Pools() const {
-  tf::thread::ThreadPoolOptions pools;
-  pools.intra_op_threadpool = shared_->intra_op.get();
-  return pools;
-}
-
 void CallableFunction::CheckSharedFeeds(const Tensor* inputs) const {
   for (const auto& [first, second] : same_feeds_) {
     if (SameValue(inputs[first], inputs[second])) continue;
@@ -166,9 +195,7 @@ void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vec
   std::vector<std::pair<std::string, tf::Tensor>> named;
   for (std::size_t i = 0; i < feeds.size(); ++i) named.emplace_back(feeds_[i], feeds[i]);
   tf::RunMetadata metadata;
-  ThrowIfError(shared_->intra_op == nullptr
-                   ? shared_->session->Run(merged, named, fetches_, {}, fetched, &metadata)
-                   : shared_->session->Run(merged, named, fetches_, {}, fetched, &metadata, Pools()));
+  ThrowIfError(shared_->session->Run(merged, named, fetches_, {}, fetched, &metadata));
   if (trace != nullptr) *trace = ReadTrace(metadata);
 }
 
@@ -184,18 +211,17 @@ Tensor CallableFunction::Finish(tf::Tensor result, const std::vector<tf::Tensor>
 
 void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) {
   if (!same_feeds_.empty()) CheckSharedFeeds(inputs);
-  std::vector<tf::Tensor> feeds;
+  Scratch scratch;
+  std::vector<tf::Tensor>& feeds = scratch.feeds;
+  std::vector<tf::Tensor>& fetched = scratch.fetched;
   feeds.reserve(feeds_.size());
   const bool borrow = copies_because_.empty() && !kept_an_input_.load(std::memory_order_relaxed);
   for (std::size_t input : feed_inputs_) feeds.push_back(ToTensorFlow(inputs[input], borrow));
-  std::vector<tf::Tensor> fetched;
   if (!fetches_.empty()) {
     if (!IsDefault(options, trace)) {
       RunSession(feeds, &fetched, options, trace);
-    } else if (shared_->intra_op == nullptr) {
-      ThrowIfError(shared_->session->RunCallable(handle_, feeds, &fetched, nullptr));
     } else {
-      ThrowIfError(shared_->session->RunCallable(handle_, feeds, &fetched, nullptr, Pools()));
+      ThrowIfError(shared_->session->RunCallable(handle_, feeds, &fetched, nullptr));
     }
   }
   for (std::size_t i = 0; i < sources_.size(); ++i) {

@@ -4,6 +4,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,23 @@
 namespace savedmodel::python {
 
 namespace py = pybind11;
+
+// `size` default-made elements; up to N of them without an allocation.
+template <typename T, std::size_t N>
+class InlineArray {
+ public:
+  explicit InlineArray(std::size_t size) {
+    if (size > N) heap_ = std::make_unique<T[]>(size);
+  }
+  T* data() { return heap_ ? heap_.get() : inline_; }
+  const T* data() const { return heap_ ? heap_.get() : inline_; }
+  T& operator[](std::size_t i) { return data()[i]; }
+  const T& operator[](std::size_t i) const { return data()[i]; }
+
+ private:
+  T inline_[N]{};
+  std::unique_ptr<T[]> heap_;
+};
 
 // One input or output of a signature and where its parts stand in the flat order.
 struct Slot {

@@ -295,8 +295,30 @@ py::object StringsToNumpy(const Tensor& tensor) {
   return array;
 }
 
-void DeleteOwner(PyObject* capsule) {
-  delete static_cast<std::shared_ptr<const void>*>(PyCapsule_GetPointer(capsule, nullptr));
+// Base of the arrays that view a tensor's memory. (A capsule would be two more allocations.)
+struct Owner {
+  PyObject_HEAD std::shared_ptr<const void> memory;
+};
+
+void DeallocOwner(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  reinterpret_cast<Owner*>(self)->memory.~shared_ptr();
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyObject* MakeOwner(const std::shared_ptr<const void>& memory) {
+  static PyTypeObject* type = [] {
+    static PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&DeallocOwner)}, {0, nullptr}};
+    static PyType_Spec spec = {"savedmodel._core._Memory", sizeof(Owner), 0,
+                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+    return reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  }();
+  if (type == nullptr) throw py::error_already_set();
+  PyObject* self = type->tp_alloc(type, 0);
+  if (self == nullptr) throw py::error_already_set();
+  new (&reinterpret_cast<Owner*>(self)->memory) std::shared_ptr<const void>(memory);
+  return self;
 }
 
 }  // namespace
@@ -328,8 +350,7 @@ py::object ToNumpy(const Tensor& tensor) {
       empty ? nullptr : const_cast<void*>(tensor.data()), empty ? 0 : flags, nullptr));
   if (!array) throw py::error_already_set();
   if (empty) return array;
-  PyObject* capsule = PyCapsule_New(new std::shared_ptr<const void>(tensor.owner()), nullptr, &DeleteOwner);
-  if (capsule == nullptr || npy_api::get().PyArray_SetBaseObject_(array.ptr(), capsule) != 0) {
+  if (npy_api::get().PyArray_SetBaseObject_(array.ptr(), MakeOwner(tensor.owner())) != 0) {
     throw py::error_already_set();
   }
   return array;

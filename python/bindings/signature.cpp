@@ -86,11 +86,11 @@ class Given {
   PyObject* const* data() const { return values_.data(); }
 
   void Positional(PyObject* const* args, std::size_t count) {
-    if (count > values_.size()) {
+    if (count > state_.inputs.size()) {
       throw py::type_error(state_.label + ": got " + std::to_string(count) + " positional inputs; " +
                            DescribeInputs(state_.label, state_.inputs));
     }
-    std::copy_n(args, count, values_.begin());
+    std::copy_n(args, count, values_.data());
   }
   void Named(PyObject* name, PyObject* value) {
     const Slot* slot = FindSlot(state_.inputs, name);
@@ -122,13 +122,13 @@ class Given {
 
  private:
   const State& state_;
-  std::vector<PyObject*> values_;
+  InlineArray<PyObject*, 16> values_;
 };
 
 py::object Execute(const State& state, const Bound& bound, const Given& given, const RunOptions* options,
                    Trace* trace, PyObject* out) {
-  std::vector<Tensor> inputs(bound.function.inputs().size());
-  std::vector<Tensor> outputs(bound.function.outputs().size());
+  InlineArray<Tensor, 4> inputs(bound.function.inputs().size());
+  InlineArray<Tensor, 4> outputs(bound.function.outputs().size());
   ConvertInputs(state.inputs, given.data(), bound.function, state.label, inputs.data());
   {
     const ReleaseGil release;
@@ -146,7 +146,6 @@ py::object Execute(const State& state, const Bound& bound, const Given& given, c
     const py::object value = ConvertOutput(slot, outputs.data());
     if (PyDict_SetItem(results.ptr(), slot.key, value.ptr()) != 0) throw py::error_already_set();
   }
-  inputs.clear();
   AfterCall();
   return results;
 }

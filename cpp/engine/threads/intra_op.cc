@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#define EIGEN_USE_THREADS
+
+#include "engine/threads/intra_op.h"
+
+#include "engine/status.h"
+#include "tensorflow/core/common_runtime/device.h"
+#include "tensorflow/core/common_runtime/device_mgr.h"
+#include "tensorflow/core/platform/env.h"
+#include "unsupported/Eigen/CXX11/Tensor"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+
+struct IntraOpThreads::Workers {
+  tf::DeviceBase::CpuWorkerThreads cpu;
+  std::unique_ptr<Eigen::ThreadPoolDevice> eigen;
+};
+
+IntraOpThreads::IntraOpThreads(int threads)
+    : pool_(tf::Env::Default(), "savedmodel", threads), workers_(std::make_unique<Workers>()) {
+  workers_->cpu.num_threads = threads;
+  workers_->cpu.workers = &pool_;
+  workers_->eigen = std::make_unique<Eigen::ThreadPoolDevice>(pool_.AsEigenThreadPool(), threads);
+}
+
+IntraOpThreads::~IntraOpThreads() = default;
+
+void IntraOpThreads::UseFor(tf::Session& session) {
+  const tf::DeviceMgr* devices = nullptr;
+  ThrowIfError(session.LocalDeviceManager(&devices));
+  for (tf::Device* device : devices->ListDevices()) {
+    if (device->device_type() != tf::DEVICE_CPU) continue;
+    device->set_tensorflow_cpu_worker_threads(&workers_->cpu);
+    // Appended behind the shared pool's; kernels use the last.
+    device->set_eigen_cpu_device(workers_->eigen.get());
+  }
+}
+
+}  // namespace savedmodel::engine
