@@ -76,6 +76,14 @@ Tensor Tensor::Wrap(DType dtype, const Shape& shape, const void* data, std::func
               std::shared_ptr<const void>(data, [deleter = std::move(deleter)](const void*) { deleter(); }));
 }
 
+Tensor Tensor::Lend(DType dtype, const Shape& shape, const void* data, const void* handle, KeepFn keep) {
+  CheckNumeric(dtype);
+  Tensor lent(dtype, shape, data, nullptr, false);
+  lent.handle_ = handle;
+  lent.keep_ = keep;
+  return lent;
+}
+
 Tensor Tensor::Copy(DType dtype, const Shape& shape, const void* data) {
   Tensor copy = Empty(dtype, shape);
   if (copy.byte_size() > 0) std::memcpy(copy.mutable_data(), data, copy.byte_size());

@@ -9,7 +9,6 @@
 #include "engine/status.h"
 #include "engine/tensors.h"
 #include "engine/trace.h"
-#include "tensorflow/core/common_runtime/dma_helper.h"
 #include "tensorflow/core/framework/tensor_util.h"
 
 namespace savedmodel::engine {
@@ -32,15 +31,20 @@ struct Source {
 // Vectors of one run. A thread keeps them for its next, for what they cost is their allocation.
 class Scratch {
  public:
-  Scratch() : kept_(Kept()), lent_(!kept_.lent) {
+  explicit Scratch(std::atomic<bool>* kept_an_input)
+      : kept_an_input_(kept_an_input), kept_(Kept()), lent_(!kept_.lent) {
     if (!lent_) return;
     kept_.lent = true;
     feeds.swap(kept_.feeds);
     fetched.swap(kept_.fetched);
   }
   ~Scratch() {
-    feeds.clear();
     fetched.clear();
+    // The graph did not tell (InputKeeper), and yet somebody holds the caller's array: copy from now on.
+    for (tf::Tensor& feed : feeds) {
+      if (OwnIfKept(feed)) *kept_an_input_ = true;
+    }
+    feeds.clear();
     if (!lent_) return;
     feeds.swap(kept_.feeds);
     fetched.swap(kept_.fetched);
@@ -62,6 +66,7 @@ class Scratch {
     thread_local Vectors vectors;
     return vectors;
   }
+  std::atomic<bool>* kept_an_input_;
   Vectors& kept_;
   bool lent_;
 };
@@ -211,7 +216,7 @@ Tensor CallableFunction::Finish(tf::Tensor result, const std::vector<tf::Tensor>
 
 void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) {
   if (!same_feeds_.empty()) CheckSharedFeeds(inputs);
-  Scratch scratch;
+  Scratch scratch(&kept_an_input_);
   std::vector<tf::Tensor>& feeds = scratch.feeds;
   std::vector<tf::Tensor>& fetched = scratch.fetched;
   feeds.reserve(feeds_.size());
@@ -237,11 +242,6 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptio
     outputs[i] = Finish(fetch_uses_[fetch] == 1 ? std::move(fetched[fetch]) : fetched[fetch], feeds);
   }
   fetched.clear();
-  for (tf::Tensor& feed : feeds) {
-    // The graph did not tell (InputKeeper), and yet somebody holds the caller's array: copy from now on.
-    const tf::TensorBuffer* buffer = tf::DMAHelper::buffer(&feed);
-    if (buffer != nullptr && !buffer->RefCountIsOne()) kept_an_input_ = true;
-  }
 }
 
 }  // namespace

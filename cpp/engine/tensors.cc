@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/status.h"
+#include "tensorflow/core/common_runtime/dma_helper.h"
 #include "tensorflow/core/framework/allocation_description.pb.h"
 #include "tensorflow/core/framework/tensor_shape.h"
 
@@ -15,12 +16,12 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
+// The caller's memory. It holds the source's owner only if it outlives the run: two atomic operations
+// and an allocation for each input of each call are saved.
 class BorrowedBuffer : public tf::TensorBuffer {
  public:
-  explicit BorrowedBuffer(const Tensor& tensor)
-      : tf::TensorBuffer(const_cast<void*>(tensor.data())),
-        size_(tensor.byte_size()),
-        owner_(tensor.owner()) {}
+  explicit BorrowedBuffer(const Tensor& source)
+      : tf::TensorBuffer(const_cast<void*>(source.data())), size_(source.byte_size()), source_(&source) {}
   std::size_t size() const override { return size_; }
   tf::TensorBuffer* root_buffer() override { return this; }
   bool OwnsMemory() const override { return false; }
@@ -32,9 +33,11 @@ class BorrowedBuffer : public tf::TensorBuffer {
     description->set_requested_bytes(static_cast<std::int64_t>(size_));
     description->set_allocator_name("savedmodel: borrowed");
   }
+  void Own() { owner_ = source_->owner(); }
 
  private:
   std::size_t size_;
+  const Tensor* source_;  // valid until the run returns
   std::shared_ptr<const void> owner_;
 };
 
@@ -75,6 +78,13 @@ tf::Tensor ToTensorFlow(const Tensor& tensor, bool borrow) {
     std::memcpy(copy.data(), tensor.data(), bytes);
   }
   return copy;
+}
+
+bool OwnIfKept(tf::Tensor& feed) {
+  tf::TensorBuffer* buffer = tf::DMAHelper::buffer(&feed);
+  if (buffer == nullptr || buffer->OwnsMemory() || buffer->RefCountIsOne()) return false;
+  static_cast<BorrowedBuffer*>(buffer)->Own();  // ours alone does not own its memory
+  return true;
 }
 
 Tensor FromTensorFlow(tf::Tensor tensor) {

@@ -7,9 +7,14 @@
 
 namespace savedmodel::engine {
 
-// Borrows aligned memory if `borrow`, else copies it into memory of TensorFlow's. The borrowed buffer
-// says that it does not own its memory, so that no kernel writes a result into it.
+// Borrows aligned memory, for as long as `tensor` is there, if `borrow`, else copies it into memory of
+// TensorFlow's. The borrowed buffer says that it does not own its memory, so that no kernel writes a result
+// into it.
 tensorflow::Tensor ToTensorFlow(const Tensor& tensor, bool borrow);
+
+// For a feed after its run, while what it was made of is still there: if somebody else holds the
+// borrowed memory now, makes it own its source, and returns true.
+bool OwnIfKept(tensorflow::Tensor& feed);
 
 // A view on `tensor`'s memory; strings get an array of views on them. Nothing is copied.
 Tensor FromTensorFlow(tensorflow::Tensor tensor);

@@ -103,11 +103,11 @@ void ConvertInputs(const std::vector<Slot>& slots, PyObject* const* given, const
   }
 }
 
-py::object ConvertOutput(const Slot& slot, const Tensor* tensors) {
-  if (slot.spec->encoding == Encoding::kDense) return ToNumpy(tensors[slot.first]);
+py::object ConvertOutput(const Slot& slot, Tensor* tensors) {
+  if (slot.spec->encoding == Encoding::kDense) return ToNumpy(std::move(tensors[slot.first]));
   const py::module_ composites = py::module_::import("savedmodel._composite");
   py::tuple parts(slot.count);
-  for (std::size_t i = 0; i < slot.count; ++i) parts[i] = ToNumpy(tensors[slot.first + i]);
+  for (std::size_t i = 0; i < slot.count; ++i) parts[i] = ToNumpy(std::move(tensors[slot.first + i]));
   if (slot.spec->encoding == Encoding::kSparse) return composites.attr("SparseTensor")(*parts);
   if (slot.spec->encoding != Encoding::kRagged) return std::move(parts);
   return composites.attr("ragged_from_parts")(parts[0],

@@ -14,21 +14,32 @@ namespace savedmodel::python {
 
 namespace py = pybind11;
 
-// `size` default-made elements; up to N of them without an allocation.
+// `size` value-initialised elements; up to N of them without an allocation.
 template <typename T, std::size_t N>
 class InlineArray {
  public:
-  explicit InlineArray(std::size_t size) {
-    if (size > N) heap_ = std::make_unique<T[]>(size);
+  explicit InlineArray(std::size_t size)
+      : size_(size), data_(size > N ? static_cast<T*>(::operator new(size * sizeof(T))) : Inline()) {
+    std::uninitialized_value_construct_n(data_, size_);
   }
-  T* data() { return heap_ ? heap_.get() : inline_; }
-  const T* data() const { return heap_ ? heap_.get() : inline_; }
-  T& operator[](std::size_t i) { return data()[i]; }
-  const T& operator[](std::size_t i) const { return data()[i]; }
+  ~InlineArray() {
+    std::destroy_n(data_, size_);
+    if (data_ != Inline()) ::operator delete(data_);
+  }
+  InlineArray(const InlineArray&) = delete;
+  InlineArray& operator=(const InlineArray&) = delete;
+
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  T& operator[](std::size_t i) { return data_[i]; }
+  const T& operator[](std::size_t i) const { return data_[i]; }
 
  private:
-  T inline_[N]{};
-  std::unique_ptr<T[]> heap_;
+  T* Inline() { return reinterpret_cast<T*>(inline_); }
+
+  alignas(T) unsigned char inline_[N * sizeof(T)];
+  std::size_t size_;
+  T* data_;
 };
 
 // One input or output of a signature and where its parts stand in the flat order.
@@ -49,8 +60,8 @@ const Slot* FindSlot(const std::vector<Slot>& slots, PyObject* name);
 void ConvertInputs(const std::vector<Slot>& slots, PyObject* const* given, const Function& function,
                    const std::string& label, Tensor* tensors, std::vector<std::string>* why = nullptr);
 
-// Arrays for a slot's results: one, or a SparseTensor / RaggedTensor / tuple of them.
-py::object ConvertOutput(const Slot& slot, const Tensor* tensors);
+// Takes a slot's results as arrays: one, or a SparseTensor / RaggedTensor / tuple of them.
+py::object ConvertOutput(const Slot& slot, Tensor* tensors);
 
 // The run options of a `timeout` in seconds or None, and of serialized RunOptions.
 struct CallOptions {

@@ -124,6 +124,12 @@ std::shared_ptr<const void> Keep(PyObject* object) {
       object, [](const void* kept) { ReleaseObject(static_cast<PyObject*>(const_cast<void*>(kept))); });
 }
 
+// What the engine calls, on the run's own thread, when TensorFlow holds on to an array.
+std::shared_ptr<const void> KeepLent(const void* handle) {
+  const py::gil_scoped_acquire acquire;
+  return Keep(static_cast<PyObject*>(const_cast<void*>(handle)));
+}
+
 // --- in -------------------------------------------------------------------------------------------------
 
 Shape ShapeOf(PyObject* array) {
@@ -254,11 +260,13 @@ Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& l
   return Tensor::WrapStrings(shape, views, std::move(strings));
 }
 
-Tensor FromArray(const py::handle& array, const TensorSpec& spec, const std::string& label,
-                 std::string* why) {
+// `caller_holds`: the array is the caller's own, so that the run need not hold it.
+Tensor FromArray(const py::handle& array, const TensorSpec& spec, const std::string& label, std::string* why,
+                 bool caller_holds) {
   const auto* proxy = array_proxy(array.ptr());
   PyObject* wanted = Descriptor(spec.dtype);
-  const bool same_type = NativeTypeNum(proxy->descr) == py::detail::array_descriptor_proxy(wanted)->type_num;
+  const bool same_type = proxy->descr == wanted ||
+                         NativeTypeNum(proxy->descr) == py::detail::array_descriptor_proxy(wanted)->type_num;
   if (!same_type && !npy_api::get().PyArray_EquivTypes_(proxy->descr, wanted)) {
     const py::object native = py::handle(proxy->descr).attr("newbyteorder")("=");
     if (!npy_api::get().PyArray_EquivTypes_(native.ptr(), wanted)) {
@@ -272,7 +280,9 @@ Tensor FromArray(const py::handle& array, const TensorSpec& spec, const std::str
     if (why != nullptr) *why = "it is not C-contiguous";
     return CopyArray(array, spec);
   }
-  Tensor tensor = Tensor::Wrap(spec.dtype, ShapeOf(array.ptr()), proxy->data, Keep(array.ptr()));
+  const Shape shape = ShapeOf(array.ptr());
+  Tensor tensor = caller_holds ? Tensor::Lend(spec.dtype, shape, proxy->data, array.ptr(), &KeepLent)
+                               : Tensor::Wrap(spec.dtype, shape, proxy->data, Keep(array.ptr()));
   if (why != nullptr && !tensor.aligned() && tensor.byte_size() > 0) {
     *why = "its memory is not aligned to " + std::to_string(kAlignment) + " bytes (see savedmodel.empty)";
   }
@@ -307,7 +317,7 @@ void DeallocOwner(PyObject* self) {
   Py_DECREF(type);
 }
 
-PyObject* MakeOwner(const std::shared_ptr<const void>& memory) {
+PyObject* MakeOwner(std::shared_ptr<const void> memory) {
   static PyTypeObject* type = [] {
     static PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&DeallocOwner)}, {0, nullptr}};
     static PyType_Spec spec = {"savedmodel._core._Memory", sizeof(Owner), 0,
@@ -317,7 +327,7 @@ PyObject* MakeOwner(const std::shared_ptr<const void>& memory) {
   if (type == nullptr) throw py::error_already_set();
   PyObject* self = type->tp_alloc(type, 0);
   if (self == nullptr) throw py::error_already_set();
-  new (&reinterpret_cast<Owner*>(self)->memory) std::shared_ptr<const void>(memory);
+  new (&reinterpret_cast<Owner*>(self)->memory) std::shared_ptr<const void>(std::move(memory));
   return self;
 }
 
@@ -329,14 +339,15 @@ Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& labe
     if (why != nullptr) *why = "strings are copied";
     return FromStrings(value, spec, label);
   }
-  if (npy_api::get().PyArray_Check_(value)) return FromArray(value, spec, label, why);
+  const bool plain = Py_TYPE(value) == npy_api::get().PyArray_Type_;
+  if (plain || npy_api::get().PyArray_Check_(value)) return FromArray(value, spec, label, why, true);
   const py::object view = ViewAsArray(value);
-  if (!view.is_none()) return FromArray(view, spec, label, why);
+  if (!view.is_none()) return FromArray(view, spec, label, why, false);
   if (why != nullptr) *why = std::string("it is no array but a ") + Py_TYPE(value)->tp_name;
   return FromNumbers(value, spec, label);
 }
 
-py::object ToNumpy(const Tensor& tensor) {
+py::object ToNumpy(Tensor tensor) {
   if (tensor.dtype() == DType::kString) return StringsToNumpy(tensor);
   PyObject* descriptor = Descriptor(tensor.dtype());
   Py_INCREF(descriptor);  // NewFromDescr takes one
@@ -350,7 +361,7 @@ py::object ToNumpy(const Tensor& tensor) {
       empty ? nullptr : const_cast<void*>(tensor.data()), empty ? 0 : flags, nullptr));
   if (!array) throw py::error_already_set();
   if (empty) return array;
-  if (npy_api::get().PyArray_SetBaseObject_(array.ptr(), MakeOwner(tensor.owner())) != 0) {
+  if (npy_api::get().PyArray_SetBaseObject_(array.ptr(), MakeOwner(std::move(tensor).release_owner())) != 0) {
     throw py::error_already_set();
   }
   return array;
@@ -363,7 +374,8 @@ void CheckOut(PyObject* array, const TensorSpec& spec, const std::string& label)
                          Py_TYPE(array)->tp_name);
   }
   const auto* proxy = array_proxy(array);
-  if (!npy_api::get().PyArray_EquivTypes_(proxy->descr, Descriptor(spec.dtype))) {
+  PyObject* wanted = Descriptor(spec.dtype);
+  if (proxy->descr != wanted && !npy_api::get().PyArray_EquivTypes_(proxy->descr, wanted)) {
     throw py::type_error(where + ": expected " + spec.ToString() + ", got " + Describe(array));
   }
   if ((proxy->flags & kWriteable) == 0) throw py::value_error(where + ": the array is read-only");

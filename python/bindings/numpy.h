@@ -13,14 +13,14 @@ namespace savedmodel::python {
 
 namespace py = pybind11;
 
-// A tensor for `spec` from what a caller passed: an array is borrowed if its memory is laid out as
-// TensorFlow's, else copied once. `label` begins error messages; `why`, if given, is set to the reason of
-// the copy, or to an empty string. Raises TypeError for another dtype.
+// A tensor for `spec` from what a caller passed, and holds for as long as it uses the tensor: an array is
+// borrowed if its memory is laid out as TensorFlow's, else copied once. `label` begins error messages; `why`,
+// if given, is set to the reason of the copy, or to an empty string. Raises TypeError for another dtype.
 Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& label,
                 std::string* why = nullptr);
 
 // A view on the tensor's memory, which it keeps alive; object arrays of bytes for strings.
-py::object ToNumpy(const Tensor& tensor);
+py::object ToNumpy(Tensor tensor);
 
 // Checks that `array` can take `spec`'s results; raises TypeError or ValueError.
 void CheckOut(PyObject* array, const TensorSpec& spec, const std::string& label);

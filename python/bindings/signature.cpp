@@ -232,8 +232,14 @@ struct RunArguments {
         {PyUnicode_InternFromString("trace"), &RunArguments::trace},
         {PyUnicode_InternFromString("options"), &RunArguments::options},
         {PyUnicode_InternFromString("inputs"), &RunArguments::inputs}};
-    for (const auto& [known, member] : members) {
-      if (known != name && PyUnicode_Compare(known, name) != 0) continue;
+    const auto same = [name](const auto& entry) { return entry.first == name; };
+    auto found = std::find_if(members.begin(), members.end(), same);  // names in source code are interned
+    if (found == members.end()) {
+      const auto equal = [name](const auto& entry) { return PyUnicode_Compare(entry.first, name) == 0; };
+      found = std::find_if(members.begin(), members.end(), equal);
+    }
+    if (found != members.end()) {
+      PyObject* RunArguments::*member = found->second;
       if (this->*member != nullptr) throw py::type_error("run() got an argument twice");
       this->*member = value;
       return;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "savedmodel/dtype.h"
@@ -57,6 +58,10 @@ class SAVEDMODEL_API Tensor {
   static Tensor Wrap(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner);
   // The same; `deleter` runs once, possibly on a TensorFlow thread, when the last view is gone.
   static Tensor Wrap(DType dtype, const Shape& shape, const void* data, std::function<void()> deleter);
+  // For language bindings: borrows `data` from the caller of one run, without the cost of an owner. In the
+  // rare case that TensorFlow holds on to it, `keep(handle)` is asked for one before the run returns.
+  using KeepFn = std::shared_ptr<const void> (*)(const void* handle);
+  static Tensor Lend(DType dtype, const Shape& shape, const void* data, const void* handle, KeepFn keep);
   // Copies `data`.
   static Tensor Copy(DType dtype, const Shape& shape, const void* data);
   // Copies the strings.
@@ -92,8 +97,10 @@ class SAVEDMODEL_API Tensor {
   // True if nobody else (a weight, a constant, another result) looks at this memory.
   bool writable() const { return writable_; }
   bool aligned() const { return reinterpret_cast<std::uintptr_t>(data_) % kAlignment == 0; }
-  // Keeps the memory alive.
-  const std::shared_ptr<const void>& owner() const { return owner_; }
+  // Keeps the memory alive; makes the owner of lent memory.
+  std::shared_ptr<const void> owner() const { return keep_ == nullptr ? owner_ : keep_(handle_); }
+  // The same, without a copy of the pointer.
+  std::shared_ptr<const void> release_owner() && { return keep_ == nullptr ? std::move(owner_) : owner(); }
 
   // For the engine: a result, whose memory `owner` keeps alive.
   static Tensor Result(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner,
@@ -115,6 +122,8 @@ class SAVEDMODEL_API Tensor {
   const void* data_ = nullptr;
   Shape shape_;
   std::shared_ptr<const void> owner_;
+  const void* handle_ = nullptr;
+  KeepFn keep_ = nullptr;
 };
 
 }  // namespace savedmodel

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// What has to happen in a process of its own: usage is `child COMMAND MODEL [ARGUMENT]`. Results go to
+// stdout; an Error's code and message go there too, and the process exits with 3.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <mutex>
+#include <string>
+
+#include "savedmodel/savedmodel.h"
+
+namespace {
+
+using savedmodel::Error;
+using savedmodel::Model;
+using savedmodel::Tensor;
+
+// x + y for the model `add`.
+std::string Add(const Model& model) {
+  const float x = 1.5F;
+  const float y = 2.25F;
+  const auto tensor = [](const float* value) {
+    return Tensor::Copy(savedmodel::DType::kFloat32, {1}, value);
+  };
+  const Tensor z = model.function("serving_default").Run({tensor(&x), tensor(&y)}).at(0);
+  return std::to_string(z.data<float>()[0]);
+}
+
+template <typename F>
+std::string Outcome(F&& call) {
+  try {
+    return call();
+  } catch (const Error& error) {
+    return std::string(savedmodel::CodeName(error.code())) + ": " + error.what();
+  }
+}
+
+int Run(const std::string& path) {
+  std::cout << "before: '" << savedmodel::TensorFlowVersion() << "'\n";
+  std::cout << Add(Model::Load(path)) << "\n";
+  std::cout << "after: '" << savedmodel::TensorFlowVersion() << "'\n";
+  return 0;
+}
+
+int Log(const std::string& path) {
+  std::mutex mutex;
+  savedmodel::SetLogHandler([&mutex](const savedmodel::LogRecord& record) {
+    std::lock_guard<std::mutex> lock(mutex);
+    std::cout << "log " << record.severity << " " << record.file << ":" << record.line << " "
+              << record.message << "\n";
+  });
+  savedmodel::LoadOptions options;
+  options.session.log_device_placement = true;
+  const std::string result = Add(Model::Load(path, options));
+  savedmodel::SetLogHandler(nullptr);
+  std::cout << result << "\n";
+  return 0;
+}
+
+// Static, so that it is there until the process has left main().
+int KeepLoaded(const std::string& path) {
+  static const Model model = Model::Load(path);
+  std::cout << Add(model) << "\n";
+  return 0;
+}
+
+// The child of a fork says what it gets, then exits in its own way.
+template <typename F>
+int Fork(const std::string& how, F&& in_child) {
+  std::cout.flush();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    alarm(60);
+    in_child();
+    std::cout.flush();
+    if (how == "_exit") _exit(0);
+    std::exit(0);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  std::cout << "child status: " << status << "\n";
+  return 0;
+}
+
+int ForkAfterLoad(const std::string& path, const std::string& how) {
+  static const Model kept = Model::Load(path);  // the child's exit destroys it too
+  Model model = kept;
+  const savedmodel::Function function = model.function("serving_default");
+  const std::vector<Tensor> inputs(2, Tensor::Empty(savedmodel::DType::kFloat32, {1}));
+  Fork(how, [&] {
+    const auto run = [&] { return std::to_string(function.Run(inputs).size()); };
+    std::cout << "run: " << Outcome(run) << "\n";
+    std::cout << "load: " << Outcome([&] { return Add(Model::Load(path)); }) << "\n";
+    std::cout << "bind: " << Outcome([&] { return Add(model); }) << "\n";
+    model.Close();
+    std::cout << "closed: " << model.closed() << "\n";
+  });
+  std::cout << "parent: " << Add(model) << "\n";
+  model.Close();
+  return 0;
+}
+
+int ForkBeforeLoad(const std::string& path, const std::string& how) {
+  Fork(how, [&] { std::cout << "load: " << Outcome([&] { return Add(Model::Load(path)); }) << "\n"; });
+  std::cout << "parent: " << Add(Model::Load(path)) << "\n";
+  return 0;
+}
+
+// A server may look at its models, fork its workers, and load in them.
+int ForkAfterInspect(const std::string& path, const std::string& how) {
+  (void)savedmodel::Inspect(path);
+  return ForkBeforeLoad(path, how);
+}
+
+int Dispatch(const std::string& command, const std::string& path, const std::string& argument) {
+  if (command == "run") return Run(path);
+  if (command == "log") return Log(path);
+  if (command == "keep_loaded") return KeepLoaded(path);
+  if (command == "fork_after_load") return ForkAfterLoad(path, argument);
+  if (command == "fork_before_load") return ForkBeforeLoad(path, argument);
+  if (command == "fork_after_inspect") return ForkAfterInspect(path, argument);
+  if (command == "directory") {
+    savedmodel::SetTensorFlowDirectory(argument);
+    return Run(path);
+  }
+  std::cerr << "no such command: " << command << "\n";
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3) return 2;
+  try {
+    return Dispatch(argv[1], argv[2], argc > 3 ? argv[3] : "");
+  } catch (const Error& error) {
+    std::cout << savedmodel::CodeName(error.code()) << ": " << error.what() << "\n";
+    return 3;
+  }
+}

@@ -1,0 +1,101 @@
+"""Fixtures: the generated models, the third-party ones, and loading them."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import savedmodel as sm
+
+from .helpers import Load
+
+ROOT = Path(__file__).resolve().parents[2]
+GENERATOR = ROOT / "tests" / "models"
+GENERATED = GENERATOR / "_generated"
+STAMP = GENERATED / ".stamp"
+
+
+def _generator_hash() -> str:
+    """Changes when the generated models could: with the generator and with TensorFlow."""
+    digest = hashlib.sha256()
+    for name in "tensorflow", "tensorflow-cpu", "keras":
+        try:
+            digest.update(f"{name} {importlib.metadata.version(name)}\n".encode())
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    for path in sorted(GENERATOR.glob("**/*.py")):
+        if GENERATED not in path.parents:
+            digest.update(str(path.relative_to(GENERATOR)).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _generate(stamp: str) -> None:
+    for path in GENERATED.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != ".lock":
+            path.unlink()
+    done = subprocess.run(
+        [sys.executable, str(GENERATOR / "generate.py"), str(GENERATED)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"tests/models/generate.py failed:\n{done.stdout}\n{done.stderr}")
+    STAMP.write_text(stamp)
+
+
+@pytest.fixture(scope="session")
+def models() -> Iterator[Path]:
+    """The folder of generated models; they are made anew when the generator has changed."""
+    GENERATED.mkdir(exist_ok=True)
+    stamp = _generator_hash()
+    # Test processes share the lock while they run; one alone, and nobody else, may write.
+    with open(GENERATED / ".lock", "w") as lock:
+        while True:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if STAMP.exists() and STAMP.read_text() == stamp:
+                break
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.2)
+                continue
+            if not (STAMP.exists() and STAMP.read_text() == stamp):
+                _generate(stamp)
+        yield GENERATED
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """Third-party models, which a checkout may have beside it."""
+    path = ROOT.parent / "shared" / "models"
+    if not path.is_dir():
+        pytest.skip("no folder of third-party models beside the checkout")
+    return path
+
+
+@pytest.fixture
+def load(models: Path) -> Iterator[Load]:
+    """Load a generated model by name, as `sm.load` does; it is closed after the test."""
+    loaded: list[sm.Model] = []
+
+    def load_by_name(name: str, **options: Any) -> sm.Model:
+        model = sm.load(models / name, **options)
+        loaded.append(model)
+        return model
+
+    yield load_by_name
+    for model in loaded:
+        model.close()

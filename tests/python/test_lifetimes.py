@@ -1,0 +1,163 @@
+"""Memory is given back: inputs after their call, results with their last view, models when collected."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+import tracemalloc
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import savedmodel as sm
+
+from .helpers import Array, Load, aligned, misaligned
+
+MEGABYTE = 1 << 20
+
+
+def resident() -> int:
+    """Megabytes of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // MEGABYTE
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """TensorFlow's threads may let go of an input a moment after the call's return."""
+    deadline = time.monotonic() + 10
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert done()
+
+
+@pytest.mark.parametrize("session", [None, sm.SessionOptions(inter_op_threads=2)])
+@pytest.mark.parametrize("make", [aligned, misaligned])
+def test_inputs_are_released_after_the_call(
+    load: Load, make: Callable[[Array], Array], session: sm.SessionOptions | None
+) -> None:
+    model = load("wide", session=session)
+    f = model.signatures["serving_default"]
+    for call in (
+        lambda x: f(x),
+        lambda x: f.run({"x": x}, timeout=60),
+        lambda x: f.run({"x": x}, trace=True),
+        lambda x: f.explain(x),
+        lambda x: model.run("StatefulPartitionedCall", {f.inputs["x"].name: x}),
+    ):
+        x = make(np.ones((8, 64), np.float32))
+        alive = weakref.ref(x)
+        results = call(x)
+        del x
+        wait_until(lambda alive=alive: alive() is None)
+        del results
+
+
+def test_inputs_are_released_after_an_error(load: Load) -> None:
+    f = load("add").signatures["serving_default"]
+    x, y = aligned(np.ones(3, np.float32)), aligned(np.ones(4, np.float32))
+    alive = [weakref.ref(x), weakref.ref(y)]
+    with pytest.raises(sm.InvalidArgumentError):
+        f(x, y)
+    with pytest.raises(TypeError):
+        f(x, None)
+    del x, y
+    wait_until(lambda: not any(a() is not None for a in alive))
+
+
+def test_strings_are_released_after_the_call(load: Load) -> None:
+    f = load("strings").signatures["upper"]
+    words = np.array([b"left", "right"], object)
+    alive = weakref.ref(words)
+    results = f(words)
+    del words
+    wait_until(lambda: alive() is None)
+    assert list(results["t"]) == [b"LEFT", b"RIGHT"]
+
+
+def test_many_calls_do_not_grow(load: Load) -> None:
+    add, strings = load("add"), load("strings").signatures["join"]
+    x, y = aligned(np.ones(256, np.float32)), misaligned(np.ones(256, np.float32))
+    words = np.array([b"left", "right"], object)
+    f = add.signatures["serving_default"]
+    out = {"z": np.empty(256, np.float32)}
+
+    def calls(count: int) -> None:
+        for _ in range(count):
+            add(x, y)
+            f.run({"x": x, "y": y}, out=out)
+            add.run("StatefulPartitionedCall", {f.inputs["x"].name: x, f.inputs["y"].name: y})
+            strings(words, words)
+            with pytest.raises(TypeError):
+                f(x, z=y)
+
+    calls(200)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before_python, before = tracemalloc.get_traced_memory()[0], resident()
+        calls(10_000)
+        gc.collect()
+        grown_python = tracemalloc.get_traced_memory()[0] - before_python
+        assert grown_python < 256 * 1024
+        assert resident() - before < 32
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_of_results_is_freed_with_the_last_view(load: Load) -> None:
+    model = load("slice_view")
+    x = sm.empty((4 * MEGABYTE, 16))  # 256 MB
+    x[...] = 1
+    f = model.signatures["serving_default"]
+    before = resident()
+    result = f.run({"x": x}, outputs="flat")["flat"]
+    assert resident() - before > 200
+    view = result[-10:]
+    del result
+    gc.collect()
+    assert resident() - before > 200
+    np.testing.assert_array_equal(view, np.ones(10))
+    del view
+    gc.collect()
+    assert resident() - before < 64
+
+
+def test_memory_of_inputs_is_freed(load: Load) -> None:
+    model = load("slice_view")
+    f = model.signatures["serving_default"]
+    before = resident()
+    for _ in range(4):
+        x = sm.empty((4 * MEGABYTE, 16))
+        x[...] = 1
+        f.run({"x": x}, outputs="flat")
+        del x
+    gc.collect()
+    assert resident() - before < 64
+
+
+def test_a_model_is_collected(models: Path) -> None:
+    model = sm.load(models / "add")
+    f = model.signatures["serving_default"]
+    alive = weakref.ref(model)
+    del model
+    gc.collect()
+    assert alive() is None
+    # A signature keeps the session.
+    np.testing.assert_array_equal(f(np.ones(2, np.float32), np.ones(2, np.float32))["z"], [2, 2])
+
+
+def test_loading_again_and_again_does_not_grow(models: Path) -> None:
+    def loads(count: int) -> None:
+        for _ in range(count):
+            with sm.load(models / "mlp") as model:
+                model(np.ones((1, 64), np.float32))
+
+    loads(10)
+    gc.collect()
+    before = resident()
+    loads(100)
+    gc.collect()
+    assert resident() - before < 64
