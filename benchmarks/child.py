@@ -90,9 +90,7 @@ def measure_threads(calls: list[Call], seconds: float) -> dict[str, float]:
     return {"calls": sum(counts), "seconds": perf_counter() - begin}
 
 
-def answer(
-    message: dict[str, Any], opened: Opened, calls: list[Call], group: int
-) -> dict[str, Any]:
+def answer(message: dict[str, Any], opened: Opened, calls: list[Call], group: int) -> dict[str, Any]:
     if message["command"] == "round":
         return measure_round(calls[0], group, message["seconds"])
     if message["command"] == "outputs":

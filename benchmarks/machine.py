@@ -42,9 +42,7 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "load_average_before": [round(value, 2) for value in os.getloadavg()],
         "python": platform.python_version(),
-        "versions": {
-            name: package_version(name) for name in ("savedmodel", "tensorflow", "keras", "numpy")
-        },
+        "versions": {name: package_version(name) for name in ("savedmodel", "tensorflow", "keras", "numpy")},
     }
 
 

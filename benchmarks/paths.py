@@ -107,9 +107,7 @@ def unavailable(name: str) -> str | None:
     return None
 
 
-def child_command(
-    name: str, model: ModelSpec, threads: int, inputs: Sequence[InputFile]
-) -> list[str]:
+def child_command(name: str, model: ModelSpec, threads: int, inputs: Sequence[InputFile]) -> list[str]:
     """The command line of the child process that times one path."""
     if name == "cpp_floor":
         program, reason = build_floor()

@@ -92,9 +92,7 @@ def _cold_axes(axes: Sequence[Any], results: Sequence[ColdResult], paths: Sequen
     axes[1].set_title("Memory by then", loc="left")
 
 
-def draw(
-    file: Path, latency: Sequence[PathResult], cold: Sequence[ColdResult], caption: str
-) -> str | None:
+def draw(file: Path, latency: Sequence[PathResult], cold: Sequence[ColdResult], caption: str) -> str | None:
     """Write the PNG. Returns why there is none, or None."""
     try:
         import matplotlib
@@ -126,9 +124,7 @@ def draw(
         for name in paths
     ]
     handles += [
-        Patch(facecolor="none", label=f"{name}\nskipped")
-        for name in PATHS
-        if name in wanted - measured
+        Patch(facecolor="none", label=f"{name}\nskipped") for name in PATHS if name in wanted - measured
     ]
     figure.legend(
         handles=handles,

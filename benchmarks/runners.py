@@ -103,9 +103,7 @@ def open_savedmodel(request: Request, kind: str) -> Opened:
     def arrays() -> dict[str, Array]:
         if kind == "unaligned":
             return {name: aligned_copy(array, 16) for name, array in request.inputs.items()}
-        copies = {
-            name: sm.empty(array.shape, array.dtype) for name, array in request.inputs.items()
-        }
+        copies = {name: sm.empty(array.shape, array.dtype) for name, array in request.inputs.items()}
         for name, array in request.inputs.items():
             copies[name][...] = array
         return copies

@@ -45,8 +45,7 @@ def _show(what: str, result: dict[str, Any]) -> None:
     if samples:
         first = samples[0]["rss_mb"]
         rows = [
-            [f"{one['done']:,}", f"{one['rss_mb']:.1f}", f"{one['rss_mb'] - first:+.1f}"]
-            for one in samples
+            [f"{one['done']:,}", f"{one['rss_mb']:.1f}", f"{one['rss_mb'] - first:+.1f}"] for one in samples
         ]
         print(markdown([what, "resident MB", "since the first"], rows, left=0))
     if "skipped" in result:

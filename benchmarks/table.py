@@ -17,10 +17,7 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 
         ]
         return "| " + " | ".join(padded) + " |"
 
-    rule = [
-        "-" * width if index < left else "-" * (width - 1) + ":"
-        for index, width in enumerate(widths)
-    ]
+    rule = ["-" * width if index < left else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
     return "\n".join([line(headers), line(rule), *map(line, rows)])
 
 

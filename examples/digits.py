@@ -222,9 +222,7 @@ def main() -> None:
     print(f"\n  images held out                          {len(labels)}")
     print(f"  accuracy                                 {(classes == labels).mean():.1%}")
     print(f"  same class as TensorFlow Python          {same} of {len(labels)}")
-    print(
-        f"  largest difference of a probability      {np.abs(probabilities - expected).max():.1e}"
-    )
+    print(f"  largest difference of a probability      {np.abs(probabilities - expected).max():.1e}")
     print(f"  tensorflow imported by this process      {imported}")
 
     cold = {

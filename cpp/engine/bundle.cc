@@ -95,7 +95,9 @@ class Bundle : public internal::EngineModel {
   Bundle(std::string path, LoadOptions options) : path_(std::move(path)), options_(std::move(options)) {
     Load();
   }
-  ~Bundle() override { Close(); }
+  ~Bundle() override {
+    if (shared_ != nullptr) Close();
+  }
 
   const std::map<std::string, Signature>& signatures() const override { return signatures_; }
   const std::map<std::string, TensorSpec>& variables() const override { return shared_->graph.variables(); }
@@ -114,9 +116,11 @@ class Bundle : public internal::EngineModel {
     if (shared_->session != nullptr) shared_->session->Close().IgnoreError();
   }
   void Close() override {
+    std::unique_ptr<IntraOpThreads> threads;  // goes after the session
     std::unique_ptr<tf::Session> session;
     {
       std::lock_guard<std::mutex> lock(shared_->mutex);
+      threads = std::move(shared_->threads);
       session = std::move(shared_->session);
     }
     if (session != nullptr) session->Close().IgnoreError();

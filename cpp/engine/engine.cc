@@ -13,9 +13,13 @@ namespace {
 class TensorFlowEngine : public internal::Engine {
  public:
   std::unique_ptr<internal::EngineModel> Load(const std::string& path, const LoadOptions& options) override {
+    const QuietInfo quiet;
     return LoadBundle(path, options);
   }
-  Inspection Inspect(const std::string& path) override { return InspectSavedModel(path); }
+  Inspection Inspect(const std::string& path) override {
+    const QuietInfo quiet;
+    return InspectSavedModel(path);
+  }
 };
 
 }  // namespace

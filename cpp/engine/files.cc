@@ -42,7 +42,7 @@ std::string DescribeDirectory(const std::string& path) {
 void CheckAssetPaths(const std::string& path, const tf::MetaGraphDef& meta_graph) {
   for (const tf::AssetFileDef& asset : AssetFiles(meta_graph)) {
     const std::string clean = tf::io::CleanPath(tf::io::JoinPath("assets", asset.filename()));
-    if (clean.rfind("assets/", 0) != 0) {
+    if (clean.rfind("assets/", 0) != 0 || tf::io::IsAbsolutePath(asset.filename())) {
       throw Error(Code::kInvalidArgument, Quote(path) + ": the asset " + Quote(asset.filename()) +
                                               " lies outside of the SavedModel's assets folder");
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/logging.h"
 
-#include "absl/base/log_severity.h"
+#include <cstdlib>
+
 #include "absl/log/globals.h"
 #include "absl/log/internal/globals.h"
 #include "absl/log/log_entry.h"
@@ -23,6 +24,8 @@ class Sink : public absl::LogSink {
   void (*log_)(const LogRecord&);
 };
 
+bool stderr_is_quiet = false;
+
 }  // namespace
 
 void ForwardLogs(void (*log)(const LogRecord&), bool quiet) {
@@ -33,9 +36,21 @@ void ForwardLogs(void (*log)(const LogRecord&), bool quiet) {
   }();
   (void)sink;
   if (!quiet) return;
+  stderr_is_quiet = true;
   absl::SetStderrThreshold(absl::LogSeverityAtLeast::kFatal);
   // Ends absl's "All log messages before absl::InitializeLog() is called are written to STDERR".
   absl::log_internal::SetInitialized();
 }
+
+QuietInfo::QuietInfo() : before_(absl::MinLogLevel()) {
+  // Until absl is told that it is initialised, which is for its owner to do, its threshold for stderr is
+  // not looked at.
+  const bool chosen = std::getenv("TF_CPP_MIN_LOG_LEVEL") != nullptr;
+  if (!stderr_is_quiet && !chosen && before_ < absl::LogSeverityAtLeast::kWarning) {
+    absl::SetMinLogLevel(absl::LogSeverityAtLeast::kWarning);
+  }
+}
+
+QuietInfo::~QuietInfo() { absl::SetMinLogLevel(before_); }
 
 }  // namespace savedmodel::engine

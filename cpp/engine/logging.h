@@ -2,11 +2,25 @@
 // TensorFlow's log messages -> the log handler of savedmodel/runtime.h.
 #pragma once
 
+#include "absl/base/log_severity.h"
 #include "savedmodel/runtime.h"
 
 namespace savedmodel::engine {
 
 // Registers the sink once per process. `quiet`: nothing below FATAL goes to stderr any more.
 void ForwardLogs(void (*log)(const LogRecord&), bool quiet);
+
+// Keeps the informative messages of its scope off stderr where TensorFlow was in the process before us and
+// logging is its owner's business. Process-wide while it lasts.
+class QuietInfo {
+ public:
+  QuietInfo();
+  ~QuietInfo();
+  QuietInfo(const QuietInfo&) = delete;
+  QuietInfo& operator=(const QuietInfo&) = delete;
+
+ private:
+  absl::LogSeverityAtLeast before_;
+};
 
 }  // namespace savedmodel::engine

@@ -15,9 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m savedmodel", description=__doc__)
     parser.add_argument("--version", action="version", version=_core.__version__)
     choice = parser.add_mutually_exclusive_group(required=True)
-    choice.add_argument(
-        "--cmake-dir", action="store_true", help="for find_package: -Dsavedmodel_DIR=DIR"
-    )
+    choice.add_argument("--cmake-dir", action="store_true", help="for find_package: -Dsavedmodel_DIR=DIR")
     choice.add_argument("--include-dir", action="store_true", help="the public C++ headers")
     choice.add_argument("--library-dir", action="store_true", help="libsavedmodel.so")
     arguments = parser.parse_args()

@@ -14,9 +14,7 @@ import numpy.typing as npt
 _ALIGNMENT = 64  # bytes; TensorFlow's EIGEN_MAX_ALIGN_BYTES
 
 
-def empty(
-    shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32
-) -> np.ndarray[Any, np.dtype[Any]]:
+def empty(shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32) -> np.ndarray[Any, np.dtype[Any]]:
     """Return an uninitialised C-contiguous array that a call borrows instead of copying.
 
     It starts at a multiple of 64 bytes, which NumPy's own arrays need not. `object` arrays are NumPy's.

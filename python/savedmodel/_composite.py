@@ -37,7 +37,10 @@ class RaggedTensor(NamedTuple):
     def nested_row_splits(self) -> tuple[Array, ...]:
         """All row splits, the outermost first."""
         inner = self.values
-        return (self.row_splits, *(inner.nested_row_splits if isinstance(inner, RaggedTensor) else ()))
+        return (
+            self.row_splits,
+            *(inner.nested_row_splits if isinstance(inner, RaggedTensor) else ()),
+        )
 
 
 def ragged_from_parts(flat_values: Array, nested_row_splits: Sequence[Array]) -> Array:

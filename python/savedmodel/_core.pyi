@@ -10,7 +10,6 @@ from savedmodel._trace import Trace as PyTrace
 _Array = np.ndarray[Any, np.dtype[Any]]
 
 __version__: str
-__file__: str
 REQUIRED_TENSORFLOW: str
 
 class Error(RuntimeError): ...

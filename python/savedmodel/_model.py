@@ -102,22 +102,24 @@ class Model:
             raise TypeError("op_libraries is a sequence of paths, got one path")
         if threads is not None and operator.index(threads) < 1:
             raise ValueError(f"threads is at least 1, or None for TensorFlow's shared pool: {threads}")
-        self._arguments = {
-            "tags": frozenset(tags),
+        tag_set = frozenset(tags)
+        libraries = tuple(os.fspath(library) for library in op_libraries)
+        self._arguments: dict[str, Any] = {
+            "tags": tag_set,
             "device": device,
             "threads": threads,
             "session": session,
             "run": run,
-            "op_libraries": tuple(os.fspath(library) for library in op_libraries),
+            "op_libraries": libraries,
         }
         options = _core.LoadOptions()
-        options.tags = set(self._arguments["tags"])
+        options.tags = set(tag_set)
         options.device = device or ""
         options.threads = threads or 0
         options.session = (session or SessionOptions())._to_core()
         run = run or RunOptions()
         options.set_run(run.timeout, run.trace, run._proto_bytes())
-        options.op_libraries = list(self._arguments["op_libraries"])
+        options.op_libraries = list(libraries)
         _tensorflow.locate()
         self._core = _core.load(os.fspath(path), options)
         self._trace_by_default = run.trace
@@ -158,7 +160,7 @@ class Model:
     @overload
     def run(
         self,
-        fetches: Sequence[str],
+        fetches: list[str] | tuple[str, ...],
         feeds: Mapping[str, Any] | None = None,
         *,
         timeout: float | None = None,
@@ -194,9 +196,7 @@ class Model:
             raise ValueError("fetches is empty")
         feeds = feeds or {}
         collected = Trace() if (self._trace_by_default if trace is None else trace) else None
-        values = self._core.run_tensors(
-            names, list(feeds), tuple(feeds.values()), timeout, collected, b""
-        )
+        values = self._core.run_tensors(names, list(feeds), tuple(feeds.values()), timeout, collected, b"")
         results = values[0] if isinstance(fetches, str) else list(values)
         return results if collected is None else (results, collected)
 

@@ -55,7 +55,10 @@ class SessionOptions:
 
     def __getstate__(self) -> dict[str, Any]:
         # A ConfigProto need not be importable on the other side.
-        return {**self.__dict__, "config": _proto_bytes(self.config, "SessionOptions.config")}
+        return {
+            **self.__dict__,
+            "config": _proto_bytes(self.config, "SessionOptions.config") or None,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,4 +76,4 @@ class RunOptions:
         return _proto_bytes(self.proto, "RunOptions.proto")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "proto": self._proto_bytes()}
+        return {**self.__dict__, "proto": self._proto_bytes() or None}

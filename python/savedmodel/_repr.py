@@ -6,11 +6,15 @@ from __future__ import annotations
 import html
 import keyword
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from savedmodel._core import Inspection, Signature, TensorSpec
+    from savedmodel._core import Inspection, Signature, SignatureInfo, TensorSpec
     from savedmodel._model import Model
+
+    AnySignature: TypeAlias = Signature | SignatureInfo
+
+_WIDTH = 80
 
 
 def _specs(specs: Mapping[str, TensorSpec]) -> str:
@@ -20,20 +24,26 @@ def _specs(specs: Mapping[str, TensorSpec]) -> str:
     return ", ".join(f"{name(key)}: {spec}" for key, spec in specs.items())
 
 
-def signature_line(signature: Signature) -> str:
-    return f"({_specs(signature.inputs)}) -> ({_specs(signature.outputs)})"
+def _signature_rows(name: str, signature: AnySignature, indent: str) -> list[str]:
+    """One line, or a table where that is wider than a terminal."""
+    line = f"{indent}{name}({_specs(signature.inputs)}) -> ({_specs(signature.outputs)})"
+    if len(line) <= _WIDTH:
+        return [line]
+    rows = [f"{indent}{name}"]
+    for title, specs in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        rows.append(f"{indent}  {title}:")
+        width = max((len(key) for key in specs), default=0)
+        rows += [f"{indent}    {key:<{width}}  {spec}" for key, spec in specs.items()] or [
+            f"{indent}    none"
+        ]
+    return rows
 
 
 def signature_text(signature: Signature) -> str:
-    line = f"<Signature {signature.name!r} {signature_line(signature)}>"
-    if len(line) <= 80:
-        return line
-    rows = [f"<Signature {signature.name!r}"]
-    for title, specs in (("inputs", signature.inputs), ("outputs", signature.outputs)):
-        rows.append(f"  {title}:")
-        width = max((len(key) for key in specs), default=0)
-        rows += [f"    {key:<{width}}  {spec}" for key, spec in specs.items()] or ["    none"]
-    return "\n".join(rows) + ">"
+    rows = _signature_rows(signature.name, signature, "  ")
+    if len(rows) == 1 and len(rows[0]) + len("<Signature >") <= _WIDTH:
+        return f"<Signature {rows[0].strip()}>"
+    return "\n".join(["<Signature", *rows]) + ">"
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -63,12 +73,8 @@ def model_text(model: Model) -> str:
     state = ", closed" if model.closed else ""
     tags = ", ".join(model.tags) or "no tags"
     rows = [f"<Model {model.path!r} ({tags}{state})"]
-    for signature in model.signatures.values():
-        text = f"  {signature.name}{signature_line(signature)}"
-        if len(text) > 80:
-            body = signature_text(signature).removesuffix(">").splitlines()[1:]
-            text = "\n".join([f"  {signature.name}", *(f"  {row}" for row in body)])
-        rows.append(text)
+    for name, signature in model.signatures.items():
+        rows += _signature_rows(name, signature, "  ")
     return "\n".join(rows) + ">"
 
 
@@ -91,11 +97,7 @@ def inspection_text(inspection: Inspection) -> str:
     for graph in inspection.meta_graphs:
         tags = ", ".join(sorted(graph.tags)) or "no tags"
         version = f", TensorFlow {graph.tensorflow_version}" if graph.tensorflow_version else ""
-        rows.append(
-            f"  {{{tags}}}: {len(graph.ops)} kinds of op, {len(graph.variables)} variables{version}"
-        )
-        rows += [
-            f"    {name}({_specs(signature.inputs)}) -> ({_specs(signature.outputs)})"
-            for name, signature in graph.signatures.items()
-        ]
+        rows.append(f"  {{{tags}}}: {len(graph.ops)} kinds of op, {len(graph.variables)} variables{version}")
+        for name, signature in graph.signatures.items():
+            rows += _signature_rows(name, signature, "    ")
     return "\n".join(rows) + ">"

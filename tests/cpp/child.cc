@@ -8,6 +8,7 @@
 #include <iostream>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "savedmodel/savedmodel.h"
 
@@ -24,7 +25,8 @@ std::string Add(const Model& model) {
   const auto tensor = [](const float* value) {
     return Tensor::Copy(savedmodel::DType::kFloat32, {1}, value);
   };
-  const Tensor z = model.function("serving_default").Run({tensor(&x), tensor(&y)}).at(0);
+  const std::vector<Tensor> inputs{tensor(&x), tensor(&y)};
+  const Tensor z = model.function("serving_default").Run(inputs).at(0);
   return std::to_string(z.data<float>()[0]);
 }
 

@@ -23,6 +23,8 @@ inline Model LoadModel(const std::string& name, const LoadOptions& options = {})
   return Model::Load(ModelPath(name), options);
 }
 
+using Tensors = std::vector<Tensor>;
+
 inline Tensor Floats(const std::vector<float>& values, const Shape& shape) {
   return Tensor::Copy(DType::kFloat32, shape, values.data());
 }

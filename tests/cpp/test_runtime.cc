@@ -17,9 +17,7 @@ namespace {
 
 using testing::Finished;
 using testing::Has;
-using ::testing::HasSubstr;
 using testing::ModelPath;
-using ::testing::Not;
 using testing::RunChild;
 
 const std::map<std::string, std::string> kPlain = {{"TF_CPP_MIN_LOG_LEVEL", ""},
@@ -159,7 +157,7 @@ TEST_P(Fork, AfterAnInspectionBothCanLoad) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Exits, Fork, ::testing::Values("exit", "_exit"),
-                         [](const auto& info) { return info.param[0] == '_' ? "Immediate" : "Normal"; });
+                         [](const auto& test) { return test.param[0] == '_' ? "Immediate" : "Normal"; });
 
 }  // namespace
 }  // namespace savedmodel

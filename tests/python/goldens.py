@@ -34,9 +34,7 @@ def read(path: Path) -> dict[tuple[str, str], Run]:
             name, _, part = rest.partition("#")
             run = runs.setdefault((tags, signature), Run())
             values = run.inputs if side == "in" else run.outputs
-            values.setdefault(name, {})[part] = (
-                array.view(getattr(ml_dtypes, dtype)) if dtype else array
-            )
+            values.setdefault(name, {})[part] = array.view(getattr(ml_dtypes, dtype)) if dtype else array
     return runs
 
 

@@ -136,9 +136,7 @@ def test_soft_placement_only(shared_models: Path, name: str) -> None:
         pytest.skip("here is a GPU, so nothing has to be placed elsewhere")
     with pytest.raises(sm.InvalidArgumentError, match="GPU"):
         sm.load(shared_models / name)
-    with sm.load(
-        shared_models / name, session=sm.SessionOptions(allow_soft_placement=True)
-    ) as model:
+    with sm.load(shared_models / name, session=sm.SessionOptions(allow_soft_placement=True)) as model:
         assert model.signatures
 
 

@@ -128,9 +128,7 @@ def test_scalars_and_empty_arrays(load: Load, make: Callable[[Array], Array]) ->
     no_rows = load("slice_view").signatures["serving_default"](make(np.empty((0, 16), np.float32)))
     assert no_rows["first"].shape == (0, 16)
     assert no_rows["flat"].shape == (0,)
-    assert load("shapes").signatures["unknown"](make(np.empty((3, 0, 2), np.float32)))[
-        "y"
-    ].shape == (3, 0, 2)
+    assert load("shapes").signatures["unknown"](make(np.empty((3, 0, 2), np.float32)))["y"].shape == (3, 0, 2)
 
 
 def test_borrowing_takes_no_memory(models: Path) -> None:

@@ -322,9 +322,7 @@ def wide(m: Workspace) -> None:
 @model
 def defaults(m: Workspace) -> None:
     """z = x * scale, where the SignatureDef gives scale a default of 3; the golden feeds that 3."""
-    m.save(
-        {"serving_default": signature(lambda x, scale: {"z": x * scale}, x=VECTOR, scale=SCALAR)}
-    )
+    m.save({"serving_default": signature(lambda x, scale: {"z": x * scale}, x=VECTOR, scale=SCALAR)})
     with m.edit_proto() as proto:
         defaults = proto.meta_graphs[0].signature_def["serving_default"].defaults
         defaults["scale"].CopyFrom(tf.make_tensor_proto(3.0, tf.float32))
@@ -338,9 +336,7 @@ def random(m: Workspace) -> None:
     m.save(
         {
             "uniform": signature(lambda: {"y": tf.random.uniform([16])}),
-            "stateless": signature(
-                lambda seed: {"y": tf.random.stateless_uniform([16], seed)}, seed=seed
-            ),
+            "stateless": signature(lambda seed: {"y": tf.random.stateless_uniform([16], seed)}, seed=seed),
         }
     )
     m.golden("stateless", {"seed": np.array([7, 11], np.int32)})

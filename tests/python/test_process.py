@@ -1,0 +1,237 @@
+"""What a process as a whole must survive: forks, exits, other libraries, a clean stderr."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .helpers import run_python
+
+MLP = """
+import numpy as np
+def ours():
+    import savedmodel as sm
+    return sm.load({path!r})(np.ones((1, 64), np.float32))["probs"]
+"""
+
+
+def snippet(models: Path, body: str) -> str:
+    return MLP.format(path=str(models / "mlp")) + body
+
+
+def test_nothing_is_written_to_stderr(models: Path) -> None:
+    inspect = f"import savedmodel as sm; sm.inspect({str(models / 'mlp')!r})"
+    code = snippet(models, f"print(ours().shape)\n{inspect}")
+    assert run_python(code) == ("(1, 10)\n", "")
+
+
+def test_log_messages_reach_python_logging(models: Path) -> None:
+    code = """
+        import logging
+        logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
+    """
+    _, stderr = run_python(
+        "import textwrap\n"
+        + "\n".join(line.strip() for line in code.splitlines())
+        + snippet(models, "ours()")
+    )
+    assert "savedmodel.tensorflow" in stderr
+    assert "Restoring SavedModel bundle" in stderr
+
+
+def test_log_level_of_the_user_is_respected(models: Path) -> None:
+    _, stderr = run_python(snippet(models, "ours()"), TF_CPP_MIN_LOG_LEVEL="0")
+    assert "Restoring SavedModel bundle" in stderr
+
+
+def test_tensorflow_is_never_imported(models: Path) -> None:
+    code = snippet(models, "ours()\nimport sys; print('tensorflow' in sys.modules)")
+    assert run_python(code)[0] == "False\n"
+
+
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_tensorflow_in_the_same_process(models: Path, first: str) -> None:
+    calls = ["ours()", "theirs()"] if first == "ours" else ["theirs()", "ours()"]
+    body = f"""
+import os
+def theirs():
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import tensorflow as tf
+    f = tf.saved_model.load({str(models / "mlp")!r}).signatures["serving_default"]
+    return f(x=tf.ones((1, 64)))["probs"].numpy()
+a, b = {calls[0]}, {calls[1]}
+c, d = {calls[0]}, {calls[1]}
+assert np.array_equal(a, b) and np.array_equal(c, d) and np.array_equal(a, c)
+"""
+    run_python(snippet(models, body))
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize("module", ["torch", "onnxruntime", "pyarrow", "grpc"])
+def test_other_native_libraries(models: Path, module: str, order: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not installed")
+    use = {
+        "torch": "import torch; assert float((torch.ones(8, 8) @ torch.ones(8, 8))[0, 0]) == 8",
+        "onnxruntime": "import onnxruntime; assert onnxruntime.get_available_providers()",
+        "pyarrow": "import pyarrow as pa; assert pa.array([1, 2, 3]).to_numpy().sum() == 6",
+        "grpc": "import grpc; grpc.insecure_channel('localhost:1').close()",
+    }[module]
+    lines = [use, "assert ours().shape == (1, 10)"]
+    if order == "after":
+        lines.reverse()
+    run_python(snippet(models, "\n".join([*lines, *lines])))
+
+
+FORK = """
+import os, sys
+import savedmodel as sm
+{parent}
+pid = os.fork()
+if pid == 0:
+    {child}
+    sys.exit(7)
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+assert status == 7, status
+assert ours().shape == (1, 10)
+"""
+
+
+def test_a_forked_child_is_told(models: Path) -> None:
+    child = """
+    for call in (lambda: model(np.ones((1, 64), np.float32)), ours, lambda: model.variables["w0"]):
+        try:
+            call()
+        except sm.FailedPreconditionError as error:
+            assert "fork" in str(error) and "spawn" in str(error)
+        else:
+            os._exit(1)
+    model.close()
+    """
+    path = str(models / "mlp")
+    run_python(snippet(models, FORK.format(parent=f"model = sm.load({path!r})", child=child)))
+
+
+def test_a_child_forked_before_the_load_works(models: Path) -> None:
+    run_python(snippet(models, FORK.format(parent="", child="assert ours().shape == (1, 10)")))
+
+
+def test_a_child_forked_after_an_inspection_works(models: Path) -> None:
+    inspect = f"sm.inspect({str(models / 'mlp')!r})"
+    run_python(snippet(models, FORK.format(parent=inspect, child="assert ours().shape == (1, 10)")))
+
+
+def test_multiprocessing_spawn(models: Path, tmp_path: Path) -> None:
+    script = tmp_path / "spawned.py"
+    script.write_text(
+        f"""
+import multiprocessing, pickle
+import numpy as np
+import savedmodel as sm
+
+def work(model):
+    return model(np.ones((1, 64), np.float32))["probs"]
+
+if __name__ == "__main__":
+    model = sm.load({str(models / "mlp")!r}, threads=1)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        results = pool.map(work, [model, model])
+    assert all(np.array_equal(work(model), result) for result in results)
+"""
+    )
+    run_python(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')")
+
+
+EXIT = """
+import threading, time, sys, os
+import numpy as np, savedmodel as sm
+model = sm.load({path!r})
+started = threading.Event()
+def work():
+    started.set()
+    while True:
+        model(np.int32({steps}))
+threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+for thread in threads: thread.start()
+started.wait()
+time.sleep(0.2)
+{end}
+"""
+
+
+@pytest.mark.parametrize("steps", [10, 2_000_000_000])
+@pytest.mark.parametrize("end", ["", "sys.exit(0)"])
+def test_exit_with_runs_in_flight(models: Path, steps: int, end: str) -> None:
+    code = EXIT.format(path=str(models / "slow"), steps=steps, end=end)
+    assert run_python(code) == ("", "")
+
+
+def test_exit_with_models_loaded(models: Path) -> None:
+    code = f"""
+import savedmodel as sm
+models = [sm.load({str(models / "mlp")!r}) for _ in range(3)]
+closed = sm.load({str(models / "add")!r}); closed.close()
+f = models[0].signatures["serving_default"]
+v = models[0].variables["w0"]
+"""
+    assert run_python(code) == ("", "")
+
+
+def test_import_alone_opens_nothing() -> None:
+    code = """
+        import savedmodel as sm
+        maps = open("/proc/self/maps").read()
+        assert "libtensorflow" not in maps
+        assert sm._core.tensorflow_version() == ""
+    """
+    run_python(code)
+
+
+def test_missing_tensorflow_is_one_clear_error(tmp_path: Path, models: Path) -> None:
+    path = str(models / "mlp")
+    code = f"""
+import savedmodel as sm
+for call in sm.load, sm.inspect:
+    try:
+        call({path!r})
+    except sm.FailedPreconditionError as error:
+        print(error)
+"""
+    stdout, _ = run_python(code, SAVEDMODEL_TENSORFLOW_DIR=str(tmp_path))
+    assert stdout.count(str(tmp_path)) == 2
+
+
+def test_wrong_tensorflow_names_both_versions(tmp_path: Path, models: Path) -> None:
+    """A stand-in for another version: two libraries that open and answer TF_Version()."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    source = tmp_path / "fake.c"
+    source.write_text('const char* TF_Version(void) { return "2.19.1"; }\n')
+    for name in "libtensorflow_framework.so.2", "libtensorflow_cc.so.2":
+        command = [
+            compiler,
+            "-shared",
+            "-fPIC",
+            f"-Wl,-soname,fake-{name}",
+            "-o",
+            str(tmp_path / name),
+            str(source),
+        ]
+        subprocess.run(command, check=True)
+    path = str(models / "mlp")
+    code = f"""
+import savedmodel as sm
+try:
+    sm.load({path!r})
+except sm.FailedPreconditionError as error:
+    print(error)
+"""
+    stdout, _ = run_python(code, SAVEDMODEL_TENSORFLOW_DIR=str(tmp_path))
+    assert "2.21" in stdout
+    assert "2.19.1" in stdout
+    assert "pip install 'tensorflow==2.21.*'" in stdout
