@@ -24,7 +24,7 @@ using testing::Values;
 constexpr std::int64_t kHuge = std::int64_t{1} << 40;
 
 TEST(Shape, OfAScalarIsEmpty) {
-  const Shape scalar;
+  const Shape scalar{};
   EXPECT_EQ(scalar.size(), 0U);
   EXPECT_EQ(scalar.num_elements(), 1U);
   EXPECT_EQ(scalar.ToString(), "[]");
@@ -69,7 +69,7 @@ TEST(Shape, NumElementsRefusesWhatIsNoSize) {
 }
 
 TEST(Tensor, HoldsNothingAtFirst) {
-  const Tensor tensor;
+  const Tensor tensor{};
   EXPECT_EQ(tensor.dtype(), DType::kInvalid);
   EXPECT_EQ(tensor.num_elements(), 0U);
   EXPECT_EQ(tensor.byte_size(), 0U);
@@ -86,7 +86,7 @@ TEST(Tensor, EmptyIsAlignedAndWritable) {
     EXPECT_EQ(tensor.byte_size(), static_cast<std::size_t>(size) * 8);
     double* data = tensor.mutable_data<double>();
     for (std::int64_t i = 0; i < size; ++i) data[i] = static_cast<double>(i);
-    if (size > 0) EXPECT_EQ(tensor.data<double>()[size - 1], static_cast<double>(size - 1));
+    for (std::int64_t i = 0; i < size; ++i) ASSERT_EQ(tensor.data<double>()[i], static_cast<double>(i));
   }
 }
 

@@ -115,24 +115,19 @@ def test_wrong_feeds(model: sm.Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fetches", "feeds", "error", "message"),
-    [
-        ([], {}, ValueError, "fetches is empty"),
-        (5, {}, TypeError, ""),
-        ([5], {}, TypeError, "name"),
-        (b"y", {}, TypeError, "name"),
-        ("y", {5: X}, TypeError, "name"),
-        ("y", [X], TypeError, "feeds"),
-        ("y", X, TypeError, "feeds"),
-    ],
+    ("fetches", "feeds"),
+    [(5, {}), ([5], {}), (b"y", {}), (None, {}), ("y", {5: X}), ("y", [X]), ("y", X), ("y", 5)],
 )
-def test_wrong_arguments(
-    model: sm.Model, fetches: Any, feeds: Any, error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message) as caught:
+def test_arguments_of_another_type(model: sm.Model, fetches: Any, feeds: Any) -> None:
+    with pytest.raises(TypeError) as error:
         model.run(fetches, feeds)
-    assert "incompatible function arguments" not in str(caught.value)
+    assert "incompatible function arguments" not in str(error.value)  # not in the caller's words
     np.testing.assert_array_equal(model.run("y", {"x": X}), 2 * X)
+
+
+def test_no_fetches(model: sm.Model) -> None:
+    with pytest.raises(ValueError, match="fetches is empty"):
+        model.run([], {"x": X})
 
 
 def test_a_resource_has_no_value(load: Load) -> None:

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# All tests: installs the package into the current Python environment, then linters, Python and C++ suites.
+# The C++ suite needs GoogleTest (Debian: libgtest-dev) and is left out, saying so, where there is none.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+python -m pip install ".[test]"
+ruff check .
+ruff format --check .
+mypy
+if command -v clang-format >/dev/null; then
+  git ls-files '*.h' '*.cc' '*.cpp' | xargs clang-format --dry-run --Werror
+fi
+python -m pytest "$@"
+
+build=build/cpp-tests
+cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+  -DSAVEDMODEL_PYTHON=OFF -DSAVEDMODEL_TESTS=ON -DSAVEDMODEL_WERROR=ON
+cmake --build "$build"
+ctest --test-dir "$build" --output-on-failure
