@@ -27,26 +27,12 @@ void CheckNumeric(DType dtype) {
 
 }  // namespace
 
-Shape::Shape(const std::int64_t* dims, std::size_t rank) : rank_(rank) {
-  if (rank <= kInline) {
-    std::copy_n(dims, rank, inline_);
-  } else {
-    heap_.assign(dims, dims + rank);
-  }
-}
-
 bool Shape::operator==(const Shape& other) const {
   return rank_ == other.rank_ && std::equal(begin(), end(), other.begin());
 }
 
-std::size_t Shape::num_elements() const {
-  std::int64_t count = 1;
-  for (std::int64_t dim : *this) {
-    if (dim < 0 || __builtin_mul_overflow(count, dim, &count)) {
-      throw UsageError(UsageError::Kind::kValue, ToString() + " is not the shape of a tensor");
-    }
-  }
-  return static_cast<std::size_t>(count);
+void Shape::Refuse() const {
+  throw UsageError(UsageError::Kind::kValue, ToString() + " is not the shape of a tensor");
 }
 
 std::string Shape::ToString() const {
@@ -58,7 +44,7 @@ std::string Shape::ToString() const {
 Tensor Tensor::Empty(DType dtype, const Shape& shape) {
   CheckNumeric(dtype);
   std::size_t bytes = 0;
-  if (__builtin_mul_overflow(shape.num_elements(), DTypeSize(dtype), &bytes)) throw std::bad_alloc();
+  if (__builtin_mul_overflow(shape.num_elements(), DTypeSize(dtype), &bytes)) shape.Refuse();
   bytes = std::max<std::size_t>(bytes, 1);
   if (bytes > SIZE_MAX - kAlignment) throw std::bad_alloc();
   void* data = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);

@@ -2,6 +2,7 @@
 #include "engine/logging.h"
 
 #include <cstdlib>
+#include <mutex>
 
 #include "absl/log/globals.h"
 #include "absl/log/internal/globals.h"
@@ -26,6 +27,17 @@ class Sink : public absl::LogSink {
 
 bool stderr_is_quiet = false;
 
+// Loads may run side by side: the first of them sets the level, the last puts it back.
+struct QuietState {
+  std::mutex mutex;
+  int scopes = 0;
+  absl::LogSeverityAtLeast before = absl::LogSeverityAtLeast::kInfo;
+};
+QuietState& Quiet() {
+  static auto* state = new QuietState;
+  return *state;
+}
+
 }  // namespace
 
 void ForwardLogs(void (*log)(const LogRecord&), bool quiet) {
@@ -42,15 +54,23 @@ void ForwardLogs(void (*log)(const LogRecord&), bool quiet) {
   absl::log_internal::SetInitialized();
 }
 
-QuietInfo::QuietInfo() : before_(absl::MinLogLevel()) {
+QuietInfo::QuietInfo() {
+  QuietState& quiet = Quiet();
+  std::lock_guard<std::mutex> lock(quiet.mutex);
+  if (quiet.scopes++ > 0) return;
+  quiet.before = absl::MinLogLevel();
   // Until absl is told that it is initialised, which is for its owner to do, its threshold for stderr is
   // not looked at.
   const bool chosen = std::getenv("TF_CPP_MIN_LOG_LEVEL") != nullptr;
-  if (!stderr_is_quiet && !chosen && before_ < absl::LogSeverityAtLeast::kWarning) {
+  if (!stderr_is_quiet && !chosen && quiet.before < absl::LogSeverityAtLeast::kWarning) {
     absl::SetMinLogLevel(absl::LogSeverityAtLeast::kWarning);
   }
 }
 
-QuietInfo::~QuietInfo() { absl::SetMinLogLevel(before_); }
+QuietInfo::~QuietInfo() {
+  QuietState& quiet = Quiet();
+  std::lock_guard<std::mutex> lock(quiet.mutex);
+  if (--quiet.scopes == 0) absl::SetMinLogLevel(quiet.before);
+}
 
 }  // namespace savedmodel::engine

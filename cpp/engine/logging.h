@@ -2,7 +2,6 @@
 // TensorFlow's log messages -> the log handler of savedmodel/runtime.h.
 #pragma once
 
-#include "absl/base/log_severity.h"
 #include "savedmodel/runtime.h"
 
 namespace savedmodel::engine {
@@ -18,9 +17,6 @@ class QuietInfo {
   ~QuietInfo();
   QuietInfo(const QuietInfo&) = delete;
   QuietInfo& operator=(const QuietInfo&) = delete;
-
- private:
-  absl::LogSeverityAtLeast before_;
 };
 
 }  // namespace savedmodel::engine

@@ -89,13 +89,13 @@ void ConvertInputs(const std::vector<Slot>& slots, PyObject* const* given, const
       }
       tensors[slot.first] = slot.spec->default_value;
     } else if (slot.spec->encoding == Encoding::kDense) {
-      tensors[slot.first] = ToTensor(given[i], function.inputs()[slot.first], label, reason);
+      tensors[slot.first] = ToTensor(given[i], function.inputs()[slot.first], label, true, reason);
     } else {
       const std::vector<py::object> parts = SplitComposite(given[i], slot, label);
       for (std::size_t part = 0; part < parts.size(); ++part) {
         std::string part_reason;
         const TensorSpec& spec = function.inputs()[slot.first + part];
-        tensors[slot.first + part] = ToTensor(parts[part].ptr(), spec, label, &part_reason);
+        tensors[slot.first + part] = ToTensor(parts[part].ptr(), spec, label, false, &part_reason);
         if (reason != nullptr && !part_reason.empty())
           *reason += (reason->empty() ? "" : "; ") + spec.key + ": " + part_reason;
       }

@@ -4,8 +4,10 @@
 
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "savedmodel/model.h"
@@ -14,13 +16,17 @@ namespace savedmodel::python {
 
 namespace py = pybind11;
 
-// `size` value-initialised elements; up to N of them without an allocation.
+// `size` default-made elements (pointers: null); up to N of them without an allocation.
 template <typename T, std::size_t N>
 class InlineArray {
  public:
   explicit InlineArray(std::size_t size)
       : size_(size), data_(size > N ? static_cast<T*>(::operator new(size * sizeof(T))) : Inline()) {
-    std::uninitialized_value_construct_n(data_, size_);
+    if constexpr (std::is_pointer_v<T>) {
+      std::fill_n(data_, size_, nullptr);
+    } else {
+      std::uninitialized_default_construct_n(data_, size_);
+    }
   }
   ~InlineArray() {
     std::destroy_n(data_, size_);

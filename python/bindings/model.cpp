@@ -38,7 +38,7 @@ py::tuple RunTensors(const ModelHandle& handle, const std::vector<std::string>& 
   options.run.proto = proto;
   std::vector<Tensor> inputs(function.inputs().size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    inputs[i] = ToTensor(values[i].ptr(), function.inputs()[i], label);
+    inputs[i] = ToTensor(values[i].ptr(), function.inputs()[i], label, true);
   }
   std::vector<Tensor> outputs(function.outputs().size());
   {

@@ -105,6 +105,7 @@ int DropPending(void*) {
 }
 
 void ReleaseObject(PyObject* object) {
+  if (object == nullptr) return;
   if (PyGILState_Check()) {
     Py_DECREF(object);
     return;
@@ -176,43 +177,18 @@ Tensor CopyArray(const py::handle& array, const TensorSpec& spec) {
   return copy;
 }
 
-// Python numbers, and lists of them: converted where that keeps their value.
-Tensor FromNumbers(PyObject* value, const TensorSpec& spec, const std::string& label) {
-  const py::module_ numpy = py::module_::import("numpy");
-  py::object natural;
+// Python numbers, and lists of them; the rules are Python's business.
+py::object FromNumbers(PyObject* value, const TensorSpec& spec, const std::string& label) {
   try {
-    natural = numpy.attr("asarray")(py::handle(value));
+    const py::object convert = py::module_::import("savedmodel._numbers").attr("to_array");
+    return convert(py::handle(value), py::handle(Descriptor(spec.dtype)));
   } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_ValueError) && !error.matches(PyExc_OverflowError)) throw;
-    throw py::value_error(Where(label, spec) + ": expected " + spec.ToString() +
-                          ", got a list that is no array: " + std::string(py::str(error.value())));
+    const std::string message =
+        Where(label, spec) + ": expected " + spec.ToString() + ", got " + std::string(py::str(error.value()));
+    if (error.matches(PyExc_TypeError)) throw py::type_error(message);
+    if (error.matches(PyExc_ValueError)) throw py::value_error(message);
+    throw;
   }
-  const std::string kind = py::str(natural.attr("dtype").attr("kind"));
-  const std::string type_name = Py_TYPE(value)->tp_name;
-  const py::handle wanted = Descriptor(spec.dtype);
-  if (kind == "O" || kind == "S" || kind == "U" || kind == "M" || kind == "m" || kind == "V") {
-    RefuseType(label, spec, type_name + " (" + Describe(natural) + ")");
-  }
-  if (py::cast<py::ssize_t>(natural.attr("size")) == 0) return CopyArray(natural, spec);
-  const std::string wanted_kind = py::str(wanted.attr("kind"));
-  static const std::string kOrder = "buifc";
-  const bool exotic = wanted_kind == "V" || wanted.attr("num").cast<int>() >= 256;  // ml_dtypes' own
-  const auto rank = [](const std::string& k) { return k == "u" ? std::size_t{2} : kOrder.find(k); };
-  if (!exotic && rank(kind) > rank(wanted_kind)) {
-    RefuseType(label, spec, type_name + " of " + Describe(natural), ", which would lose its value");
-  }
-  Tensor result = CopyArray(natural, spec);
-  if (exotic || wanted_kind == "u" || wanted_kind == "i") {
-    const py::object same =
-        numpy.attr("array_equal")(ToNumpy(result).attr("astype")(natural.attr("dtype")), natural);
-    const bool exact = wanted_kind == "u" || wanted_kind == "i";
-    const bool integers = kind != "f" && kind != "c";
-    if ((exact || integers) && !same.cast<bool>()) {
-      throw py::value_error(Where(label, spec) + ": a value does not fit " + DTypeName(spec.dtype) + ": " +
-                            std::string(py::repr(py::handle(value))).substr(0, 80));
-    }
-  }
-  return result;
 }
 
 // A private object array of bytes and str, with the views on them.
@@ -235,7 +211,12 @@ Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& l
   }
   // A copy, so that nobody puts other objects into it while the run reads these.
   auto strings = std::make_shared<StringArray>();
-  strings->array = numpy.attr("array")(array, py::arg("dtype") = "object", py::arg("order") = "C");
+  try {
+    strings->array = numpy.attr("array")(array, py::arg("dtype") = "object", py::arg("order") = "C");
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_SystemError)) throw;  // what numpy raises for code points beyond Unicode
+    throw py::value_error(Where(label, spec) + ": the array holds code points that are no Unicode");
+  }
   const Shape shape = ShapeOf(strings->array.ptr());
   auto** items = reinterpret_cast<PyObject**>(array_proxy(strings->array.ptr())->data);
   strings->views.reserve(shape.num_elements());
@@ -333,18 +314,20 @@ PyObject* MakeOwner(std::shared_ptr<const void> memory) {
 
 }  // namespace
 
-Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& label, std::string* why) {
+Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& label, bool caller_holds,
+                std::string* why) {
   if (why != nullptr) why->clear();
   if (spec.dtype == DType::kString) {
     if (why != nullptr) *why = "strings are copied";
     return FromStrings(value, spec, label);
   }
   const bool plain = Py_TYPE(value) == npy_api::get().PyArray_Type_;
-  if (plain || npy_api::get().PyArray_Check_(value)) return FromArray(value, spec, label, why, true);
+  if (plain || npy_api::get().PyArray_Check_(value)) return FromArray(value, spec, label, why, caller_holds);
   const py::object view = ViewAsArray(value);
   if (!view.is_none()) return FromArray(view, spec, label, why, false);
+  Tensor tensor = FromArray(FromNumbers(value, spec, label), spec, label, why, false);
   if (why != nullptr) *why = std::string("it is no array but a ") + Py_TYPE(value)->tp_name;
-  return FromNumbers(value, spec, label);
+  return tensor;
 }
 
 py::object ToNumpy(Tensor tensor) {
@@ -383,6 +366,7 @@ void CheckOut(PyObject* array, const TensorSpec& spec, const std::string& label)
 
 void CopyOut(const Tensor& result, PyObject* array, const TensorSpec& spec, const std::string& label) {
   const auto* proxy = array_proxy(array);
+  CheckOut(array, spec, label);  // again: the GIL was free meanwhile
   if (ShapeOf(array) != result.shape()) {
     throw py::value_error(label + ", out '" + spec.key + "': the result is " + result.shape().ToString() +
                           ", the array " + ShapeOf(array).ToString());

@@ -13,10 +13,11 @@ namespace savedmodel::python {
 
 namespace py = pybind11;
 
-// A tensor for `spec` from what a caller passed, and holds for as long as it uses the tensor: an array is
-// borrowed if its memory is laid out as TensorFlow's, else copied once. `label` begins error messages; `why`,
-// if given, is set to the reason of the copy, or to an empty string. Raises TypeError for another dtype.
-Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& label,
+// A tensor for `spec` from what a caller passed: an array is borrowed if its memory is laid out as
+// TensorFlow's, else copied once. With `caller_holds`, the tensor is for one run, for the length of which
+// the caller holds a reference to `value`. `label` begins error messages; `why`, if given, is set to the
+// reason of a copy, or to an empty string. Raises TypeError or ValueError.
+Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& label, bool caller_holds,
                 std::string* why = nullptr);
 
 // A view on the tensor's memory, which it keeps alive; object arrays of bytes for strings.

@@ -17,6 +17,7 @@
 #include "gil.h"
 #include "model.h"
 #include "numpy.h"
+#include "run_arguments.h"
 #include "runtime.h"
 
 namespace savedmodel::python {
@@ -83,6 +84,11 @@ Bound& BindOutputs(State& state, const std::vector<std::string>& keys) {
 class Given {
  public:
   explicit Given(const State& state) : state_(state), values_(state.inputs.size()) {}
+  ~Given() {
+    for (std::size_t i = 0; owned_ && i < state_.inputs.size(); ++i) Py_XDECREF(values_[i]);
+  }
+  Given(const Given&) = delete;
+  Given& operator=(const Given&) = delete;
   PyObject* const* data() const { return values_.data(); }
 
   void Positional(PyObject* const* args, std::size_t count) {
@@ -102,8 +108,11 @@ class Given {
     if (place != nullptr)
       throw py::type_error(state_.label + ": input '" + slot->spec->key + "' is given twice");
     place = value;
+    if (owned_) Py_INCREF(value);
   }
+  // Another thread may empty the dict while the run is on: its values are held.
   void Dict(PyObject* dict) {
+    owned_ = true;
     Py_ssize_t position = 0;
     PyObject* name = nullptr;
     PyObject* value = nullptr;
@@ -123,10 +132,45 @@ class Given {
  private:
   const State& state_;
   InlineArray<PyObject*, 16> values_;
+  bool owned_ = false;
+};
+
+// The arrays of `out` by output slot, held for the run.
+class Outs {
+ public:
+  explicit Outs(std::size_t slots) : arrays_(slots) {}
+  bool any() const { return any_; }
+  PyObject* operator[](std::size_t slot) const { return any_ ? arrays_[slot].ptr() : nullptr; }
+
+  // Raises TypeError, ValueError or KeyError.
+  void Check(const State& state, const Bound& bound, PyObject* out) {
+    any_ = true;
+    Py_ssize_t position = 0;
+    PyObject* name = nullptr;
+    PyObject* array = nullptr;
+    while (PyDict_Next(out, &position, &name, &array) != 0) {
+      const Slot* slot = FindSlot(bound.slots, name);
+      if (slot == nullptr) {
+        throw py::key_error(state.label + ": out names " + std::string(py::repr(py::handle(name))) +
+                            ", which is not among the outputs");
+      }
+      if (slot->spec->encoding != Encoding::kDense) {
+        throw py::type_error(state.label + ", out '" + slot->spec->key +
+                             "': a composite has no single buffer");
+      }
+      CheckOut(array, *slot->spec, state.label);
+      const auto index = static_cast<std::size_t>(slot - bound.slots.data());
+      arrays_[index] = py::reinterpret_borrow<py::object>(array);
+    }
+  }
+
+ private:
+  InlineArray<py::object, 4> arrays_;
+  bool any_ = false;
 };
 
 py::object Execute(const State& state, const Bound& bound, const Given& given, const RunOptions* options,
-                   Trace* trace, PyObject* out) {
+                   Trace* trace, const Outs& outs) {
   InlineArray<Tensor, 4> inputs(bound.function.inputs().size());
   InlineArray<Tensor, 4> outputs(bound.function.outputs().size());
   ConvertInputs(state.inputs, given.data(), bound.function, state.label, inputs.data());
@@ -136,8 +180,9 @@ py::object Execute(const State& state, const Bound& bound, const Given& given, c
   }
   auto results = py::reinterpret_steal<py::object>(PyDict_New());
   if (!results) throw py::error_already_set();
-  for (const Slot& slot : bound.slots) {
-    PyObject* buffer = out == nullptr ? nullptr : PyDict_GetItemWithError(out, slot.key);
+  for (std::size_t i = 0; i < bound.slots.size(); ++i) {
+    const Slot& slot = bound.slots[i];
+    PyObject* buffer = outs[i];
     if (buffer != nullptr) {
       CopyOut(outputs[slot.first], buffer, *slot.spec, state.label);
       if (PyDict_SetItem(results.ptr(), slot.key, buffer) != 0) throw py::error_already_set();
@@ -155,7 +200,7 @@ PyObject* VectorCall(PyObject* self, PyObject* const* args, std::size_t nargsf, 
     State& state = StateOf(self);
     Given given(state);
     given.Call(args, static_cast<std::size_t>(PyVectorcall_NARGS(nargsf)), names);
-    return Execute(state, BindOutputs(state, {}), given, nullptr, nullptr, nullptr);
+    return Execute(state, BindOutputs(state, {}), given, nullptr, nullptr, Outs(0));
   });
 }
 
@@ -174,110 +219,21 @@ std::vector<std::string> OutputKeys(const State& state, PyObject* outputs) {
   return keys;
 }
 
-void CheckOuts(const State& state, const Bound& bound, PyObject* out) {
-  if (!PyDict_Check(out)) {
-    throw py::type_error(state.label + ": out is a dict of arrays by output name, got " +
-                         Py_TYPE(out)->tp_name);
-  }
-  Py_ssize_t position = 0;
-  PyObject* name = nullptr;
-  PyObject* array = nullptr;
-  while (PyDict_Next(out, &position, &name, &array) != 0) {
-    const Slot* slot = FindSlot(bound.slots, name);
-    if (slot == nullptr) {
-      throw py::key_error(state.label + ": out names " + std::string(py::repr(py::handle(name))) +
-                          ", which is not among the outputs");
-    }
-    if (slot->spec->encoding != Encoding::kDense) {
-      throw py::type_error(state.label + ", out '" + slot->spec->key + "': a composite has no single buffer");
-    }
-    CheckOut(array, *slot->spec, state.label);
-  }
-}
-
-// The keywords of run().
-struct RunArguments {
-  PyObject* inputs = nullptr;
-  PyObject* outputs = nullptr;
-  PyObject* out = nullptr;
-  PyObject* timeout = nullptr;
-  PyObject* trace = nullptr;
-  PyObject* options = nullptr;
-
-  RunArguments(PyObject* const* args, Py_ssize_t count, PyObject* names) {
-    if (count > 1) throw py::type_error("run() takes one positional argument, a dict of inputs");
-    if (count == 1) inputs = args[0];
-    const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
-    for (Py_ssize_t i = 0; i < named; ++i) Set(PyTuple_GET_ITEM(names, i), args[count + i]);
-    for (PyObject** value : {&inputs, &outputs, &out, &timeout, &trace, &options}) {
-      if (*value == Py_None) *value = nullptr;
-    }
-    if (inputs != nullptr && !PyDict_Check(inputs)) {
-      converted = py::reinterpret_steal<py::object>(PyDict_New());
-      if (PyObject_HasAttrString(inputs, "keys") == 0 || PyDict_Update(converted.ptr(), inputs) != 0) {
-        PyErr_Clear();
-        throw py::type_error("run() takes a dict of inputs by name, got " +
-                             std::string(Py_TYPE(inputs)->tp_name));
-      }
-      inputs = converted.ptr();
-    }
-  }
-
- private:
-  void Set(PyObject* name, PyObject* value) {
-    static const std::vector<std::pair<PyObject*, PyObject* RunArguments::*>> members = {
-        {PyUnicode_InternFromString("outputs"), &RunArguments::outputs},
-        {PyUnicode_InternFromString("out"), &RunArguments::out},
-        {PyUnicode_InternFromString("timeout"), &RunArguments::timeout},
-        {PyUnicode_InternFromString("trace"), &RunArguments::trace},
-        {PyUnicode_InternFromString("options"), &RunArguments::options},
-        {PyUnicode_InternFromString("inputs"), &RunArguments::inputs}};
-    const auto same = [name](const auto& entry) { return entry.first == name; };
-    auto found = std::find_if(members.begin(), members.end(), same);  // names in source code are interned
-    if (found == members.end()) {
-      const auto equal = [name](const auto& entry) { return PyUnicode_Compare(entry.first, name) == 0; };
-      found = std::find_if(members.begin(), members.end(), equal);
-    }
-    if (found != members.end()) {
-      PyObject* RunArguments::*member = found->second;
-      if (this->*member != nullptr) throw py::type_error("run() got an argument twice");
-      this->*member = value;
-      return;
-    }
-    throw py::type_error("run() got an unexpected keyword argument " +
-                         std::string(py::repr(py::handle(name))) + "; inputs go into one dict");
-  }
-  py::object converted;
-};
-
-CallOptions ReadOptions(const RunArguments& arguments, bool* trace) {
-  CallOptions options;
-  if (arguments.options != nullptr) {
-    const py::handle given(arguments.options);
-    SetTimeout(given.attr("timeout").ptr(), &options);
-    options.run.proto = given.attr("_proto_bytes")().cast<std::string>();
-    options.given |= !options.run.proto.empty();
-    *trace |= given.attr("trace").cast<bool>();
-  }
-  SetTimeout(arguments.timeout, &options);
-  if (arguments.trace != nullptr) *trace = PyObject_IsTrue(arguments.trace) == 1;
-  return options;
-}
-
 PyObject* Run(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   return Guarded([&]() -> py::object {
     State& state = StateOf(self);
     const RunArguments arguments(args, count, names);
     Bound& bound = BindOutputs(state, OutputKeys(state, arguments.outputs));
-    if (arguments.out != nullptr) CheckOuts(state, bound, arguments.out);
+    Outs outs(arguments.out == nullptr ? 0 : bound.slots.size());
+    if (arguments.out != nullptr) outs.Check(state, bound, arguments.out);
     Given given(state);
     if (arguments.inputs != nullptr) given.Dict(arguments.inputs);
     bool wants_trace = state.model.options().run.trace;
-    const CallOptions options = ReadOptions(arguments, &wants_trace);
+    const CallOptions options = arguments.ReadOptions(&wants_trace);
     const RunOptions* run_options = options.given ? &options.run : nullptr;
-    if (!wants_trace) return Execute(state, bound, given, run_options, nullptr, arguments.out);
+    if (!wants_trace) return Execute(state, bound, given, run_options, nullptr, outs);
     py::object trace = py::module_::import("savedmodel._trace").attr("Trace")();
-    py::object results = Execute(state, bound, given, run_options, &trace.cast<Trace&>(), arguments.out);
+    py::object results = Execute(state, bound, given, run_options, &trace.cast<Trace&>(), outs);
     return py::make_tuple(std::move(results), std::move(trace));
   });
 }

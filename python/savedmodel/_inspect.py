@@ -12,6 +12,14 @@ from savedmodel._core import MetaGraphInfo as MetaGraph
 __all__ = ["Inspection", "MetaGraph", "inspect"]
 
 
+def file_system_path(path: str | os.PathLike[str]) -> str:
+    """The path as a str. Raises ValueError for a NUL, at which parts of TensorFlow would cut it."""
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise ValueError(f"embedded null character in the path {text!r}")
+    return text
+
+
 def inspect(path: str | os.PathLike[str]) -> Inspection:
     """Read a SavedModel's tag sets, signatures, ops, fingerprint, assets and sizes.
 
@@ -19,4 +27,4 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     Raises NotFoundError, DataLossError or OutOfRangeError if `path` holds no readable SavedModel.
     """
     _tensorflow.locate()
-    return _core.inspect(os.fspath(path))
+    return _core.inspect(file_system_path(path))

@@ -14,6 +14,7 @@ import numpy as np
 
 from savedmodel import _core, _repr, _tensorflow
 from savedmodel._core import Signature
+from savedmodel._inspect import file_system_path
 from savedmodel._options import RunOptions, SessionOptions
 from savedmodel._trace import Trace
 
@@ -21,6 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _Value = TypeVar("_Value")
 
 _EXIT_SECONDS = 5.0
+_MAX_THREADS = 4096
 _open_models: weakref.WeakSet[Model] = weakref.WeakSet()
 
 
@@ -30,6 +32,11 @@ def _stop_at_exit() -> None:
     _core.begin_exit()
     for model in list(_open_models):
         model._core.cancel(_EXIT_SECONDS)
+
+
+def _check_type(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} is a {kind.__name__} or None, got {value!r}")
 
 
 class _Named(Mapping[str, _Value]):
@@ -100,9 +107,17 @@ class Model:
             raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
         if isinstance(op_libraries, str | os.PathLike):
             raise TypeError("op_libraries is a sequence of paths, got one path")
-        if threads is not None and operator.index(threads) < 1:
-            raise ValueError(f"threads is at least 1, or None for TensorFlow's shared pool: {threads}")
+        if threads is not None and not 1 <= operator.index(threads) <= _MAX_THREADS:
+            raise ValueError(
+                f"threads is 1 to {_MAX_THREADS}, or None for TensorFlow's shared pool: {threads}"
+            )
+        _check_type("device", device, str)
+        _check_type("session", session, SessionOptions)
+        _check_type("run", run, RunOptions)
         tag_set = frozenset(tags)
+        for tag in tag_set:
+            if not isinstance(tag, str):
+                raise TypeError(f"tags is a set of strings, got {tag!r} in it")
         libraries = tuple(os.fspath(library) for library in op_libraries)
         self._arguments: dict[str, Any] = {
             "tags": tag_set,
@@ -121,7 +136,7 @@ class Model:
         options.set_run(run.timeout, run.trace, run._proto_bytes())
         options.op_libraries = list(libraries)
         _tensorflow.locate()
-        self._core = _core.load(os.fspath(path), options)
+        self._core = _core.load(file_system_path(path), options)
         self._trace_by_default = run.trace
         self.signatures: Mapping[str, Signature] = _Named(
             "signature", {name: Signature(self._core, name) for name in self._core.signatures}
@@ -191,10 +206,18 @@ class Model:
         result is an array, or a list of them. feeds: values by tensor name. timeout: seconds.
         The last 64 sets of fetches and feeds are kept ready.
         """
+        if isinstance(fetches, bytes):
+            raise TypeError(f"fetches is a tensor name or a sequence of them, got {fetches!r}")
         names = [fetches] if isinstance(fetches, str) else list(fetches)
         if not names:
             raise ValueError("fetches is empty")
-        feeds = feeds or {}
+        if feeds is None:
+            feeds = {}
+        if not isinstance(feeds, Mapping):
+            raise TypeError(f"feeds is a dict of values by tensor name, got {type(feeds).__name__}")
+        for name in (*names, *feeds):
+            if not isinstance(name, str):
+                raise TypeError(f"tensor names are strings, got {name!r}")
         collected = Trace() if (self._trace_by_default if trace is None else trace) else None
         values = self._core.run_tensors(names, list(feeds), tuple(feeds.values()), timeout, collected, b"")
         results = values[0] if isinstance(fetches, str) else list(values)

@@ -20,6 +20,13 @@ def _proto_bytes(proto: Any, what: str) -> bytes:
     raise TypeError(f"{what} is a protocol buffer message or its bytes, got {type(proto).__name__}")
 
 
+def _check(owner: str, options: object, name: str, types: type | tuple[type, ...]) -> None:
+    value = getattr(options, name)
+    wrong_bool = isinstance(value, bool) and types is not bool
+    if value is not None and (wrong_bool or not isinstance(value, types)):
+        raise TypeError(f"{owner}.{name} can't be {value!r} ({type(value).__name__})")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
     """TensorFlow's session options. What is None is left as `config`, or TensorFlow, has it."""
@@ -35,11 +42,22 @@ class SessionOptions:
     allow_soft_placement: bool | None = None
     """Use the CPU where a node's device, or a kernel for it, is missing (default: only with `device=`)."""
     log_device_placement: bool | None = None
-    """Log where each node goes, to the logger "savedmodel.tensorflow"."""
+    """Log where each node goes, to the logger "savedmodel.tensorflow"; TensorFlow also prints it to stdout."""
     xla: bool | None = None
     """Compile clusters of ops with XLA."""
     config: Any = None
     """A tensorflow.ConfigProto or its bytes: the base of all the above."""
+
+    def __post_init__(self) -> None:
+        _check("SessionOptions", self, "inter_op_threads", int)
+        _check("SessionOptions", self, "gpu_memory_fraction", (int, float))
+        _check("SessionOptions", self, "visible_gpus", str)
+        for name in ("allow_growth", "allow_soft_placement", "log_device_placement", "xla"):
+            _check("SessionOptions", self, name, bool)
+        if self.inter_op_threads is not None and not 0 <= self.inter_op_threads < 2**16:
+            raise ValueError(f"SessionOptions.inter_op_threads is 0 to 65535: {self.inter_op_threads}")
+        if self.gpu_memory_fraction is not None and not 0 < self.gpu_memory_fraction <= 1:
+            raise ValueError(f"SessionOptions.gpu_memory_fraction is 0 to 1: {self.gpu_memory_fraction}")
 
     def _to_core(self) -> _core.SessionOptions:
         options = _core.SessionOptions()
@@ -71,6 +89,10 @@ class RunOptions:
     """Collect step statistics; `Signature.run` then returns (results, Trace)."""
     proto: Any = None
     """A tensorflow.RunOptions or its bytes: the base of the above."""
+
+    def __post_init__(self) -> None:
+        _check("RunOptions", self, "timeout", (int, float))
+        _check("RunOptions", self, "trace", bool)
 
     def _proto_bytes(self) -> bytes:
         return _proto_bytes(self.proto, "RunOptions.proto")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
-from .helpers import Array, Load, aligned, misaligned
+from .helpers import Array, Load, aligned, misaligned, run_python
 
 MEGABYTE = 1 << 20
 
@@ -81,6 +81,63 @@ def test_strings_are_released_after_the_call(load: Load) -> None:
     del words
     wait_until(partial(is_dead, alive))
     assert list(results["t"]) == [b"LEFT", b"RIGHT"]
+
+
+def test_a_run_holds_what_its_dict_held(models: Path) -> None:
+    # A process of its own, as memory that was freed too early ends the process.
+    out, _ = run_python(
+        f"""
+        import threading, time
+        import numpy as np
+        import savedmodel as sm
+
+        f = sm.load({str(models / "mlp")!r}).signatures["serving_default"]
+        for call in f, f.run:
+            call({{"x": np.ones((1, 64), np.float32)}})
+            x = sm.empty((300_000, 64))
+            x[...] = 1
+            inputs = {{"x": x}}
+            del x
+            thread = threading.Thread(target=lambda: (time.sleep(0.02), inputs.clear()))
+            thread.start()
+            probs = call(inputs)["probs"]
+            thread.join()
+            print((probs == probs[0]).all())
+        """
+    )
+    assert out.split() == ["True", "True"]
+
+
+def test_a_run_holds_parts_that_are_made_when_asked_for(models: Path) -> None:
+    out, _ = run_python(
+        f"""
+        import numpy as np
+        import savedmodel as sm
+
+        ROWS = 8_000_000
+
+        class Diagonal:
+            @property
+            def indices(self):
+                indices = sm.empty((ROWS, 2), np.int64)
+                indices[:, 0], indices[:, 1] = np.arange(ROWS), 0
+                return indices
+
+            @property
+            def values(self):
+                values = sm.empty(ROWS)
+                values[...] = 1
+                return values
+
+            @property
+            def dense_shape(self):
+                return np.array([ROWS, 1])
+
+        f = sm.load({str(models / "composite")!r}).signatures["sparse"]
+        print((f.run({{"x": Diagonal()}}, outputs="dense")["dense"] == 2).all())
+        """
+    )
+    assert out.split() == ["True"]
 
 
 def test_many_calls_do_not_grow(load: Load) -> None:

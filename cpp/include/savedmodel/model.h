@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -34,6 +35,7 @@ class SAVEDMODEL_API Function {
 
   // Checks `inputs` (UsageError), runs, and returns the results in the order of outputs().
   std::vector<Tensor> Run(const std::vector<Tensor>& inputs) const;
+  std::vector<Tensor> Run(std::initializer_list<Tensor> inputs) const { return Run(std::vector(inputs)); }
   std::vector<Tensor> Run(const std::vector<Tensor>& inputs, const RunOptions& options,
                           Trace* trace = nullptr) const;
   // By key; an input with a default may be left out.
@@ -77,7 +79,8 @@ class SAVEDMODEL_API Model {
   Tensor ReadVariable(const std::string& name) const;
 
   std::vector<std::string> devices() const;
-  // Nodes per device, of the graph and of the functions that it calls.
+  // Nodes per device, of the graph and of the functions that it calls, as TensorFlow's placer has them.
+  // (Exporters pin the nodes that save and restore to CPU:0.)
   std::map<std::string, std::int64_t> Placement() const;
 
   // Waits for running calls, then frees the session. Calls after it throw kFailedPrecondition.

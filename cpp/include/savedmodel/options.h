@@ -15,7 +15,7 @@ struct SessionOptions {
   std::optional<bool> allow_growth;           // take GPU memory as needed; process-wide
   std::optional<std::string> visible_gpus;    // "0,2"; process-wide
   std::optional<bool> allow_soft_placement;   // CPU where a node's device or kernel is missing
-  std::optional<bool> log_device_placement;   // to the log handler
+  std::optional<bool> log_device_placement;   // to the log handler, and by TensorFlow to stdout
   std::optional<bool> xla;                    // auto-clustering
   std::string config;                         // serialized tensorflow.ConfigProto
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -22,10 +23,16 @@ inline constexpr std::size_t kAlignment = 64;
 // Dimensions of a tensor; up to eight are held inline, so that making one allocates nothing.
 class SAVEDMODEL_API Shape {
  public:
-  Shape() = default;
+  Shape() {}
   Shape(std::initializer_list<std::int64_t> dims) : Shape(dims.begin(), dims.size()) {}
   explicit Shape(const std::vector<std::int64_t>& dims) : Shape(dims.data(), dims.size()) {}
-  Shape(const std::int64_t* dims, std::size_t rank);
+  Shape(const std::int64_t* dims, std::size_t rank) : rank_(rank) {
+    if (rank <= kInline) {
+      std::copy_n(dims, rank, inline_);
+    } else {
+      heap_.assign(dims, dims + rank);
+    }
+  }
 
   std::size_t size() const { return rank_; }
   const std::int64_t* data() const { return rank_ <= kInline ? inline_ : heap_.data(); }
@@ -36,11 +43,19 @@ class SAVEDMODEL_API Shape {
   bool operator!=(const Shape& other) const { return !(*this == other); }
 
   // Product of the dimensions; throws Error when one is negative or the product overflows.
-  std::size_t num_elements() const;
+  std::size_t num_elements() const {
+    std::int64_t count = 1;
+    for (std::int64_t dim : *this) {
+      if (dim < 0 || __builtin_mul_overflow(count, dim, &count)) Refuse();
+    }
+    return static_cast<std::size_t>(count);
+  }
   std::string ToString() const;  // "[2, 3]"
 
  private:
+  friend class Tensor;
   static constexpr std::size_t kInline = 8;
+  [[noreturn]] void Refuse() const;
   std::size_t rank_ = 0;
   std::int64_t inline_[kInline];
   std::vector<std::int64_t> heap_;
@@ -113,7 +128,10 @@ class SAVEDMODEL_API Tensor {
         num_elements_(shape.num_elements()),
         data_(data),
         shape_(shape),
-        owner_(std::move(owner)) {}
+        owner_(std::move(owner)) {
+    std::size_t bytes = 0;
+    if (__builtin_mul_overflow(num_elements_, DTypeSize(dtype), &bytes)) shape.Refuse();
+  }
   void CheckType(DType requested) const;
 
   DType dtype_ = DType::kInvalid;

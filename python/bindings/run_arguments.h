@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The arguments of Signature.run. Everything here requires the GIL.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "arguments.h"
+
+namespace savedmodel::python {
+
+// nullptr where left out or None; `inputs` and `out` are dicts. Borrowed, but for what was converted.
+struct RunArguments {
+  // Of a METH_FASTCALL | METH_KEYWORDS method. Raises TypeError.
+  RunArguments(PyObject* const* args, Py_ssize_t count, PyObject* names);
+
+  // The options, and whether a trace is wanted where `trace` is the default.
+  CallOptions ReadOptions(bool* trace) const;
+
+  PyObject* inputs = nullptr;
+  PyObject* outputs = nullptr;
+  PyObject* out = nullptr;
+  PyObject* timeout = nullptr;
+  PyObject* trace = nullptr;
+  PyObject* options = nullptr;
+
+ private:
+  void Set(PyObject* name, PyObject* value);
+  py::object converted_inputs_;
+  py::object converted_out_;
+};
+
+}  // namespace savedmodel::python

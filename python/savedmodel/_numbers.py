@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Python numbers, and lists of them, as arrays: converted where that keeps their value."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_RANK = "buifc"  # kinds of numpy dtypes; a number may move to the right
+
+
+def _integer_range(dtype: np.dtype[Any]) -> tuple[int, int] | None:
+    """Smallest and largest value of an integer type, ml_dtypes' included; None for other types."""
+    if dtype.kind in "iu":
+        info: Any = np.iinfo(dtype)
+    else:
+        import ml_dtypes
+
+        try:
+            info = ml_dtypes.iinfo(dtype)
+        except ValueError:
+            return None
+    return int(info.min), int(info.max)
+
+
+def _integers(value: Any, dtype: np.dtype[Any], low: int, high: int) -> Array:
+    items = np.asarray(value, object)
+    numbers = []
+    for item in items.ravel():
+        try:
+            numbers.append(operator.index(item))
+        except TypeError:
+            raise TypeError(f"{type(item).__name__} {item!r:.40}, which is no integer") from None
+        if not low <= numbers[-1] <= high:
+            raise ValueError(f"{item!r:.40}, which does not fit {dtype}: {low} to {high}")
+    wide = np.array(numbers, np.uint64 if high > np.iinfo(np.int64).max else np.int64)
+    return wide.astype(dtype).reshape(items.shape)
+
+
+def _reals(value: Any, dtype: np.dtype[Any]) -> Array:
+    natural = np.asarray(value)
+    if natural.dtype.kind == "O" and all(isinstance(item, int) for item in natural.ravel()):
+        natural = natural.astype(np.float64)  # integers beyond 64 bits
+    kind = "f" if dtype.kind == "V" or dtype.num >= 256 else dtype.kind  # ml_dtypes' floats
+    found = natural.dtype.kind
+    if natural.size and (found not in _RANK or _RANK.index(found) > _RANK.index(kind)):
+        raise TypeError(f"{type(value).__name__} of {natural.dtype} {list(natural.shape)}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = natural.astype(dtype)
+    if kind in "fc":
+        wide = np.complex128 if kind == "c" else np.float64
+        if np.any(np.isfinite(natural) & ~np.isfinite(result.astype(wide))):
+            raise ValueError(f"{value!r:.40}, which does not fit {dtype}")
+    return result
+
+
+def to_array(value: Any, dtype: np.dtype[Any]) -> Array:
+    """Return `value` as an array of `dtype`.
+
+    Raises TypeError for what is no number or would lose its value, ValueError for a number that does not
+    fit or a list that is no array; the message says what came.
+    """
+    limits = None if dtype.kind in "bfc" else _integer_range(dtype)
+    try:
+        return _reals(value, dtype) if limits is None else _integers(value, dtype, *limits)
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ValueError("a list that is no array: its parts differ in length") from None
+        raise

@@ -1,0 +1,293 @@
+"""Who may include or import whom, how long a file may be, and what the built libraries show."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CPP = ROOT / "cpp"
+INCLUDE = CPP / "include"
+BINDINGS = ROOT / "python" / "bindings"
+PACKAGE = ROOT / "python" / "savedmodel"
+
+HEADERS = sorted(INCLUDE.glob("savedmodel/*.h"))
+CPP_SUFFIXES = {".h", ".cc", ".cpp"}
+HEADER_LINES = 150
+SOURCE_LINES = 450
+
+STANDARD = re.compile(r"<[a-z_0-9]+>")  # <vector>: C++ headers have no suffix
+POSIX = re.compile(r"<[a-z_0-9/]+\.h>")  # <dlfcn.h>, <sys/stat.h>
+PUBLIC = re.compile(r'["<]savedmodel/[a-z_]+\.h[">]')
+TENSORFLOW = re.compile(r'"(tensorflow|absl|google/protobuf|(unsupported/)?Eigen)/.*"')
+
+# What a folder may include beside the C++ standard library.
+MAY_INCLUDE = {
+    INCLUDE: [PUBLIC],
+    CPP / "core": [PUBLIC, re.compile(r'"core/.*"'), POSIX],
+    CPP / "engine": [
+        PUBLIC,
+        re.compile(r'"core/engine\.h"'),
+        re.compile(r'"engine/.*"'),
+        TENSORFLOW,
+    ],
+    BINDINGS: [
+        PUBLIC,
+        re.compile(r"<pybind11/.*>"),
+        re.compile(r"<(Python|structmember)\.h>"),
+        re.compile(r'"[a-z_]+\.h"'),
+        POSIX,
+    ],
+}
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def sources(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix in suffixes)
+
+
+def includes(path: Path) -> list[str]:
+    return re.findall(r'^\s*#\s*include\s+(["<][^">]+[">])', path.read_text(), re.MULTILINE)
+
+
+def imports(path: Path, package: str = "savedmodel") -> Iterator[str]:
+    """The full names of the modules that a file imports, wherever in it, by name or as a string."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = parts[: len(parts) - node.level + 1] if node.level else []
+            module = ".".join([*base, node.module or ""]).strip(".")
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).rpartition(".")[2] in ("import_module", "__import__")
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield str(node.args[0].value)
+
+
+def modules() -> list[tuple[str, Path]]:
+    """The package's modules: dotted name of the package that each is in, and the file."""
+    return [
+        (".".join(path.parent.relative_to(PACKAGE.parent).parts), path)
+        for path in sources(PACKAGE, {".py", ".pyi"})
+    ]
+
+
+def is_within(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda path: path.name)
+def test_public_header_compiles_alone(header: Path, tmp_path: Path) -> None:
+    compiler = shutil.which("g++") or shutil.which("c++")
+    if compiler is None:
+        pytest.skip("no C++ compiler")
+    source = tmp_path / "alone.cc"
+    source.write_text(f'#include "savedmodel/{header.name}"\n' * 2)
+    command = [compiler, "-fsyntax-only", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    done = subprocess.run(
+        [*command, "-I", str(INCLUDE), str(source)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("folder", MAY_INCLUDE, ids=relative)
+def test_include_rules(folder: Path) -> None:
+    files = sources(folder, CPP_SUFFIXES)
+    assert files
+    wrong = [
+        f"{relative(path)}: {name}"
+        for path in files
+        for name in includes(path)
+        if not STANDARD.fullmatch(name)
+        and not any(allowed.fullmatch(name) for allowed in MAY_INCLUDE[folder])
+    ]
+    assert wrong == []
+
+
+def test_every_native_folder_has_its_rule() -> None:
+    files = [path for top in (CPP, ROOT / "python") for path in sources(top, CPP_SUFFIXES)]
+    strays = [relative(p) for p in files if not any(folder in p.parents for folder in MAY_INCLUDE)]
+    assert strays == []
+
+
+def test_umbrella_header_includes_every_public_header() -> None:
+    included = includes(INCLUDE / "savedmodel" / "savedmodel.h")
+    expected = {f'"savedmodel/{path.name}"' for path in HEADERS}
+    assert expected - set(included) - {'"savedmodel/export.h"'} == {'"savedmodel/savedmodel.h"'}
+
+
+def test_only_numpy_files_include_pybind11_numpy() -> None:
+    users = {p.name for p in sources(BINDINGS, CPP_SUFFIXES) if "<pybind11/numpy.h>" in includes(p)}
+    assert users <= {"numpy.h", "numpy.cpp"}
+
+
+def test_only_tensor_and_status_files_convert() -> None:
+    """One place each for what crosses the boundary: tensors, and errors."""
+    engine = {p.name: p.read_text() for p in sources(CPP / "engine", CPP_SUFFIXES)}
+    assert {n for n, text in engine.items() if "Tensor::Result(" in text} == {"tensors.cc"}
+    bindings = {p.name: p.read_text() for p in sources(BINDINGS, CPP_SUFFIXES)}
+    translators = {n for n, text in bindings.items() if "register_exception_translator" in text}
+    assert translators == {"errors.cpp"}
+
+
+def test_nothing_imports_tensorflow() -> None:
+    wrong = [
+        f"{relative(path)}: {name}"
+        for package, path in modules()
+        for name in imports(path, package)
+        if is_within(name, "tensorflow", "keras", "tf_keras")
+    ]
+    assert wrong == []
+
+
+def test_nothing_imports_the_cli() -> None:
+    wrong = [
+        f"{relative(path)}: {name}"
+        for package, path in modules()
+        if not (path.stem == "cli" or is_within(package, "savedmodel.cli"))
+        for name in imports(path, package)
+        if is_within(name, "savedmodel.cli")
+    ]
+    assert wrong == []
+
+
+def test_cli_and_integrations_use_the_public_api() -> None:
+    """A module whose name has no underscore is a client of the package, as any program is."""
+    wrong = [
+        f"{relative(path)}: {name}"
+        for package, path in modules()
+        if not path.stem.startswith("_") or package != "savedmodel"
+        for name in imports(path, package)
+        if name.startswith("savedmodel._") and not name.startswith("savedmodel.__")
+    ]
+    assert wrong == []
+
+
+def test_importing_the_package_opens_no_tensorflow() -> None:
+    code = """
+        import sys, savedmodel
+        assert not {"tensorflow", "keras"} & set(sys.modules)
+        assert "libtensorflow" not in open("/proc/self/maps").read()
+    """
+    code = "\n".join(line.strip() for line in code.splitlines())
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def test_public_headers_are_short() -> None:
+    long = {relative(path): lines(path) for path in HEADERS if lines(path) >= HEADER_LINES}
+    assert long == {}
+
+
+def test_sources_are_short() -> None:
+    files = [*sources(CPP, CPP_SUFFIXES), *sources(ROOT / "python", CPP_SUFFIXES | {".py", ".pyi"})]
+    long = {relative(path): lines(path) for path in files if lines(path) > SOURCE_LINES}
+    assert long == {}
+
+
+def test_module_file_is_a_list_of_calls() -> None:
+    text = (BINDINGS / "module.cpp").read_text()
+    assert text.count("\n") < 50
+    assert "py::class_" not in text
+    assert ".def(" not in text
+
+
+def installed_library(name: str) -> Path:
+    done = subprocess.run(
+        [sys.executable, "-m", "savedmodel", "--library-dir"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    path = Path(done.stdout.strip()) / name
+    assert path.is_file()
+    return path
+
+
+def output_of(tool: str, *arguments: str) -> str:
+    if shutil.which(tool) is None:
+        pytest.skip(f"no {tool}")
+    done = subprocess.run(
+        [tool, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    return done.stdout
+
+
+def dynamic(library: Path, tag: str) -> list[str]:
+    return re.findall(rf"\({tag}\).*\[(.*)\]", output_of("readelf", "-dW", str(library)))
+
+
+def exports(library: Path) -> list[str]:
+    """Symbols with strong definitions; weak ones are templates of the standard library."""
+    table = output_of("nm", "-DC", "--defined-only", str(library))
+    rows = re.findall(r"^[0-9a-f]+ (\w) (.*)$", table, re.MULTILINE)
+    weak = [name for kind, name in rows if kind in "WVu"]
+    strangers = re.compile(r"\b(tensorflow|absl|google|Eigen|tsl|xla)::")
+    assert [name for name in weak if strangers.search(name)] == []
+    return [name for kind, name in rows if kind not in "WVu"]
+
+
+def test_public_library_does_not_link_tensorflow() -> None:
+    needed = dynamic(installed_library("libsavedmodel.so"), "NEEDED")
+    assert [name for name in needed if "tensorflow" in name] == []
+
+
+def test_public_library_exports_its_own_symbols_only() -> None:
+    symbols = exports(installed_library("libsavedmodel.so"))
+    assert any(name.startswith("savedmodel::Model::Load(") for name in symbols)
+    assert [name for name in symbols if not name.startswith("savedmodel::")] == []
+    assert [name for name in symbols if name.startswith("savedmodel::internal::")] == []
+
+
+def test_engine_links_the_kernels() -> None:
+    """Nothing refers to them, so a linker that drops what is not needed would."""
+    needed = dynamic(installed_library("libsavedmodel_tensorflow.so"), "NEEDED")
+    assert "libtensorflow_cc.so.2" in needed
+    assert "libtensorflow_framework.so.2" in needed
+
+
+def test_engine_exports_its_door_only() -> None:
+    symbols = exports(installed_library("libsavedmodel_tensorflow.so"))
+    assert symbols == ["savedmodel_open_engine"]
+
+
+@pytest.mark.parametrize("name", ["libsavedmodel.so", "libsavedmodel_tensorflow.so"])
+def test_run_paths_are_relative(name: str) -> None:
+    library = installed_library(name)
+    paths = dynamic(library, "RUNPATH") + dynamic(library, "RPATH")
+    assert paths
+    assert [p for path in paths for p in path.split(":") if not p.startswith("$ORIGIN")] == []
+
+
+def test_extension_finds_the_library_by_a_relative_path() -> None:
+    (extension,) = installed_library("libsavedmodel.so").parents[1].glob("_core*.so")
+    assert "libsavedmodel.so" in dynamic(extension, "NEEDED")
+    paths = ":".join(dynamic(extension, "RUNPATH") + dynamic(extension, "RPATH")).split(":")
+    assert paths == [p for p in paths if p.startswith("$ORIGIN")]
+    assert [name for name in dynamic(extension, "NEEDED") if "tensorflow" in name] == []
