@@ -10,10 +10,9 @@ namespace savedmodel::python {
 namespace {
 
 // Any mapping will do.
-PyObject* AsDict(PyObject* mapping, const char* what, py::object* converted) {
-  if (mapping == nullptr || PyDict_Check(mapping)) return mapping;
+PyObject* AsDict(PyObject* mapping, const std::string& what, py::object* converted) {
   if (PyObject_HasAttrString(mapping, "keys") == 0) {
-    throw py::type_error(std::string("run(): ") + what + ", got " + Py_TYPE(mapping)->tp_name);
+    throw py::type_error(what + ", got " + Py_TYPE(mapping)->tp_name);
   }
   *converted = py::reinterpret_steal<py::object>(PyDict_New());
   if (PyDict_Update(converted->ptr(), mapping) != 0) throw py::error_already_set();
@@ -22,7 +21,8 @@ PyObject* AsDict(PyObject* mapping, const char* what, py::object* converted) {
 
 }  // namespace
 
-RunArguments::RunArguments(PyObject* const* args, Py_ssize_t count, PyObject* names) {
+RunArguments::RunArguments(const std::string& label, PyObject* const* args, Py_ssize_t count,
+                           PyObject* names) {
   if (count > 1) throw py::type_error("run() takes one positional argument, a dict of inputs");
   if (count == 1) inputs = args[0];
   const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
@@ -30,8 +30,12 @@ RunArguments::RunArguments(PyObject* const* args, Py_ssize_t count, PyObject* na
   for (PyObject** value : {&inputs, &outputs, &out, &timeout, &trace, &options}) {
     if (*value == Py_None) *value = nullptr;
   }
-  inputs = AsDict(inputs, "inputs is a dict of values by input name", &converted_inputs_);
-  out = AsDict(out, "out is a dict of arrays by output name", &converted_out_);
+  if (inputs != nullptr && !PyDict_Check(inputs)) {
+    inputs = AsDict(inputs, label + ": inputs is a dict of values by input name", &converted_inputs_);
+  }
+  if (out != nullptr && !PyDict_Check(out)) {
+    out = AsDict(out, label + ": out is a dict of arrays by output name", &converted_out_);
+  }
 }
 
 void RunArguments::Set(PyObject* name, PyObject* value) {

@@ -4,14 +4,16 @@
 
 #include <pybind11/pybind11.h>
 
+#include <string>
+
 #include "arguments.h"
 
 namespace savedmodel::python {
 
 // nullptr where left out or None; `inputs` and `out` are dicts. Borrowed, but for what was converted.
 struct RunArguments {
-  // Of a METH_FASTCALL | METH_KEYWORDS method. Raises TypeError.
-  RunArguments(PyObject* const* args, Py_ssize_t count, PyObject* names);
+  // Of a METH_FASTCALL | METH_KEYWORDS method; `label` names the signature. Raises TypeError.
+  RunArguments(const std::string& label, PyObject* const* args, Py_ssize_t count, PyObject* names);
 
   // The options, and whether a trace is wanted where `trace` is the default.
   CallOptions ReadOptions(bool* trace) const;

@@ -222,7 +222,7 @@ std::vector<std::string> OutputKeys(const State& state, PyObject* outputs) {
 PyObject* Run(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   return Guarded([&]() -> py::object {
     State& state = StateOf(self);
-    const RunArguments arguments(args, count, names);
+    const RunArguments arguments(state.label, args, count, names);
     Bound& bound = BindOutputs(state, OutputKeys(state, arguments.outputs));
     Outs outs(arguments.out == nullptr ? 0 : bound.slots.size());
     if (arguments.out != nullptr) outs.Check(state, bound, arguments.out);
