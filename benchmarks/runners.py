@@ -109,11 +109,14 @@ def open_savedmodel(request: Request, kind: str) -> Opened:
         return copies
 
     def make_call(keep: object = model) -> Call:
+        inputs = arrays()
         if kind != "out":
-            return partial(function, **arrays())
+            # By position: a partial() with keywords would add its own 0.1 us of argument copying.
+            return partial(function, *(inputs[name] for name in function.inputs))
         shapes = {name: (result.shape, result.dtype) for name, result in answer().items()}
         out = {name: sm.empty(shape, dtype) for name, (shape, dtype) in shapes.items()}
-        return partial(function.run, arrays(), out=out)
+        run = function.run
+        return lambda: run(inputs, out=out)
 
     def answer() -> dict[str, Array]:
         return dict(function(**arrays()))

@@ -3,10 +3,13 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -59,12 +62,15 @@ void ForwardLog(const LogRecord& record) {
   if (handler) handler(record);
 }
 
+std::string Directory(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
 std::string OwnDirectory() {
   Dl_info info;
   if (dladdr(reinterpret_cast<void*>(&ForwardLog), &info) == 0 || info.dli_fname == nullptr) return ".";
-  std::string path = info.dli_fname;
-  const auto slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash);
+  return Directory(info.dli_fname);
 }
 
 bool IsFile(const std::string& path) {
@@ -100,11 +106,8 @@ class StderrCapture {
   StderrCapture() {
     saved_ = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
     if (saved_ < 0) return;
-    char name[] = "/tmp/savedmodel-XXXXXX";
-    file_ = mkostemp(name, O_CLOEXEC);
-    if (file_ < 0) return;
-    unlink(name);
-    dup2(file_, STDERR_FILENO);
+    file_ = memfd_create("savedmodel-stderr", MFD_CLOEXEC);
+    if (file_ >= 0) dup2(file_, STDERR_FILENO);
   }
   ~StderrCapture() {
     if (saved_ >= 0 && file_ >= 0) dup2(saved_, STDERR_FILENO);
@@ -140,11 +143,20 @@ std::string MajorMinor(const std::string& version) {
   return version.substr(0, version.find('.', dot == std::string::npos ? dot : dot + 1));
 }
 
+// Where the TensorFlow is that is in the process already, or empty. A second one is never opened.
+std::string PresentTensorFlow() {
+  void* handle = dlopen(kFrameworkLibrary, RTLD_LAZY | RTLD_NOLOAD);
+  link_map* map = nullptr;
+  if (handle == nullptr || dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0 || map == nullptr) return "";
+  return Directory(map->l_name);
+}
+
 Engine* OpenEngine(Runtime& runtime) {
-  const std::string directory = FindTensorFlow(runtime.hint);
+  std::string directory = PresentTensorFlow();
+  // Its logging is then its owner's business.
+  const bool present = !directory.empty();
+  if (!present) directory = FindTensorFlow(runtime.hint);
   const bool log_level_chosen = std::getenv("TF_CPP_MIN_LOG_LEVEL") != nullptr;
-  // A TensorFlow that is in the process already has its logging set by its owner.
-  const bool present = dlopen(kFrameworkLibrary, RTLD_LAZY | RTLD_NOLOAD) != nullptr;
   {
     std::unique_ptr<StderrCapture> capture;
     if (!present && !log_level_chosen) capture = std::make_unique<StderrCapture>();

@@ -31,6 +31,10 @@ void bind_inspection(py::module_& m) {
       .def_readonly("producer", &MetaGraphInfo::producer, "The GraphDef version of the writer.")
       .def_readonly("min_consumer", &MetaGraphInfo::min_consumer)
       .def_readonly("assets", &MetaGraphInfo::assets)
+      .def("__repr__",
+           [](const py::object& self) {
+             return py::module_::import("savedmodel._repr").attr("meta_graph_text")(self);
+           })
       .def_readonly("num_nodes", &MetaGraphInfo::num_nodes)
       .def_readonly("num_functions", &MetaGraphInfo::num_functions);
   py::class_<Fingerprint>(m, "Fingerprint", "fingerprint.pb (TensorFlow 2.12 and later write it).")

@@ -68,6 +68,10 @@ void bind_spec(py::module_& m) {
       });
   py::class_<Signature>(m, "SignatureInfo", "A signature as it is written in the SavedModel.")
       .def_readonly("name", &Signature::name)
+      .def("__repr__",
+           [](const py::object& self) {
+             return py::module_::import("savedmodel._repr").attr("signature_text")(self);
+           })
       .def_readonly("method_name", &Signature::method_name)
       .def_property_readonly("inputs",
                              [](const Signature& signature) {

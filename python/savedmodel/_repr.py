@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from savedmodel._core import Inspection, Signature, SignatureInfo, TensorSpec
+    from savedmodel._core import Inspection, MetaGraphInfo, Signature, SignatureInfo, TensorSpec
     from savedmodel._model import Model
 
     AnySignature: TypeAlias = Signature | SignatureInfo
@@ -39,7 +39,7 @@ def _signature_rows(name: str, signature: AnySignature, indent: str) -> list[str
     return rows
 
 
-def signature_text(signature: Signature) -> str:
+def signature_text(signature: AnySignature) -> str:
     rows = _signature_rows(signature.name, signature, "  ")
     if len(rows) == 1 and len(rows[0]) + len("<Signature >") <= _WIDTH:
         return f"<Signature {rows[0].strip()}>"
@@ -92,12 +92,22 @@ def _bytes(count: int) -> str:
     return f"{size:.1f} GB"
 
 
+def _meta_graph_rows(graph: MetaGraphInfo, indent: str) -> list[str]:
+    tags = ", ".join(sorted(graph.tags)) or "no tags"
+    version = f", TensorFlow {graph.tensorflow_version}" if graph.tensorflow_version else ""
+    counts = f"{len(graph.ops)} kinds of op, {len(graph.variables)} variables"
+    rows = [f"{indent}{{{tags}}}: {counts}{version}"]
+    for name, signature in graph.signatures.items():
+        rows += _signature_rows(name, signature, indent + "  ")
+    return rows
+
+
+def meta_graph_text(graph: MetaGraphInfo) -> str:
+    return "\n".join(["<MetaGraph", *_meta_graph_rows(graph, "  ")]) + ">"
+
+
 def inspection_text(inspection: Inspection) -> str:
     rows = [f"<SavedModel {inspection.path!r}, {_bytes(inspection.size_bytes)}"]
     for graph in inspection.meta_graphs:
-        tags = ", ".join(sorted(graph.tags)) or "no tags"
-        version = f", TensorFlow {graph.tensorflow_version}" if graph.tensorflow_version else ""
-        rows.append(f"  {{{tags}}}: {len(graph.ops)} kinds of op, {len(graph.variables)} variables{version}")
-        for name, signature in graph.signatures.items():
-            rows += _signature_rows(name, signature, "    ")
+        rows += _meta_graph_rows(graph, "  ")
     return "\n".join(rows) + ">"
