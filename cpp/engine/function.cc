@@ -28,23 +28,25 @@ struct Source {
   std::size_t index;
 };
 
-// Vectors of one run. A thread keeps them for its next, for what they cost is their allocation.
+// Feeds and fetches of one run. A thread keeps the vectors for its next, for what they cost is their
+// allocation, and so it does with the idle buffers of inputs that were borrowed.
 class Scratch {
  public:
-  explicit Scratch(std::atomic<bool>* kept_an_input)
+  Scratch(std::size_t feed_count, std::atomic<bool>* kept_an_input)
       : kept_an_input_(kept_an_input), kept_(Kept()), lent_(!kept_.lent) {
-    if (!lent_) return;
-    kept_.lent = true;
-    feeds.swap(kept_.feeds);
-    fetched.swap(kept_.fetched);
+    if (lent_) {
+      kept_.lent = true;
+      feeds.swap(kept_.feeds);
+      fetched.swap(kept_.fetched);
+    }
+    feeds.resize(feed_count);
   }
   ~Scratch() {
     fetched.clear();
     // The graph did not tell (InputKeeper), and yet somebody holds the caller's array: copy from now on.
     for (tf::Tensor& feed : feeds) {
-      if (OwnIfKept(feed)) *kept_an_input_ = true;
+      if (EndFeed(&feed)) *kept_an_input_ = true;
     }
-    feeds.clear();
     if (!lent_) return;
     feeds.swap(kept_.feeds);
     fetched.swap(kept_.fetched);
@@ -216,12 +218,11 @@ Tensor CallableFunction::Finish(tf::Tensor result, const std::vector<tf::Tensor>
 
 void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) {
   if (!same_feeds_.empty()) CheckSharedFeeds(inputs);
-  Scratch scratch(&kept_an_input_);
+  Scratch scratch(feeds_.size(), &kept_an_input_);
   std::vector<tf::Tensor>& feeds = scratch.feeds;
   std::vector<tf::Tensor>& fetched = scratch.fetched;
-  feeds.reserve(feeds_.size());
   const bool borrow = copies_because_.empty() && !kept_an_input_.load(std::memory_order_relaxed);
-  for (std::size_t input : feed_inputs_) feeds.push_back(ToTensorFlow(inputs[input], borrow));
+  for (std::size_t i = 0; i < feeds.size(); ++i) ToTensorFlow(inputs[feed_inputs_[i]], borrow, &feeds[i]);
   if (!fetches_.empty()) {
     if (!IsDefault(options, trace)) {
       RunSession(feeds, &fetched, options, trace);

@@ -34,6 +34,7 @@ class BorrowedBuffer : public tf::TensorBuffer {
     description->set_allocator_name("savedmodel: borrowed");
   }
   void Own() { owner_ = source_->owner(); }
+  void set_source(const Tensor& source) { source_ = &source; }
 
  private:
   std::size_t size_;
@@ -47,6 +48,20 @@ tf::TensorShape ToShape(const Shape& shape) {
   return result;
 }
 
+// The buffer of a feed that borrows, else nullptr: ours alone does not own its memory.
+BorrowedBuffer* Borrowed(tf::Tensor* feed) {
+  tf::TensorBuffer* buffer = tf::DMAHelper::buffer(feed);
+  return buffer == nullptr || buffer->OwnsMemory() ? nullptr : static_cast<BorrowedBuffer*>(buffer);
+}
+
+bool SameShape(const tf::Tensor& feed, const Shape& shape) {
+  if (feed.dims() != static_cast<int>(shape.size())) return false;
+  for (int i = 0; i < feed.dims(); ++i) {
+    if (feed.dim_size(i) != shape[static_cast<std::size_t>(i)]) return false;
+  }
+  return true;
+}
+
 // Keeps a string result and the array of views on it.
 struct StringResult {
   tf::Tensor tensor;
@@ -55,36 +70,39 @@ struct StringResult {
 
 }  // namespace
 
-tf::Tensor ToTensorFlow(const Tensor& tensor, bool borrow) {
+void ToTensorFlow(const Tensor& tensor, bool borrow, tf::Tensor* feed) {
   const auto dtype = static_cast<tf::DataType>(tensor.dtype());
-  tf::TensorShape shape = ToShape(tensor.shape());
+  const std::size_t bytes = tensor.byte_size();
+  if (borrow && bytes > 0 && tensor.aligned()) {
+    BorrowedBuffer* buffer = Borrowed(feed);
+    if (buffer != nullptr && buffer->data() == tensor.data() && feed->dtype() == dtype &&
+        SameShape(*feed, tensor.shape())) {
+      buffer->set_source(tensor);
+      return;
+    }
+    *feed = tf::Tensor(dtype, ToShape(tensor.shape()),
+                       tf::core::RefCountPtr<tf::TensorBuffer>(new BorrowedBuffer(tensor)));
+    return;
+  }
+  *feed = tf::Tensor(dtype, ToShape(tensor.shape()));
   if (tensor.dtype() == DType::kString) {
-    tf::Tensor copy(dtype, shape);
-    auto flat = copy.flat<tf::tstring>();
+    auto flat = feed->flat<tf::tstring>();
     const std::string_view* views = tensor.strings();
     for (std::size_t i = 0; i < tensor.num_elements(); ++i) {
       flat(static_cast<Eigen::Index>(i)).assign(views[i].data(), views[i].size());
     }
-    return copy;
+  } else if (bytes > 0) {
+    if (!feed->IsInitialized()) throw Error(Code::kResourceExhausted, "no memory for a copy of an input");
+    std::memcpy(feed->data(), tensor.data(), bytes);
   }
-  const std::size_t bytes = tensor.byte_size();
-  if (borrow && bytes > 0 && tensor.aligned()) {
-    return tf::Tensor(dtype, std::move(shape),
-                      tf::core::RefCountPtr<tf::TensorBuffer>(new BorrowedBuffer(tensor)));
-  }
-  tf::Tensor copy(dtype, shape);
-  if (bytes > 0) {
-    if (!copy.IsInitialized()) throw Error(Code::kResourceExhausted, "no memory for a copy of an input");
-    std::memcpy(copy.data(), tensor.data(), bytes);
-  }
-  return copy;
 }
 
-bool OwnIfKept(tf::Tensor& feed) {
-  tf::TensorBuffer* buffer = tf::DMAHelper::buffer(&feed);
-  if (buffer == nullptr || buffer->OwnsMemory() || buffer->RefCountIsOne()) return false;
-  static_cast<BorrowedBuffer*>(buffer)->Own();  // ours alone does not own its memory
-  return true;
+bool EndFeed(tf::Tensor* feed) {
+  BorrowedBuffer* buffer = Borrowed(feed);
+  if (buffer != nullptr && buffer->RefCountIsOne()) return false;
+  if (buffer != nullptr) buffer->Own();
+  *feed = tf::Tensor();
+  return buffer != nullptr;
 }
 
 Tensor FromTensorFlow(tf::Tensor tensor) {

@@ -7,14 +7,15 @@
 
 namespace savedmodel::engine {
 
-// Borrows aligned memory, for as long as `tensor` is there, if `borrow`, else copies it into memory of
-// TensorFlow's. The borrowed buffer says that it does not own its memory, so that no kernel writes a result
-// into it.
-tensorflow::Tensor ToTensorFlow(const Tensor& tensor, bool borrow);
+// Makes `feed` from `tensor`: borrows aligned memory, for as long as `tensor` is there, if `borrow`, else
+// copies it into memory of TensorFlow's. The borrowed buffer says that it does not own its memory, so that no
+// kernel writes a result into it. A feed that borrows the same memory already is used again.
+void ToTensorFlow(const Tensor& tensor, bool borrow, tensorflow::Tensor* feed);
 
-// For a feed after its run, while what it was made of is still there: if somebody else holds the
-// borrowed memory now, makes it own its source, and returns true.
-bool OwnIfKept(tensorflow::Tensor& feed);
+// For a feed after its run, while what it was made of is still there: drops it, but for an idle borrowed
+// buffer, which costs next to nothing to keep and is the next run's. If somebody else holds the borrowed
+// memory now, makes it own its source, and returns true.
+bool EndFeed(tensorflow::Tensor* feed);
 
 // A view on `tensor`'s memory; strings get an array of views on them. Nothing is copied.
 Tensor FromTensorFlow(tensorflow::Tensor tensor);
