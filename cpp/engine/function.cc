@@ -127,15 +127,20 @@ void RefuseHandle(const TensorSpec& spec, const std::string& what) {
               what + " is a " + DTypeName(spec.dtype) + " handle, which has no value outside of TensorFlow");
 }
 
+// Completes `spec` with what the graph says of its tensor.
+TensorName Resolve(const GraphIndex& graph, const std::string& what, TensorSpec* spec) {
+  TensorName name(spec->name);
+  spec->name = name.ToString();
+  const DType dtype = graph.TypeOf(name, what);
+  if (dtype != DType::kInvalid) spec->dtype = dtype;
+  RefuseHandle(*spec, what);
+  return name;
+}
+
 void CallableFunction::PlanInputs() {
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     TensorSpec& spec = inputs_[i];
-    const std::string what = label_ + ", input '" + spec.key + "'";
-    const TensorName name(spec.name);
-    spec.name = name.ToString();
-    const DType dtype = shared_->graph.TypeOf(name, what);
-    if (dtype != DType::kInvalid) spec.dtype = dtype;
-    RefuseHandle(spec, what);
+    Resolve(shared_->graph, label_ + ", input '" + spec.key + "'", &spec);
     const auto known = std::find(feeds_.begin(), feeds_.end(), spec.name);
     if (known == feeds_.end()) {
       feeds_.push_back(spec.name);
@@ -149,12 +154,7 @@ void CallableFunction::PlanInputs() {
 void CallableFunction::PlanOutputs() {
   std::vector<TensorName> names;
   for (TensorSpec& spec : outputs_) {
-    const std::string what = label_ + ", output '" + spec.key + "'";
-    const TensorName name(spec.name);
-    spec.name = name.ToString();
-    const DType dtype = shared_->graph.TypeOf(name, what);
-    if (dtype != DType::kInvalid) spec.dtype = dtype;
-    RefuseHandle(spec, what);
+    const TensorName name = Resolve(shared_->graph, label_ + ", output '" + spec.key + "'", &spec);
     const auto fed = std::find(feeds_.begin(), feeds_.end(), spec.name);
     if (fed != feeds_.end()) {
       sources_.push_back({true, static_cast<std::size_t>(fed - feeds_.begin())});

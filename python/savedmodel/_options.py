@@ -42,7 +42,7 @@ class SessionOptions:
     allow_soft_placement: bool | None = None
     """Use the CPU where a node's device, or a kernel for it, is missing (default: only with `device=`)."""
     log_device_placement: bool | None = None
-    """Log where each node goes, to the logger "savedmodel.tensorflow"; TensorFlow also prints it to stdout."""
+    """Log where each node goes, to the logger "savedmodel.tensorflow", and to stdout."""
     xla: bool | None = None
     """Compile clusters of ops with XLA."""
     config: Any = None
