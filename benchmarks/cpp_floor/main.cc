@@ -103,9 +103,7 @@ class Floor {
     Check(bundle_.GetSession()->MakeCallable(callable, &handle_));
   }
 
-  void Call() {
-    Check(bundle_.GetSession()->RunCallable(handle_, feeds_, &outputs_, nullptr));
-  }
+  void Call() { Check(bundle_.GetSession()->RunCallable(handle_, feeds_, &outputs_, nullptr)); }
 
   std::string Outputs() {
     Call();
@@ -167,8 +165,7 @@ std::string Floor::Round(double seconds) {
   std::ostringstream text;
   text.precision(12);
   text << "{\"p50_us\": " << middle * us << ", \"min_us\": " << static_cast<double>(samples[0]) * us
-       << ", \"calls\": " << static_cast<std::int64_t>(n) * group_ << ", \"seconds\": " << elapsed
-       << '}';
+       << ", \"calls\": " << static_cast<std::int64_t>(n) * group_ << ", \"seconds\": " << elapsed << '}';
   return text.str();
 }
 
