@@ -38,7 +38,8 @@ def _integers(value: Any, dtype: np.dtype[Any], low: int, high: int) -> Array:
         if not low <= numbers[-1] <= high:
             raise ValueError(f"{item!r:.40}, which does not fit {dtype}: {low} to {high}")
     wide = np.array(numbers, np.uint64 if high > np.iinfo(np.int64).max else np.int64)
-    return wide.astype(dtype).reshape(items.shape)
+    result: Array = wide.astype(dtype).reshape(items.shape)
+    return result
 
 
 def _reals(value: Any, dtype: np.dtype[Any]) -> Array:
