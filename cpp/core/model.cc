@@ -2,7 +2,9 @@
 #include "savedmodel/model.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <set>
 
 #include "core/model_state.h"
 #include "core/runtime.h"
@@ -54,16 +56,29 @@ void ModelState::Enter() {
   }
 }
 
+namespace {
+
+// All models of the process, for its exit. Never destroyed.
+struct Registry {
+  std::mutex mutex;
+  std::set<ModelState*> models;
+};
+Registry& GetRegistry() {
+  static auto* registry = new Registry;
+  return *registry;
+}
+
+}  // namespace
+
+ModelState::ModelState() : fork_generation(ForkGeneration()) {
+  std::lock_guard<std::mutex> lock(GetRegistry().mutex);
+  GetRegistry().models.insert(this);
+}
+
 void ModelState::Close() {
-  // A forked child has none of TensorFlow's threads: freeing the session there would wait for them.
-  if (fork_generation != ForkGeneration()) {
-    gate.Shut();
-    for (auto& [key, function] : functions) new std::shared_ptr<EngineFunction>(std::move(function));
-    for (auto& [key, function] : ad_hoc) new std::shared_ptr<EngineFunction>(std::move(function));
-    (void)engine.release();  // NOLINT(bugprone-unused-return-value)
-    return;
-  }
   gate.Shut();
+  // A forked child has none of TensorFlow's threads: freeing the session there would wait for them.
+  if (fork_generation != ForkGeneration()) return;
   gate.Wait();
   std::lock_guard<std::mutex> lock(mutex);
   if (closed || engine == nullptr) return;
@@ -73,7 +88,25 @@ void ModelState::Close() {
   engine->Close();
 }
 
-ModelState::~ModelState() { Close(); }
+ModelState::~ModelState() {
+  if (fork_generation != ForkGeneration()) {  // leaked on purpose; the registry's mutex may be held for good
+    for (auto& [key, function] : functions) new std::shared_ptr<EngineFunction>(std::move(function));
+    for (auto& [key, function] : ad_hoc) new std::shared_ptr<EngineFunction>(std::move(function));
+    (void)engine.release();  // NOLINT(bugprone-unused-return-value)
+    return;
+  }
+  {
+    std::lock_guard<std::mutex> lock(GetRegistry().mutex);
+    GetRegistry().models.erase(this);
+  }
+  Close();
+}
+
+void ModelState::Cancel() {
+  gate.Shut();
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!closed && engine != nullptr) engine->Cancel();
+}
 
 }  // namespace internal
 
@@ -88,7 +121,6 @@ Model Model::Load(const std::string& path, const LoadOptions& options) {
   auto state = std::make_shared<ModelState>();
   state->path = path;
   state->options = options;
-  state->fork_generation = internal::ForkGeneration();
   state->engine = engine.Load(path, options);
   const auto& signatures = state->engine->signatures();
   if (signatures.count(internal::kDefaultSignature) > 0) {
@@ -175,12 +207,29 @@ bool Model::closed() const { return state_->gate.closed(); }
 
 bool Model::Cancel(double seconds) {
   if (state_->fork_generation != internal::ForkGeneration()) return true;
-  state_->gate.Shut();
-  {
-    std::lock_guard<std::mutex> lock(state_->mutex);
-    if (!state_->closed) state_->engine->Cancel();
-  }
+  state_->Cancel();
   return state_->gate.WaitFor(seconds);
+}
+
+bool CancelAllRuns(double seconds) {
+  std::vector<std::shared_ptr<ModelState>> models;
+  {
+    std::lock_guard<std::mutex> lock(internal::GetRegistry().mutex);
+    for (ModelState* model : internal::GetRegistry().models) {
+      if (auto alive = model->weak_from_this().lock()) models.push_back(std::move(alive));
+    }
+  }
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  bool idle = true;
+  for (const auto& model : models) {
+    if (model->fork_generation == internal::ForkGeneration()) model->Cancel();
+  }
+  for (const auto& model : models) {
+    if (model->fork_generation != internal::ForkGeneration()) continue;
+    const std::chrono::duration<double> left = deadline - std::chrono::steady_clock::now();
+    idle &= model->gate.WaitFor(std::max(left.count(), 0.0));
+  }
+  return idle;
 }
 
 const std::vector<TensorSpec>& Function::inputs() const { return state_->engine->inputs(); }

@@ -17,12 +17,15 @@
 
 namespace savedmodel::internal {
 
-struct ModelState {
+struct ModelState : std::enable_shared_from_this<ModelState> {
+  ModelState();
   ~ModelState();
   // Throws once the model is closed, and in a forked child.
   void Enter();
   void Leave() { gate.Leave(); }
   void Close();
+  // Lets nobody in any more, and asks those inside to stop.
+  void Cancel();
 
   using Names = std::vector<std::string>;
   using AdHocKey = std::pair<Names, Names>;  // fetches, feeds
@@ -30,7 +33,7 @@ struct ModelState {
   std::string path;
   LoadOptions options;
   std::string default_signature;
-  std::uint32_t fork_generation = 0;
+  const std::uint32_t fork_generation;
   RunGate gate;
   std::unique_ptr<EngineModel> engine;
 

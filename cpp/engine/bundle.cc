@@ -81,11 +81,13 @@ void CheckDeviceExists(const std::string& device, const tf::SessionOptions& opti
   throw Error(Code::kInvalidArgument, "there is no device '" + device + "' here; there is: " + known);
 }
 
-tf::RunOptions DefaultRunOptions(const LoadOptions& options, const tf::RunOptions& given, bool one_device) {
+// TensorFlow's synchronous path needs one executor, no timeout, and no node that waits for another.
+tf::RunOptions DefaultRunOptions(const LoadOptions& options, const tf::ConfigProto& config,
+                                 const tf::RunOptions& given, bool one_device, const GraphIndex& graph) {
   tf::RunOptions result = given;
-  // TensorFlow's synchronous path needs one executor and no timeout.
-  const bool synchronous = one_device && given.timeout_in_ms() == 0 && given.inter_op_thread_pool() == 0 &&
-                           !options.session.inter_op_threads;
+  const bool synchronous = one_device && given.timeout_in_ms() == 0 &&
+                           config.operation_timeout_in_ms() == 0 && given.inter_op_thread_pool() == 0 &&
+                           !options.session.inter_op_threads && !graph.has_blocking_ops();
   if (synchronous) result.set_inter_op_thread_pool(-1);
   return result;
 }
@@ -161,8 +163,9 @@ void Bundle::Load() {
   ThrowIfError(tf::RestoreSession(run_options, meta_graph, path_, &session), "'" + path_ + "'");
 
   shared_ = std::make_shared<SharedSession>(std::move(threads), std::move(session), meta_graph.graph_def());
-  shared_->run_options =
-      DefaultRunOptions(options_, run_options, device_manager()->ListDevices().size() == 1);
+  shared_->run_options = DefaultRunOptions(options_, session_options.config, run_options,
+                                           device_manager()->ListDevices().size() == 1, shared_->graph);
+  shared_->builds_cost_model = session_options.config.graph_options().build_cost_model() > 0;
   for (auto& [name, signature] : ReadSignatures(meta_graph)) {
     signatures_.emplace(name, Reconcile(signature, shared_->graph));
   }
@@ -196,7 +199,8 @@ Tensor Bundle::ReadVariable(const std::string& name) {
   if (spec == variables().end()) {
     throw UsageError(UsageError::Kind::kName, "no variable '" + name + "' in '" + path_ + "'");
   }
-  return ReadVariableValue(*shared_->session, *device_manager(), spec->second, shared_->run_options);
+  return ReadVariableValue(*shared_->session, *device_manager(), spec->second, shared_->graph.variable(name),
+                           shared_->run_options);
 }
 
 std::vector<std::string> Bundle::devices() {

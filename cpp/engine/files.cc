@@ -101,9 +101,11 @@ class RestoredNames {
     }
     if (node.op() != "RestoreV2" || node.input_size() < 2) return;
     const auto constant = nodes.find(NodeOf(node.input(1)));
+    if (constant == nodes.end() || constant->second->op() != "Const") return;
+    const auto attribute = constant->second->attr().find("value");
     tf::Tensor value;
-    if (constant == nodes.end() || constant->second->op() != "Const" ||
-        !value.FromProto(constant->second->attr().at("value").tensor()) || value.dtype() != tf::DT_STRING) {
+    if (attribute == constant->second->attr().end() || !value.FromProto(attribute->second.tensor()) ||
+        value.dtype() != tf::DT_STRING) {
       return;
     }
     const auto flat = value.flat<tf::tstring>();

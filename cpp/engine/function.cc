@@ -94,7 +94,10 @@ class CallableFunction : public internal::EngineFunction {
 
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
   const std::vector<TensorSpec>& outputs() const override { return outputs_; }
-  const std::string& copies_inputs_because() const override { return copies_because_; }
+  const std::string& copies_inputs_because() const override {
+    static const std::string* kept = new std::string("an earlier run kept one of its inputs");
+    return copies_because_.empty() && kept_an_input_ ? *kept : copies_because_;
+  }
   void Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) override;
 
  private:
@@ -170,7 +173,7 @@ void CallableFunction::PlanOutputs() {
     ++fetch_uses_[sources_.back().index];
   }
   const std::string keeper = shared_->graph.InputKeeper(names);
-  if (!keeper.empty()) copies_because_ = "the run may keep its inputs (" + keeper + ")";
+  if (!keeper.empty()) copies_because_ = "the run may keep or change its inputs (" + keeper + ")";
 }
 
 void CallableFunction::MakeCallable() {
@@ -197,7 +200,7 @@ void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vec
                                   const RunOptions* options, Trace* trace) const {
   tf::RunOptions merged = MakeRunOptions(options == nullptr ? RunOptions() : *options, shared_->run_options);
   if (trace != nullptr) merged.set_trace_level(tf::RunOptions::FULL_TRACE);
-  // The caller's thread can't be interrupted.
+  // A run in the caller's thread can't be interrupted.
   if (merged.timeout_in_ms() > 0 && merged.inter_op_thread_pool() < 0) merged.set_inter_op_thread_pool(0);
   std::vector<std::pair<std::string, tf::Tensor>> named;
   for (std::size_t i = 0; i < feeds.size(); ++i) named.emplace_back(feeds_[i], feeds[i]);
@@ -207,12 +210,15 @@ void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vec
 }
 
 Tensor CallableFunction::Finish(tf::Tensor result, const std::vector<tf::Tensor>& feeds) const {
+  // An empty slice still holds the buffer that it was cut from.
+  if (result.NumElements() == 0) return FromTensorFlow(tf::Tensor(result.dtype(), result.shape()));
   // What looks at the caller's array would change with it; what looks at a v1 variable, with the next run.
-  const bool shared = result.dtype() != tf::DT_STRING && !result.RefCountIsOne();
-  const bool aliases = shared && (shared_->graph.has_reference_variables() ||
-                                  std::any_of(feeds.begin(), feeds.end(), [&](const tf::Tensor& feed) {
-                                    return feed.dtype() != tf::DT_STRING && Overlaps(feed, result);
-                                  }));
+  const bool aliases =
+      !result.RefCountIsOne() && (shared_->graph.has_reference_variables() ||
+                                  (result.dtype() != tf::DT_STRING &&
+                                   std::any_of(feeds.begin(), feeds.end(), [&](const tf::Tensor& feed) {
+                                     return feed.dtype() != tf::DT_STRING && Overlaps(feed, result);
+                                   })));
   return FromTensorFlow(aliases ? tf::tensor::DeepCopy(result) : std::move(result));
 }
 
@@ -227,7 +233,10 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptio
     if (!IsDefault(options, trace)) {
       RunSession(feeds, &fetched, options, trace);
     } else {
-      ThrowIfError(shared_->session->RunCallable(handle_, feeds, &fetched, nullptr));
+      tf::RunMetadata* metadata = nullptr;
+      tf::RunMetadata cost_model;
+      if (shared_->builds_cost_model) metadata = &cost_model;
+      ThrowIfError(shared_->session->RunCallable(handle_, feeds, &fetched, metadata));
     }
   }
   for (std::size_t i = 0; i < sources_.size(); ++i) {

@@ -39,7 +39,20 @@ const std::set<std::string>& KnownReaders() {
 
 bool IsHandle(const tf::OpDef::ArgDef& arg) { return arg.is_ref() || arg.type() == tf::DT_RESOURCE; }
 
+// Ops that write into their input whoever owns it.
+bool WritesInput(const std::string& op) {
+  return op == "InplaceUpdate" || op == "InplaceAdd" || op == "InplaceSub" || op == "_ParallelConcatUpdate" ||
+         op == "ParallelConcatUpdate";
+}
+
+// Ops whose kernels block the thread until another node of the run has done its part.
+bool Blocks(const std::string& op) {
+  return op == "Stage" || op == "Unstage" || op == "StagePeek" || op.rfind("MapStage", 0) == 0 ||
+         op.rfind("MapUnstage", 0) == 0 || op == "MapPeek" || op.rfind("OrderedMap", 0) == 0;
+}
+
 bool MayKeepInputs(const tf::OpDef& op) {
+  if (WritesInput(op.name())) return true;
   if (!op.is_stateful() && std::none_of(op.input_arg().begin(), op.input_arg().end(),
                                         [](const auto& arg) { return arg.is_ref(); })) {
     return false;
@@ -60,6 +73,11 @@ class FunctionKeepers {
     for (const tf::FunctionDef& function : library.function()) {
       functions_.emplace(function.signature().name(), &function);
     }
+  }
+  // The function that is called as if it were an op, or nullptr.
+  const tf::FunctionDef* Find(const std::string& name) const {
+    const auto found = functions_.find(name);
+    return found == functions_.end() ? nullptr : found->second;
   }
   std::string OfNode(const tf::NodeDef& node) {
     if (functions_.count(node.op()) > 0) return OfFunction(node.op());
@@ -89,19 +107,19 @@ class FunctionKeepers {
   std::unordered_map<std::string, std::string> keepers_;
 };
 
-std::vector<DType> OutputTypes(const tf::NodeDef& node) {
-  const tf::OpDef* op = nullptr;
-  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return {};
+// False if the node's op can't be told.
+bool OutputTypes(const tf::NodeDef& node, const tf::FunctionDef* function, std::vector<DType>* result) {
+  const tf::OpDef* op = function == nullptr ? nullptr : &function->signature();
+  if (op == nullptr && !tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;
   tf::DataTypeVector types;
   if (!tf::OutputTypesForNode(node, *op, &types).ok()) {
     tf::NodeDef complete = node;  // attributes that have their default may be left out
     tf::AddDefaultsToNodeDef(*op, &complete);
     types.clear();
-    if (!tf::OutputTypesForNode(complete, *op, &types).ok()) return {};
+    if (!tf::OutputTypesForNode(complete, *op, &types).ok()) return false;
   }
-  std::vector<DType> result;
-  for (tf::DataType type : types) result.push_back(static_cast<DType>(tf::BaseType(type)));
-  return result;
+  for (tf::DataType type : types) result->push_back(static_cast<DType>(tf::BaseType(type)));
+  return true;
 }
 
 PartialShape ShapeAttribute(const tf::NodeDef& node) {
@@ -139,10 +157,14 @@ std::vector<std::string> CalledFunctions(const tf::NodeDef& node) {
 GraphIndex::GraphIndex(const tf::GraphDef& graph) {
   FunctionKeepers keepers(graph.library());
   nodes_.reserve(static_cast<std::size_t>(graph.node_size()));
+  for (const tf::FunctionDef& function : graph.library().function()) {
+    for (const tf::NodeDef& node : function.node_def()) has_blocking_ops_ |= Blocks(node.op());
+  }
   for (const tf::NodeDef& node : graph.node()) {
     index_.emplace(node.name(), static_cast<int>(nodes_.size()));
     Node entry;
-    entry.outputs = OutputTypes(node);
+    entry.known = OutputTypes(node, keepers.Find(node.op()), &entry.outputs);
+    has_blocking_ops_ |= Blocks(node.op());
     entry.keeper = keepers.OfNode(node);
     if (node.op() == "Placeholder" || node.op() == "PlaceholderWithDefault") {
       entry.placeholder_shape = ShapeAttribute(node);
@@ -161,6 +183,8 @@ GraphIndex::GraphIndex(const tf::GraphDef& graph) {
       const auto dtype = node.attr().find("dtype");
       if (dtype != node.attr().end()) spec.dtype = static_cast<DType>(dtype->second.type());
       spec.shape = ShapeAttribute(node);
+      const auto container = node.attr().find("container");
+      variable_places_[spec.key] = {reference, container == node.attr().end() ? "" : container->second.s()};
       has_reference_variables_ |= reference;
       variables_.emplace(spec.key, std::move(spec));
     }
@@ -180,6 +204,7 @@ DType GraphIndex::TypeOf(const TensorName& tensor, const std::string& what) cons
   if (found == index_.end()) {
     throw Error(Code::kNotFound, what + ": the graph has no node '" + tensor.node + "'");
   }
+  if (!nodes_[static_cast<std::size_t>(found->second)].known) return DType::kInvalid;
   const auto& outputs = nodes_[static_cast<std::size_t>(found->second)].outputs;
   if (static_cast<std::size_t>(tensor.index) >= outputs.size()) {
     throw Error(Code::kNotFound, what + ": node '" + tensor.node + "' has " + std::to_string(outputs.size()) +

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,17 +33,27 @@ class GraphIndex {
   // True if `tensor` is a placeholder whose shape is known at least in rank.
   PartialShape PlaceholderShape(const TensorName& tensor) const;
 
-  // The op that could keep an input of a run of `fetches` after it (a variable's assignment, a queue),
-  // or empty.
+  // The op that could keep an input of a run of `fetches` after it (a variable's assignment, a queue), or
+  // write into it; or empty.
   std::string InputKeeper(const std::vector<TensorName>& fetches) const;
 
   // Variables that exist as v1 reference variables are updated in place, under a reader's eyes.
   bool has_reference_variables() const { return has_reference_variables_; }
+  // True if a node waits for what another node of the same run does (a staging area): such a graph can't run
+  // in one thread.
+  bool has_blocking_ops() const { return has_blocking_ops_; }
+  // By the variable's name: where it lives.
+  struct Variable {
+    bool reference = false;  // v1
+    std::string container;   // empty: the default one
+  };
+  const Variable& variable(const std::string& name) const { return variable_places_.at(name); }
   // By the variable's name: a spec whose `name` is the node's.
   const std::map<std::string, TensorSpec>& variables() const { return variables_; }
 
  private:
   struct Node {
+    bool known = true;  // false: its op, and so its outputs, can't be told
     std::vector<DType> outputs;
     std::vector<int> inputs;  // indices of nodes_, control inputs too
     std::string keeper;       // this node's op, or one in a function that it calls
@@ -51,7 +62,9 @@ class GraphIndex {
   std::unordered_map<std::string, int> index_;
   std::vector<Node> nodes_;
   std::map<std::string, TensorSpec> variables_;
+  std::map<std::string, Variable> variable_places_;
   bool has_reference_variables_ = false;
+  bool has_blocking_ops_ = false;
 };
 
 // The functions that `node` names in its attributes.

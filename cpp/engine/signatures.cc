@@ -18,7 +18,7 @@ TensorSpec ReadSpec(const std::string& key, const tf::TensorInfo& info) {
   TensorSpec spec;
   spec.key = key;
   spec.dtype = static_cast<DType>(tf::BaseType(info.dtype()));
-  spec.shape = ToPartialShape(info.tensor_shape());
+  if (info.has_tensor_shape()) spec.shape = ToPartialShape(info.tensor_shape());
   auto component = [&](const std::string& suffix, const std::string& name, DType dtype, PartialShape shape) {
     TensorSpec part;
     part.key = key + "#" + suffix;

@@ -23,7 +23,8 @@ tf::Tensor FetchReference(tf::Session& session, const std::string& node, const t
   tf::Session::CallableHandle handle = 0;
   ThrowIfError(session.MakeCallable(options, &handle), "variable '" + node + "'");
   std::vector<tf::Tensor> fetched;
-  const absl::Status status = session.RunCallable(handle, {}, &fetched, nullptr);
+  tf::RunMetadata metadata;
+  const absl::Status status = session.RunCallable(handle, {}, &fetched, &metadata);
   session.ReleaseCallable(handle).IgnoreError();
   ThrowIfError(status, "variable '" + node + "'");
   return tf::tensor::DeepCopy(fetched[0]);
@@ -32,29 +33,32 @@ tf::Tensor FetchReference(tf::Session& session, const std::string& node, const t
 }  // namespace
 
 Tensor ReadVariableValue(tf::Session& session, const tf::DeviceMgr& devices, const TensorSpec& spec,
-                         const tf::RunOptions& run_options) {
+                         const GraphIndex::Variable& place, const tf::RunOptions& run_options) {
+  if (place.reference) return FromTensorFlow(FetchReference(session, spec.name, run_options));
   for (tf::Device* device : devices.ListDevices()) {
     tf::ResourceMgr* resources = device->resource_manager();
     tf::Var* found = nullptr;
-    if (!resources->Lookup(resources->default_container(), spec.key, &found).ok()) continue;
+    const std::string container = place.container.empty() ? resources->default_container() : place.container;
+    if (!resources->Lookup(container, spec.key, &found).ok()) continue;
     tf::core::RefCountPtr<tf::Var> variable(found);
     tf::Tensor value;
     {
       tf::mutex_lock lock(*variable->mu());
-      value = *variable->tensor();
+      if (!variable->tensor()->IsInitialized() && variable->tensor()->NumElements() > 0) break;
+      // Sparse updates change such a variable in place, whoever looks at it.
+      const bool copy = variable->copy_on_read_mode.load();
+      value = copy ? tf::tensor::DeepCopy(*variable->tensor()) : *variable->tensor();
     }
     const auto* accelerator = device->tensorflow_accelerator_device_info();
     if (accelerator != nullptr && accelerator->default_context != nullptr) {
       tf::Tensor host(value.dtype(), value.shape());
       ThrowIfError(accelerator->default_context->CopyDeviceTensorToCPUSync(&value, spec.key, device, &host));
       value = std::move(host);
-    } else if (variable->copy_on_read_mode.load()) {
-      value = tf::tensor::DeepCopy(value);
     }
     variable.reset();
     return FromTensorFlow(std::move(value));
   }
-  return FromTensorFlow(FetchReference(session, spec.name, run_options));
+  throw Error(Code::kFailedPrecondition, "variable '" + spec.key + "' has no value: nothing initialised it");
 }
 
 }  // namespace savedmodel::engine

@@ -2,6 +2,7 @@
 // Reading a variable's value.
 #pragma once
 
+#include "engine/graph.h"
 #include "savedmodel/signature.h"
 #include "savedmodel/tensor.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
@@ -11,8 +12,10 @@
 namespace savedmodel::engine {
 
 // A resource variable on a CPU is viewed in place (TensorFlow writes a shared one anew); one on another
-// device, and a v1 reference variable, is copied. `spec.name` is the variable's node.
+// device, and a v1 reference variable, is copied. Throws Error for one that was never given a value.
+// `spec.name` is the variable's node.
 Tensor ReadVariableValue(tensorflow::Session& session, const tensorflow::DeviceMgr& devices,
-                         const TensorSpec& spec, const tensorflow::RunOptions& run_options);
+                         const TensorSpec& spec, const GraphIndex::Variable& place,
+                         const tensorflow::RunOptions& run_options);
 
 }  // namespace savedmodel::engine

@@ -6,26 +6,35 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <thread>
 
 namespace savedmodel::python {
 
-// The thread that ends the interpreter, once it does.
-inline std::atomic<std::thread::id> exiting_thread{};
+// True once the interpreter ends, and after it.
+inline std::atomic<bool> interpreter_gone{false};
+inline bool InterpreterEnds() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return interpreter_gone.load(std::memory_order_acquire) || Py_IsFinalizing();
+#else
+  return interpreter_gone.load(std::memory_order_acquire) || _Py_IsFinalizing();
+#endif
+}
+
+// Set while this thread is inside a ReleaseGil.
+inline thread_local bool gil_is_released = false;
 
 // Releases the GIL for its scope. Requires GIL.
 //
-// At interpreter exit only daemon threads are left: those stay inside for good, for a thread that asks for
-// the GIL of an interpreter that is gone would be unwound through our frames.
+// A daemon thread that comes back to an interpreter that ends stays inside for good: one that asks for its
+// GIL would be unwound through our frames. The thread that ends it holds the GIL on the way in.
 class ReleaseGil {
  public:
-  ReleaseGil() : state_(PyEval_SaveThread()) {}
+  ReleaseGil() : ends_it_(InterpreterEnds()), state_(PyEval_SaveThread()) { gil_is_released = true; }
   ~ReleaseGil() noexcept(false) {
-    const std::thread::id exiting = exiting_thread.load(std::memory_order_acquire);
-    if (exiting != std::thread::id() && exiting != std::this_thread::get_id()) Park();
+    if (!ends_it_ && InterpreterEnds()) Park();
     Unwound guard;
     PyEval_RestoreThread(state_);
     guard.armed = false;
+    gil_is_released = false;
   }
   ReleaseGil(const ReleaseGil&) = delete;
   ReleaseGil& operator=(const ReleaseGil&) = delete;
@@ -42,6 +51,7 @@ class ReleaseGil {
     }
   };
 
+  bool ends_it_;
   PyThreadState* state_;
 };
 

@@ -9,16 +9,19 @@
 #include "bindings.h"
 #include "numpy.h"
 #include "runtime.h"
+#include "savedmodel/error.h"
 
 namespace savedmodel::python {
 namespace {
 
 std::unique_ptr<ModelHandle> Load(const std::string& path, const LoadOptions& options) {
   std::unique_ptr<ModelHandle> handle;
-  {
+  try {
     const ReleaseGil release;
-    // Made here, its destructor needs no GIL yet if the load throws.
     handle = std::make_unique<ModelHandle>(Model::Load(path, options));
+  } catch (const Error&) {
+    AfterCall();  // what TensorFlow logged on the way
+    throw;
   }
   AfterCall();
   return handle;
@@ -107,11 +110,6 @@ void bind_model(py::module_& m) {
                handle.model.Close();
              }
              AfterCall();
-           })
-      .def("cancel",
-           [](ModelHandle& handle, double seconds) {
-             const ReleaseGil release;
-             return handle.model.Cancel(seconds);
            })
       .def_property_readonly("closed", [](const ModelHandle& handle) { return handle.model.closed(); });
   m.def("load", &Load, py::arg("path"), py::arg("options"));

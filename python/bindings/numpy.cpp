@@ -106,7 +106,7 @@ int DropPending(void*) {
 
 void ReleaseObject(PyObject* object) {
   if (object == nullptr) return;
-  if (PyGILState_Check()) {
+  if (!gil_is_released && !InterpreterEnds() && PyGILState_Check()) {
     Py_DECREF(object);
     return;
   }

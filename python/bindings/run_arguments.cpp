@@ -76,7 +76,11 @@ CallOptions RunArguments::ReadOptions(bool* wants_trace) const {
     *wants_trace |= given.attr("trace").cast<bool>();
   }
   SetTimeout(timeout, &result);
-  if (this->trace != nullptr) *wants_trace = PyObject_IsTrue(this->trace) == 1;
+  if (this->trace != nullptr) {
+    const int truth = PyObject_IsTrue(this->trace);
+    if (truth < 0) throw py::error_already_set();
+    *wants_trace = truth == 1;
+  }
   return result;
 }
 

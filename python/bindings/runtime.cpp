@@ -12,12 +12,14 @@
 #include "errors.h"
 #include "gil.h"
 #include "numpy.h"
+#include "savedmodel/model.h"
 #include "savedmodel/version.h"
 
 namespace savedmodel::python {
 namespace {
 
 constexpr std::size_t kLogLimit = 1000;
+constexpr double kExitSeconds = 5;
 
 // TensorFlow logs on any thread; Python's logging gets it from the next call that has the GIL.
 struct LogQueue {
@@ -74,7 +76,12 @@ void bind_runtime(py::module_& m) {
     }
     AfterCall();
   });
-  m.def("begin_exit", [] { exiting_thread.store(std::this_thread::get_id()); });
+  // Last of all, when no Python runs any more: what daemon threads still compute is stopped before the
+  // libraries that they compute in are torn down.
+  Py_AtExit([] {
+    interpreter_gone = true;
+    CancelAllRuns(kExitSeconds);
+  });
 }
 
 }  // namespace savedmodel::python

@@ -13,11 +13,12 @@ __all__ = ["Inspection", "MetaGraph", "inspect"]
 
 
 def file_system_path(path: str | os.PathLike[str]) -> str:
-    """The path as a str. Raises ValueError for a NUL, at which parts of TensorFlow would cut it."""
+    """The path as an absolute str. Raises ValueError for a NUL, at which parts of TensorFlow would cut it."""
     text = os.fsdecode(path)
     if "\0" in text:
         raise ValueError(f"embedded null character in the path {text!r}")
-    return text
+    # A model finds its files again, also when the working directory has changed.
+    return text if "://" in text or not text else os.path.abspath(text)
 
 
 def inspect(path: str | os.PathLike[str]) -> Inspection:

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import atexit
 import operator
 import os
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, overload
 
@@ -21,17 +19,7 @@ from savedmodel._trace import Trace
 Array = np.ndarray[Any, np.dtype[Any]]
 _Value = TypeVar("_Value")
 
-_EXIT_SECONDS = 5.0
 _MAX_THREADS = 4096
-_open_models: weakref.WeakSet[Model] = weakref.WeakSet()
-
-
-@atexit.register
-def _stop_at_exit() -> None:
-    """Stop what daemon threads still run, before the libraries that they run in are torn down."""
-    _core.begin_exit()
-    for model in list(_open_models):
-        model._core.cancel(_EXIT_SECONDS)
 
 
 def _check_type(name: str, value: object, kind: type) -> None:
@@ -143,7 +131,6 @@ class Model:
         )
         """The signatures by name, sorted; the init-op signature is hidden."""
         self._default = self.signatures.get(self._core.default_signature)
-        _open_models.add(self)
 
     @property
     def path(self) -> str:

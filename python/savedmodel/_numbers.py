@@ -51,11 +51,21 @@ def _reals(value: Any, dtype: np.dtype[Any]) -> Array:
     if natural.size and (found not in _RANK or _RANK.index(found) > _RANK.index(kind)):
         raise TypeError(f"{type(value).__name__} of {natural.dtype} {list(natural.shape)}")
     with np.errstate(over="ignore", invalid="ignore"):
-        result = natural.astype(dtype)
-    if kind in "fc":
-        wide = np.complex128 if kind == "c" else np.float64
-        if np.any(np.isfinite(natural) & ~np.isfinite(result.astype(wide))):
-            raise ValueError(f"{value!r:.40}, which does not fit {dtype}")
+        result: Array = natural.astype(dtype)
+    if kind == "b" or not natural.size:
+        return result
+    back = result.astype(np.complex128 if kind == "c" else np.float64)
+    fits = np.array_equal(np.isfinite(natural), np.isfinite(back))
+    fits &= np.array_equal(np.isnan(natural), np.isnan(back))
+    if found in "iu":  # an integer is kept exactly, or refused
+        fits = fits and all(int(a) == int(b.real) for a, b in zip(natural.flat, back.flat, strict=True))
+    elif fits and dtype.num >= 256 and found == "f":
+        import ml_dtypes
+
+        largest = float(ml_dtypes.finfo(dtype).max)  # types without infinity saturate
+        fits = not np.any(np.isfinite(natural) & (np.abs(natural) > 2 * largest))
+    if not fits:
+        raise ValueError(f"{value!r:.40}, which does not fit {dtype}")
     return result
 
 
@@ -68,6 +78,8 @@ def to_array(value: Any, dtype: np.dtype[Any]) -> Array:
     limits = None if dtype.kind in "bfc" else _integer_range(dtype)
     try:
         return _reals(value, dtype) if limits is None else _integers(value, dtype, *limits)
+    except OverflowError:
+        raise ValueError(f"{value!r:.40}, which does not fit {dtype}") from None
     except ValueError as error:
         if "inhomogeneous" in str(error):
             raise ValueError("a list that is no array: its parts differ in length") from None

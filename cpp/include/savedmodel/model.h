@@ -95,4 +95,7 @@ class SAVEDMODEL_API Model {
   std::shared_ptr<internal::ModelState> state_;
 };
 
+// Cancel for all models of the process; `seconds` in all.
+SAVEDMODEL_API bool CancelAllRuns(double seconds);
+
 }  // namespace savedmodel
