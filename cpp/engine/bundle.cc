@@ -165,7 +165,6 @@ void Bundle::Load() {
   shared_ = std::make_shared<SharedSession>(std::move(threads), std::move(session), meta_graph.graph_def());
   shared_->run_options = DefaultRunOptions(options_, session_options.config, run_options,
                                            device_manager()->ListDevices().size() == 1, shared_->graph);
-  shared_->builds_cost_model = session_options.config.graph_options().build_cost_model() > 0;
   for (auto& [name, signature] : ReadSignatures(meta_graph)) {
     signatures_.emplace(name, Reconcile(signature, shared_->graph));
   }

@@ -233,10 +233,7 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptio
     if (!IsDefault(options, trace)) {
       RunSession(feeds, &fetched, options, trace);
     } else {
-      tf::RunMetadata* metadata = nullptr;
-      tf::RunMetadata cost_model;
-      if (shared_->builds_cost_model) metadata = &cost_model;
-      ThrowIfError(shared_->session->RunCallable(handle_, feeds, &fetched, metadata));
+      ThrowIfError(shared_->session->RunCallable(handle_, feeds, &fetched, nullptr));
     }
   }
   for (std::size_t i = 0; i < sources_.size(); ++i) {

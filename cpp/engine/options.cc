@@ -15,6 +15,10 @@ tf::SessionOptions MakeSessionOptions(const LoadOptions& options) {
   if (!config.ParseFromString(session.config)) {
     throw Error(Code::kInvalidArgument, "session config: these bytes are not a serialized ConfigProto");
   }
+  if (config.graph_options().build_cost_model() > 0) {
+    // TensorFlow CHECK-fails on the second callable of such a session.
+    throw Error(Code::kUnimplemented, "session config: graph_options.build_cost_model is not supported");
+  }
   if (session.inter_op_threads) {
     // The shared pool is as large as the process' first session made it.
     config.set_inter_op_parallelism_threads(*session.inter_op_threads);

@@ -23,7 +23,6 @@ struct SharedSession {
   std::unique_ptr<tensorflow::Session> session;  // null once closed
   GraphIndex graph;
   tensorflow::RunOptions run_options;  // the model's own
-  bool builds_cost_model = false;      // each run must then have a place for it
 };
 
 }  // namespace savedmodel::engine

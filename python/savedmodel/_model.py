@@ -63,6 +63,9 @@ class _Variables(Mapping[str, Array]):
             raise KeyError(f"no variable {name!r}; there are: {', '.join(self._specs) or 'none'}")
         return self._model.read_variable(name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._specs  # without reading it
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._specs)
 
