@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import function
 
@@ -44,7 +45,7 @@ def uninitialised(m: Workspace) -> None:
             session, ["serve"], signature_def_map=signatures, saver=v1.train.Saver([restored])
         )
         builder.save()
-    m.golden("serving_default", {"x": 4.0})
+    m.golden("serving_default", {"x": np.float32(4.0)})
 
 
 @model
@@ -70,7 +71,7 @@ def prefix(m: Workspace) -> None:
         x = v1.placeholder(tf.float32, [None], name="x")
         n = v1.placeholder(tf.int32, [], name="n")
         save(m, session, {"serving_default": signature({"x": x, "n": n}, {"y": x[:n]})})
-    m.golden("serving_default", {"x": m.normal(5), "n": 3})
+    m.golden("serving_default", {"x": m.normal(5), "n": np.int32(3)})
 
 
 @model
