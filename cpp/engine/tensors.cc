@@ -107,6 +107,11 @@ bool EndFeed(tf::Tensor* feed) {
 
 Tensor FromTensorFlow(tf::Tensor tensor) {
   const auto dtype = static_cast<DType>(tensor.dtype());
+  // A type that the graph did not tell in advance: these are C++ objects, not values.
+  if (dtype == DType::kResource || dtype == DType::kVariant) {
+    throw Error(Code::kUnimplemented, std::string("a result is a ") + DTypeName(dtype) +
+                                          " handle, which has no value outside of TensorFlow");
+  }
   std::int64_t dims[tf::TensorShape::MaxDimensions()];
   const int rank = tensor.dims();
   for (int i = 0; i < rank; ++i) dims[i] = tensor.dim_size(i);

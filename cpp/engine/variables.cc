@@ -23,8 +23,7 @@ tf::Tensor FetchReference(tf::Session& session, const std::string& node, const t
   tf::Session::CallableHandle handle = 0;
   ThrowIfError(session.MakeCallable(options, &handle), "variable '" + node + "'");
   std::vector<tf::Tensor> fetched;
-  tf::RunMetadata metadata;
-  const absl::Status status = session.RunCallable(handle, {}, &fetched, &metadata);
+  const absl::Status status = session.RunCallable(handle, {}, &fetched, nullptr);
   session.ReleaseCallable(handle).IgnoreError();
   ThrowIfError(status, "variable '" + node + "'");
   return tf::tensor::DeepCopy(fetched[0]);
