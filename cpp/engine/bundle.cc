@@ -81,15 +81,17 @@ void CheckDeviceExists(const std::string& device, const tf::SessionOptions& opti
   throw Error(Code::kInvalidArgument, "there is no device '" + device + "' here; there is: " + known);
 }
 
-// TensorFlow's synchronous path needs one executor, no timeout, and no node that waits for another.
-tf::RunOptions DefaultRunOptions(const LoadOptions& options, const tf::ConfigProto& config,
-                                 const tf::RunOptions& given, bool one_device, const GraphIndex& graph) {
-  tf::RunOptions result = given;
-  const bool synchronous = one_device && given.timeout_in_ms() == 0 &&
-                           config.operation_timeout_in_ms() == 0 && given.inter_op_thread_pool() == 0 &&
-                           !options.session.inter_op_threads && !graph.has_blocking_ops();
-  if (synchronous) result.set_inter_op_thread_pool(-1);
-  return result;
+// True if runs may stay in the caller's thread: they need one device, no timeout, and no node that waits for
+// another; and the user has not asked for threads.
+bool RunsInCaller(const LoadOptions& options, const tf::ConfigProto& config, const tf::RunOptions& given,
+                  std::size_t devices, const GraphIndex& graph) {
+  return devices == 1 && given.timeout_in_ms() == 0 && config.operation_timeout_in_ms() == 0 &&
+         given.inter_op_thread_pool() == 0 && !options.session.inter_op_threads && !graph.has_blocking_ops();
+}
+
+// True if functions may have executors of their own, which know no options.
+bool MayHaveExecutors(const tf::ConfigProto& config, const tf::RunOptions& given) {
+  return given.ByteSizeLong() == 0 && config.experimental().executor_type().empty();
 }
 
 class Bundle : public internal::EngineModel {
@@ -115,16 +117,21 @@ class Bundle : public internal::EngineModel {
   std::map<std::string, std::int64_t> Placement() override;
   void Cancel() override {
     std::lock_guard<std::mutex> lock(shared_->mutex);
+    shared_->cancellation.StartCancel();
     if (shared_->session != nullptr) shared_->session->Close().IgnoreError();
   }
   void Close() override {
     std::unique_ptr<IntraOpThreads> threads;  // goes after the session
     std::unique_ptr<tf::Session> session;
+    std::map<const SequentialExecutor*, std::unique_ptr<SequentialExecutor>> executors;  // before the session
     {
       std::lock_guard<std::mutex> lock(shared_->mutex);
       threads = std::move(shared_->threads);
       session = std::move(shared_->session);
+      executors.swap(shared_->executors);
+      shared_->graph_def.Clear();
     }
+    executors.clear();
     if (session != nullptr) session->Close().IgnoreError();
   }
 
@@ -150,7 +157,7 @@ void Bundle::Load() {
   const tf::RunOptions run_options = MakeRunOptions(options_.run, tf::RunOptions());
   OpenOpLibraries(options_.op_libraries);
   if (!options_.device.empty()) CheckDeviceExists(FullDeviceName(options_.device), session_options);
-  const tf::MetaGraphDef meta_graph = ReadGraph();
+  tf::MetaGraphDef meta_graph = ReadGraph();
   CheckFiles(path_, meta_graph);
 
   std::unique_ptr<IntraOpThreads> threads;
@@ -163,11 +170,19 @@ void Bundle::Load() {
   ThrowIfError(tf::RestoreSession(run_options, meta_graph, path_, &session), "'" + path_ + "'");
 
   shared_ = std::make_shared<SharedSession>(std::move(threads), std::move(session), meta_graph.graph_def());
-  shared_->run_options = DefaultRunOptions(options_, session_options.config, run_options,
-                                           device_manager()->ListDevices().size() == 1, shared_->graph);
+  shared_->options = session_options;
+  shared_->run_options = run_options;
+  if (RunsInCaller(options_, session_options.config, run_options, device_manager()->ListDevices().size(),
+                   shared_->graph)) {
+    shared_->run_options.set_inter_op_thread_pool(-1);
+    shared_->own_executors = MayHaveExecutors(session_options.config, run_options);
+    shared_->options.config.mutable_graph_options()->mutable_optimizer_options()->set_do_function_inlining(
+        true);
+  }
   for (auto& [name, signature] : ReadSignatures(meta_graph)) {
     signatures_.emplace(name, Reconcile(signature, shared_->graph));
   }
+  if (shared_->own_executors) shared_->graph_def.Swap(meta_graph.mutable_graph_def());
 }
 
 std::unique_ptr<internal::EngineFunction> Bundle::Bind(const std::vector<std::string>& fetches,

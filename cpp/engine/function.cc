@@ -3,12 +3,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <utility>
 
+#include "engine/executor/executable_graph.h"
+#include "engine/executor/sequential.h"
 #include "engine/options.h"
 #include "engine/status.h"
 #include "engine/tensors.h"
 #include "engine/trace.h"
+#include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/framework/tensor_util.h"
 
 namespace savedmodel::engine {
@@ -83,13 +87,13 @@ class CallableFunction : public internal::EngineFunction {
         outputs_(std::move(outputs)) {
     PlanInputs();
     PlanOutputs();
-    MakeCallable();
+    if (fetches_.empty()) return;  // nothing to run: all outputs are inputs
+    if (!MakeExecutor()) MakeCallable();
   }
   ~CallableFunction() override {
     std::lock_guard<std::mutex> lock(shared_->mutex);
-    if (shared_->session != nullptr && !fetches_.empty()) {
-      shared_->session->ReleaseCallable(handle_).IgnoreError();
-    }
+    shared_->executors.erase(executor_);
+    if (shared_->session != nullptr && callable_) shared_->session->ReleaseCallable(*callable_).IgnoreError();
   }
 
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
@@ -103,6 +107,7 @@ class CallableFunction : public internal::EngineFunction {
  private:
   void PlanInputs();
   void PlanOutputs();
+  bool MakeExecutor();
   void MakeCallable();
   void CheckSharedFeeds(const Tensor* inputs) const;
   void RunSession(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
@@ -121,7 +126,8 @@ class CallableFunction : public internal::EngineFunction {
   std::vector<Source> sources_;
   std::atomic<bool> kept_an_input_{false};
   std::string copies_because_;
-  tf::Session::CallableHandle handle_ = 0;
+  const SequentialExecutor* executor_ = nullptr;  // or
+  std::optional<tf::Session::CallableHandle> callable_;
 };
 
 void RefuseHandle(const TensorSpec& spec, const std::string& what) {
@@ -176,14 +182,35 @@ void CallableFunction::PlanOutputs() {
   if (!keeper.empty()) copies_because_ = "the run may keep or change its inputs (" + keeper + ")";
 }
 
+bool CallableFunction::MakeExecutor() {
+  if (!shared_->own_executors) return false;
+  std::lock_guard<std::mutex> lock(shared_->mutex);
+  const tf::DeviceMgr* devices = nullptr;
+  ThrowIfError(shared_->session->LocalDeviceManager(&devices), label_);
+  std::unique_ptr<SequentialExecutor> executor;
+  std::string why_not;
+  try {
+    executor = SequentialExecutor::Make(
+        MakeExecutable(shared_->graph_def, feeds_, fetches_, shared_->options, *devices),
+        devices->ListDevices().front(), &why_not);
+  } catch (const Error&) {
+    return false;  // the session refuses the same, in its words
+  }
+  if (executor == nullptr) return false;
+  executor_ = executor.get();
+  shared_->executors.emplace(executor_, std::move(executor));
+  return true;
+}
+
 void CallableFunction::MakeCallable() {
-  if (fetches_.empty()) return;  // nothing to run: all outputs are inputs
   tf::CallableOptions options;
   for (const std::string& feed : feeds_) options.add_feed(feed);
   for (const std::string& fetch : fetches_) options.add_fetch(fetch);
   *options.mutable_run_options() = shared_->run_options;
   std::lock_guard<std::mutex> lock(shared_->mutex);
-  ThrowIfError(shared_->session->MakeCallable(options, &handle_), label_);
+  tf::Session::CallableHandle handle;
+  ThrowIfError(shared_->session->MakeCallable(options, &handle), label_);
+  callable_ = handle;
 }
 
 void CallableFunction::CheckSharedFeeds(const Tensor* inputs) const {
@@ -229,15 +256,18 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptio
   std::vector<tf::Tensor>& fetched = scratch.fetched;
   const bool borrow = copies_because_.empty() && !kept_an_input_.load(std::memory_order_relaxed);
   for (std::size_t i = 0; i < feeds.size(); ++i) ToTensorFlow(inputs[feed_inputs_[i]], borrow, &feeds[i]);
+  // Before the run: kernels may write into inputs that are copies.
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    if (sources_[i].fed) outputs[i] = FromTensorFlow(tf::tensor::DeepCopy(feeds[sources_[i].index]));
+  }
   if (!fetches_.empty()) {
     if (!IsDefault(options, trace)) {
       RunSession(feeds, &fetched, options, trace);
+    } else if (executor_ != nullptr) {
+      executor_->Run(feeds, &fetched, &shared_->cancellation);
     } else {
-      ThrowIfError(shared_->session->RunCallable(handle_, feeds, &fetched, nullptr));
+      ThrowIfError(shared_->session->RunCallable(*callable_, feeds, &fetched, nullptr));
     }
-  }
-  for (std::size_t i = 0; i < sources_.size(); ++i) {
-    if (sources_[i].fed) outputs[i] = FromTensorFlow(tf::tensor::DeepCopy(feeds[sources_[i].index]));
   }
   // A copy that we made may be handed out; what is left is the caller's.
   for (std::size_t i = 0; i < feeds.size(); ++i) {

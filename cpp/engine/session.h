@@ -2,11 +2,14 @@
 // What a loaded model and the functions bound on it share.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 
+#include "engine/executor/sequential.h"
 #include "engine/graph.h"
 #include "engine/threads/intra_op.h"
+#include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/protobuf/config.pb.h"
 #include "tensorflow/core/public/session.h"
 
@@ -14,8 +17,8 @@ namespace savedmodel::engine {
 
 struct SharedSession {
   SharedSession(std::unique_ptr<IntraOpThreads> intra_op, std::unique_ptr<tensorflow::Session> opened,
-                const tensorflow::GraphDef& graph_def)
-      : threads(std::move(intra_op)), session(std::move(opened)), graph(graph_def) {}
+                const tensorflow::GraphDef& loaded)
+      : threads(std::move(intra_op)), session(std::move(opened)), graph(loaded) {}
 
   std::unique_ptr<IntraOpThreads> threads;  // null: TensorFlow's shared ones; outlives the session
   // Runs read `session` without the mutex: nobody closes while one is running.
@@ -23,6 +26,14 @@ struct SharedSession {
   std::unique_ptr<tensorflow::Session> session;  // null once closed
   GraphIndex graph;
   tensorflow::RunOptions run_options;  // the model's own
+
+  // Functions that need no session to run have an executor of their own, made of these. Executors hold
+  // kernels on the session's device and go before it.
+  bool own_executors = false;
+  tensorflow::SessionOptions options;
+  tensorflow::GraphDef graph_def;  // empty without own_executors
+  tensorflow::CancellationManager cancellation;
+  std::map<const SequentialExecutor*, std::unique_ptr<SequentialExecutor>> executors;  // under `mutex`
 };
 
 }  // namespace savedmodel::engine

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/executor/sequential.h"
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "engine/status.h"
+#include "tensorflow/core/common_runtime/device.h"
+#include "tensorflow/core/framework/cancellation.h"
+#include "tensorflow/core/framework/node_def_util.h"
+#include "tensorflow/core/graph/algorithm.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+bool IsSet(const tf::Node& node, const char* attribute) {
+  std::string text;
+  if (tf::TryGetNodeAttr(node.attrs(), attribute, &text)) return !text.empty();
+  bool flag = false;
+  return tf::TryGetNodeAttr(node.attrs(), attribute, &flag) && flag;
+}
+
+// Stateful ops whose state lies in the device's resource manager, under a name, or that have none. A second
+// kernel of another stateful op would begin with a state of its own (a random generator, an anonymous table).
+bool SharesState(const tf::Node& node) {
+  static const auto* const harmless = new std::set<std::string>{
+      "_Arg", "_Retval", "Assert", "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape"};
+  static const auto* const tables =
+      new std::set<std::string>{"HashTableV2", "MutableHashTableV2", "MutableDenseHashTableV2"};
+  const std::string& op = node.type_string();
+  if (harmless->count(op) > 0 || op.rfind("LookupTable", 0) == 0) return true;
+  std::string name;
+  tf::TryGetNodeAttr(node.attrs(), "shared_name", &name);
+  if (op == "VarHandleOp") return name != tf::ResourceHandle::ANONYMOUS_NAME;
+  return tables->count(op) > 0 && (!name.empty() || IsSet(node, "use_node_name_sharing"));
+}
+
+// Passes a tensor on as it is.
+bool IsAlias(const tf::Node& node) {
+  static const auto* const ops = new std::set<std::string>{
+      "Identity", "IdentityN", "PlaceholderWithDefault", "PreventGradient", "Snapshot", "StopGradient"};
+  return ops->count(node.type_string()) > 0;
+}
+
+bool RunsInSequence(const tf::Node& node) {
+  const bool references =
+      std::any_of(node.output_types().begin(), node.output_types().end(), tf::IsRefType) ||
+      std::any_of(node.input_types().begin(), node.input_types().end(), tf::IsRefType);
+  return !references && (!node.op_def().is_stateful() || SharesState(node)) && !node.IsControlFlow() &&
+         !node.IsSend() && !node.IsRecv() && !node.IsCollective();
+}
+
+std::string Describe(const tf::Node& node) {
+  return "op '" + node.type_string() + "' (node '" + node.name() + "')";
+}
+
+// The nodes that the results need. An alias needs no more than the outputs that are read: TensorFlow leaves
+// an IdentityN of all results in the place of an inlined call.
+std::unordered_set<const tf::Node*> NeededNodes(const tf::Graph& graph) {
+  std::unordered_set<const tf::Node*> needed;
+  std::set<std::pair<const tf::Node*, int>> seen;
+  std::vector<std::pair<const tf::Node*, int>> pending;
+  const auto need = [&](const tf::Edge& edge) {
+    if (seen.emplace(edge.src(), edge.src_output()).second)
+      pending.emplace_back(edge.src(), edge.src_output());
+  };
+  for (const tf::Node* node : graph.op_nodes()) {
+    if (node->IsRetval()) pending.emplace_back(node, 0);
+  }
+  while (!pending.empty()) {
+    const auto [node, output] = pending.back();
+    pending.pop_back();
+    const bool all = needed.insert(node).second && !IsAlias(*node);
+    for (const tf::Edge* edge : node->in_edges()) {
+      if (all || output < 0 || edge->IsControlEdge() || edge->dst_input() == output) need(*edge);
+    }
+  }
+  return needed;
+}
+
+int IndexOf(const tf::Node& node) { return static_cast<int>(node.attrs().Find("index")->i()); }
+
+void RunInline(const std::function<void()>& closure) { closure(); }
+
+constexpr std::int32_t kUnguarded = -1;
+constexpr std::int32_t kUnneeded = 0;  // never read
+
+}  // namespace
+
+// The tensors of one run.
+struct SequentialExecutor::Values {
+  Values(std::int32_t slots, std::int32_t feed_count, std::int32_t guard_count)
+      : tensors(static_cast<std::size_t>(slots)),
+        guards(static_cast<std::size_t>(guard_count)),
+        feeds(static_cast<std::size_t>(feed_count)) {}
+  ~Values() {
+    for (std::size_t i = feeds; i < tensors.size(); ++i) delete tensors[i];
+  }
+  Values(const Values&) = delete;
+  Values& operator=(const Values&) = delete;
+
+  absl::InlinedVector<tf::Tensor*, 32> tensors;
+  absl::InlinedVector<tf::Tensor, 4> guards;
+  absl::InlinedVector<tf::TensorValue, 16> arguments;
+  std::size_t feeds;  // the first tensors are the caller's
+};
+
+std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph graph, tf::Device* device,
+                                                             std::string* why_not) {
+  const std::unordered_set<const tf::Node*> needed = NeededNodes(*graph.graph);
+  std::vector<tf::Node*> order;
+  tf::GetReversePostOrder(*graph.graph, &order);
+  order.erase(
+      std::remove_if(order.begin(), order.end(), [&](tf::Node* node) { return needed.count(node) == 0; }),
+      order.end());
+  for (const tf::Node* node : order) {
+    if (!node->IsOp() || RunsInSequence(*node)) continue;
+    *why_not = Describe(*node);
+    return nullptr;
+  }
+  std::unique_ptr<SequentialExecutor> executor(new SequentialExecutor(std::move(graph), device));
+  if (!executor->Plan(order, why_not)) return nullptr;
+  executor->graph_.graph.reset();  // and with it the constants that it holds a second time
+  return executor;
+}
+
+SequentialExecutor::SequentialExecutor(ExecutableGraph graph, tf::Device* device)
+    : graph_(std::move(graph)), device_(device) {}
+
+bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, std::string* why_not) {
+  std::unordered_map<const tf::Node*, std::vector<Slot>> slots;  // by output
+  std::map<int, Slot> fetches;
+  const auto source = [&](const tf::Node* node, int input) {
+    const tf::Edge* edge = nullptr;
+    ThrowIfError(node->input_edge(input, &edge));
+    return slots.at(edge->src())[static_cast<std::size_t>(edge->src_output())];
+  };
+  for (const tf::Node* node : order) {
+    if (node->IsArg()) feed_count_ = std::max(feed_count_, IndexOf(*node) + 1);
+  }
+  slot_count_ = feed_count_;
+  for (const tf::Node* node : order) {
+    if (!node->IsOp() || node->type_string() == "NoOp") continue;
+    std::vector<Slot>& outputs = slots[node];
+    if (node->IsArg()) {
+      outputs.push_back(IndexOf(*node));
+      continue;
+    }
+    if (node->IsRetval()) {
+      fetches[IndexOf(*node)] = source(node, 0);
+      continue;
+    }
+    if (IsAlias(*node)) {
+      for (int i = 0; i < node->num_inputs(); ++i) {
+        const tf::Node* input = nullptr;
+        ThrowIfError(node->input_node(i, &input));
+        outputs.push_back(slots.count(input) > 0 ? source(node, i) : kUnneeded);
+      }
+      continue;
+    }
+    tf::OpKernel* made = nullptr;
+    ThrowIfError(graph_.runtime->CreateKernel(node->properties(), &made));
+    kernels_.emplace_back(made);
+    if (made->AsAsync() != nullptr) {  // waits for something, or runs a function
+      *why_not = Describe(*node);
+      return false;
+    }
+    if (node->num_outputs() == 1 && made->const_tensor() != nullptr) {
+      // The copy keeps the count of references above one: no kernel writes into the constant.
+      constants_.push_back(*made->const_tensor());
+      outputs.push_back(-static_cast<Slot>(constants_.size()));
+      continue;
+    }
+    Step step{};
+    step.kernel = made;
+    step.first_input = static_cast<std::int32_t>(inputs_.size());
+    step.inputs = node->num_inputs();
+    for (int i = 0; i < node->num_inputs(); ++i) inputs_.push_back(source(node, i));
+    step.first_output = slot_count_;
+    step.outputs = node->num_outputs();
+    for (int i = 0; i < node->num_outputs(); ++i) outputs.push_back(slot_count_++);
+    most_inputs_ = std::max(most_inputs_, step.inputs);
+    most_outputs_ = std::max(most_outputs_, step.outputs);
+    steps_.push_back(step);
+  }
+  attributes_.resize(static_cast<std::size_t>(std::max(most_inputs_, most_outputs_)));
+  for (const auto& [index, slot] : fetches) fetches_.push_back(slot);
+  PlanLifetimes();
+  return true;
+}
+
+// A kernel may write its result into an input whose tensor it alone holds. A value that is read again later
+// is held a second time, by a guard, until its last reader's turn.
+void SequentialExecutor::PlanLifetimes() {
+  struct Use {
+    int reads = 0;
+    int last_step = -1;
+    int last_reads = 0;  // by the last step
+    bool fetched = false;
+  };
+  std::vector<Use> uses(static_cast<std::size_t>(slot_count_));
+  for (std::size_t s = 0; s < steps_.size(); ++s) {
+    for (std::int32_t i = 0; i < steps_[s].outputs; ++i) {
+      uses[static_cast<std::size_t>(steps_[s].first_output + i)].last_step = static_cast<int>(s);
+    }
+    for (std::int32_t i = 0; i < steps_[s].inputs; ++i) {
+      const Slot slot = inputs_[static_cast<std::size_t>(steps_[s].first_input + i)];
+      if (slot < 0) continue;
+      Use& use = uses[static_cast<std::size_t>(slot)];
+      use.last_reads = use.last_step == static_cast<int>(s) ? use.last_reads + 1 : 1;
+      use.last_step = static_cast<int>(s);
+      ++use.reads;
+    }
+  }
+  for (const Slot slot : fetches_) {
+    if (slot >= 0) uses[static_cast<std::size_t>(slot)].fetched = true;
+    fetch_is_last_.push_back(slot >= feed_count_ && std::count(fetches_.begin(), fetches_.end(), slot) == 1);
+  }
+  guard_of_.assign(static_cast<std::size_t>(slot_count_), kUnguarded);
+  std::vector<std::vector<Slot>> unguards(steps_.size());
+  std::vector<std::vector<Slot>> releases(steps_.size());
+  for (Slot slot = 0; slot < slot_count_; ++slot) {
+    const Use& use = uses[static_cast<std::size_t>(slot)];
+    const bool is_feed = slot < feed_count_;
+    if (use.reads + (use.fetched ? 1 : 0) > 1) {
+      guard_of_[static_cast<std::size_t>(slot)] = guard_count_++;
+      if (!use.fetched && use.last_reads == 1) {
+        unguards[static_cast<std::size_t>(use.last_step)].push_back(
+            guard_of_[static_cast<std::size_t>(slot)]);
+      }
+    }
+    if (!is_feed && !use.fetched) releases[static_cast<std::size_t>(use.last_step)].push_back(slot);
+  }
+  for (std::size_t s = 0; s < steps_.size(); ++s) {
+    steps_[s].first_unguard = static_cast<std::int32_t>(unguards_.size());
+    steps_[s].unguards = static_cast<std::int32_t>(unguards[s].size());
+    unguards_.insert(unguards_.end(), unguards[s].begin(), unguards[s].end());
+    steps_[s].first_release = static_cast<std::int32_t>(releases_.size());
+    steps_[s].releases = static_cast<std::int32_t>(releases[s].size());
+    releases_.insert(releases_.end(), releases[s].begin(), releases[s].end());
+  }
+}
+
+void SequentialExecutor::Compute(const Step& step, tf::OpKernelContext::Params* params,
+                                 Values* values) const {
+  values->arguments.resize(static_cast<std::size_t>(step.inputs));
+  for (std::int32_t i = 0; i < step.inputs; ++i) {
+    const Slot slot = inputs_[static_cast<std::size_t>(step.first_input + i)];
+    values->arguments[static_cast<std::size_t>(i)].tensor =
+        slot < 0 ? const_cast<tf::Tensor*>(&constants_[static_cast<std::size_t>(-slot - 1)])
+                 : values->tensors[static_cast<std::size_t>(slot)];
+  }
+  params->op_kernel = step.kernel;
+  params->inputs = absl::MakeSpan(values->arguments);
+  params->input_alloc_attrs = absl::MakeSpan(attributes_.data(), static_cast<std::size_t>(step.inputs));
+  tf::OpKernelContext context(params, step.outputs);
+  device_->Compute(step.kernel, &context);
+  if (!context.status().ok()) ThrowIfError(tf::AttachDef(context.status(), step.kernel->def()));
+  for (std::int32_t i = 0; i < step.outputs; ++i) {
+    const auto slot = static_cast<std::size_t>(step.first_output + i);
+    tf::Tensor* result = context.release_output(i).tensor;
+    // A kernel need not make what nobody reads.
+    values->tensors[slot] = result == nullptr ? new tf::Tensor() : result;
+    if (guard_of_[slot] != kUnguarded) {
+      values->guards[static_cast<std::size_t>(guard_of_[slot])] = *values->tensors[slot];
+    }
+  }
+}
+
+void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
+                             tf::CancellationManager* cancellation) const {
+  static auto* const runner = new std::function<void(std::function<void()>)>(RunInline);
+  static std::atomic<std::int64_t> last_step_id{0};
+  Values values(slot_count_, feed_count_, guard_count_);
+  for (std::int32_t i = 0; i < feed_count_; ++i) {
+    const auto feed = static_cast<std::size_t>(i);
+    values.tensors[feed] = const_cast<tf::Tensor*>(&feeds[feed]);
+    if (guard_of_[feed] != kUnguarded) values.guards[static_cast<std::size_t>(guard_of_[feed])] = feeds[feed];
+  }
+  tf::OpKernelContext::Params params;
+  params.step_id = ++last_step_id;
+  params.device = device_;
+  params.resource_manager = device_->resource_manager();
+  params.function_library = graph_.runtime;
+  params.cancellation_manager = cancellation;
+  params.runner = runner;
+  params.run_all_kernels_inline = true;
+  params.output_attr_array = attributes_.data();
+  for (const Step& step : steps_) {
+    if (cancellation->IsCancelled()) {
+      throw Error(Code::kCancelled, "the model was closed while the call was running");
+    }
+    for (std::int32_t i = 0; i < step.unguards; ++i) {
+      const Slot guard = unguards_[static_cast<std::size_t>(step.first_unguard + i)];
+      values.guards[static_cast<std::size_t>(guard)] = tf::Tensor();
+    }
+    Compute(step, &params, &values);
+    for (std::int32_t i = 0; i < step.releases; ++i) {
+      tf::Tensor*& value =
+          values
+              .tensors[static_cast<std::size_t>(releases_[static_cast<std::size_t>(step.first_release + i)])];
+      delete value;
+      value = nullptr;
+    }
+  }
+  fetched->clear();
+  for (std::size_t i = 0; i < fetches_.size(); ++i) {
+    if (fetches_[i] < 0) {
+      fetched->push_back(constants_[static_cast<std::size_t>(-fetches_[i] - 1)]);
+    } else if (tf::Tensor* value = values.tensors[static_cast<std::size_t>(fetches_[i])]; fetch_is_last_[i]) {
+      fetched->push_back(std::move(*value));
+    } else {
+      fetched->push_back(*value);
+    }
+  }
+}
+
+}  // namespace savedmodel::engine
