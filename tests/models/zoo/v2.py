@@ -37,6 +37,23 @@ def add(m: Workspace) -> None:
 
 
 @model
+def in_place(m: Workspace) -> None:
+    """Values that kernels would overwrite if nobody else read them; a check that only orders the run."""
+
+    def chain(x: tf.Tensor, y: tf.Tensor) -> dict:
+        a = x + 1.0
+        b = tf.exp(-a)
+        square = a * a  # both inputs are one tensor
+        c = tf.sqrt(b + square)
+        tf.raw_ops.Assert(condition=tf.reduce_all(x < 100.0), data=[tf.constant("x is too large")])
+        values = {"a": a, "b": b, "square": square, "last": c - y}
+        return values | {"same_x": tf.identity(x), "twice": tf.negative(-y)}
+
+    m.save({"serving_default": signature(chain, x=VECTOR, y=VECTOR)})
+    m.golden("serving_default", {"x": m.normal(33), "y": m.normal(33)})
+
+
+@model
 def mlp(m: Workspace) -> None:
     """A 64-128-128-10 perceptron with softmax: variables, and work for the graph optimiser."""
     sizes = [64, 128, 128, 10]
