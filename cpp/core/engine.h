@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "savedmodel/inspect.h"
+#include "savedmodel/optimization.h"
 #include "savedmodel/options.h"
 #include "savedmodel/runtime.h"
 #include "savedmodel/signature.h"
@@ -25,6 +26,7 @@ class EngineFunction {
   virtual const std::vector<TensorSpec>& inputs() const = 0;
   virtual const std::vector<TensorSpec>& outputs() const = 0;
   virtual const std::string& copies_inputs_because() const = 0;
+  virtual const OptimizationReport& optimization() const = 0;
   // Inputs are checked already. Thread-safe.
   virtual void Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) = 0;
 };

@@ -197,6 +197,14 @@ std::vector<std::string> Model::devices() const {
   return state_->engine->devices();
 }
 
+std::vector<OptimizationReport> Model::Optimization() const {
+  std::vector<OptimizationReport> reports;
+  for (const auto& [name, signature] : signatures()) {
+    reports.push_back(function(name).state_->engine->optimization());
+  }
+  return reports;
+}
+
 std::map<std::string, std::int64_t> Model::Placement() const {
   Visit visit(*state_);
   return state_->engine->Placement();

@@ -7,6 +7,7 @@
 
 #include "engine/files.h"
 #include "engine/function.h"
+#include "engine/optimize/variable_use.h"
 #include "engine/options.h"
 #include "engine/placement.h"
 #include "engine/session.h"
@@ -94,6 +95,14 @@ bool MayHaveExecutors(const tf::ConfigProto& config, const tf::RunOptions& given
   return given.ByteSizeLong() == 0 && config.experimental().executor_type().empty();
 }
 
+bool HasBfloat16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
 class Bundle : public internal::EngineModel {
  public:
   Bundle(std::string path, LoadOptions options) : path_(std::move(path)), options_(std::move(options)) {
@@ -123,7 +132,7 @@ class Bundle : public internal::EngineModel {
   void Close() override {
     std::unique_ptr<IntraOpThreads> threads;  // goes after the session
     std::unique_ptr<tf::Session> session;
-    std::map<const SequentialExecutor*, std::unique_ptr<SequentialExecutor>> executors;  // before the session
+    std::map<const GraphExecutor*, std::unique_ptr<GraphExecutor>> executors;  // before the session
     {
       std::lock_guard<std::mutex> lock(shared_->mutex);
       threads = std::move(shared_->threads);
@@ -153,6 +162,10 @@ tf::MetaGraphDef Bundle::ReadGraph() const {
 }
 
 void Bundle::Load() {
+  if (options_.optimize == Optimize::kBf16 && !HasBfloat16()) {
+    throw Error(Code::kUnimplemented,
+                "optimize bf16: this CPU has no instructions for bfloat16 (AVX512_BF16)");
+  }
   const tf::SessionOptions session_options = MakeSessionOptions(options_);
   const tf::RunOptions run_options = MakeRunOptions(options_.run, tf::RunOptions());
   OpenOpLibraries(options_.op_libraries);
@@ -178,11 +191,23 @@ void Bundle::Load() {
     shared_->own_executors = MayHaveExecutors(session_options.config, run_options);
     shared_->options.config.mutable_graph_options()->mutable_optimizer_options()->set_do_function_inlining(
         true);
+    shared_->optimized_options = shared_->options;
+    shared_->optimized_options.config.mutable_graph_options()
+        ->mutable_rewrite_options()
+        ->set_disable_meta_optimizer(true);
   }
   for (auto& [name, signature] : ReadSignatures(meta_graph)) {
     signatures_.emplace(name, Reconcile(signature, shared_->graph));
   }
-  if (shared_->own_executors) shared_->graph_def.Swap(meta_graph.mutable_graph_def());
+  if (!shared_->own_executors) return;
+  shared_->graph_def.Swap(meta_graph.mutable_graph_def());
+  shared_->optimize = options_.optimize;
+  if (options_.optimize == Optimize::kNone) return;
+  std::vector<std::string> fetches;
+  for (const auto& [name, signature] : signatures_) {
+    for (const TensorSpec& output : Flatten(signature.outputs)) fetches.push_back(output.name);
+  }
+  shared_->written = WrittenVariables(shared_->graph_def, fetches);
 }
 
 std::unique_ptr<internal::EngineFunction> Bundle::Bind(const std::vector<std::string>& fetches,

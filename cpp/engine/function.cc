@@ -6,13 +6,11 @@
 #include <optional>
 #include <utility>
 
-#include "engine/executor/executable_graph.h"
-#include "engine/executor/sequential.h"
 #include "engine/options.h"
+#include "engine/prepare.h"
 #include "engine/status.h"
 #include "engine/tensors.h"
 #include "engine/trace.h"
-#include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/framework/tensor_util.h"
 
 namespace savedmodel::engine {
@@ -85,10 +83,12 @@ class CallableFunction : public internal::EngineFunction {
         label_(std::move(label)),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)) {
+    report_.function = label_;
     PlanInputs();
     PlanOutputs();
     if (fetches_.empty()) return;  // nothing to run: all outputs are inputs
-    if (!MakeExecutor()) MakeCallable();
+    MakeExecutor();
+    if (executor_ == nullptr) Callable();
   }
   ~CallableFunction() override {
     std::lock_guard<std::mutex> lock(shared_->mutex);
@@ -102,13 +102,14 @@ class CallableFunction : public internal::EngineFunction {
     static const std::string* kept = new std::string("an earlier run kept one of its inputs");
     return copies_because_.empty() && kept_an_input_ ? *kept : copies_because_;
   }
+  const OptimizationReport& optimization() const override { return report_; }
   void Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) override;
 
  private:
   void PlanInputs();
   void PlanOutputs();
-  bool MakeExecutor();
-  void MakeCallable();
+  void MakeExecutor();
+  tf::Session::CallableHandle Callable();
   void CheckSharedFeeds(const Tensor* inputs) const;
   void RunSession(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                   const RunOptions* options, Trace* trace) const;
@@ -126,7 +127,9 @@ class CallableFunction : public internal::EngineFunction {
   std::vector<Source> sources_;
   std::atomic<bool> kept_an_input_{false};
   std::string copies_because_;
-  const SequentialExecutor* executor_ = nullptr;  // or
+  OptimizationReport report_;
+  const GraphExecutor* executor_ = nullptr;  // or
+  std::mutex callable_mutex_;
   std::optional<tf::Session::CallableHandle> callable_;
 };
 
@@ -182,35 +185,29 @@ void CallableFunction::PlanOutputs() {
   if (!keeper.empty()) copies_because_ = "the run may keep or change its inputs (" + keeper + ")";
 }
 
-bool CallableFunction::MakeExecutor() {
-  if (!shared_->own_executors) return false;
-  std::lock_guard<std::mutex> lock(shared_->mutex);
-  const tf::DeviceMgr* devices = nullptr;
-  ThrowIfError(shared_->session->LocalDeviceManager(&devices), label_);
-  std::unique_ptr<SequentialExecutor> executor;
-  std::string why_not;
-  try {
-    executor = SequentialExecutor::Make(
-        MakeExecutable(shared_->graph_def, feeds_, fetches_, shared_->options, *devices),
-        devices->ListDevices().front(), &why_not);
-  } catch (const Error&) {
-    return false;  // the session refuses the same, in its words
+void CallableFunction::MakeExecutor() {
+  std::vector<tf::DataType> feed_types;
+  for (const std::size_t input : feed_inputs_) {
+    feed_types.push_back(static_cast<tf::DataType>(inputs_[input].dtype));
   }
-  if (executor == nullptr) return false;
-  executor_ = executor.get();
-  shared_->executors.emplace(executor_, std::move(executor));
-  return true;
+  std::vector<tf::DataType> fetch_types;
+  for (const std::string& fetch : fetches_) {
+    fetch_types.push_back(static_cast<tf::DataType>(shared_->graph.TypeOf(TensorName(fetch), label_)));
+  }
+  executor_ = PrepareExecutor(shared_.get(), {feeds_, feed_types, fetches_, fetch_types}, &report_);
 }
 
-void CallableFunction::MakeCallable() {
+tf::Session::CallableHandle CallableFunction::Callable() {
+  std::lock_guard<std::mutex> lock(callable_mutex_);
+  if (callable_) return *callable_;
   tf::CallableOptions options;
   for (const std::string& feed : feeds_) options.add_feed(feed);
   for (const std::string& fetch : fetches_) options.add_fetch(fetch);
   *options.mutable_run_options() = shared_->run_options;
-  std::lock_guard<std::mutex> lock(shared_->mutex);
   tf::Session::CallableHandle handle;
   ThrowIfError(shared_->session->MakeCallable(options, &handle), label_);
   callable_ = handle;
+  return handle;
 }
 
 void CallableFunction::CheckSharedFeeds(const Tensor* inputs) const {
@@ -263,10 +260,10 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptio
   if (!fetches_.empty()) {
     if (!IsDefault(options, trace)) {
       RunSession(feeds, &fetched, options, trace);
-    } else if (executor_ != nullptr) {
+    } else if (executor_ != nullptr && !(report_.variables_frozen > 0 && shared_->thawed)) {
       executor_->Run(feeds, &fetched, &shared_->cancellation);
     } else {
-      ThrowIfError(shared_->session->RunCallable(*callable_, feeds, &fetched, nullptr));
+      ThrowIfError(shared_->session->RunCallable(Callable(), feeds, &fetched, nullptr));
     }
   }
   // A copy that we made may be handed out; what is left is the caller's.

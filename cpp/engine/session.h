@@ -2,13 +2,17 @@
 // What a loaded model and the functions bound on it share.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <string>
 
-#include "engine/executor/sequential.h"
+#include "engine/executor/executor.h"
 #include "engine/graph.h"
 #include "engine/threads/intra_op.h"
+#include "savedmodel/options.h"
 #include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/protobuf/config.pb.h"
 #include "tensorflow/core/public/session.h"
@@ -31,9 +35,13 @@ struct SharedSession {
   // kernels on the session's device and go before it.
   bool own_executors = false;
   tensorflow::SessionOptions options;
-  tensorflow::GraphDef graph_def;  // empty without own_executors
+  tensorflow::SessionOptions optimized_options;  // for graphs that the optimizer has seen
+  tensorflow::GraphDef graph_def;                // empty without own_executors
   tensorflow::CancellationManager cancellation;
-  std::map<const SequentialExecutor*, std::unique_ptr<SequentialExecutor>> executors;  // under `mutex`
+  Optimize optimize = Optimize::kNone;
+  std::set<std::string> written;    // variables that signatures may write: VariableKey
+  std::atomic<bool> thawed{false};  // a run by tensor name may write others: what was frozen is stale
+  std::map<const GraphExecutor*, std::unique_ptr<GraphExecutor>> executors;  // under `mutex`
 };
 
 }  // namespace savedmodel::engine

@@ -75,11 +75,34 @@ void bind_model(py::module_& m) {
       .def_readwrite("device", &LoadOptions::device)
       .def_readwrite("threads", &LoadOptions::threads)
       .def_readwrite("session", &LoadOptions::session)
+      .def("set_optimize",
+           [](LoadOptions& options, const std::string& level) {
+             options.optimize = level == "none"   ? Optimize::kNone
+                                : level == "bf16" ? Optimize::kBf16
+                                                  : Optimize::kDefault;
+           })
       .def_readwrite("op_libraries", &LoadOptions::op_libraries)
       .def("set_run",
            [](LoadOptions& options, std::optional<double> timeout, bool trace, const py::bytes& proto) {
              options.run = {timeout, trace, proto};
            });
+  py::class_<PassReport>(m, "PassReport")
+      .def_readonly("name", &PassReport::name)
+      .def_readonly("what", &PassReport::what)
+      .def_readonly("count", &PassReport::count)
+      .def_readonly("seconds", &PassReport::seconds);
+  py::class_<OptimizationReport>(m, "OptimizationReport")
+      .def_readonly("function", &OptimizationReport::function)
+      .def_readonly("optimized", &OptimizationReport::optimized)
+      .def_readonly("why_not", &OptimizationReport::why_not)
+      .def_readonly("passes", &OptimizationReport::passes)
+      .def_readonly("notes", &OptimizationReport::notes)
+      .def_readonly("nodes_before", &OptimizationReport::nodes_before)
+      .def_readonly("nodes_after", &OptimizationReport::nodes_after)
+      .def_readonly("variables_frozen", &OptimizationReport::variables_frozen)
+      .def_readonly("frozen_bytes", &OptimizationReport::frozen_bytes)
+      .def_readonly("seconds", &OptimizationReport::seconds)
+      .def_readonly("executor", &OptimizationReport::executor);
   py::class_<ModelHandle>(m, "Model")
       .def_property_readonly("path", [](const ModelHandle& handle) { return handle.model.path(); })
       .def_property_readonly("default_signature",
@@ -98,6 +121,11 @@ void bind_model(py::module_& m) {
            })
       .def("run_tensors", &RunTensors)
       .def("devices", [](const ModelHandle& handle) { return handle.model.devices(); })
+      .def("optimization",
+           [](const ModelHandle& handle) {
+             const ReleaseGil release;
+             return handle.model.Optimization();
+           })
       .def("placement",
            [](const ModelHandle& handle) {
              const ReleaseGil release;

@@ -13,6 +13,7 @@ import numpy as np
 from savedmodel import _core, _repr, _tensorflow
 from savedmodel._core import Signature
 from savedmodel._inspect import file_system_path
+from savedmodel._optimization import Optimization
 from savedmodel._options import RunOptions, SessionOptions
 from savedmodel._trace import Trace
 
@@ -90,6 +91,7 @@ class Model:
         tags: Iterable[str] = ("serve",),
         device: str | None = None,
         threads: int | None = None,
+        optimize: Literal["none", "default", "bf16"] = "default",
         session: SessionOptions | None = None,
         run: RunOptions | None = None,
         op_libraries: Iterable[str | os.PathLike[str]] = (),
@@ -102,6 +104,8 @@ class Model:
             raise ValueError(
                 f"threads is 1 to {_MAX_THREADS}, or None for TensorFlow's shared pool: {threads}"
             )
+        if optimize not in ("none", "default", "bf16"):
+            raise ValueError(f"optimize is 'none', 'default' or 'bf16': {optimize!r}")
         _check_type("device", device, str)
         _check_type("session", session, SessionOptions)
         _check_type("run", run, RunOptions)
@@ -114,6 +118,7 @@ class Model:
             "tags": tag_set,
             "device": device,
             "threads": threads,
+            "optimize": optimize,
             "session": session,
             "run": run,
             "op_libraries": libraries,
@@ -122,6 +127,7 @@ class Model:
         options.tags = set(tag_set)
         options.device = device or ""
         options.threads = threads or 0
+        options.set_optimize(optimize)
         options.session = (session or SessionOptions())._to_core()
         run = run or RunOptions()
         options.set_run(run.timeout, run.trace, run._proto_bytes())
@@ -232,6 +238,11 @@ class Model:
         return self._core.placement()
 
     @property
+    def optimization(self) -> list[Optimization]:
+        """What was done to the graph of each signature; those that never ran are made ready first."""
+        return [Optimization._of(report) for report in self._core.optimization()]
+
+    @property
     def closed(self) -> bool:
         return self._core.closed
 
@@ -266,6 +277,7 @@ def load(
     tags: Iterable[str] = ("serve",),
     device: str | None = None,
     threads: int | None = None,
+    optimize: Literal["none", "default", "bf16"] = "default",
     session: SessionOptions | None = None,
     run: RunOptions | None = None,
     op_libraries: Iterable[str | os.PathLike[str]] = (),
@@ -276,6 +288,9 @@ def load(
     tags: the exact tag set of the MetaGraph; () is the empty one.
     device: where to put every node that has no device of its own: "cpu", "gpu", "gpu:1", "/device:CPU:1".
     threads: intra-op threads of this model; None uses TensorFlow's pool, which the process shares.
+    optimize: "none" runs the graph as TensorFlow does; "default" freezes variables that nothing writes,
+        folds what is constant and fuses layers (float32 as before, equal to within rounding); "bf16" also
+        runs matrix products and convolutions in bfloat16. `model.optimization` tells what was done.
     session, run: TensorFlow's options; `run` holds for the restore and init ops and for every later run.
     op_libraries: shared libraries with custom ops.
 
@@ -287,6 +302,7 @@ def load(
         tags=tags,
         device=device,
         threads=threads,
+        optimize=optimize,
         session=session,
         run=run,
         op_libraries=op_libraries,

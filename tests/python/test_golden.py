@@ -21,6 +21,7 @@ GENERATED = [
     "defun",
     "dtypes",
     "identity",
+    "in_place",
     "keras_conv",
     "keras_dense",
     "keras_embedding_strings",

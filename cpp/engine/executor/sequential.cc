@@ -2,7 +2,7 @@
 #include "engine/executor/sequential.h"
 
 #include <algorithm>
-#include <atomic>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <set>
@@ -21,41 +21,11 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-bool IsSet(const tf::Node& node, const char* attribute) {
-  std::string text;
-  if (tf::TryGetNodeAttr(node.attrs(), attribute, &text)) return !text.empty();
-  bool flag = false;
-  return tf::TryGetNodeAttr(node.attrs(), attribute, &flag) && flag;
-}
-
-// Stateful ops whose state lies in the device's resource manager, under a name, or that have none. A second
-// kernel of another stateful op would begin with a state of its own (a random generator, an anonymous table).
-bool SharesState(const tf::Node& node) {
-  static const auto* const harmless = new std::set<std::string>{
-      "_Arg", "_Retval", "Assert", "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape"};
-  static const auto* const tables =
-      new std::set<std::string>{"HashTableV2", "MutableHashTableV2", "MutableDenseHashTableV2"};
-  const std::string& op = node.type_string();
-  if (harmless->count(op) > 0 || op.rfind("LookupTable", 0) == 0) return true;
-  std::string name;
-  tf::TryGetNodeAttr(node.attrs(), "shared_name", &name);
-  if (op == "VarHandleOp") return name != tf::ResourceHandle::ANONYMOUS_NAME;
-  return tables->count(op) > 0 && (!name.empty() || IsSet(node, "use_node_name_sharing"));
-}
-
 // Passes a tensor on as it is.
 bool IsAlias(const tf::Node& node) {
   static const auto* const ops = new std::set<std::string>{
       "Identity", "IdentityN", "PlaceholderWithDefault", "PreventGradient", "Snapshot", "StopGradient"};
   return ops->count(node.type_string()) > 0;
-}
-
-bool RunsInSequence(const tf::Node& node) {
-  const bool references =
-      std::any_of(node.output_types().begin(), node.output_types().end(), tf::IsRefType) ||
-      std::any_of(node.input_types().begin(), node.input_types().end(), tf::IsRefType);
-  return !references && (!node.op_def().is_stateful() || SharesState(node)) && !node.IsControlFlow() &&
-         !node.IsSend() && !node.IsRecv() && !node.IsCollective();
 }
 
 std::string Describe(const tf::Node& node) {
@@ -88,6 +58,18 @@ std::unordered_set<const tf::Node*> NeededNodes(const tf::Graph& graph) {
 
 int IndexOf(const tf::Node& node) { return static_cast<int>(node.attrs().Find("index")->i()); }
 
+// The one of `values` that `constant` is a copy of, or `constant`.
+const tf::Tensor& SameAs(const tf::Tensor& constant, const std::vector<tf::Tensor>& values) {
+  for (const tf::Tensor& value : values) {
+    if (value.dtype() == constant.dtype() && value.shape() == constant.shape() &&
+        tf::DataTypeCanUseMemcpy(value.dtype()) &&
+        std::memcmp(value.data(), constant.data(), constant.TotalBytes()) == 0) {
+      return value;
+    }
+  }
+  return constant;
+}
+
 void RunInline(const std::function<void()>& closure) { closure(); }
 
 constexpr std::int32_t kUnguarded = -1;
@@ -114,6 +96,7 @@ struct SequentialExecutor::Values {
 };
 
 std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph graph, tf::Device* device,
+                                                             const std::vector<tf::Tensor>& values,
                                                              std::string* why_not) {
   const std::unordered_set<const tf::Node*> needed = NeededNodes(*graph.graph);
   std::vector<tf::Node*> order;
@@ -121,13 +104,8 @@ std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph gra
   order.erase(
       std::remove_if(order.begin(), order.end(), [&](tf::Node* node) { return needed.count(node) == 0; }),
       order.end());
-  for (const tf::Node* node : order) {
-    if (!node->IsOp() || RunsInSequence(*node)) continue;
-    *why_not = Describe(*node);
-    return nullptr;
-  }
   std::unique_ptr<SequentialExecutor> executor(new SequentialExecutor(std::move(graph), device));
-  if (!executor->Plan(order, why_not)) return nullptr;
+  if (!executor->Plan(order, values, why_not)) return nullptr;
   executor->graph_.graph.reset();  // and with it the constants that it holds a second time
   return executor;
 }
@@ -135,7 +113,8 @@ std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph gra
 SequentialExecutor::SequentialExecutor(ExecutableGraph graph, tf::Device* device)
     : graph_(std::move(graph)), device_(device) {}
 
-bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, std::string* why_not) {
+bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const std::vector<tf::Tensor>& values,
+                              std::string* why_not) {
   std::unordered_map<const tf::Node*, std::vector<Slot>> slots;  // by output
   std::map<int, Slot> fetches;
   const auto source = [&](const tf::Node* node, int input) {
@@ -174,8 +153,9 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, std::string* 
       return false;
     }
     if (node->num_outputs() == 1 && made->const_tensor() != nullptr) {
-      // The copy keeps the count of references above one: no kernel writes into the constant.
-      constants_.push_back(*made->const_tensor());
+      constants_.push_back(SameAs(*made->const_tensor(), values));
+      constant_pins_.push_back(constants_.back());
+      kernels_.pop_back();
       outputs.push_back(-static_cast<Slot>(constants_.size()));
       continue;
     }
@@ -278,7 +258,6 @@ void SequentialExecutor::Compute(const Step& step, tf::OpKernelContext::Params* 
 void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                              tf::CancellationManager* cancellation) const {
   static auto* const runner = new std::function<void(std::function<void()>)>(RunInline);
-  static std::atomic<std::int64_t> last_step_id{0};
   Values values(slot_count_, feed_count_, guard_count_);
   for (std::int32_t i = 0; i < feed_count_; ++i) {
     const auto feed = static_cast<std::size_t>(i);
@@ -286,7 +265,7 @@ void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<t
     if (guard_of_[feed] != kUnguarded) values.guards[static_cast<std::size_t>(guard_of_[feed])] = feeds[feed];
   }
   tf::OpKernelContext::Params params;
-  params.step_id = ++last_step_id;
+  params.step_id = NextStepId();
   params.device = device_;
   params.resource_manager = device_->resource_manager();
   params.function_library = graph_.runtime;

@@ -9,24 +9,19 @@
 #include <string>
 #include <vector>
 
-#include "engine/executor/executable_graph.h"
-#include "tensorflow/core/framework/cancellation.h"
+#include "engine/executor/executor.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
 namespace savedmodel::engine {
 
-class SequentialExecutor {
+class SequentialExecutor : public GraphExecutor {
  public:
-  // Makes the kernels. Null, with the node that is in the way in `why_not`, for a graph that can't run so: it
-  // has control flow, calls functions, or has state that a second set of kernels would not share. Throws
-  // Error.
+  // Null, with the node that is in the way in `why_not`, if a kernel waits for something. Throws Error.
   static std::unique_ptr<SequentialExecutor> Make(ExecutableGraph graph, tensorflow::Device* device,
+                                                  const std::vector<tensorflow::Tensor>& values,
                                                   std::string* why_not);
-
-  // Thread-safe. Kernels may write into those of `feeds` that own their memory and have no other holder. Ends
-  // between two kernels, with Error kCancelled, once `cancellation` is cancelled.
   void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
-           tensorflow::CancellationManager* cancellation) const;
+           tensorflow::CancellationManager* cancellation) const override;
 
  private:
   using Slot = std::int32_t;  // feeds first, then the kernels' outputs; constants are negative
@@ -44,7 +39,8 @@ class SequentialExecutor {
   struct Values;
 
   SequentialExecutor(ExecutableGraph graph, tensorflow::Device* device);
-  bool Plan(const std::vector<tensorflow::Node*>& order, std::string* why_not);
+  bool Plan(const std::vector<tensorflow::Node*>& order, const std::vector<tensorflow::Tensor>& values,
+            std::string* why_not);
   void PlanLifetimes();
   void Compute(const Step& step, tensorflow::OpKernelContext::Params* params, Values* values) const;
 
@@ -52,6 +48,8 @@ class SequentialExecutor {
   tensorflow::Device* device_;
   std::vector<std::unique_ptr<tensorflow::OpKernel>> kernels_;
   std::vector<tensorflow::Tensor> constants_;
+  // A second reference to each: no kernel takes a constant for a value that it may overwrite.
+  std::vector<tensorflow::Tensor> constant_pins_;
   std::vector<Step> steps_;
   std::vector<Slot> inputs_;
   std::vector<Slot> releases_;  // values that no later step reads

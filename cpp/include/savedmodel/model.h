@@ -11,6 +11,7 @@
 
 #include "savedmodel/error.h"
 #include "savedmodel/export.h"
+#include "savedmodel/optimization.h"
 #include "savedmodel/options.h"
 #include "savedmodel/signature.h"
 #include "savedmodel/tensor.h"
@@ -82,6 +83,9 @@ class SAVEDMODEL_API Model {
   // Nodes per device, of the graph and of the functions that it calls, as TensorFlow's placer has them.
   // (Exporters pin the nodes that save and restore to CPU:0.)
   std::map<std::string, std::int64_t> Placement() const;
+
+  // One for each signature; those that never ran are made ready for it.
+  std::vector<OptimizationReport> Optimization() const;
 
   // Waits for running calls, then frees the session. Calls after it throw kFailedPrecondition.
   void Close();

@@ -27,10 +27,18 @@ struct RunOptions {
   std::string proto;              // serialized tensorflow.RunOptions, the base of the above
 };
 
+enum class Optimize {
+  kNone,     // the graph as TensorFlow runs it
+  kDefault,  // variables that nothing writes become constants, what is constant is computed, layers are
+             // fused: the same float32 arithmetic, results equal to within rounding
+  kBf16,  // kDefault, and matrix products and convolutions in bfloat16; needs a CPU that has it
+};
+
 struct LoadOptions {
   std::set<std::string> tags{"serve"};  // matched exactly against a MetaGraph's tag set
   std::string device;                   // "cpu", "gpu:1", "/device:CPU:1"; empty: as the graph says
   int threads = 0;                      // intra-op threads of this model; 0: TensorFlow's shared pool
+  Optimize optimize = Optimize::kDefault;
   SessionOptions session;
   RunOptions run;
   std::vector<std::string> op_libraries;  // shared libraries with custom ops, opened before the load

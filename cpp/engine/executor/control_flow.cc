@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/executor/control_flow.h"
+
+#include <utility>
+
+#include "engine/status.h"
+#include "tensorflow/core/common_runtime/local_executor_params.h"
+#include "tensorflow/core/framework/function.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/resource_mgr.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+class Frame : public tf::CallFrameInterface {
+ public:
+  Frame(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched)
+      : feeds_(feeds), fetched_(fetched) {}
+  std::size_t num_args() const override { return feeds_.size(); }
+  std::size_t num_retvals() const override { return fetched_->size(); }
+  absl::Status GetArg(int index, const tf::Tensor** value) override {
+    *value = &feeds_[static_cast<std::size_t>(index)];
+    return absl::OkStatus();
+  }
+  absl::Status SetRetval(int index, const tf::Tensor& value) override {
+    (*fetched_)[static_cast<std::size_t>(index)] = value;
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::vector<tf::Tensor>& feeds_;
+  std::vector<tf::Tensor>* fetched_;
+};
+
+}  // namespace
+
+ControlFlowExecutor::ControlFlowExecutor(ExecutableGraph graph, tf::Device* device)
+    : graph_(std::move(graph)), device_(device) {
+  for (const tf::Node* node : graph_.graph->op_nodes()) fetches_ += node->IsRetval() ? 1 : 0;
+  tf::LocalExecutorParams params;
+  params.device = device;
+  params.function_library = graph_.runtime;
+  params.create_kernel = [runtime = graph_.runtime](const auto& properties, tf::OpKernel** kernel) {
+    return runtime->CreateKernel(properties, kernel);
+  };
+  params.delete_kernel = [](tf::OpKernel* kernel) { delete kernel; };
+  tf::Executor* executor = nullptr;
+  ThrowIfError(tf::NewLocalExecutor(params, *graph_.graph, &executor));
+  executor_.reset(executor);
+  graph_.graph.reset();
+}
+
+void ControlFlowExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
+                              tf::CancellationManager* cancellation) const {
+  fetched->assign(static_cast<std::size_t>(fetches_), tf::Tensor());
+  Frame frame(feeds, fetched);
+  tf::CancellationManager of_this_run(cancellation);
+  tf::Executor::Args args;
+  args.step_id = NextStepId();
+  tf::ScopedStepContainer container(args.step_id, [this](const std::string& name) {
+    device_->resource_manager()->Cleanup(name).IgnoreError();
+  });
+  args.step_container = &container;
+  args.call_frame = &frame;
+  args.cancellation_manager = &of_this_run;
+  args.runner = [](const tf::Executor::Args::Closure& closure) { closure(); };
+  args.run_all_kernels_inline = true;
+  ThrowIfError(executor_->Run(args));
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs a graph with loops or branches in TensorFlow's executor, in the caller's thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/executor/executor.h"
+#include "tensorflow/core/common_runtime/executor.h"
+
+namespace savedmodel::engine {
+
+class ControlFlowExecutor : public GraphExecutor {
+ public:
+  ControlFlowExecutor(ExecutableGraph graph, tensorflow::Device* device);
+  void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
+           tensorflow::CancellationManager* cancellation) const override;
+
+ private:
+  ExecutableGraph graph_;
+  tensorflow::Device* device_;
+  int fetches_ = 0;
+  std::unique_ptr<tensorflow::Executor> executor_;
+};
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What runs a graph without a session.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/executor/executable_graph.h"
+#include "tensorflow/core/framework/cancellation.h"
+#include "tensorflow/core/framework/device.h"
+#include "tensorflow/core/framework/tensor.h"
+
+namespace savedmodel::engine {
+
+class GraphExecutor {
+ public:
+  virtual ~GraphExecutor() = default;
+  // Thread-safe, in the caller's thread. Kernels may write into those of `feeds` that own their memory and
+  // have no other holder. Ends early, with Error kCancelled, once `cancellation` is cancelled.
+  virtual void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
+                   tensorflow::CancellationManager* cancellation) const = 0;
+};
+
+// The quickest that can run `graph`: kernels in a row, or, for loops and branches, TensorFlow's executor.
+// Null, with the node that is in the way in `why_not`, for a graph with state that a second set of kernels
+// would not share, or with calls of functions. Constants that equal one of `values` share its memory. Throws
+// Error.
+std::unique_ptr<GraphExecutor> MakeExecutor(ExecutableGraph graph, tensorflow::Device* device,
+                                            const std::vector<tensorflow::Tensor>& values,
+                                            std::string* why_not);
+
+// Process-wide, as TensorFlow's kernels expect it.
+std::int64_t NextStepId();
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/optimize/freeze.h"
+
+#include <map>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/optimize/rewriter.h"
+#include "engine/optimize/variable_use.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/node_def_util.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+constexpr char kSuffix[] = "_savedmodel_frozen";
+
+// Turns a read of a handle into the same read of a value; the inputs but the first stay. `axis` is the name
+// of a scalar int32 zero, for a gather.
+bool ReadOfValue(tf::NodeDef* node, const std::string& axis, tf::DataType dtype) {
+  const auto type = [&](const char* attribute) { return node->attr().at(attribute).type(); };
+  if (node->op() == "ReadVariableOp") {
+    node->set_op("Identity");
+    node->clear_attr();
+    (*node->mutable_attr())["T"].set_type(dtype);
+    return true;
+  }
+  if (node->op() == "VariableShape") {
+    const tf::DataType out = node->attr().count("out_type") > 0 ? type("out_type") : tf::DT_INT32;
+    node->set_op("Shape");
+    node->clear_attr();
+    (*node->mutable_attr())["T"].set_type(dtype);
+    (*node->mutable_attr())["out_type"].set_type(out);
+    return true;
+  }
+  const tf::DataType indices = node->op() == "VarIsInitializedOp" ? tf::DT_INVALID : type("Tindices");
+  if (node->op() == "ResourceGatherNd") {
+    node->set_op("GatherNd");
+    node->clear_attr();
+  } else if (node->op() == "ResourceGather") {
+    const auto batch = node->attr().find("batch_dims");
+    if (batch != node->attr().end() && batch->second.i() != 0) return false;  // its axis is another
+    node->set_op("GatherV2");
+    node->clear_attr();
+    std::vector<std::string> inputs(node->input().begin(), node->input().end());
+    inputs.insert(inputs.begin() + 2, axis);
+    node->clear_input();
+    for (const std::string& input : inputs) node->add_input(input);
+    (*node->mutable_attr())["Taxis"].set_type(tf::DT_INT32);
+  } else {
+    return false;
+  }
+  (*node->mutable_attr())["Tparams"].set_type(dtype);
+  (*node->mutable_attr())["Tindices"].set_type(indices);
+  return true;
+}
+
+void FillAxis(tf::NodeDef* node, const std::string& name) {
+  tf::Tensor zero(tf::DT_INT32, tf::TensorShape({}));
+  zero.scalar<std::int32_t>()() = 0;
+  node->set_name(name);
+  node->set_op("Const");
+  (*node->mutable_attr())["dtype"].set_type(tf::DT_INT32);
+  zero.AsProtoField((*node->mutable_attr())["value"].mutable_tensor());
+}
+
+// A function with one of its arguments, a handle that is only read and returned in its place, made a value.
+class ArgumentFreezer {
+ public:
+  explicit ArgumentFreezer(tf::FunctionDefLibrary* library) : library_(library) {
+    for (int i = 0; i < library->function_size(); ++i) index_[library->function(i).signature().name()] = i;
+  }
+
+  bool CanFreeze(const std::string& function, int argument, bool loop) const {
+    const auto found = index_.find(function);
+    if (found == index_.end()) return false;
+    const tf::FunctionDef& def = library_->function(found->second);
+    if (argument >= def.signature().input_arg_size()) return false;
+    const std::string& name = def.signature().input_arg(argument).name();
+    for (const tf::NodeDef& node : def.node_def()) {
+      for (int i = 0; i < node.input_size(); ++i) {
+        if (node.input(i) != name) continue;
+        tf::NodeDef copy = node;
+        if (i != 0 || !ReadOfValue(&copy, "", tf::DT_FLOAT)) return false;
+      }
+    }
+    for (int i = 0; i < def.signature().output_arg_size(); ++i) {
+      const auto returned = def.ret().find(def.signature().output_arg(i).name());
+      if (returned == def.ret().end() || returned->second != name) continue;
+      if (!loop || i != argument) return false;
+    }
+    return true;
+  }
+
+  // The name of a copy of `function`; of itself, if it is a copy, for then it belongs to one call.
+  std::string Freeze(const std::string& function, int argument, tf::DataType dtype) {
+    std::string name = function;
+    if (function.find(kSuffix) == std::string::npos) {
+      name = function + kSuffix + std::to_string(++copies_);
+      tf::FunctionDef copy = library_->function(index_.at(function));
+      copy.mutable_signature()->set_name(name);
+      index_[name] = library_->function_size();
+      *library_->add_function() = std::move(copy);
+    }
+    tf::FunctionDef& def = *library_->mutable_function(index_.at(name));
+    tf::OpDef& signature = *def.mutable_signature();
+    signature.mutable_input_arg(argument)->set_type(dtype);
+    signature.mutable_input_arg(argument)->clear_handle_data();
+    def.mutable_arg_attr()->erase(static_cast<std::uint32_t>(argument));
+    const std::string& argument_name = signature.input_arg(argument).name();
+    for (tf::OpDef::ArgDef& output : *signature.mutable_output_arg()) {
+      const auto returned = def.ret().find(output.name());
+      if (returned == def.ret().end() || returned->second != argument_name) continue;
+      output.set_type(dtype);
+      output.clear_handle_data();
+    }
+    std::unordered_map<std::string, std::string> renamed;
+    std::vector<std::string> axes;
+    for (tf::NodeDef& node : *def.mutable_node_def()) {
+      if (node.input_size() == 0 || node.input(0) != argument_name) continue;
+      const std::string before = node.op() == "ReadVariableOp" ? ":value:0" : ":output:0";
+      const std::string axis = node.name() + "_axis";
+      if (node.op() == "ResourceGather") axes.push_back(axis);
+      ReadOfValue(&node, axis + ":output:0", dtype);
+      if (before == ":value:0") renamed.emplace(node.name() + before, node.name() + ":output:0");
+    }
+    for (const std::string& axis : axes) FillAxis(def.add_node_def(), axis);
+    const auto rename = [&](std::string* tensor) {
+      const auto found = renamed.find(*tensor);
+      if (found != renamed.end()) *tensor = found->second;
+    };
+    for (tf::NodeDef& node : *def.mutable_node_def()) {
+      for (std::string& input : *node.mutable_input()) rename(&input);
+    }
+    for (auto& [output, tensor] : *def.mutable_ret()) rename(&tensor);
+    return name;
+  }
+
+ private:
+  tf::FunctionDefLibrary* library_;
+  std::map<std::string, int> index_;
+  int copies_ = 0;
+};
+
+// The attributes of a loop or branch that name functions which take its inputs; the first of which is
+// `offset`.
+std::vector<const char*> FunctionAttributes(const tf::NodeDef& node, int* offset) {
+  *offset = 0;
+  if (node.op() == "While" || node.op() == "StatelessWhile") return {"cond", "body"};
+  *offset = 1;
+  if (node.op() == "If" || node.op() == "StatelessIf") return {"then_branch", "else_branch"};
+  return {};
+}
+
+bool FreezeInput(tf::NodeDef* node, int input, const std::string& constant, tf::DataType dtype,
+                 ArgumentFreezer* functions, const Rewriter& rewriter) {
+  int offset = 0;
+  const auto attributes = FunctionAttributes(*node, &offset);
+  if (attributes.empty() || input < offset) return false;
+  const bool loop = offset == 0;
+  for (const char* attribute : attributes) {
+    if (!functions->CanFreeze(node->attr().at(attribute).func().name(), input - offset, loop)) return false;
+  }
+  if (loop) {
+    for (const Rewriter::Reader& reader : rewriter.Readers(*node)) {
+      if (TensorId(reader.node->input(reader.input)).output == input)
+        return false;  // reads the handle after it
+    }
+  }
+  for (const char* attribute : attributes) {
+    auto* function = (*node->mutable_attr())[attribute].mutable_func();
+    function->set_name(functions->Freeze(function->name(), input - offset, dtype));
+  }
+  auto& attr = *node->mutable_attr();
+  attr[loop ? "T" : "Tin"].mutable_list()->set_type(input - offset, dtype);
+  if (loop) attr.erase("_output_shapes");
+  node->set_input(input, constant);
+  return true;
+}
+
+}  // namespace
+
+Frozen Freeze(tf::GraphDef* graph, std::int64_t limit,
+              const std::function<bool(const tf::NodeDef& handle, tf::Tensor* value)>& value) {
+  Frozen frozen;
+  Rewriter rewriter(graph);
+  ArgumentFreezer functions(graph->mutable_library());
+  std::map<std::string, std::string> constants;  // by variable
+  std::string axis;
+  for (tf::NodeDef* handle : rewriter.nodes()) {
+    if (handle->op() != "VarHandleOp") continue;
+    tf::Tensor tensor;
+    if (!value(*handle, &tensor) || frozen.bytes + static_cast<std::int64_t>(tensor.TotalBytes()) > limit) {
+      ++frozen.kept;
+      continue;
+    }
+    std::string& constant = constants[VariableKey(*handle)];
+    if (constant.empty()) {
+      constant = rewriter.AddConstant(handle->name() + "/value", tensor)->name();
+      ++frozen.variables;
+      frozen.bytes += static_cast<std::int64_t>(tensor.TotalBytes());
+    }
+    // Through the Identity nodes that handles pass.
+    std::vector<const tf::NodeDef*> pending{handle};
+    while (!pending.empty()) {
+      const tf::NodeDef* source = pending.back();
+      pending.pop_back();
+      const std::vector<Rewriter::Reader> readers = rewriter.Readers(*source);
+      for (const Rewriter::Reader& reader : readers) {
+        if (reader.node->input(reader.input)[0] == '^') continue;
+        if (reader.node->op() == "Identity") {
+          pending.push_back(reader.node);
+        } else if (reader.input == 0 && ReadsVariable(reader.node->op())) {
+          if (reader.node->op() == "ResourceGather" && axis.empty()) {
+            tf::NodeDef* zero = rewriter.Add("savedmodel_axis", "Const", {});
+            axis = zero->name();
+            FillAxis(zero, axis);
+          }
+          if (ReadOfValue(reader.node, axis, tensor.dtype())) {
+            rewriter.SetInput(reader.node, 0, constant);
+            ++frozen.reads;
+          }
+        } else if (FreezeInput(reader.node, reader.input, constant, tensor.dtype(), &functions, rewriter)) {
+          ++frozen.reads;
+        }
+      }
+    }
+  }
+  return frozen;
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Variables that nobody writes become constants, in the graph and in the functions that its loops run.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "tensorflow/core/framework/graph.pb.h"
+#include "tensorflow/core/framework/tensor.h"
+
+namespace savedmodel::engine {
+
+struct Frozen {
+  int variables = 0;
+  int reads = 0;
+  std::int64_t bytes = 0;
+  int kept = 0;  // variables that are read at run time
+};
+
+// `value` gives a variable's value by its VarHandleOp; false for one that has to stay. Calls are inlined
+// already. No more than `limit` bytes become constants: a GraphDef can't hold 2 GB.
+Frozen Freeze(tensorflow::GraphDef* graph, std::int64_t limit,
+              const std::function<bool(const tensorflow::NodeDef& handle, tensorflow::Tensor* value)>& value);
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/optimize/grappler.h"
+
+#include <utility>
+
+#include "engine/graph.h"
+#include "engine/status.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/grappler/clusters/virtual_cluster.h"
+#include "tensorflow/core/grappler/grappler_item.h"
+#include "tensorflow/core/grappler/optimizers/meta_optimizer.h"
+#include "tensorflow/core/protobuf/rewriter_config.pb.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+void Run(const tf::ConfigProto& config, const tf::DeviceSet& devices, IsolatedGraph* isolated) {
+  tf::grappler::GrapplerItem item;
+  item.id = "savedmodel";
+  for (const std::string& fetch : isolated->fetches) item.fetch.push_back(fetch);
+  for (const std::string& feed : isolated->feeds) {
+    const TensorName name(feed);
+    for (const tf::NodeDef& node : isolated->graph.node()) {
+      if (node.name() != name.node) continue;
+      // The value is of no importance, only its type and shape are looked at.
+      tf::PartialTensorShape shape(node.attr().at("shape").shape());
+      tf::TensorShape concrete;
+      for (int i = 0; i < shape.dims(); ++i) concrete.AddDim(shape.dim_size(i) < 0 ? 1 : shape.dim_size(i));
+      item.feed.emplace_back(feed, tf::Tensor(node.attr().at("dtype").type(), concrete));
+    }
+  }
+  item.graph.Swap(&isolated->graph);
+  tf::grappler::VirtualCluster cluster(&devices);
+  tf::GraphDef optimized;
+  ThrowIfError(
+      tf::grappler::RunMetaOptimizer(std::move(item), config, devices.client_device(), &cluster, &optimized),
+      "graph optimizer");
+  isolated->graph.Swap(&optimized);
+}
+
+tf::ConfigProto Config(std::initializer_list<const char*> optimizers) {
+  tf::ConfigProto config;
+  auto* rewrite = config.mutable_graph_options()->mutable_rewrite_options();
+  rewrite->set_meta_optimizer_iterations(tf::RewriterConfig::ONE);
+  rewrite->set_min_graph_nodes(-1);
+  rewrite->set_meta_optimizer_timeout_ms(-1);
+  for (const char* optimizer : optimizers) rewrite->add_optimizers(optimizer);
+  return config;
+}
+
+void KeepControlFlow(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
+  for (tf::NodeDef& node : *nodes) {
+    if (node.op().find("PartitionedCall") == std::string::npos) {
+      node.mutable_attr()->erase("_lower_using_switch_merge");
+    }
+  }
+}
+
+void LowerControlFlow(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
+  for (tf::NodeDef& node : *nodes) {
+    const std::string& op = node.op();
+    if (op == "While" || op == "StatelessWhile" || op == "If" || op == "StatelessIf" || op == "Case" ||
+        op == "StatelessCase") {
+      (*node.mutable_attr())["_lower_using_switch_merge"].set_b(true);
+    }
+  }
+}
+
+}  // namespace
+
+void InlineFunctions(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
+  KeepControlFlow(isolated->graph.mutable_node());
+  for (tf::FunctionDef& function : *isolated->graph.mutable_library()->mutable_function()) {
+    KeepControlFlow(function.mutable_node_def());
+  }
+  Run(Config({"function", "pruning"}), devices, isolated);
+}
+
+void FoldConstants(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
+  Run(Config({"pruning", "constfold", "dependency", "constfold", "pruning"}), devices, isolated);
+}
+
+void UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
+  tf::ConfigProto config = Config({"auto_mixed_precision_onednn_bfloat16"});
+  config.mutable_graph_options()->mutable_rewrite_options()->set_auto_mixed_precision_onednn_bfloat16(
+      tf::RewriterConfig::ON);
+  Run(config, devices, isolated);
+}
+
+void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& devices,
+                       IsolatedGraph* isolated) {
+  LowerControlFlow(isolated->graph.mutable_node());
+  for (tf::FunctionDef& function : *isolated->graph.mutable_library()->mutable_function()) {
+    LowerControlFlow(function.mutable_node_def());
+  }
+  tf::ConfigProto config = options.config;
+  auto* rewrite = config.mutable_graph_options()->mutable_rewrite_options();
+  if (rewrite->disable_meta_optimizer()) return;
+  rewrite->set_min_graph_nodes(-1);
+  rewrite->set_meta_optimizer_timeout_ms(-1);
+  Run(config, devices, isolated);
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// TensorFlow's own graph optimizer, asked for some of its passes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/optimize/isolate.h"
+#include "tensorflow/core/common_runtime/device_set.h"
+#include "tensorflow/core/public/session_options.h"
+
+namespace savedmodel::engine {
+
+// Inlines calls; loops and branches stay functions.
+void InlineFunctions(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
+// Folds what is constant and prunes; leaves the arithmetic as it is.
+void FoldConstants(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
+// Casts around matrix products and convolutions, so that they run in bfloat16. Before nodes are fused.
+void UseBfloat16(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
+// What a session does: everything that `options` does not switch off.
+void OptimizeAsSession(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices,
+                       IsolatedGraph* isolated);
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/optimize/optimize.h"
+
+#include <chrono>
+
+#include "engine/optimize/freeze.h"
+#include "engine/optimize/grappler.h"
+#include "engine/optimize/passes.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+// A GraphDef can't hold 2 GB, and folded weights exist twice for a while.
+constexpr std::int64_t kMostFrozenBytes = std::int64_t{900} << 20;
+
+double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+class Stopwatch {
+ public:
+  explicit Stopwatch(OptimizationReport* report) : report_(report), begin_(Now()), last_(begin_) {}
+  void Record(const char* name, const char* what, int count) {
+    const double now = Now();
+    report_->passes.push_back({name, what, count, now - last_});
+    last_ = now;
+    report_->seconds = now - begin_;
+  }
+
+ private:
+  OptimizationReport* report_;
+  double begin_;
+  double last_;
+};
+
+}  // namespace
+
+void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool bf16,
+                   const std::function<bool(const tf::NodeDef&, tf::Tensor*)>& value, IsolatedGraph* isolated,
+                   OptimizationReport* report) {
+  Stopwatch watch(report);
+  InlineFunctions(devices, isolated);
+  report->nodes_before = isolated->graph.node_size();
+  watch.Record("inline", "function calls become part of the graph", 0);
+
+  const Frozen frozen = Freeze(&isolated->graph, kMostFrozenBytes, value);
+  report->variables_frozen = frozen.variables;
+  report->frozen_bytes = frozen.bytes;
+  if (frozen.kept > 0) {
+    report->notes.push_back(std::to_string(frozen.kept) +
+                            " variables stay variables: they may be written, or have no value yet");
+  }
+  watch.Record("freeze", "variables that nobody writes become constants", frozen.reads);
+
+  FoldConstants(devices, isolated);
+  watch.Record("fold", "what depends on constants only is computed", 0);
+  if (bf16) {
+    UseBfloat16(devices, isolated);
+    watch.Record("bf16", "matrix products and convolutions in bfloat16", 0);
+  }
+  {
+    Rewriter rewriter(&isolated->graph);
+    for (const Pass& pass : Passes()) watch.Record(pass.name, pass.what, pass.apply(&rewriter));
+    rewriter.Finish();
+  }
+  OptimizeAsSession(options, devices, isolated);
+  watch.Record("tensorflow", "TensorFlow's own graph optimizer", 0);
+  report->nodes_after = isolated->graph.node_size();
+}
+
+}  // namespace savedmodel::engine

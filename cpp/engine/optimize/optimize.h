@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a function of a graph to a graph that gives the same results sooner.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/optimize/isolate.h"
+#include "savedmodel/optimization.h"
+#include "tensorflow/core/common_runtime/device_set.h"
+#include "tensorflow/core/framework/tensor.h"
+#include "tensorflow/core/public/session_options.h"
+
+namespace savedmodel::engine {
+
+// `value` gives the value of the variable of a VarHandleOp that may become a constant, and false for others.
+// Adds to `report`. Throws Error; `isolated` is of no use then.
+void OptimizeGraph(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices, bool bf16,
+                   const std::function<bool(const tensorflow::NodeDef&, tensorflow::Tensor*)>& value,
+                   IsolatedGraph* isolated, OptimizationReport* report);
+
+}  // namespace savedmodel::engine

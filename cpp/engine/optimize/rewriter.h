@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// A GraphDef as the passes see it: who makes a tensor, who reads it, what is constant, what shape it has.
+// Feeds are Placeholder nodes and fetches Identity nodes by now, so a tensor that somebody fetches has a
+// reader.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tensorflow/core/framework/graph.pb.h"
+#include "tensorflow/core/framework/node_def.pb.h"
+#include "tensorflow/core/framework/tensor.h"
+#include "tensorflow/core/framework/tensor_shape.h"
+
+namespace savedmodel::engine {
+
+class Rewriter {
+ public:
+  struct Reader {
+    tensorflow::NodeDef* node;
+    int input;  // index in node->input(); control inputs have one too
+  };
+
+  explicit Rewriter(tensorflow::GraphDef* graph);
+  ~Rewriter();
+  Rewriter(const Rewriter&) = delete;
+  Rewriter& operator=(const Rewriter&) = delete;
+
+  // The nodes at the time of the call; pointers stay valid, removed nodes have an empty op.
+  std::vector<tensorflow::NodeDef*> nodes() const;
+  tensorflow::NodeDef* Find(const std::string& name) const;  // or null
+
+  // The node behind a data input, null for a control input or one that there is not; with `op`, null too if
+  // it is another op, or if not its output 0 is read.
+  tensorflow::NodeDef* Input(const tensorflow::NodeDef& node, int input) const;
+  tensorflow::NodeDef* Input(const tensorflow::NodeDef& node, int input, const char* op) const;
+  static int DataInputs(const tensorflow::NodeDef& node);
+  static bool HasControlInputs(const tensorflow::NodeDef& node);
+  // All readers of all outputs.
+  const std::vector<Reader>& Readers(const tensorflow::NodeDef& node) const;
+  // The one node that reads `node`, its output 0 and once, with no control edge to anybody; or null.
+  tensorflow::NodeDef* OnlyReader(const tensorflow::NodeDef& node) const;
+
+  // The value behind a data input, through Identity nodes. Null if it is not constant. Valid until the next
+  // call.
+  const tensorflow::Tensor* Constant(const tensorflow::NodeDef& node, int input);
+  // True if the input is a float32 scalar (or an array of one element) within 1e-6, relative, of `value`.
+  bool IsScalar(const tensorflow::NodeDef& node, int input, double value);
+  // Inferred when first asked for; unknown rank where inference fails. "node:1" or "node".
+  tensorflow::PartialTensorShape Shape(const std::string& tensor);
+  tensorflow::DataType Type(const tensorflow::NodeDef& node, const char* attribute = "T") const;
+
+  // A name of its own is made of `name`. Inputs are tensors ("node", "node:1", "^node").
+  tensorflow::NodeDef* Add(const std::string& name, const std::string& op,
+                           const std::vector<std::string>& inputs);
+  tensorflow::NodeDef* AddConstant(const std::string& name, const tensorflow::Tensor& value);
+  void SetInput(tensorflow::NodeDef* node, int input, const std::string& tensor);
+  // Readers of `node`'s output 0, data and control, read `replacement` (a node's name) instead.
+  void Replace(const tensorflow::NodeDef& node, const tensorflow::NodeDef& replacement);
+  // Turns `node` into another op, keeping its name and so its readers; attributes are cleared, control inputs
+  // stay.
+  void Become(tensorflow::NodeDef* node, const std::string& op, const std::vector<std::string>& inputs);
+  // Nothing may read it any more.
+  void Remove(tensorflow::NodeDef* node);
+  // Removes what no Placeholder or kept node needs, and compacts the graph. Pointers die.
+  void Finish();
+
+ private:
+  void Connect(tensorflow::NodeDef* node);
+  void Disconnect(tensorflow::NodeDef* node);
+
+  struct Shapes;
+  tensorflow::GraphDef* graph_;
+  std::unordered_map<std::string, tensorflow::NodeDef*> nodes_;
+  std::unordered_map<const tensorflow::NodeDef*, std::vector<Reader>> readers_;
+  std::unordered_map<const tensorflow::NodeDef*, tensorflow::Tensor> constants_;
+  std::unique_ptr<Shapes> shapes_;
+};
+
+// "node:1" -> {"node", 1}; "^node" -> {"node", -1}.
+struct TensorId {
+  explicit TensorId(const std::string& text);
+  std::string node;
+  int output;
+};
+
+}  // namespace savedmodel::engine

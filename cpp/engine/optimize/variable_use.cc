@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/optimize/variable_use.h"
+
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "engine/executor/executable_graph.h"
+#include "engine/optimize/rewriter.h"
+#include "tensorflow/core/framework/attr_value.pb.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/resource_handle.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+using Nodes = google::protobuf::RepeatedPtrField<tf::NodeDef>;
+
+// In a function "node:output:1" and, for an argument, "name"; in a graph "node:1".
+std::string NodeOf(const std::string& tensor) {
+  return tensor.substr(tensor[0] == '^' ? 1 : 0, tensor.find(':') - (tensor[0] == '^' ? 1 : 0));
+}
+
+// Hands on what it is given; which output is not told apart.
+bool PassesHandles(const std::string& op) {
+  static const auto* const ops = new std::unordered_set<std::string>{
+      "Identity", "Enter", "Exit", "Merge", "NextIteration", "Switch", "StopGradient", "PreventGradient"};
+  return ops->count(op) > 0;
+}
+
+struct Called {
+  std::string function;
+  int argument;
+};
+
+// The function arguments that data input `input` of a call becomes; `keeps` is true for loops, which hand
+// their arguments on to themselves. False if this is no call.
+bool Calls(const tf::NodeDef& node, int input, std::vector<Called>* calls, bool* keeps) {
+  const auto function = [&](const char* attribute) { return node.attr().at(attribute).func().name(); };
+  const std::string& op = node.op();
+  *keeps = false;
+  if (op == "PartitionedCall" || op == "StatefulPartitionedCall") {
+    calls->push_back({function("f"), input});
+  } else if (op == "While" || op == "StatelessWhile") {
+    calls->push_back({function("cond"), input});
+    calls->push_back({function("body"), input});
+    *keeps = true;
+  } else if (op == "If" || op == "StatelessIf") {
+    if (input == 0) return false;
+    calls->push_back({function("then_branch"), input - 1});
+    calls->push_back({function("else_branch"), input - 1});
+  } else if (op == "Case" || op == "StatelessCase") {
+    if (input == 0) return false;
+    for (const tf::NameAttrList& branch : node.attr().at("branches").list().func()) {
+      calls->push_back({branch.name(), input - 1});
+    }
+  } else {
+    return false;
+  }
+  return true;
+}
+
+class Handles {
+ public:
+  explicit Handles(const tf::FunctionDefLibrary& library) {
+    for (const tf::FunctionDef& function : library.function()) {
+      functions_.emplace(function.signature().name(), &function);
+    }
+  }
+
+  // True if the handle that `source` makes may be written, or gets lost, among `nodes`.
+  bool Written(const Nodes& nodes, const std::string& source, std::unordered_set<std::string>* same) {
+    same->insert(source);
+    std::vector<std::string> pending{source};
+    const Readers& readers = ReadersOf(nodes);
+    while (!pending.empty()) {
+      const std::string name = std::move(pending.back());
+      pending.pop_back();
+      const auto found = readers.find(name);
+      if (found == readers.end()) continue;
+      for (const auto& [node, input] : found->second) {
+        bool keeps = false;
+        if (ReadsVariable(node->op())) continue;
+        if (!PassesHandles(node->op()) && WrittenByCall(*node, input, &keeps)) return true;
+        if ((keeps || PassesHandles(node->op())) && same->insert(node->name()).second) {
+          pending.push_back(node->name());
+        }
+      }
+    }
+    return false;
+  }
+
+ private:
+  using Readers = std::unordered_map<std::string, std::vector<std::pair<const tf::NodeDef*, int>>>;
+
+  const Readers& ReadersOf(const Nodes& nodes) {
+    const auto [entry, fresh] = readers_.try_emplace(&nodes);
+    if (!fresh) return entry->second;
+    for (const tf::NodeDef& node : nodes) {
+      for (int i = 0; i < node.input_size() && node.input(i)[0] != '^'; ++i) {
+        entry->second[NodeOf(node.input(i))].emplace_back(&node, i);
+      }
+    }
+    return entry->second;
+  }
+
+  // An op that is no call may do anything with a handle.
+  bool WrittenByCall(const tf::NodeDef& node, int input, bool* keeps) {
+    std::vector<Called> calls;
+    if (!Calls(node, input, &calls, keeps)) return true;
+    for (const Called& call : calls) {
+      if (WrittenIn(call, *keeps)) return true;
+    }
+    return false;
+  }
+
+  bool WrittenIn(const Called& call, bool may_return) {
+    const auto [entry, fresh] = written_.try_emplace({call.function, call.argument}, false);
+    if (!fresh) return entry->second;  // for a function that calls itself: what the rest of it says
+    const auto function = functions_.find(call.function);
+    bool written =
+        function == functions_.end() || call.argument >= function->second->signature().input_arg_size();
+    if (!written) {
+      const tf::FunctionDef& def = *function->second;
+      std::unordered_set<std::string> same;
+      written = Written(def.node_def(), def.signature().input_arg(call.argument).name(), &same);
+      // A loop may hand it to its next round in its own place; nobody may anywhere else.
+      for (int i = 0; i < def.signature().output_arg_size() && !written; ++i) {
+        const auto returned = def.ret().find(def.signature().output_arg(i).name());
+        if (returned == def.ret().end() || same.count(NodeOf(returned->second)) == 0) continue;
+        if (def.signature().output_arg(i).type() != tf::DT_RESOURCE) continue;
+        written = !may_return || i != call.argument;
+      }
+    }
+    return written_[{call.function, call.argument}] = written;
+  }
+
+  std::unordered_map<std::string, const tf::FunctionDef*> functions_;
+  std::map<std::pair<std::string, int>, bool> written_;
+  std::unordered_map<const Nodes*, Readers> readers_;
+};
+
+}  // namespace
+
+bool ReadsVariable(const std::string& op) {
+  return op == "ReadVariableOp" || op == "ResourceGather" || op == "ResourceGatherNd" ||
+         op == "VariableShape" || op == "VarIsInitializedOp";
+}
+
+std::string VariableKey(const tf::NodeDef& handle) {
+  const auto text = [&](const char* attribute) {
+    const auto found = handle.attr().find(attribute);
+    return found == handle.attr().end() ? std::string() : found->second.s();
+  };
+  const std::string name = text("shared_name");
+  return name.empty() || name == tf::ResourceHandle::ANONYMOUS_NAME ? "" : text("container") + "/" + name;
+}
+
+std::set<std::string> WrittenVariables(const tf::GraphDef& graph, const std::vector<std::string>& fetches) {
+  const tf::GraphDef reached = Prune(graph, {}, fetches);
+  Handles handles(reached.library());
+  std::set<std::string> written;
+  for (const tf::NodeDef& node : reached.node()) {
+    if (node.op() != "VarHandleOp") continue;
+    std::unordered_set<std::string> same;
+    if (handles.Written(reached.node(), node.name(), &same)) written.insert(VariableKey(node));
+  }
+  for (const tf::FunctionDef& function : reached.library().function()) {
+    for (const tf::NodeDef& node : function.node_def()) {
+      if (node.op() != "VarHandleOp") continue;
+      std::unordered_set<std::string> same;
+      if (handles.Written(function.node_def(), node.name(), &same)) written.insert(VariableKey(node));
+    }
+  }
+  return written;
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/prepare.h"
+
+#include <utility>
+
+#include "engine/executor/control_flow.h"
+#include "engine/optimize/optimize.h"
+#include "engine/optimize/variable_use.h"
+#include "engine/status.h"
+#include "tensorflow/core/common_runtime/device_mgr.h"
+#include "tensorflow/core/framework/resource_mgr.h"
+#include "tensorflow/core/framework/resource_var.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+// The value of a variable, which shares its memory; false if it has none, or is updated in place.
+bool ValueOf(const tf::NodeDef& handle, tf::Device* device, tf::Tensor* value) {
+  tf::ResourceMgr* resources = device->resource_manager();
+  const auto container = handle.attr().find("container");
+  const bool named = container != handle.attr().end() && !container->second.s().empty();
+  tf::Var* found = nullptr;
+  const auto status = resources->Lookup(named ? container->second.s() : resources->default_container(),
+                                        handle.attr().at("shared_name").s(), &found);
+  if (!status.ok()) return false;
+  const tf::core::RefCountPtr<tf::Var> variable(found);
+  const tf::mutex_lock lock(*variable->mu());
+  if (!variable->tensor()->IsInitialized() || variable->copy_on_read_mode.load()) return false;
+  *value = *variable->tensor();
+  return true;
+}
+
+std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::vector<std::string>& feeds,
+                                        const std::vector<std::string>& fetches,
+                                        const tf::SessionOptions& options, const tf::DeviceMgr& devices,
+                                        const std::vector<tf::Tensor>& values, OptimizationReport* report) {
+  std::string why_not;
+  std::unique_ptr<GraphExecutor> executor =
+      MakeExecutor(MakeExecutable(graph, feeds, fetches, options, devices), devices.ListDevices().front(),
+                   values, &why_not);
+  if (executor == nullptr) {
+    report->notes.push_back("runs in a session, for " + why_not);
+    return nullptr;
+  }
+  report->executor =
+      dynamic_cast<ControlFlowExecutor*>(executor.get()) != nullptr ? "control flow" : "sequential";
+  return executor;
+}
+
+// Throws Error where the graph can't be optimized.
+std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const FunctionGraph& function,
+                                             const tf::DeviceMgr& devices, OptimizationReport* report) {
+  IsolatedGraph isolated =
+      Isolate(shared->graph_def, function.feeds, function.feed_types, function.fetches, function.fetch_types);
+  std::set<std::string> written = WrittenVariables(isolated.graph, isolated.fetches);
+  written.insert(shared->written.begin(), shared->written.end());
+  tf::Device* device = devices.ListDevices().front();
+  std::vector<tf::Tensor> values;
+  const auto value = [&](const tf::NodeDef& handle, tf::Tensor* tensor) {
+    const std::string key = VariableKey(handle);
+    if (key.empty() || written.count(key) > 0 || shared->thawed || !ValueOf(handle, device, tensor))
+      return false;
+    values.push_back(*tensor);
+    return true;
+  };
+  tf::DeviceSet device_set;
+  device_set.AddDevice(device);
+  device_set.set_client_device(device);
+  OptimizeGraph(shared->options, device_set, shared->optimize == Optimize::kBf16, value, &isolated, report);
+  return MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options, devices,
+                  values, report);
+}
+
+}  // namespace
+
+const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph& function,
+                                     OptimizationReport* report) {
+  report->executor = "session";
+  if (!shared->own_executors) {
+    report->why_not = "the model has options, devices or ops that only a session respects";
+    return nullptr;
+  }
+  const std::lock_guard<std::mutex> lock(shared->mutex);
+  const tf::DeviceMgr* devices = nullptr;
+  ThrowIfError(shared->session->LocalDeviceManager(&devices));
+  // Runs of this function may write what others have as a constant.
+  for (const std::string& key : WrittenVariables(shared->graph_def, function.fetches)) {
+    if (shared->written.count(key) == 0) shared->thawed = true;
+  }
+  std::unique_ptr<GraphExecutor> executor;
+  if (shared->optimize != Optimize::kNone) {
+    try {
+      executor = MakeOptimized(shared, function, *devices, report);
+      report->optimized = executor != nullptr;
+    } catch (const Error& error) {
+      report->why_not = error.what();
+    }
+  }
+  if (executor == nullptr) {
+    try {
+      executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options, *devices, {},
+                          report);
+    } catch (const Error&) {
+      return nullptr;  // the session refuses the same, in its words
+    }
+  }
+  if (executor == nullptr) return nullptr;
+  const GraphExecutor* made = executor.get();
+  shared->executors.emplace(made, std::move(executor));
+  return made;
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was done to the graphs of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from savedmodel import _core
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One step of the optimizer."""
+
+    name: str
+    what: str
+    count: int
+    """How often it fired; 0 for steps that do not count."""
+    seconds: float
+
+
+@dataclass(frozen=True, repr=False)
+class Optimization:
+    """What was done to a function's graph, what was not, and why."""
+
+    function: str
+    """Such as "signature 'serving_default'"."""
+    optimized: bool
+    why_not: str
+    """Why the graph runs as it is; empty if it was optimized."""
+    executor: str
+    """What runs it: "sequential" (a list of kernels), "control flow" (loops, branches) or "session"."""
+    nodes_before: int
+    nodes_after: int
+    variables_frozen: int
+    frozen_bytes: int
+    seconds: float
+    passes: tuple[Pass, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def _of(cls, report: _core.OptimizationReport) -> Optimization:
+        return cls(
+            function=report.function,
+            optimized=report.optimized,
+            why_not=report.why_not,
+            executor=report.executor,
+            nodes_before=report.nodes_before,
+            nodes_after=report.nodes_after,
+            variables_frozen=report.variables_frozen,
+            frozen_bytes=report.frozen_bytes,
+            seconds=report.seconds,
+            passes=tuple(Pass(p.name, p.what, p.count, p.seconds) for p in report.passes),
+            notes=tuple(report.notes),
+        )
+
+    def __repr__(self) -> str:
+        lines = [f"{self.function}: {self.executor} executor"]
+        if not self.optimized:
+            lines[0] += f"; not optimized{': ' * bool(self.why_not)}{self.why_not}"
+        else:
+            frozen = f"{self.variables_frozen} variables ({self.frozen_bytes / 1e6:.1f} MB) frozen"
+            nodes = f"{self.nodes_before} -> {self.nodes_after} nodes"
+            lines[0] += f", {nodes}, {frozen}, {self.seconds:.2f} s"
+            width = max(len(p.name) for p in self.passes)
+            for p in self.passes:
+                count = f"{p.count}x" if p.count else ""
+                lines.append(f"  {p.name:<{width}} {count:>5} {p.seconds * 1e3:7.1f} ms  {p.what}")
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
