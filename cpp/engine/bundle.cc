@@ -195,6 +195,9 @@ void Bundle::Load() {
     shared_->optimized_options.config.mutable_graph_options()
         ->mutable_rewrite_options()
         ->set_disable_meta_optimizer(true);
+    // Nor must what is left to fold be folded: large constants have their values beside the graph.
+    shared_->optimized_options.config.mutable_graph_options()->mutable_optimizer_options()->set_opt_level(
+        tf::OptimizerOptions::L0);
   }
   for (auto& [name, signature] : ReadSignatures(meta_graph)) {
     signatures_.emplace(name, Reconcile(signature, shared_->graph));

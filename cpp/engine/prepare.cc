@@ -34,11 +34,10 @@ bool ValueOf(const tf::NodeDef& handle, tf::Device* device, tf::Tensor* value) {
 std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::vector<std::string>& feeds,
                                         const std::vector<std::string>& fetches,
                                         const tf::SessionOptions& options, const tf::DeviceMgr& devices,
-                                        const std::vector<tf::Tensor>& values, OptimizationReport* report) {
+                                        const ConstantPool* pool, OptimizationReport* report) {
   std::string why_not;
-  std::unique_ptr<GraphExecutor> executor =
-      MakeExecutor(MakeExecutable(graph, feeds, fetches, options, devices), devices.ListDevices().front(),
-                   values, &why_not);
+  std::unique_ptr<GraphExecutor> executor = MakeExecutor(
+      MakeExecutable(graph, feeds, fetches, options, devices), devices.ListDevices().front(), pool, &why_not);
   if (executor == nullptr) {
     report->notes.push_back("runs in a session, for " + why_not);
     return nullptr;
@@ -56,20 +55,18 @@ std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const Functi
   std::set<std::string> written = WrittenVariables(isolated.graph, isolated.fetches);
   written.insert(shared->written.begin(), shared->written.end());
   tf::Device* device = devices.ListDevices().front();
-  std::vector<tf::Tensor> values;
   const auto value = [&](const tf::NodeDef& handle, tf::Tensor* tensor) {
     const std::string key = VariableKey(handle);
-    if (key.empty() || written.count(key) > 0 || shared->thawed || !ValueOf(handle, device, tensor))
-      return false;
-    values.push_back(*tensor);
-    return true;
+    return !key.empty() && written.count(key) == 0 && !shared->thawed && ValueOf(handle, device, tensor);
   };
+  ConstantPool pool;
   tf::DeviceSet device_set;
   device_set.AddDevice(device);
   device_set.set_client_device(device);
-  OptimizeGraph(shared->options, device_set, shared->optimize == Optimize::kBf16, value, &isolated, report);
-  return MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options, devices,
-                  values, report);
+  OptimizeGraph(shared->options, device_set, shared->optimize == Optimize::kBf16, value, &pool, &isolated,
+                report);
+  return MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options, devices, &pool,
+                  report);
 }
 
 }  // namespace

@@ -35,14 +35,20 @@ class Frame : public tf::CallFrameInterface {
 
 }  // namespace
 
-ControlFlowExecutor::ControlFlowExecutor(ExecutableGraph graph, tf::Device* device)
+ControlFlowExecutor::ControlFlowExecutor(ExecutableGraph graph, tf::Device* device, const ConstantPool* pool)
     : graph_(std::move(graph)), device_(device) {
   for (const tf::Node* node : graph_.graph->op_nodes()) fetches_ += node->IsRetval() ? 1 : 0;
   tf::LocalExecutorParams params;
   params.device = device;
   params.function_library = graph_.runtime;
-  params.create_kernel = [runtime = graph_.runtime](const auto& properties, tf::OpKernel** kernel) {
-    return runtime->CreateKernel(properties, kernel);
+  params.create_kernel = [runtime = graph_.runtime, pool](
+                             const std::shared_ptr<const tf::NodeProperties>& properties,
+                             tf::OpKernel** kernel) {
+    const tf::Tensor* value = pool == nullptr ? nullptr : pool->Find(properties->node_def);
+    if (value == nullptr) return runtime->CreateKernel(properties, kernel);
+    auto filled = std::make_shared<tf::NodeProperties>(*properties);
+    value->AsProtoTensorContent((*filled->node_def.mutable_attr())["value"].mutable_tensor());
+    return runtime->CreateKernel(filled, kernel);
   };
   params.delete_kernel = [](tf::OpKernel* kernel) { delete kernel; };
   tf::Executor* executor = nullptr;

@@ -12,7 +12,7 @@ namespace savedmodel::engine {
 
 class ControlFlowExecutor : public GraphExecutor {
  public:
-  ControlFlowExecutor(ExecutableGraph graph, tensorflow::Device* device);
+  ControlFlowExecutor(ExecutableGraph graph, tensorflow::Device* device, const ConstantPool* pool);
   void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
            tensorflow::CancellationManager* cancellation) const override;
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/graph.h"
+#include "engine/optimize/constants.h"
 #include "engine/status.h"
 #include "tensorflow/core/common_runtime/build_graph_options.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
@@ -91,6 +92,7 @@ ExecutableGraph MakeExecutable(const tf::GraphDef& graph, const std::vector<std:
   std::unique_ptr<tf::ClientGraph> client;
   tf::GraphDef pruned = Prune(graph, feeds, fetches);
   InlineCalls(&pruned);
+  ConstantPool::AsConst(&pruned);
   ThrowIfError(tf::GraphExecutionState::MakeForBaseGraph(std::move(pruned), state_options, &state));
   ThrowIfError(state->BuildGraph(build, &client));
 

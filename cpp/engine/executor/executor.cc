@@ -43,7 +43,7 @@ bool NeedsNoSession(const tf::Node& node) {
 }  // namespace
 
 std::unique_ptr<GraphExecutor> MakeExecutor(ExecutableGraph graph, tf::Device* device,
-                                            const std::vector<tf::Tensor>& values, std::string* why_not) {
+                                            const ConstantPool* pool, std::string* why_not) {
   bool control_flow = false;
   for (const tf::Node* node : graph.graph->op_nodes()) {
     control_flow |= node->IsControlFlow();
@@ -51,8 +51,8 @@ std::unique_ptr<GraphExecutor> MakeExecutor(ExecutableGraph graph, tf::Device* d
     *why_not = "op '" + node->type_string() + "' (node '" + node->name() + "')";
     return nullptr;
   }
-  if (control_flow) return std::make_unique<ControlFlowExecutor>(std::move(graph), device);
-  return SequentialExecutor::Make(std::move(graph), device, values, why_not);
+  if (control_flow) return std::make_unique<ControlFlowExecutor>(std::move(graph), device, pool);
+  return SequentialExecutor::Make(std::move(graph), device, pool, why_not);
 }
 
 std::int64_t NextStepId() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/executor/executable_graph.h"
+#include "engine/optimize/constants.h"
 #include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/framework/device.h"
 #include "tensorflow/core/framework/tensor.h"
@@ -25,11 +26,10 @@ class GraphExecutor {
 
 // The quickest that can run `graph`: kernels in a row, or, for loops and branches, TensorFlow's executor.
 // Null, with the node that is in the way in `why_not`, for a graph with state that a second set of kernels
-// would not share, or with calls of functions. Constants that equal one of `values` share its memory. Throws
-// Error.
+// would not share, or with calls of functions. `pool` has the values of
+// large constants, or is null. Throws Error.
 std::unique_ptr<GraphExecutor> MakeExecutor(ExecutableGraph graph, tensorflow::Device* device,
-                                            const std::vector<tensorflow::Tensor>& values,
-                                            std::string* why_not);
+                                            const ConstantPool* pool, std::string* why_not);
 
 // Process-wide, as TensorFlow's kernels expect it.
 std::int64_t NextStepId();

@@ -2,7 +2,6 @@
 #include "engine/executor/sequential.h"
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <map>
 #include <set>
@@ -58,18 +57,6 @@ std::unordered_set<const tf::Node*> NeededNodes(const tf::Graph& graph) {
 
 int IndexOf(const tf::Node& node) { return static_cast<int>(node.attrs().Find("index")->i()); }
 
-// The one of `values` that `constant` is a copy of, or `constant`.
-const tf::Tensor& SameAs(const tf::Tensor& constant, const std::vector<tf::Tensor>& values) {
-  for (const tf::Tensor& value : values) {
-    if (value.dtype() == constant.dtype() && value.shape() == constant.shape() &&
-        tf::DataTypeCanUseMemcpy(value.dtype()) &&
-        std::memcmp(value.data(), constant.data(), constant.TotalBytes()) == 0) {
-      return value;
-    }
-  }
-  return constant;
-}
-
 void RunInline(const std::function<void()>& closure) { closure(); }
 
 constexpr std::int32_t kUnguarded = -1;
@@ -96,8 +83,7 @@ struct SequentialExecutor::Values {
 };
 
 std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph graph, tf::Device* device,
-                                                             const std::vector<tf::Tensor>& values,
-                                                             std::string* why_not) {
+                                                             const ConstantPool* pool, std::string* why_not) {
   const std::unordered_set<const tf::Node*> needed = NeededNodes(*graph.graph);
   std::vector<tf::Node*> order;
   tf::GetReversePostOrder(*graph.graph, &order);
@@ -105,7 +91,7 @@ std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph gra
       std::remove_if(order.begin(), order.end(), [&](tf::Node* node) { return needed.count(node) == 0; }),
       order.end());
   std::unique_ptr<SequentialExecutor> executor(new SequentialExecutor(std::move(graph), device));
-  if (!executor->Plan(order, values, why_not)) return nullptr;
+  if (!executor->Plan(order, pool, why_not)) return nullptr;
   executor->graph_.graph.reset();  // and with it the constants that it holds a second time
   return executor;
 }
@@ -113,7 +99,7 @@ std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph gra
 SequentialExecutor::SequentialExecutor(ExecutableGraph graph, tf::Device* device)
     : graph_(std::move(graph)), device_(device) {}
 
-bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const std::vector<tf::Tensor>& values,
+bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const ConstantPool* pool,
                               std::string* why_not) {
   std::unordered_map<const tf::Node*, std::vector<Slot>> slots;  // by output
   std::map<int, Slot> fetches;
@@ -145,6 +131,10 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const std::ve
       }
       continue;
     }
+    if (const tf::Tensor* value = pool == nullptr ? nullptr : pool->Find(node->def()); value != nullptr) {
+      AddConstant(*value, &outputs);
+      continue;
+    }
     tf::OpKernel* made = nullptr;
     ThrowIfError(graph_.runtime->CreateKernel(node->properties(), &made));
     kernels_.emplace_back(made);
@@ -153,10 +143,9 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const std::ve
       return false;
     }
     if (node->num_outputs() == 1 && made->const_tensor() != nullptr) {
-      constants_.push_back(SameAs(*made->const_tensor(), values));
-      constant_pins_.push_back(constants_.back());
+      const tf::Tensor& value = *made->const_tensor();
+      AddConstant(pool == nullptr ? value : pool->Same(value), &outputs);
       kernels_.pop_back();
-      outputs.push_back(-static_cast<Slot>(constants_.size()));
       continue;
     }
     Step step{};
@@ -175,6 +164,12 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const std::ve
   for (const auto& [index, slot] : fetches) fetches_.push_back(slot);
   PlanLifetimes();
   return true;
+}
+
+void SequentialExecutor::AddConstant(const tf::Tensor& value, std::vector<Slot>* outputs) {
+  constants_.push_back(value);
+  constant_pins_.push_back(value);
+  outputs->push_back(-static_cast<Slot>(constants_.size()));
 }
 
 // A kernel may write its result into an input whose tensor it alone holds. A value that is read again later

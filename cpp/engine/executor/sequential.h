@@ -18,8 +18,7 @@ class SequentialExecutor : public GraphExecutor {
  public:
   // Null, with the node that is in the way in `why_not`, if a kernel waits for something. Throws Error.
   static std::unique_ptr<SequentialExecutor> Make(ExecutableGraph graph, tensorflow::Device* device,
-                                                  const std::vector<tensorflow::Tensor>& values,
-                                                  std::string* why_not);
+                                                  const ConstantPool* pool, std::string* why_not);
   void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
            tensorflow::CancellationManager* cancellation) const override;
 
@@ -39,8 +38,8 @@ class SequentialExecutor : public GraphExecutor {
   struct Values;
 
   SequentialExecutor(ExecutableGraph graph, tensorflow::Device* device);
-  bool Plan(const std::vector<tensorflow::Node*>& order, const std::vector<tensorflow::Tensor>& values,
-            std::string* why_not);
+  bool Plan(const std::vector<tensorflow::Node*>& order, const ConstantPool* pool, std::string* why_not);
+  void AddConstant(const tensorflow::Tensor& value, std::vector<Slot>* outputs);
   void PlanLifetimes();
   void Compute(const Step& step, tensorflow::OpKernelContext::Params* params, Values* values) const;
 

@@ -182,23 +182,24 @@ bool FreezeInput(tf::NodeDef* node, int input, const std::string& constant, tf::
 
 }  // namespace
 
-Frozen Freeze(tf::GraphDef* graph, std::int64_t limit,
+Frozen Freeze(tf::GraphDef* graph, ConstantPool* pool,
               const std::function<bool(const tf::NodeDef& handle, tf::Tensor* value)>& value) {
   Frozen frozen;
-  Rewriter rewriter(graph);
+  Rewriter rewriter(graph, pool);
   ArgumentFreezer functions(graph->mutable_library());
   std::map<std::string, std::string> constants;  // by variable
   std::string axis;
   for (tf::NodeDef* handle : rewriter.nodes()) {
     if (handle->op() != "VarHandleOp") continue;
     tf::Tensor tensor;
-    if (!value(*handle, &tensor) || frozen.bytes + static_cast<std::int64_t>(tensor.TotalBytes()) > limit) {
+    if (!value(*handle, &tensor)) {
       ++frozen.kept;
       continue;
     }
     std::string& constant = constants[VariableKey(*handle)];
     if (constant.empty()) {
       constant = rewriter.AddConstant(handle->name() + "/value", tensor)->name();
+      if (!ConstantPool::Takes(tensor) && tf::DataTypeCanUseMemcpy(tensor.dtype())) pool->Remember(tensor);
       ++frozen.variables;
       frozen.bytes += static_cast<std::int64_t>(tensor.TotalBytes());
     }

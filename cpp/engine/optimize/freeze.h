@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "engine/optimize/constants.h"
 #include "tensorflow/core/framework/graph.pb.h"
 #include "tensorflow/core/framework/tensor.h"
 
@@ -19,8 +20,8 @@ struct Frozen {
 };
 
 // `value` gives a variable's value by its VarHandleOp; false for one that has to stay. Calls are inlined
-// already. No more than `limit` bytes become constants: a GraphDef can't hold 2 GB.
-Frozen Freeze(tensorflow::GraphDef* graph, std::int64_t limit,
+// already.
+Frozen Freeze(tensorflow::GraphDef* graph, ConstantPool* pool,
               const std::function<bool(const tensorflow::NodeDef& handle, tensorflow::Tensor* value)>& value);
 
 }  // namespace savedmodel::engine

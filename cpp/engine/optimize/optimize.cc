@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "engine/optimize/fold.h"
 #include "engine/optimize/freeze.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/passes.h"
@@ -10,9 +11,6 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
-
-// A GraphDef can't hold 2 GB, and folded weights exist twice for a while.
-constexpr std::int64_t kMostFrozenBytes = std::int64_t{900} << 20;
 
 double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -37,14 +35,14 @@ class Stopwatch {
 }  // namespace
 
 void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool bf16,
-                   const std::function<bool(const tf::NodeDef&, tf::Tensor*)>& value, IsolatedGraph* isolated,
-                   OptimizationReport* report) {
+                   const std::function<bool(const tf::NodeDef&, tf::Tensor*)>& value, ConstantPool* pool,
+                   IsolatedGraph* isolated, OptimizationReport* report) {
   Stopwatch watch(report);
   InlineFunctions(devices, isolated);
   report->nodes_before = isolated->graph.node_size();
   watch.Record("inline", "function calls become part of the graph", 0);
 
-  const Frozen frozen = Freeze(&isolated->graph, kMostFrozenBytes, value);
+  const Frozen frozen = Freeze(&isolated->graph, pool, value);
   report->variables_frozen = frozen.variables;
   report->frozen_bytes = frozen.bytes;
   if (frozen.kept > 0) {
@@ -54,17 +52,19 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   watch.Record("freeze", "variables that nobody writes become constants", frozen.reads);
 
   FoldConstants(devices, isolated);
+  FoldLargeConstants(&isolated->graph, devices.client_device(), pool);
   watch.Record("fold", "what depends on constants only is computed", 0);
   if (bf16) {
     UseBfloat16(devices, isolated);
     watch.Record("bf16", "matrix products and convolutions in bfloat16", 0);
   }
   {
-    Rewriter rewriter(&isolated->graph);
+    Rewriter rewriter(&isolated->graph, pool);
     for (const Pass& pass : Passes()) watch.Record(pass.name, pass.what, pass.apply(&rewriter));
     rewriter.Finish();
   }
   OptimizeAsSession(options, devices, isolated);
+  FoldLargeConstants(&isolated->graph, devices.client_device(), pool);
   watch.Record("tensorflow", "TensorFlow's own graph optimizer", 0);
   report->nodes_after = isolated->graph.node_size();
 }

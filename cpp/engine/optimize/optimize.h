@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/optimize/constants.h"
 #include "engine/optimize/isolate.h"
 #include "savedmodel/optimization.h"
 #include "tensorflow/core/common_runtime/device_set.h"
@@ -19,6 +20,6 @@ namespace savedmodel::engine {
 // Adds to `report`. Throws Error; `isolated` is of no use then.
 void OptimizeGraph(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices, bool bf16,
                    const std::function<bool(const tensorflow::NodeDef&, tensorflow::Tensor*)>& value,
-                   IsolatedGraph* isolated, OptimizationReport* report);
+                   ConstantPool* pool, IsolatedGraph* isolated, OptimizationReport* report);
 
 }  // namespace savedmodel::engine

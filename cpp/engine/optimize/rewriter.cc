@@ -63,7 +63,7 @@ struct Rewriter::Shapes {
   bool stale = false;
 };
 
-Rewriter::Rewriter(tf::GraphDef* graph) : graph_(graph) {
+Rewriter::Rewriter(tf::GraphDef* graph, ConstantPool* pool) : graph_(graph), pool_(pool) {
   for (tf::NodeDef& node : *graph->mutable_node()) nodes_.emplace(node.name(), &node);
   for (tf::NodeDef& node : *graph->mutable_node()) Connect(&node);
 }
@@ -116,7 +116,9 @@ tf::NodeDef* Rewriter::OnlyReader(const tf::NodeDef& node) const {
 const tf::Tensor* Rewriter::Constant(const tf::NodeDef& node, int input) {
   const tf::NodeDef* source = Input(node, input);
   while (source != nullptr && source->op() == "Identity") source = Input(*source, 0);
-  if (source == nullptr || source->op() != "Const") return nullptr;
+  if (source == nullptr) return nullptr;
+  if (source->op() == kPooledConstantOp) return pool_ == nullptr ? nullptr : pool_->Find(*source);
+  if (source->op() != "Const") return nullptr;
   const auto [entry, fresh] = constants_.try_emplace(source);
   const auto value = source->attr().find("value");
   if (fresh && (value == source->attr().end() || !entry->second.FromProto(value->second.tensor()))) {
@@ -164,6 +166,10 @@ tf::NodeDef* Rewriter::Add(const std::string& name, const std::string& op,
 
 tf::NodeDef* Rewriter::AddConstant(const std::string& name, const tf::Tensor& value) {
   tf::NodeDef* node = Add(name, "Const", {});
+  if (pool_ != nullptr && ConstantPool::Takes(value)) {
+    pool_->Add(value, node);
+    return node;
+  }
   (*node->mutable_attr())["dtype"].set_type(value.dtype());
   value.AsProtoTensorContent((*node->mutable_attr())["value"].mutable_tensor());
   return node;

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/optimize/constants.h"
 #include "tensorflow/core/framework/graph.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/tensor.h"
@@ -23,7 +24,8 @@ class Rewriter {
     int input;  // index in node->input(); control inputs have one too
   };
 
-  explicit Rewriter(tensorflow::GraphDef* graph);
+  // With a pool, large constants are kept there.
+  explicit Rewriter(tensorflow::GraphDef* graph, ConstantPool* pool = nullptr);
   ~Rewriter();
   Rewriter(const Rewriter&) = delete;
   Rewriter& operator=(const Rewriter&) = delete;
@@ -43,8 +45,8 @@ class Rewriter {
   // The one node that reads `node`, its output 0 and once, with no control edge to anybody; or null.
   tensorflow::NodeDef* OnlyReader(const tensorflow::NodeDef& node) const;
 
-  // The value behind a data input, through Identity nodes. Null if it is not constant. Valid until the next
-  // call.
+  // The value behind a data input (which need not come from a Const node), through Identity nodes. Null if it
+  // is not constant. Valid until the next call.
   const tensorflow::Tensor* Constant(const tensorflow::NodeDef& node, int input);
   // True if the input is a float32 scalar (or an array of one element) within 1e-6, relative, of `value`.
   bool IsScalar(const tensorflow::NodeDef& node, int input, double value);
@@ -73,6 +75,7 @@ class Rewriter {
 
   struct Shapes;
   tensorflow::GraphDef* graph_;
+  ConstantPool* pool_;
   std::unordered_map<std::string, tensorflow::NodeDef*> nodes_;
   std::unordered_map<const tensorflow::NodeDef*, std::vector<Reader>> readers_;
   std::unordered_map<const tensorflow::NodeDef*, tensorflow::Tensor> constants_;

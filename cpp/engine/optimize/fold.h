@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// What depends on constants only is computed, where one of them is beside the graph.
+#pragma once
+
+#include "engine/optimize/constants.h"
+#include "tensorflow/core/framework/device.h"
+#include "tensorflow/core/framework/graph.pb.h"
+
+namespace savedmodel::engine {
+
+// How many nodes became constants. TensorFlow's own folding does the rest.
+int FoldLargeConstants(tensorflow::GraphDef* graph, tensorflow::Device* device, ConstantPool* pool);
+
+}  // namespace savedmodel::engine
