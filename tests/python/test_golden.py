@@ -12,6 +12,7 @@ from . import goldens
 
 GENERATED = [
     "add",
+    "assignable_v1",
     "bad_not_utf8",
     "bad_sig",
     "composite",
@@ -20,6 +21,7 @@ GENERATED = [
     "defaults",
     "defun",
     "dtypes",
+    "frozen_or_not",
     "identity",
     "in_place",
     "keras_conv",
@@ -33,6 +35,7 @@ GENERATED = [
     "quantized",
     "random",
     "resource_out",
+    "returns_weights",
     "scalar",
     "shapes",
     "slice_view",

@@ -1,0 +1,60 @@
+"""Models for what the graph optimizer may do, and must not."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from . import v1, v2
+from .registry import Workspace, model
+
+
+@model
+def frozen_or_not(m: Workspace) -> None:
+    """A weight that nothing writes, read in the open, in a loop, in a branch; a counter that is written."""
+    weight = tf.Variable(m.normal(4), name="weight")
+    count = tf.Variable(0.0, name="count")
+
+    def looped(x: tf.Tensor) -> dict:
+        steps = tf.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * 0.5 + weight), (0, x))
+        return {"y": steps[1]}
+
+    def branched(x: tf.Tensor) -> dict:
+        return {"y": tf.cond(tf.reduce_sum(x) > 8, lambda: x * weight, lambda: x - weight)}
+
+    four = v2.spec(tf.float32, [4])
+    m.save(
+        {
+            "scale": v2.signature(lambda x: {"y": x * weight + count}, x=four),
+            "count": v2.signature(lambda: {"count": count.assign_add(1.0)}),
+            "looped": v2.signature(looped, x=four),
+            "branched": v2.signature(branched, x=four),
+        },
+        weight=weight,
+        count=count,
+    )
+    for name in ("scale", "looped", "branched"):
+        m.golden(name, {"x": m.normal(4)})
+
+
+@model
+def assignable_v1(m: Workspace) -> None:
+    """A resource variable that no signature assigns, beside an op that does."""
+    with v1.new_session() as session:
+        weight = v1.v1.get_variable("weight", initializer=2.0, use_resource=True)
+        x = v1.v1.placeholder(tf.float32, [None], "x")
+        new = v1.v1.placeholder(tf.float32, [], "new_weight")
+        with tf.control_dependencies([weight.assign(new, read_value=False)]):
+            tf.identity(weight.read_value(), "set_weight")
+        y = x * weight
+        v1.save(m, session, {"serving_default": v1.signature({"x": x}, {"y": y})})
+    m.golden("serving_default", {"x": m.normal(3)})
+
+
+@model
+def returns_weights(m: Workspace) -> None:
+    """Returns a weight that is too large for a place inside the graph."""
+    large = tf.Variable(m.normal(128, 256), name="large")
+    m.save({"serving_default": v2.signature(lambda: {"large": large, "rows": large[:2]})}, large=large)
+    m.golden("serving_default", {})
+    assert np.prod(large.shape) * 4 > 1 << 16

@@ -1,0 +1,104 @@
+"""What `optimize=` does to results, to state and to the graph, and what it says of it."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import savedmodel as sm
+
+from .helpers import Load, aligned
+
+
+def test_levels_are_checked(models: Path) -> None:
+    with pytest.raises(ValueError, match="optimize is 'none', 'default' or 'bf16': 'fast'"):
+        sm.load(models / "add", optimize="fast")  # type: ignore[arg-type]
+
+
+def test_none_runs_the_graph_as_it_is(load: Load) -> None:
+    (report,) = load("mlp", optimize="none").optimization
+    assert (report.optimized, report.passes, report.variables_frozen) == (False, (), 0)
+    assert "not optimized" in repr(report)
+
+
+def test_the_report_says_what_was_done(load: Load) -> None:
+    (report,) = load("mlp").optimization
+    assert report.optimized
+    assert report.function == "signature 'serving_default'"
+    assert report.executor == "sequential"
+    assert report.variables_frozen == 6
+    assert report.frozen_bytes == 4 * (64 * 128 + 128 * 128 + 128 * 10 + 128 + 128 + 10)
+    assert report.nodes_after < report.nodes_before
+    assert 0 < sum(p.seconds for p in report.passes) <= report.seconds
+    text = repr(report)
+    assert "6 variables" in text
+    assert "freeze" in text
+    assert all(len(line) <= 110 for line in text.splitlines())
+
+
+def test_the_level_travels_with_a_pickle(load: Load) -> None:
+    model = pickle.loads(pickle.dumps(load("mlp", optimize="none")))
+    assert not model.optimization[0].optimized
+
+
+def test_both_levels_agree(load: Load) -> None:
+    x = np.random.default_rng(0).normal(size=(7, 64)).astype(np.float32)
+    default, none = (load("mlp", optimize=level)(x=x)["probs"] for level in ("default", "none"))
+    np.testing.assert_allclose(default, none, rtol=0, atol=1e-5 * np.abs(none).max())
+
+
+@pytest.mark.skipif("avx512_bf16" not in Path("/proc/cpuinfo").read_text(), reason="no bfloat16 on this CPU")
+def test_bfloat16_is_close(load: Load) -> None:
+    x = np.random.default_rng(0).normal(size=(7, 64)).astype(np.float32)
+    model = load("mlp", optimize="bf16")
+    exact, close = load("mlp")(x=x)["probs"], model(x=x)["probs"]
+    assert close.dtype == np.float32
+    assert 0 < np.abs(close - exact).max() < 0.02
+    assert "bf16" in [p.name for p in model.optimization[0].passes]
+
+
+@pytest.mark.skipif("avx512_bf16" in Path("/proc/cpuinfo").read_text(), reason="this CPU has bfloat16")
+def test_bfloat16_is_refused_without_instructions(models: Path) -> None:
+    with pytest.raises(sm.UnimplementedError, match="this CPU has no instructions for bfloat16"):
+        sm.load(models / "mlp", optimize="bf16")
+
+
+def test_what_a_signature_writes_stays_a_variable(load: Load) -> None:
+    model, plain = load("frozen_or_not"), load("frozen_or_not", optimize="none")
+    x = aligned(np.arange(4, dtype=np.float32))
+    for step in range(3):
+        for name in ("scale", "count", "scale", "looped", "branched"):
+            inputs = {} if name == "count" else {"x": x + step}
+            for key, value in plain.signatures[name].run(inputs).items():
+                np.testing.assert_allclose(model.signatures[name].run(inputs)[key], value, rtol=1e-6)
+    frozen = {report.function: report.variables_frozen for report in model.optimization}
+    assert frozen["signature 'scale'"] == 1  # and not the counter
+    assert frozen["signature 'looped'"] == 1
+    assert frozen["signature 'branched'"] == 1
+    notes = {report.function: report.notes for report in model.optimization}
+    assert any("stay variables" in note for note in notes["signature 'scale'"])
+
+
+def test_a_run_by_tensor_name_may_write_what_was_frozen(load: Load) -> None:
+    # No signature assigns the v1 graph's weight, but the graph has an op that does.
+    model = load("assignable_v1")
+    f = model.signatures["serving_default"]
+    x = aligned(np.ones(3, np.float32))
+    assert model.optimization[0].variables_frozen == 1
+    np.testing.assert_array_equal(f(x=x)["y"], 2 * x)
+    assert model.run("set_weight:0", {"new_weight:0": np.float32(5)}) == 5
+    np.testing.assert_array_equal(f(x=x)["y"], 5 * x)
+    np.testing.assert_array_equal(f.run({"x": x}, timeout=60)["y"], 5 * x)
+    assert model.variables["weight"] == 5
+
+
+def test_large_weights_are_kept_once(load: Load) -> None:
+    # The variable, and what the graph multiplies with, are one array.
+    model = load("returns_weights")
+    weights = model.signatures["serving_default"]()["large"]
+    assert weights.nbytes > 1 << 16
+    (variable,) = (v for v in model.variables.values() if v.shape == weights.shape)
+    assert np.shares_memory(weights, variable)
+    assert not weights.flags.writeable
