@@ -175,7 +175,10 @@ bool FreezeInput(tf::NodeDef* node, int input, const std::string& constant, tf::
   }
   auto& attr = *node->mutable_attr();
   attr[loop ? "T" : "Tin"].mutable_list()->set_type(input - offset, dtype);
-  if (loop) attr.erase("_output_shapes");
+  attr.erase("_output_shapes");
+  if (loop && attr.count("output_shapes") > 0 && attr["output_shapes"].list().shape_size() > input) {
+    attr["output_shapes"].mutable_list()->mutable_shape(input)->set_unknown_rank(true);
+  }
   node->set_input(input, constant);
   return true;
 }

@@ -45,6 +45,7 @@ tf::ConfigProto Config(std::initializer_list<const char*> optimizers) {
   rewrite->set_meta_optimizer_iterations(tf::RewriterConfig::ONE);
   rewrite->set_min_graph_nodes(-1);
   rewrite->set_meta_optimizer_timeout_ms(-1);
+  rewrite->set_disable_tfg_optimizer(true);  // a way through MLIR and back, which not all types can go
   for (const char* optimizer : optimizers) rewrite->add_optimizers(optimizer);
   return config;
 }
@@ -99,6 +100,7 @@ void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& d
   if (rewrite->disable_meta_optimizer()) return;
   rewrite->set_min_graph_nodes(-1);
   rewrite->set_meta_optimizer_timeout_ms(-1);
+  rewrite->set_disable_tfg_optimizer(true);
   Run(config, devices, isolated);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/variable_use.h"
 
+#include <cstdlib>
 #include <map>
 #include <unordered_map>
 #include <unordered_set>
@@ -21,6 +22,12 @@ using Nodes = google::protobuf::RepeatedPtrField<tf::NodeDef>;
 // In a function "node:output:1" and, for an argument, "name"; in a graph "node:1".
 std::string NodeOf(const std::string& tensor) {
   return tensor.substr(tensor[0] == '^' ? 1 : 0, tensor.find(':') - (tensor[0] == '^' ? 1 : 0));
+}
+
+// The last number of a tensor's name.
+int OutputOf(const std::string& tensor) {
+  const auto colon = tensor.rfind(':');
+  return colon == std::string::npos ? 0 : std::atoi(tensor.c_str() + colon + 1);
 }
 
 // Hands on what it is given; which output is not told apart.
@@ -70,9 +77,18 @@ class Handles {
     }
   }
 
+  // Where a handle has got to: by node, the output that it is (of a loop), or kAny.
+  using Places = std::map<std::string, int>;
+  static constexpr int kAny = -1;
+
+  static bool IsAt(const Places& places, const std::string& tensor) {
+    const auto found = places.find(NodeOf(tensor));
+    return found != places.end() && (found->second == kAny || found->second == OutputOf(tensor));
+  }
+
   // True if the handle that `source` makes may be written, or gets lost, among `nodes`.
-  bool Written(const Nodes& nodes, const std::string& source, std::unordered_set<std::string>* same) {
-    same->insert(source);
+  bool Written(const Nodes& nodes, const std::string& source, Places* places) {
+    (*places)[source] = kAny;
     std::vector<std::string> pending{source};
     const Readers& readers = ReadersOf(nodes);
     while (!pending.empty()) {
@@ -81,12 +97,16 @@ class Handles {
       const auto found = readers.find(name);
       if (found == readers.end()) continue;
       for (const auto& [node, input] : found->second) {
+        if (!IsAt(*places, node->input(input))) continue;
         bool keeps = false;
         if (ReadsVariable(node->op())) continue;
-        if (!PassesHandles(node->op()) && WrittenByCall(*node, input, &keeps)) return true;
-        if ((keeps || PassesHandles(node->op())) && same->insert(node->name()).second) {
-          pending.push_back(node->name());
-        }
+        const bool passes = PassesHandles(node->op());
+        if (!passes && WrittenByCall(*node, input, &keeps)) return true;
+        if (!keeps && !passes) continue;
+        const auto [place, fresh] = places->emplace(node->name(), passes ? kAny : input);
+        if (fresh) pending.push_back(node->name());
+        // One handle in two places of a loop.
+        if (!fresh && !passes && place->second != input) return true;
       }
     }
     return false;
@@ -124,12 +144,12 @@ class Handles {
         function == functions_.end() || call.argument >= function->second->signature().input_arg_size();
     if (!written) {
       const tf::FunctionDef& def = *function->second;
-      std::unordered_set<std::string> same;
-      written = Written(def.node_def(), def.signature().input_arg(call.argument).name(), &same);
+      Places places;
+      written = Written(def.node_def(), def.signature().input_arg(call.argument).name(), &places);
       // A loop may hand it to its next round in its own place; nobody may anywhere else.
       for (int i = 0; i < def.signature().output_arg_size() && !written; ++i) {
         const auto returned = def.ret().find(def.signature().output_arg(i).name());
-        if (returned == def.ret().end() || same.count(NodeOf(returned->second)) == 0) continue;
+        if (returned == def.ret().end() || !IsAt(places, returned->second)) continue;
         if (def.signature().output_arg(i).type() != tf::DT_RESOURCE) continue;
         written = !may_return || i != call.argument;
       }
@@ -164,14 +184,14 @@ std::set<std::string> WrittenVariables(const tf::GraphDef& graph, const std::vec
   std::set<std::string> written;
   for (const tf::NodeDef& node : reached.node()) {
     if (node.op() != "VarHandleOp") continue;
-    std::unordered_set<std::string> same;
-    if (handles.Written(reached.node(), node.name(), &same)) written.insert(VariableKey(node));
+    Handles::Places places;
+    if (handles.Written(reached.node(), node.name(), &places)) written.insert(VariableKey(node));
   }
   for (const tf::FunctionDef& function : reached.library().function()) {
     for (const tf::NodeDef& node : function.node_def()) {
       if (node.op() != "VarHandleOp") continue;
-      std::unordered_set<std::string> same;
-      if (handles.Written(function.node_def(), node.name(), &same)) written.insert(VariableKey(node));
+      Handles::Places places;
+      if (handles.Written(function.node_def(), node.name(), &places)) written.insert(VariableKey(node));
     }
   }
   return written;
