@@ -230,6 +230,7 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptio
   const bool borrow = copies_because_.empty() && !kept_an_input_.load(std::memory_order_relaxed);
   for (std::size_t i = 0; i < feeds.size(); ++i) ToTensorFlow(inputs[feed_inputs_[i]], borrow, &feeds[i]);
   if (!fetches_.empty()) {
+    const IntraOpThreads::Run run(shared_->threads.get());
     if (!IsDefault(options, trace)) {
       RunSession(feeds, &fetched, options, trace);
     } else {

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
+#include "engine/threads/fork_join_pool.h"
 #include "tensorflow/core/platform/threadpool.h"
 #include "tensorflow/core/public/session.h"
 
@@ -18,9 +20,24 @@ class IntraOpThreads {
   // called before its first run.
   void UseFor(tensorflow::Session& session);
 
+  // Around each run, in the calling thread: as many callers as threads leave each to itself. `threads`
+  // may be null. Sums may then be split differently than in a run alone, and differ in the last bit.
+  class Run {
+   public:
+    explicit Run(IntraOpThreads* threads);
+    ~Run();
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
+
+   private:
+    std::optional<ForkJoin::Call> call_;
+    int parallelism_ = 0;  // the thread's own limit, to be restored; 0: it was not touched
+  };
+
  private:
   struct Workers;
-  tensorflow::thread::ThreadPool pool_;
+  ForkJoinPool pool_;
+  tensorflow::thread::ThreadPool wrapped_;
   std::unique_ptr<Workers> workers_;
 };
 
