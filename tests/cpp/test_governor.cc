@@ -2,6 +2,8 @@
 // When workers are taken out, and when they return. The clock is the test's.
 #include <time.h>
 
+#include <algorithm>
+
 #include "engine/threads/governor.h"
 #include "gtest/gtest.h"
 
@@ -10,55 +12,74 @@ namespace {
 
 constexpr std::int64_t kMs = 1'000'000;
 
-TEST(Governor, TakesOneWorkerAtATime) {
-  Governor governor(2);
+// Calls that take `ms` in each mode, until `end`; how long each mode was in force.
+struct Times {
   std::int64_t now = 10'000 * kMs;
-  governor.Yield(now);
-  governor.Yield(now + 1);
-  EXPECT_EQ(governor.yielded(), 1);
-  for (int i = 0; i < 5; ++i) governor.Yield(now += 10 * kMs);
-  EXPECT_EQ(governor.yielded(), 2);
-}
+  std::int64_t in[3] = {0, 0, 0};
 
-TEST(Governor, ReturnsThemAfterAQuietProbe) {
-  Governor governor(1);
-  std::int64_t now = 10'000 * kMs;
-  EXPECT_FALSE(governor.ProbeDue(now));
-  governor.Yield(now);
-  EXPECT_FALSE(governor.ProbeDue(now));
-  now += 100 * kMs;
-  EXPECT_TRUE(governor.ProbeDue(now));
-  EXPECT_FALSE(governor.ProbeDue(now));  // one caller only
-  governor.ProbeEnded(true, now);
-  EXPECT_EQ(governor.yielded(), 0);
-  EXPECT_FALSE(governor.ProbeDue(now + 100'000 * kMs));
-}
-
-TEST(Governor, ProbesLessOftenTheLongerItLasts) {
-  Governor governor(1);
-  std::int64_t now = 10'000 * kMs;
-  governor.Yield(now);
-  std::int64_t last = 0;
-  for (int i = 0; i < 12; ++i) {
+  void Call(Governor& governor, const std::int64_t (&ms)[3], bool contended) {
+    const std::uint32_t phase = governor.phase();
+    const Governor::Mode mode = governor.mode();
     const std::int64_t begin = now;
-    while (!governor.ProbeDue(now)) now += kMs;
-    EXPECT_GE(now - begin, last);
-    last = now - begin;
-    governor.ProbeEnded(false, now);
-    EXPECT_EQ(governor.yielded(), 1);
+    now += ms[mode] * kMs;
+    in[mode] += ms[mode] * kMs;
+    if (contended) governor.Found(now);
+    if (phase != 0) governor.Learn(phase, begin, now);
   }
-  EXPECT_LE(last, 1000 * kMs);
+  void Calls(Governor& governor, const std::int64_t (&ms)[3], bool contended, std::int64_t for_ms) {
+    for (const std::int64_t end = now + for_ms * kMs; now < end;) Call(governor, ms, contended);
+  }
+};
+
+TEST(Governor, IsCalmWithoutEvidence) {
+  Governor governor(3);
+  Times times;
+  times.Calls(governor, {2, 1, 1}, false, 1000);
+  EXPECT_EQ(governor.phase(), 0U);
+  EXPECT_EQ(governor.mode(), Governor::kSpin);
 }
 
-TEST(Governor, AFindingSpoilsTheProbe) {
-  Governor governor(1);
-  std::int64_t now = 10'000 * kMs;
-  governor.Yield(now);
-  now += 100 * kMs;
-  ASSERT_TRUE(governor.ProbeDue(now));
-  governor.Yield(now);
-  governor.ProbeEnded(true, now);
-  EXPECT_EQ(governor.yielded(), 1);
+TEST(Governor, KeepsTheFastestMode) {
+  const std::int64_t cases[3][3] = {{3, 5, 4}, {5, 3, 4}, {5, 4, 3}};
+  for (int best = 0; best < 3; ++best) {
+    Governor governor(1);
+    Times times;
+    times.Calls(governor, cases[best], true, 10'000);
+    EXPECT_GT(times.in[best], 8'500 * kMs) << best;
+  }
+}
+
+TEST(Governor, IsCalmAgainSoonAfterTheOthersLeft) {
+  Governor governor(7);
+  Times times;
+  times.Calls(governor, {5, 4, 3}, true, 10'000);
+  EXPECT_NE(governor.phase(), 0U);
+  times.Calls(governor, {1, 2, 3}, false, 2'000);
+  EXPECT_EQ(governor.phase(), 0U);
+  EXPECT_EQ(governor.mode(), Governor::kSpin);
+  EXPECT_EQ(governor.yielded(), 0);
+}
+
+TEST(Governor, TriesEverFewerWorkersWhileThatIsFaster) {
+  Governor governor(16);
+  Times times;
+  int least = 16;
+  int most = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    times.Call(governor, {5, 4, 3}, true);
+    if (governor.mode() != Governor::kNarrow) continue;
+    least = std::min(least, governor.yielded());
+    most = std::max(most, governor.yielded());
+  }
+  EXPECT_EQ(least, 4);
+  EXPECT_EQ(most, 16);
+}
+
+TEST(Governor, GivesUpAHopelessModeAtOnce) {
+  Governor governor(63);
+  Times times;
+  times.Calls(governor, {3, 3, 200}, true, 20'000);
+  EXPECT_LT(times.in[Governor::kNarrow], 5'000 * kMs);
 }
 
 TEST(LostTime, SleepIsNotLost) {

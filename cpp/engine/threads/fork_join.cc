@@ -32,7 +32,8 @@ std::size_t RegionHint() {
 thread_local ForkJoin::Here ForkJoin::here_;
 thread_local const ForkJoin::Call* ForkJoin::call_ = nullptr;
 
-ForkJoin::Call::Call(ForkJoin& pool) : pool_(pool), outer_(call_) {
+ForkJoin::Call::Call(ForkJoin& pool) : pool_(pool), outer_(call_), phase_(pool.governor_.phase()) {
+  if (phase_ != 0) begin_ = NowNs();
   call_ = this;
   crowded_ =
       pool_.callers_.fetch_add(1, std::memory_order_relaxed) >= pool_.threads() - 1 && pool_.threads() > 1;
@@ -41,6 +42,7 @@ ForkJoin::Call::Call(ForkJoin& pool) : pool_(pool), outer_(call_) {
 ForkJoin::Call::~Call() {
   pool_.callers_.fetch_sub(1, std::memory_order_relaxed);
   call_ = outer_;
+  if (phase_ != 0 && !crowded_) pool_.governor_.Learn(phase_, begin_, NowNs());
 }
 
 int ForkJoin::CurrentId() const { return here_.pool == this ? here_.id : -1; }
@@ -70,14 +72,12 @@ Region* ForkJoin::Acquire() {
   return nullptr;
 }
 
-void ForkJoin::ReportCaller() {
+// More callers than threads get in each other's way: of that the governor need not know.
+void ForkJoin::ReportLostTime() {
   const std::int64_t now = NowNs();
   if (CallersLostTime().Contended(now) && callers_.load(std::memory_order_relaxed) < options_.threads) {
-    governor_.Yield(now);
+    governor_.Found(now);
   }
-  if (!governor_.ProbeDue(now)) return;
-  Worker& next = *workers_[static_cast<std::size_t>(std::min(Width(), options_.threads - 1))];
-  if (!Post(next, kProbeMail)) governor_.ProbeStopped(now);
 }
 
 void ForkJoin::Run(const Task& root) {
@@ -86,7 +86,7 @@ void ForkJoin::Run(const Task& root) {
     Run(root);
     return;
   }
-  if (options_.give_way && options_.threads > 1) ReportCaller();
+  if (options_.give_way && options_.threads > 1) ReportLostTime();
   // A task of another pool's region may call: what it has deferred must stay its own.
   Here outer;
   outer.Swap(here_);
@@ -203,8 +203,7 @@ void ForkJoin::Await(Region& region, int index) {
   }
 }
 
-void ForkJoin::Open(std::uint64_t mail, Worker& me) {
-  if (mail == kProbeMail) return Probe(me);
+void ForkJoin::Open(std::uint64_t mail) {
   if (mail < kFirstRegionMail) return;
   Region& region = *regions_[mail / kFirstRegionMail - 1];
   const int slot = static_cast<int>(mail % kFirstRegionMail);

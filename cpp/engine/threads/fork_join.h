@@ -65,6 +65,8 @@ class ForkJoin {
     ForkJoin& pool_;
     const Call* outer_;
     bool crowded_ = false;
+    std::uint32_t phase_;
+    std::int64_t begin_ = 0;
     friend class ForkJoin;
   };
 
@@ -84,16 +86,15 @@ class ForkJoin {
   static void RunDeferred();
 
   void Work(Worker& me);
-  void Open(std::uint64_t mail, Worker& me);
+  void Open(std::uint64_t mail);
   bool RunLoose(Worker& me);
   bool Spin(Worker& me);  // false: nothing came, sleep
   void Sleep(Worker& me);
-  void Probe(Worker& me);
   bool Post(Worker& worker, std::uint64_t mail);
   bool Wake(Worker& worker);
   void WakeForLoose();
   bool Nothing(const Worker& me) const;
-  void ReportCaller();
+  void ReportLostTime();
 
   const Options options_;
   const int process_;

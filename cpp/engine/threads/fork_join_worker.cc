@@ -15,8 +15,7 @@ namespace {
 constexpr int kPausesPerLook = 32;            // about a microsecond
 constexpr int kBitsPerWord = 64;              // of the set of sleepers
 constexpr std::size_t kProbes = 4;            // spinning workers that are looked for
-constexpr std::int64_t kProbeNs = 6'000'000;  // a few time slices of the kernel
-constexpr double kQuietShare = 0.1;           // of a probe that may be lost
+constexpr std::int64_t kShortSpinNs = 5'000;  // while others want the core
 
 std::uint64_t Bit(int id) { return std::uint64_t{1} << (id % kBitsPerWord); }
 
@@ -134,7 +133,7 @@ void ForkJoin::Work(Worker& me) {
     const std::uint64_t mail = me.mail.load(std::memory_order_relaxed);
     if (mail != kNoMail) {
       me.mail.exchange(kNoMail, std::memory_order_acquire);
-      Open(mail, me);
+      Open(mail);
     }
     if (loose_.load() > 0 && RunLoose(me)) continue;
     if (me.mail.load(std::memory_order_relaxed) != kNoMail) continue;
@@ -150,13 +149,14 @@ bool ForkJoin::Nothing(const Worker& me) const {
 bool ForkJoin::Spin(Worker& me) {
   me.spinning.store(true);
   const std::int64_t begin = NowNs();
+  const std::int64_t spin_ns = governor_.mode() == Governor::kSleep ? kShortSpinNs : options_.spin_ns;
   bool found = !Nothing(me);
   for (std::int64_t now = begin; !found;) {
     if (options_.give_way && me.lost.Contended(now) &&
         callers_.load(std::memory_order_relaxed) < options_.threads) {
-      governor_.Yield(now);
+      governor_.Found(now);
     }
-    if (now - begin >= options_.spin_ns || me.id >= Width()) break;
+    if (now - begin >= spin_ns || me.id >= Width()) break;
     for (int i = 0; i < kPausesPerLook && !found; ++i) {
       found = me.mail.load(std::memory_order_relaxed) != kNoMail;
       Pause();
@@ -176,23 +176,6 @@ void ForkJoin::Sleep(Worker& me) {
   me.asleep.store(0);
   sleepers.fetch_and(~Bit(me.id));
   me.lost.Restart(NowNs());
-}
-
-// Competes for a core like a worker would, but holds no task that a caller might wait for.
-void ForkJoin::Probe(Worker& me) {
-  const std::int64_t begin = NowNs();
-  std::int64_t called = begin;
-  me.lost.Restart(begin);
-  for (;;) {
-    for (int i = 0; i < kPausesPerLook; ++i) Pause();
-    const std::int64_t now = NowNs();
-    if (callers_.load(std::memory_order_relaxed) > 0) called = now;
-    if (now - called > options_.spin_ns || stop_.load()) return governor_.ProbeStopped(now);
-    if (now - begin >= kProbeNs) {
-      governor_.ProbeEnded(me.lost.Share(now) < kQuietShare, now);
-      return;
-    }
-  }
 }
 
 }  // namespace savedmodel::engine

@@ -15,7 +15,7 @@ namespace savedmodel::engine {
 
 // A worker's mail: nothing, a word, or the region (its number from 1) and slot where work is offered.
 // It only says where to look; the work may be gone.
-enum Mail : std::uint64_t { kNoMail = 0, kLooseMail = 1, kProbeMail = 2, kFirstRegionMail = 1U << 16 };
+enum Mail : std::uint64_t { kNoMail = 0, kLooseMail = 1, kFirstRegionMail = 1U << 16 };
 
 struct alignas(64) ForkJoin::Worker {
   explicit Worker(int number) : id(number) {}

@@ -15,8 +15,11 @@ constexpr double kEnoughNs = 4 * kMs;         // two time slices
 constexpr double kContended = 0.15;
 constexpr double kMemory = 0.6;               // of a sum, per sample
 constexpr std::int64_t kSliceNs = 1'500'000;  // about what one preemption costs
-constexpr std::int64_t kYieldEveryNs = 4 * kMs;
-constexpr std::int64_t kLeastDwellNs = 20 * kMs;
+constexpr int kTrialCalls = 4;
+constexpr std::int64_t kTrialNs = 10 * kMs;
+constexpr double kHopeless = 2;   // times as slow as spinning: not worth a second call
+constexpr int kDwellTrials = 10;  // what a trial costs is a small part of the time
+constexpr std::int64_t kLeastDwellNs = 50 * kMs;
 constexpr std::int64_t kMostDwellNs = 1000 * kMs;
 
 std::int64_t Nanoseconds(const timeval& time) {
@@ -34,11 +37,6 @@ LostTime::Usage LostTime::Read() {
 void LostTime::Restart(std::int64_t now) {
   begin_ = now;
   at_begin_ = Read();
-}
-
-double LostTime::Share(std::int64_t now) const {
-  const auto wall = static_cast<double>(now - begin_);
-  return wall <= 0 ? 0 : 1 - static_cast<double>(Read().cpu_ns - at_begin_.cpu_ns) / wall;
 }
 
 bool LostTime::Contended(std::int64_t now) {
@@ -64,38 +62,69 @@ bool LostTime::Contended(std::int64_t now) {
   return true;
 }
 
-void Governor::Yield(std::int64_t now) {
-  spoiled_.store(true, std::memory_order_relaxed);
-  std::int64_t last = last_yield_.load(std::memory_order_relaxed);
-  // One at a time: the next finding must have seen what this one changed.
-  if (now - last < kYieldEveryNs || !last_yield_.compare_exchange_strong(last, now)) return;
-  const int yielded = yielded_.load();
-  if (yielded >= workers_) return;
-  const bool again = now - last_return_.load() < kMostDwellNs;
-  dwell_ns_ = again ? std::clamp(2 * dwell_ns_.load(), kLeastDwellNs, kMostDwellNs) : kLeastDwellNs;
-  yielded_ = yielded + 1;
-  next_probe_ = now + dwell_ns_;
-}
-
-bool Governor::ProbeDue(std::int64_t now) {
-  std::int64_t due = next_probe_.load(std::memory_order_relaxed);
-  if (now < due || !next_probe_.compare_exchange_strong(due, kNever)) return false;
-  spoiled_ = false;
-  return true;
-}
-
-void Governor::ProbeEnded(bool quiet, std::int64_t now) {
-  if (!quiet || spoiled_.load()) {
-    dwell_ns_ = std::min(2 * dwell_ns_.load(), kMostDwellNs);
-    next_probe_ = now + dwell_ns_;
-    return;
+void Governor::Found(std::int64_t now) {
+  found_.store(true, std::memory_order_relaxed);
+  if (phase() != 0) return;
+  const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || phase() != 0) return;
+  // Back within a second: it was never calm.
+  if (now - last_calm_ > kMostDwellNs) {
+    dwell_ns_ = kLeastDwellNs;
+    yielded_ = std::max(1, workers_ / 4);
   }
-  const int left = yielded_.load() / 2;
-  yielded_ = left;
-  last_return_ = now;
-  if (left > 0) next_probe_ = now + kYieldEveryNs;
+  trial_begin_ = now;
+  Try(kSpin, now);
 }
 
-void Governor::ProbeStopped(std::int64_t now) { next_probe_ = now + dwell_ns_; }
+void Governor::NewPhase(Mode mode, std::int64_t now) {
+  mode_ = mode;
+  phase_begin_ = now;
+  calls_ = 0;
+  total_ns_ = 0;
+  found_ = false;
+  phases_ = std::max<std::uint32_t>(1, phases_ + 1);
+  phase_ = phases_;
+}
+
+void Governor::Try(Mode mode, std::int64_t now) {
+  dwelling_ = false;
+  mean_ns_[mode] = 0;
+  NewPhase(mode, now);
+}
+
+void Governor::Learn(std::uint32_t phase, std::int64_t begin, std::int64_t now) {
+  const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || phase != phase_.load() || phase == 0) return;
+  if (dwelling_) {
+    if (now - phase_begin_ < dwell_ns_) return;
+    trial_begin_ = now;
+    return Try(kSpin, now);
+  }
+  // The first call still has its threads where the last mode left them.
+  if (++calls_ > 1) total_ns_ += now - begin;
+  if (calls_ < 2) return;
+  const Mode mode = mode_.load();
+  const double mean = static_cast<double>(total_ns_) / (calls_ - 1);
+  const bool hopeless = mode != kSpin && mean > kHopeless * mean_ns_[kSpin];
+  if (!hopeless && (calls_ < kTrialCalls || now - phase_begin_ < kTrialNs)) return;
+  mean_ns_[mode] = mean;
+  if (mode == kNarrow) return Choose(now);
+  if (mode == kSleep) return Try(kNarrow, now);
+  if (found_) return Try(kSleep, now);
+  last_calm_ = now;
+  phase_ = 0;
+}
+
+void Governor::Choose(std::int64_t now) {
+  const auto best = static_cast<Mode>(std::min_element(mean_ns_, mean_ns_ + 3) - mean_ns_);
+  // The next trial is of still fewer workers, or of more.
+  const int yielded = yielded_.load();
+  yielded_ = best == kNarrow ? yielded : std::max(1, yielded / 2);
+  if (best == kNarrow && dwell_ns_ > kLeastDwellNs) yielded_ = std::min(2 * yielded, std::max(1, workers_));
+  const std::int64_t trial_ns = now - trial_begin_;
+  dwell_ns_ = std::max(kDwellTrials * trial_ns, std::clamp(2 * dwell_ns_, kLeastDwellNs, kMostDwellNs));
+  NewPhase(best, now);
+  dwelling_ = true;
+}
 
 }  // namespace savedmodel::engine

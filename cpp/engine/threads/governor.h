@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gives way to other processes. The evidence is the time for which a thread wanted a core and had none;
-// each finding takes one worker out, and a probe off the critical path tells when it may return.
+// what to do about it is measured.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 
 namespace savedmodel::engine {
 
@@ -15,8 +16,6 @@ class LostTime {
   void Restart(std::int64_t now);
   // True if a sample was due and says that the thread waits for a core a good part of its time.
   bool Contended(std::int64_t now);
-  // The share of the time since `Restart` that was lost; 0 to 1.
-  double Share(std::int64_t now) const;
 
  private:
   struct Usage {
@@ -32,30 +31,50 @@ class LostTime {
   double lost_ns_ = 0;
 };
 
+// Chooses how a pool shares the cores. Calm until a thread finds itself contended; then the modes are tried
+// on real calls, one after the other, and the fastest is kept for a while.
 class Governor {
  public:
+  enum Mode {
+    kSpin,    // all workers, spinning between regions: best alone
+    kSleep,   // all workers, asleep between regions: a thread that slept is given a core soon
+    kNarrow,  // fewer workers: best where a neighbour has one core, and the caller another
+  };
+
   explicit Governor(int workers) : workers_(workers) {}
 
+  Mode mode() const { return mode_.load(std::memory_order_relaxed); }
   // Workers that are to stay out of regions.
-  int yielded() const { return yielded_.load(std::memory_order_relaxed); }
+  int yielded() const { return mode() == kNarrow ? yielded_.load(std::memory_order_relaxed) : 0; }
+
   // A thread found itself contended.
-  void Yield(std::int64_t now);
-  // True for one caller each time that it is worth a try to take workers back. Cheap.
-  bool ProbeDue(std::int64_t now);
-  void ProbeEnded(bool quiet, std::int64_t now);
-  // The calls ended before it could tell.
-  void ProbeStopped(std::int64_t now);
+  void Found(std::int64_t now);
+  // Which phase a call begins in; 0 while calm, when calls need not be timed.
+  std::uint32_t phase() const { return phase_.load(std::memory_order_relaxed); }
+  // A call that began and ended in one phase.
+  void Learn(std::uint32_t phase, std::int64_t begin, std::int64_t now);
 
  private:
-  static constexpr std::int64_t kNever = INT64_MAX;
+  void Try(Mode mode, std::int64_t now);
+  void Choose(std::int64_t now);
+  void NewPhase(Mode mode, std::int64_t now);
 
   const int workers_;
-  std::atomic<int> yielded_{0};
-  std::atomic<std::int64_t> next_probe_{kNever};
-  std::atomic<std::int64_t> last_yield_{0};
-  std::atomic<std::int64_t> last_return_{0};
-  std::atomic<std::int64_t> dwell_ns_{0};
-  std::atomic<bool> spoiled_{false};
+  std::atomic<Mode> mode_{kSpin};
+  std::atomic<std::uint32_t> phase_{0};
+  std::atomic<bool> found_{false};  // in this phase
+  std::atomic<int> yielded_{1};
+
+  std::mutex mutex_;  // guards what follows
+  std::uint32_t phases_ = 0;
+  bool dwelling_ = false;
+  std::int64_t phase_begin_ = 0;
+  std::int64_t trial_begin_ = 0;
+  std::int64_t last_calm_ = 0;
+  std::int64_t dwell_ns_ = 0;
+  int calls_ = 0;
+  std::int64_t total_ns_ = 0;
+  double mean_ns_[3] = {0, 0, 0};
 };
 
 }  // namespace savedmodel::engine
