@@ -29,6 +29,7 @@ class ForkJoin {
     std::function<void(const Task& work)> in_worker;  // wraps a worker's life; null: nothing around it
   };
 
+  // Throws std::system_error when the system has no more threads.
   explicit ForkJoin(Options options);
   // Waits for tasks that were scheduled. In a forked child there is nobody to wait for.
   ~ForkJoin();
@@ -85,6 +86,7 @@ class ForkJoin {
   void Await(Region& region, int slot);
   static void RunDeferred();
 
+  void Stop();
   void Work(Worker& me);
   void Open(std::uint64_t mail);
   bool RunLoose(Worker& me);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "engine/threads/wait.h"
@@ -13,6 +14,7 @@ namespace savedmodel::engine {
 namespace {
 
 constexpr int kPausesPerLook = 32;            // about a microsecond
+constexpr int kMostRegions = 64;              // callers beyond it work alone
 constexpr int kBitsPerWord = 64;              // of the set of sleepers
 constexpr std::size_t kProbes = 4;            // spinning workers that are looked for
 constexpr std::int64_t kShortSpinNs = 5'000;  // while others want the core
@@ -36,13 +38,19 @@ ForkJoin::ForkJoin(Options options)
       static_cast<std::size_t>((threads + kBitsPerWord - 1) / kBitsPerWord));
   // One worker more than regions use: of loose tasks the caller does none.
   for (int i = 0; i < threads; ++i) workers_.push_back(std::make_unique<Worker>(i));
-  for (int i = 1; i < threads; ++i) regions_.push_back(std::make_unique<Region>(i, threads));
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    running_->emplace_back([this, me = worker.get()] {
-      pthread_setname_np(pthread_self(), "savedmodel");
-      const Task work = [this, me] { Work(*me); };
-      options_.in_worker ? options_.in_worker(work) : work();
-    });
+  for (int i = 1; i < std::min(threads, kMostRegions + 1); ++i)
+    regions_.push_back(std::make_unique<Region>(i, threads));
+  try {
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      running_->emplace_back([this, me = worker.get()] {
+        pthread_setname_np(pthread_self(), "savedmodel");
+        const Task work = [this, me] { Work(*me); };
+        options_.in_worker ? options_.in_worker(work) : work();
+      });
+    }
+  } catch (const std::system_error&) {  // no more threads
+    Stop();
+    throw;
   }
 }
 
@@ -51,9 +59,14 @@ ForkJoin::~ForkJoin() {
     (void)running_.release();  // a forked child: its threads are the parent's
     return;
   }
+  Stop();
+}
+
+void ForkJoin::Stop() {
   stop_ = true;
   for (const std::unique_ptr<Worker>& worker : workers_) Wake(*worker);
   for (std::thread& thread : *running_) thread.join();
+  running_->clear();
 }
 
 void ForkJoin::Schedule(Task task) {

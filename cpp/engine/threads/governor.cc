@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace savedmodel::engine {
 namespace {
@@ -16,11 +17,15 @@ constexpr double kContended = 0.15;
 constexpr double kMemory = 0.6;               // of a sum, per sample
 constexpr std::int64_t kSliceNs = 1'500'000;  // about what one preemption costs
 constexpr int kTrialCalls = 4;
-constexpr std::int64_t kTrialNs = 10 * kMs;
-constexpr double kHopeless = 2;   // times as slow as spinning: not worth a second call
-constexpr int kDwellTrials = 10;  // what a trial costs is a small part of the time
+// A mode's share of a trial. Others come and go in slices of milliseconds: a short trial is a lottery, but
+// the first must not be long, for it may be a false alarm.
+constexpr std::int64_t kLeastTrialNs = 10 * kMs;
+constexpr std::int64_t kMostTrialNs = 80 * kMs;
+constexpr double kNewest = 0.5;  // the weight of the last trial in a mode's mean
+constexpr double kHopeless = 2;  // times as slow as spinning: not worth a second call
+constexpr int kTrialEvery = 40;  // times its own length: what a trial costs is a small part of the time
 constexpr std::int64_t kLeastDwellNs = 50 * kMs;
-constexpr std::int64_t kMostDwellNs = 1000 * kMs;
+constexpr std::int64_t kMostDwellNs = 2000 * kMs;
 
 std::int64_t Nanoseconds(const timeval& time) {
   return (static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_usec) * 1000;
@@ -67,16 +72,18 @@ void Governor::Found(std::int64_t now) {
   if (phase() != 0) return;
   const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock() || phase() != 0) return;
-  // Back within a second: it was never calm.
-  if (now - last_calm_ > kMostDwellNs) {
-    dwell_ns_ = kLeastDwellNs;
-    yielded_ = std::max(1, workers_ / 4);
-  }
+  // Back so soon: it was never calm, and what was found still holds.
+  if (now - last_calm_ < kMostDwellNs && mean_ns_[kNarrow] > 0) return Dwell(now);
+  dwell_ns_ = kLeastDwellNs / 2;
+  yielded_ = std::max(1, workers_ / 4);
+  length_ns_ = kLeastTrialNs;
+  std::fill(std::begin(mean_ns_), std::end(mean_ns_), 0);
+  Begin(kTrial, kSpin, now);
   trial_begin_ = now;
-  Try(kSpin, now);
 }
 
-void Governor::NewPhase(Mode mode, std::int64_t now) {
+void Governor::Begin(Stage stage, Mode mode, std::int64_t now) {
+  stage_ = stage;
   mode_ = mode;
   phase_begin_ = now;
   calls_ = 0;
@@ -86,45 +93,54 @@ void Governor::NewPhase(Mode mode, std::int64_t now) {
   phase_ = phases_;
 }
 
-void Governor::Try(Mode mode, std::int64_t now) {
-  dwelling_ = false;
-  mean_ns_[mode] = 0;
-  NewPhase(mode, now);
+void Governor::Dwell(std::int64_t now) {
+  dwell_ns_ = std::clamp(2 * dwell_ns_, kLeastDwellNs, kMostDwellNs);
+  Begin(kDwell, static_cast<Mode>(std::min_element(mean_ns_, mean_ns_ + 3) - mean_ns_), now);
+}
+
+void Governor::Calm(std::int64_t now) {
+  last_calm_ = now;
+  mode_ = kSpin;
+  phase_ = 0;
 }
 
 void Governor::Learn(std::uint32_t phase, std::int64_t begin, std::int64_t now) {
   const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock() || phase != phase_.load() || phase == 0) return;
-  if (dwelling_) {
-    if (now - phase_begin_ < dwell_ns_) return;
-    trial_begin_ = now;
-    return Try(kSpin, now);
-  }
   // The first call still has its threads where the last mode left them.
   if (++calls_ > 1) total_ns_ += now - begin;
-  if (calls_ < 2) return;
+  const std::int64_t elapsed = now - phase_begin_;
+  switch (stage_) {
+    case kDwell:
+      if (elapsed < dwell_ns_) return;
+      if (now < next_trial_) return Begin(kCheck, kSpin, now);
+      trial_begin_ = now;
+      return Begin(kTrial, kSpin, now);
+    case kCheck:
+      if (found_) return Dwell(now);
+      if (calls_ >= kTrialCalls && elapsed >= kLeastTrialNs) Calm(now);
+      return;
+    case kTrial:
+      if (calls_ >= 2) Try(now);
+  }
+}
+
+void Governor::Try(std::int64_t now) {
   const Mode mode = mode_.load();
   const double mean = static_cast<double>(total_ns_) / (calls_ - 1);
   const bool hopeless = mode != kSpin && mean > kHopeless * mean_ns_[kSpin];
-  if (!hopeless && (calls_ < kTrialCalls || now - phase_begin_ < kTrialNs)) return;
-  mean_ns_[mode] = mean;
-  if (mode == kNarrow) return Choose(now);
-  if (mode == kSleep) return Try(kNarrow, now);
-  if (found_) return Try(kSleep, now);
-  last_calm_ = now;
-  phase_ = 0;
-}
+  if (!hopeless && (calls_ < kTrialCalls || now - phase_begin_ < length_ns_)) return;
+  double& known = mean_ns_[mode];
+  known = known == 0 ? mean : known + kNewest * (mean - known);
+  if (mode == kSpin) return found_ ? Begin(kTrial, kSleep, now) : Calm(now);
+  if (mode == kSleep) return Begin(kTrial, kNarrow, now);
 
-void Governor::Choose(std::int64_t now) {
-  const auto best = static_cast<Mode>(std::min_element(mean_ns_, mean_ns_ + 3) - mean_ns_);
+  Dwell(now);
+  length_ns_ = std::min(2 * length_ns_, kMostTrialNs);
+  next_trial_ = now + kTrialEvery * (now - trial_begin_);
   // The next trial is of still fewer workers, or of more.
   const int yielded = yielded_.load();
-  yielded_ = best == kNarrow ? yielded : std::max(1, yielded / 2);
-  if (best == kNarrow && dwell_ns_ > kLeastDwellNs) yielded_ = std::min(2 * yielded, std::max(1, workers_));
-  const std::int64_t trial_ns = now - trial_begin_;
-  dwell_ns_ = std::max(kDwellTrials * trial_ns, std::clamp(2 * dwell_ns_, kLeastDwellNs, kMostDwellNs));
-  NewPhase(best, now);
-  dwelling_ = true;
+  yielded_ = mode_ == kNarrow ? std::min(2 * yielded, std::max(1, workers_)) : std::max(1, yielded / 2);
 }
 
 }  // namespace savedmodel::engine

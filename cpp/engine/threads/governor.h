@@ -55,9 +55,15 @@ class Governor {
   void Learn(std::uint32_t phase, std::int64_t begin, std::int64_t now);
 
  private:
-  void Try(Mode mode, std::int64_t now);
-  void Choose(std::int64_t now);
-  void NewPhase(Mode mode, std::int64_t now);
+  enum Stage {
+    kTrial,  // of one mode after the other
+    kDwell,  // in the fastest
+    kCheck,  // whether it is calm: spinning until a thread finds otherwise
+  };
+  void Begin(Stage stage, Mode mode, std::int64_t now);
+  void Try(std::int64_t now);
+  void Dwell(std::int64_t now);
+  void Calm(std::int64_t now);
 
   const int workers_;
   std::atomic<Mode> mode_{kSpin};
@@ -67,14 +73,16 @@ class Governor {
 
   std::mutex mutex_;  // guards what follows
   std::uint32_t phases_ = 0;
-  bool dwelling_ = false;
+  Stage stage_ = kTrial;
   std::int64_t phase_begin_ = 0;
   std::int64_t trial_begin_ = 0;
+  std::int64_t next_trial_ = 0;
   std::int64_t last_calm_ = 0;
   std::int64_t dwell_ns_ = 0;
+  std::int64_t length_ns_ = 0;  // of a mode's share of the next trial
   int calls_ = 0;
   std::int64_t total_ns_ = 0;
-  double mean_ns_[3] = {0, 0, 0};
+  double mean_ns_[3] = {0, 0, 0};  // of a call; 0: not known yet
 };
 
 }  // namespace savedmodel::engine

@@ -3,6 +3,9 @@
 
 #include "engine/threads/intra_op.h"
 
+#include <string>
+#include <system_error>
+
 #include "engine/status.h"
 #include "tensorflow/core/common_runtime/device.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
@@ -17,11 +20,14 @@ struct IntraOpThreads::Workers {
   std::unique_ptr<Eigen::ThreadPoolDevice> eigen;
 };
 
-IntraOpThreads::IntraOpThreads(int threads)
+IntraOpThreads::IntraOpThreads(int threads) try
     : pool_(threads), wrapped_(&pool_), workers_(std::make_unique<Workers>()) {
   workers_->cpu.num_threads = threads;
   workers_->cpu.workers = &wrapped_;
   workers_->eigen = std::make_unique<Eigen::ThreadPoolDevice>(&pool_, threads);
+} catch (const std::system_error& error) {
+  throw Error(Code::kResourceExhausted,
+              "threads=" + std::to_string(threads) + ": no more threads can be started: " + error.what());
 }
 
 IntraOpThreads::~IntraOpThreads() = default;

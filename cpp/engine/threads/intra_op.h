@@ -14,6 +14,7 @@ namespace savedmodel::engine {
 
 class IntraOpThreads {
  public:
+  // Throws kResourceExhausted when the system has no more threads.
   explicit IntraOpThreads(int threads);
   ~IntraOpThreads();
   // Makes the session's CPU devices, which are its own, use these. Must outlive the session, and be
