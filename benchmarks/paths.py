@@ -71,8 +71,8 @@ def package_version(name: str) -> str | None:
 
 
 @cache
-def build_floor() -> tuple[Path | None, str]:
-    """Build the C++ program on demand. Returns it and "", or None and why there is none."""
+def build_program(name: str) -> tuple[Path | None, str]:
+    """Build the C++ program of a folder on demand. Returns it and "", or None and why there is none."""
     folder = tensorflow_dir()
     if folder is None:
         return None, "tensorflow is not installed"
@@ -81,8 +81,8 @@ def build_floor() -> tuple[Path | None, str]:
     if not os.environ.get("CXX") and not any(map(shutil.which, ("c++", "g++", "clang++"))):
         return None, "there is no C++ compiler"
     key = hashlib.sha256(f"{folder} {package_version('tensorflow')}".encode()).hexdigest()[:12]
-    build = HERE / ".build" / f"cpp_floor-{key}"
-    configure = ["cmake", "-S", str(HERE / "cpp_floor"), "-B", str(build)]
+    build = HERE / ".build" / f"{name}-{key}"
+    configure = ["cmake", "-S", str(HERE / name), "-B", str(build)]
     for step in (
         [*configure, f"-DTENSORFLOW_DIR={folder}", "-DCMAKE_BUILD_TYPE=Release"],
         ["cmake", "--build", str(build)],
@@ -93,7 +93,11 @@ def build_floor() -> tuple[Path | None, str]:
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(done.stdout + done.stderr)
             return None, f"the build failed, see {os.path.relpath(log)}"
-    return build / "cpp_floor", ""
+    return build / name, ""
+
+
+def build_floor() -> tuple[Path | None, str]:
+    return build_program("cpp_floor")
 
 
 def unavailable(name: str) -> str | None:

@@ -97,7 +97,12 @@ def open_make_callable(request: Request) -> Opened:
 def open_savedmodel(request: Request, kind: str) -> Opened:
     import savedmodel as sm
 
-    model = sm.load(request.saved_model, threads=request.threads)
+    if kind == "shared":
+        # ConfigProto.intra_op_parallelism_threads, field 2: the size of the pool that the process shares.
+        config = b"\x10" + bytes([request.threads])
+        model = sm.load(request.saved_model, session=sm.SessionOptions(config=config))
+    else:
+        model = sm.load(request.saved_model, threads=request.threads)
     function = model.signatures[SIGNATURE]
 
     def arrays() -> dict[str, Array]:
@@ -130,5 +135,6 @@ OPENERS: dict[str, Callable[[Request], Opened]] = {
     "make_callable": open_make_callable,
     "savedmodel": partial(open_savedmodel, kind="aligned"),
     "savedmodel_out": partial(open_savedmodel, kind="out"),
+    "savedmodel_shared": partial(open_savedmodel, kind="shared"),
     "savedmodel_unaligned": partial(open_savedmodel, kind="unaligned"),
 }

@@ -258,6 +258,7 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptio
     if (sources_[i].fed) outputs[i] = FromTensorFlow(tf::tensor::DeepCopy(feeds[sources_[i].index]));
   }
   if (!fetches_.empty()) {
+    const IntraOpThreads::Run run(shared_->threads.get());
     if (!IsDefault(options, trace)) {
       RunSession(feeds, &fetched, options, trace);
     } else if (executor_ != nullptr && !(report_.variables_frozen > 0 && shared_->thawed)) {

@@ -38,6 +38,7 @@ MAY_INCLUDE = {
         re.compile(r'"core/engine\.h"'),
         re.compile(r'"engine/.*"'),
         TENSORFLOW,
+        POSIX,  # threads/: futex, getrusage, affinity
     ],
     BINDINGS: [
         PUBLIC,

@@ -3,10 +3,13 @@
 
 #include "engine/threads/intra_op.h"
 
+#include <string>
+#include <system_error>
+
 #include "engine/status.h"
 #include "tensorflow/core/common_runtime/device.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
-#include "tensorflow/core/platform/env.h"
+#include "tensorflow/core/util/work_sharder.h"
 #include "unsupported/Eigen/CXX11/Tensor"
 
 namespace savedmodel::engine {
@@ -17,11 +20,14 @@ struct IntraOpThreads::Workers {
   std::unique_ptr<Eigen::ThreadPoolDevice> eigen;
 };
 
-IntraOpThreads::IntraOpThreads(int threads)
-    : pool_(tf::Env::Default(), "savedmodel", threads), workers_(std::make_unique<Workers>()) {
+IntraOpThreads::IntraOpThreads(int threads) try
+    : pool_(threads), wrapped_(&pool_), workers_(std::make_unique<Workers>()) {
   workers_->cpu.num_threads = threads;
-  workers_->cpu.workers = &pool_;
-  workers_->eigen = std::make_unique<Eigen::ThreadPoolDevice>(pool_.AsEigenThreadPool(), threads);
+  workers_->cpu.workers = &wrapped_;
+  workers_->eigen = std::make_unique<Eigen::ThreadPoolDevice>(&pool_, threads);
+} catch (const std::system_error& error) {
+  throw Error(Code::kResourceExhausted,
+              "threads=" + std::to_string(threads) + ": no more threads can be started: " + error.what());
 }
 
 IntraOpThreads::~IntraOpThreads() = default;
@@ -35,6 +41,19 @@ void IntraOpThreads::UseFor(tf::Session& session) {
     // Appended behind the shared pool's; kernels use the last.
     device->set_eigen_cpu_device(workers_->eigen.get());
   }
+}
+
+IntraOpThreads::Run::Run(IntraOpThreads* threads) {
+  if (threads == nullptr || threads->pool_.NumThreads() == 1) return;
+  call_.emplace(threads->pool_.fork_join());
+  if (!call_->crowded()) return;
+  // Eigen's loops can't be joined by their caller; with a limit of 1 they stay in its thread.
+  parallelism_ = tf::GetPerThreadMaxParallelism();
+  tf::SetPerThreadMaxParallelism(1);
+}
+
+IntraOpThreads::Run::~Run() {
+  if (parallelism_ != 0) tf::SetPerThreadMaxParallelism(parallelism_);
 }
 
 }  // namespace savedmodel::engine

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
+#include "engine/threads/fork_join_pool.h"
 #include "tensorflow/core/platform/threadpool.h"
 #include "tensorflow/core/public/session.h"
 
@@ -12,15 +14,31 @@ namespace savedmodel::engine {
 
 class IntraOpThreads {
  public:
+  // Throws kResourceExhausted when the system has no more threads.
   explicit IntraOpThreads(int threads);
   ~IntraOpThreads();
   // Makes the session's CPU devices, which are its own, use these. Must outlive the session, and be
   // called before its first run.
   void UseFor(tensorflow::Session& session);
 
+  // Around each run, in the calling thread: as many callers as threads leave each to itself. `threads`
+  // may be null. Sums may then be split differently than in a run alone, and differ in the last bit.
+  class Run {
+   public:
+    explicit Run(IntraOpThreads* threads);
+    ~Run();
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
+
+   private:
+    std::optional<ForkJoin::Call> call_;
+    int parallelism_ = 0;  // the thread's own limit, to be restored; 0: it was not touched
+  };
+
  private:
   struct Workers;
-  tensorflow::thread::ThreadPool pool_;
+  ForkJoinPool pool_;
+  tensorflow::thread::ThreadPool wrapped_;
   std::unique_ptr<Workers> workers_;
 };
 

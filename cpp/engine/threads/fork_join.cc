@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// The callers' side: regions, what they offer, and how they are joined.
+#include "engine/threads/fork_join.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/threads/fork_join_worker.h"
+#include "engine/threads/wait.h"
+
+namespace savedmodel::engine {
+namespace {
+
+constexpr int kPausesPerLook = 32;  // about a microsecond
+constexpr int kLookAhead = 4;       // slots that a worker tries after its own
+constexpr int kTriesToTell = 2;     // workers that are asked to take an offer
+
+LostTime& CallersLostTime() {
+  thread_local LostTime lost;
+  return lost;
+}
+
+// Threads begin to look for a free region at different places, each always at the same.
+std::size_t RegionHint() {
+  static std::atomic<std::size_t> threads{0};
+  thread_local const std::size_t hint = threads++;
+  return hint;
+}
+
+}  // namespace
+
+thread_local ForkJoin::Here ForkJoin::here_;
+thread_local const ForkJoin::Call* ForkJoin::call_ = nullptr;
+
+ForkJoin::Call::Call(ForkJoin& pool) : pool_(pool), outer_(call_), phase_(pool.governor_.phase()) {
+  if (phase_ != 0) begin_ = NowNs();
+  call_ = this;
+  crowded_ =
+      pool_.callers_.fetch_add(1, std::memory_order_relaxed) >= pool_.threads() - 1 && pool_.threads() > 1;
+}
+
+ForkJoin::Call::~Call() {
+  pool_.callers_.fetch_sub(1, std::memory_order_relaxed);
+  call_ = outer_;
+  if (phase_ != 0 && !crowded_) pool_.governor_.Learn(phase_, begin_, NowNs());
+}
+
+int ForkJoin::CurrentId() const { return here_.pool == this ? here_.id : -1; }
+bool ForkJoin::InRegion() const { return here_.pool == this && here_.in_region; }
+
+// Callers and workers together are as many as threads; what others need of the cores goes off that.
+int ForkJoin::Width() const {
+  const int others = std::max(0, callers_.load(std::memory_order_relaxed) - 1);
+  return std::max(0, options_.threads - 1 - others - governor_.yielded());
+}
+
+Region* ForkJoin::Acquire() {
+  const int width = Width();
+  if (width == 0) return nullptr;
+  const std::size_t count = regions_.size();
+  const std::size_t hint = RegionHint();
+  for (std::size_t i = 0; i < count; ++i) {
+    Region& region = *regions_[(hint + i) % count];
+    if (region.in_use.load(std::memory_order_relaxed) ||
+        region.in_use.exchange(true, std::memory_order_acquire)) {
+      continue;
+    }
+    region.width = width;
+    region.first = static_cast<int>((hint + i) % count) % width;
+    return &region;
+  }
+  return nullptr;
+}
+
+// More callers than threads get in each other's way: of that the governor need not know.
+void ForkJoin::ReportLostTime() {
+  const std::int64_t now = NowNs();
+  if (CallersLostTime().Contended(now) && callers_.load(std::memory_order_relaxed) < options_.threads) {
+    governor_.Found(now);
+  }
+}
+
+void ForkJoin::Run(const Task& root) {
+  if (call_ == nullptr || &call_->pool_ != this) {
+    const Call call(*this);
+    Run(root);
+    return;
+  }
+  if (options_.give_way && options_.threads > 1) ReportLostTime();
+  // A task of another pool's region may call: what it has deferred must stay its own.
+  Here outer;
+  outer.Swap(here_);
+  here_.pool = this;
+  here_.id = options_.threads - 1;
+  here_.in_region = true;
+  Region* const region = here_.region = Acquire();
+  root();
+  RunDeferred();
+  if (region != nullptr) {
+    Join(*region);
+    region->in_use.store(false, std::memory_order_release);
+  }
+  here_.in_region = false;
+  here_.region = nullptr;
+  outer.Swap(here_);
+}
+
+void ForkJoin::Fork(Task task, int hint) {
+  Here& here = here_;
+  if (here.region != nullptr) {
+    Region& region = *here.region;
+    const int first = hint > here.slot && hint < region.size ? hint : here.slot + 1;
+    for (int index = first; index < region.size; ++index) {
+      RegionSlot& slot = region.at(index);
+      std::uint32_t state = RegionSlot::kFree;
+      if (!slot.state.compare_exchange_strong(state, RegionSlot::kFilling, std::memory_order_acquire))
+        continue;
+      slot.task = std::move(task);
+      slot.state.store(RegionSlot::kOffered, std::memory_order_release);
+      Tell(region, index);
+      return;
+    }
+  }
+  here.deferred.push_back(std::move(task));
+}
+
+void ForkJoin::RunDeferred() {
+  std::vector<Task>& deferred = here_.deferred;
+  while (!deferred.empty()) {
+    const Task task = std::move(deferred.back());
+    deferred.pop_back();
+    task();
+  }
+}
+
+// An offer of which nobody is told is taken by the caller, or by a worker that looks ahead.
+void ForkJoin::Tell(const Region& region, int slot) {
+  const auto number = static_cast<std::uint64_t>(region.number);
+  const std::uint64_t mail = number * kFirstRegionMail + static_cast<std::uint64_t>(slot);
+  const int tries = std::min(kTriesToTell, region.width);
+  for (int i = 0; i < tries; ++i) {
+    const int id = (region.first + slot - 1 + i) % region.width;
+    if (Post(*workers_[static_cast<std::size_t>(id)], mail)) return;
+  }
+}
+
+bool ForkJoin::TryRun(Region& region, int index) {
+  RegionSlot& slot = region.at(index);
+  std::uint32_t state = slot.state.load(std::memory_order_relaxed);
+  if (state != RegionSlot::kOffered ||
+      !slot.state.compare_exchange_strong(state, RegionSlot::kTaken, std::memory_order_acquire)) {
+    return false;
+  }
+  Here& here = here_;
+  Region* const outer_region = std::exchange(here.region, &region);
+  const int outer_slot = std::exchange(here.slot, index);
+  const bool outer_in_region = std::exchange(here.in_region, true);
+  {
+    const Task task = std::move(slot.task);
+    slot.task = nullptr;
+    task();
+    RunDeferred();
+  }
+  here.region = outer_region;
+  here.slot = outer_slot;
+  here.in_region = outer_in_region;
+  if (slot.state.exchange(RegionSlot::kFree, std::memory_order_acq_rel) == RegionSlot::kTakenAndAwaited) {
+    FutexWakeOne(slot.state);
+  }
+  return true;
+}
+
+bool ForkJoin::TryRunAfter(Region& region, int slot) {
+  for (int i = slot + 1; i < region.size; ++i) {
+    if (TryRun(region, i)) return true;
+  }
+  return false;
+}
+
+void ForkJoin::Join(Region& region) {
+  for (int i = 1; i < region.size; ++i) {
+    while (region.at(i).state.load(std::memory_order_acquire) != RegionSlot::kFree) {
+      if (!TryRun(region, i) && !TryRunAfter(region, i)) Await(region, i);
+    }
+  }
+}
+
+// Returns when the slot is free, or after a while when there is something to run behind it.
+void ForkJoin::Await(Region& region, int index) {
+  std::atomic<std::uint32_t>& state = region.at(index).state;
+  const std::int64_t begin = NowNs();
+  do {
+    for (int i = 0; i < kPausesPerLook; ++i) {
+      if (state.load(std::memory_order_acquire) != RegionSlot::kTaken) return;
+      Pause();
+    }
+    if (TryRunAfter(region, index)) return;
+  } while (NowNs() - begin < options_.join_spin_ns);
+  std::uint32_t value = RegionSlot::kTaken;
+  if (!state.compare_exchange_strong(value, RegionSlot::kTakenAndAwaited)) return;
+  while (state.load(std::memory_order_acquire) == RegionSlot::kTakenAndAwaited) {
+    FutexWait(state, RegionSlot::kTakenAndAwaited);
+  }
+}
+
+void ForkJoin::Open(std::uint64_t mail) {
+  if (mail < kFirstRegionMail) return;
+  Region& region = *regions_[mail / kFirstRegionMail - 1];
+  const int slot = static_cast<int>(mail % kFirstRegionMail);
+  // Its own first, then those behind that nobody has begun.
+  for (int i = slot, misses = 0; i < region.size && misses < kLookAhead; ++i) {
+    misses = TryRun(region, i) ? 0 : misses + 1;
+  }
+}
+
+}  // namespace savedmodel::engine

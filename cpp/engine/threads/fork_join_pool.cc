@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/threads/fork_join_pool.h"
+
+#include <cfenv>
+#include <utility>
+
+#include "tensorflow/core/platform/denormal.h"
+#include "tensorflow/core/platform/setround.h"
+
+namespace savedmodel::engine {
+namespace {
+
+ForkJoin::Options MakeOptions(int threads) {
+  ForkJoin::Options options;
+  options.threads = threads;
+  options.in_worker = [](const ForkJoin::Task& work) {
+    const tensorflow::port::ScopedFlushDenormal flush;
+    const tensorflow::port::ScopedSetRound round(FE_TONEAREST);
+    work();
+  };
+  return options;
+}
+
+}  // namespace
+
+ForkJoinPool::ForkJoinPool(int threads) : pool_(MakeOptions(threads)) {}
+
+void ForkJoinPool::Schedule(std::function<void()> task) { pool_.Schedule(std::move(task)); }
+
+void ForkJoinPool::ScheduleWithHint(std::function<void()> task, int start, int limit) {
+  if (pool_.InRegion()) {
+    pool_.Fork(std::move(task), start);
+  } else if (start == 0 && limit == 1 && pool_.CurrentId() < 0) {
+    // The caller's share of the region rounds as the workers' do.
+    const tensorflow::port::ScopedFlushDenormal flush;
+    pool_.Run(task);
+  } else {
+    pool_.Schedule(std::move(task));
+  }
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// When workers are taken out, and when they return. The clock is the test's.
+#include <time.h>
+
+#include <algorithm>
+
+#include "engine/threads/governor.h"
+#include "gtest/gtest.h"
+
+namespace savedmodel::engine {
+namespace {
+
+constexpr std::int64_t kMs = 1'000'000;
+
+// Calls that take `ms` in each mode, until `end`; how long each mode was in force.
+struct Times {
+  std::int64_t now = 10'000 * kMs;
+  std::int64_t in[3] = {0, 0, 0};
+
+  void Call(Governor& governor, const std::int64_t (&ms)[3], bool contended) {
+    const std::uint32_t phase = governor.phase();
+    const Governor::Mode mode = governor.mode();
+    const std::int64_t begin = now;
+    now += ms[mode] * kMs;
+    in[mode] += ms[mode] * kMs;
+    if (contended) governor.Found(now);
+    if (phase != 0) governor.Learn(phase, begin, now);
+  }
+  void Calls(Governor& governor, const std::int64_t (&ms)[3], bool contended, std::int64_t for_ms) {
+    for (const std::int64_t end = now + for_ms * kMs; now < end;) Call(governor, ms, contended);
+  }
+};
+
+TEST(Governor, IsCalmWithoutEvidence) {
+  Governor governor(3);
+  Times times;
+  times.Calls(governor, {2, 1, 1}, false, 1000);
+  EXPECT_EQ(governor.phase(), 0U);
+  EXPECT_EQ(governor.mode(), Governor::kSpin);
+}
+
+TEST(Governor, KeepsTheFastestMode) {
+  const std::int64_t cases[3][3] = {{3, 5, 4}, {5, 3, 4}, {5, 4, 3}};
+  for (int best = 0; best < 3; ++best) {
+    Governor governor(1);
+    Times times;
+    times.Calls(governor, cases[best], true, 10'000);
+    EXPECT_GT(times.in[best], 8'500 * kMs) << best;
+  }
+}
+
+TEST(Governor, IsCalmAgainSoonAfterTheOthersLeft) {
+  Governor governor(7);
+  Times times;
+  times.Calls(governor, {5, 4, 3}, true, 10'000);
+  EXPECT_NE(governor.phase(), 0U);
+  times.Calls(governor, {1, 2, 3}, false, 2'000);
+  EXPECT_EQ(governor.phase(), 0U);
+  EXPECT_EQ(governor.mode(), Governor::kSpin);
+  EXPECT_EQ(governor.yielded(), 0);
+}
+
+TEST(Governor, TriesEverFewerWorkersWhileThatIsFaster) {
+  Governor governor(16);
+  Times times;
+  int least = 16;
+  int most = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    times.Call(governor, {5, 4, 3}, true);
+    if (governor.mode() != Governor::kNarrow) continue;
+    least = std::min(least, governor.yielded());
+    most = std::max(most, governor.yielded());
+  }
+  EXPECT_LE(least, 8);
+  EXPECT_EQ(most, 16);
+}
+
+TEST(Governor, GivesUpAHopelessModeAtOnce) {
+  Governor governor(63);
+  Times times;
+  times.Calls(governor, {3, 3, 200}, true, 20'000);
+  EXPECT_LT(times.in[Governor::kNarrow], 5'000 * kMs);
+}
+
+TEST(LostTime, SleepIsNotLost) {
+  LostTime lost;
+  const auto read = [] {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
+  };
+  lost.Restart(read());
+  for (int i = 0; i < 5; ++i) {
+    const timespec time{0, 5'000'000};
+    nanosleep(&time, nullptr);
+    EXPECT_FALSE(lost.Contended(read()));
+  }
+}
+
+}  // namespace
+}  // namespace savedmodel::engine
