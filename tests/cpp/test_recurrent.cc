@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recurrent layers as one op: what is fused computes what its loop did, and what is not quite a layer stays.
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "engine/kernels/rnn/rnn_op.h"
+#include "engine/optimize/recurrent.h"
+#include "gtest/gtest.h"
+#include "tensorflow/cc/saved_model/loader.h"
+#include "tensorflow/core/framework/tensor.h"
+#include "tensorflow/core/grappler/grappler_item.h"
+#include "tensorflow/core/grappler/optimizers/meta_optimizer.h"
+#include "tensorflow/core/public/session.h"
+
+namespace savedmodel::engine {
+namespace {
+namespace tf = tensorflow;
+
+using Tensors = std::vector<tf::Tensor>;
+using Feeds = std::vector<std::pair<std::string, tf::Tensor>>;
+using Kinds = std::multiset<std::string>;
+
+std::string NodeOf(const std::string& tensor) { return tensor.substr(0, tensor.find(':')); }
+
+// A generated model: TensorFlow's own session of it, and its graph with functions inlined and loops kept.
+class Recurrent : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { rnn::RegisterOps(); }
+
+  void Load(const std::string& name) {
+    const char* chosen = std::getenv("SAVEDMODEL_TEST_MODELS");
+    const std::string path = std::string(chosen != nullptr ? chosen : SAVEDMODEL_TEST_MODELS) + "/" + name;
+    ASSERT_TRUE(tf::LoadSavedModel({}, {}, path, {"serve"}, &bundle_).ok()) << path;
+    const tf::SignatureDef signature = bundle_.meta_graph_def.signature_def().at("serving_default");
+    fetches_.clear();
+    for (const auto& [key, info] : signature.outputs()) fetches_.push_back(info.name());
+    inputs_.clear();
+    for (const auto& [key, info] : signature.inputs()) inputs_[key] = info.name();
+
+    tf::grappler::GrapplerItem item;
+    item.graph = bundle_.meta_graph_def.graph_def();
+    KeepLoops(&item.graph);
+    item.fetch = fetches_;
+    for (const auto& [key, tensor] : inputs_) item.feed.emplace_back(tensor, tf::Tensor());
+    tf::ConfigProto config;
+    auto* rewrite = config.mutable_graph_options()->mutable_rewrite_options();
+    for (const char* optimizer : {"pruning", "function", "pruning"}) rewrite->add_optimizers(optimizer);
+    rewrite->set_meta_optimizer_iterations(tf::RewriterConfig::ONE);
+    rewrite->set_min_graph_nodes(-1);
+    graph_.Clear();
+    ASSERT_TRUE(tf::grappler::RunMetaOptimizer(std::move(item), config, nullptr, nullptr, &graph_).ok());
+  }
+
+  std::vector<RecurrentRewrite> Fuse() {
+    std::unordered_set<std::string> keep = kept_;
+    for (const std::string& fetch : fetches_) keep.insert(NodeOf(fetch));
+    for (const auto& [key, tensor] : inputs_) keep.insert(NodeOf(tensor));
+    return FuseRecurrent(&graph_, keep);
+  }
+
+  // What was fused, and for what stayed a loop the reason in brackets.
+  static Kinds KindsOf(const std::vector<RecurrentRewrite>& report) {
+    Kinds kinds;
+    for (const auto& loop : report) kinds.insert(loop.kind.empty() ? "[" + loop.why_not + "]" : loop.kind);
+    return kinds;
+  }
+
+  // Reads of variables become constants.
+  void Freeze() {
+    for (tf::NodeDef& node : *graph_.mutable_node()) {
+      if (node.op() != "ReadVariableOp") continue;
+      const tf::NodeDef* variable = Find(NodeOf(node.input(0)));
+      while (variable->op() == "Identity") variable = Find(NodeOf(variable->input(0)));
+      Tensors value;
+      const auto run = bundle_.session->Run({}, {variable->name() + "/Read/ReadVariableOp:0"}, {}, &value);
+      ASSERT_TRUE(run.ok()) << run;
+      node.set_op("Const");
+      node.clear_input();
+      node.clear_attr();
+      value[0].AsProtoTensorContent((*node.mutable_attr())["value"].mutable_tensor());
+      (*node.mutable_attr())["dtype"].set_type(value[0].dtype());
+    }
+  }
+
+  tf::NodeDef* Find(const std::string& name) {
+    for (tf::NodeDef& node : *graph_.mutable_node()) {
+      if (node.name() == name) return &node;
+    }
+    return nullptr;
+  }
+  // The only node with this op, or null.
+  tf::NodeDef* Only(const std::string& op) {
+    tf::NodeDef* found = nullptr;
+    for (tf::NodeDef& node : *graph_.mutable_node()) {
+      if (node.op() != op) continue;
+      if (found != nullptr) return nullptr;
+      found = &node;
+    }
+    return found;
+  }
+  // The body of the only loop, or another of its functions.
+  tf::FunctionDef* FunctionOf(const char* attr = "body") {
+    tf::NodeDef* loop = Only("While") != nullptr ? Only("While") : Only("StatelessWhile");
+    const std::string name = loop->attr().at(attr).func().name();
+    for (tf::FunctionDef& function : *graph_.mutable_library()->mutable_function()) {
+      if (function.signature().name() == name) return &function;
+    }
+    return nullptr;
+  }
+  tf::NodeDef* InBody(const std::string& op, int which = 0, const char* function = "body") {
+    for (tf::NodeDef& node : *FunctionOf(function)->mutable_node_def()) {
+      if (node.op() == op && which-- == 0) return &node;
+    }
+    return nullptr;
+  }
+
+  Feeds RandomFeeds(const std::map<std::string, tf::TensorShape>& shapes) {
+    Feeds feeds;
+    std::mt19937 generator(7);
+    std::normal_distribution<float> number;
+    for (const auto& [key, shape] : shapes) {
+      tf::Tensor tensor(tf::DT_FLOAT, shape);
+      auto flat = tensor.flat<float>();
+      for (int i = 0; i < flat.size(); ++i) flat(i) = number(generator);
+      feeds.emplace_back(inputs_.at(key), tensor);
+    }
+    return feeds;
+  }
+
+  static std::unique_ptr<tf::Session> Open(const tf::GraphDef& graph) {
+    tf::SessionOptions options;
+    options.config.mutable_graph_options()->mutable_rewrite_options()->set_disable_meta_optimizer(true);
+    std::unique_ptr<tf::Session> session(tf::NewSession(options));
+    const auto created = session->Create(graph);
+    EXPECT_TRUE(created.ok()) << created;
+    return session;
+  }
+
+  static void ExpectNear(const Tensors& results, const Tensors& expected) {
+    ASSERT_EQ(results.size(), expected.size());
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      ASSERT_EQ(results[i].shape(), expected[i].shape());
+      const auto a = results[i].flat<float>(), b = expected[i].flat<float>();
+      for (int k = 0; k < a.size(); ++k) ASSERT_NEAR(a(k), b(k), 2e-6) << "result " << i;
+    }
+  }
+
+  // Runs what is in graph_ now beside TensorFlow's own session.
+  void ExpectSameResults(const Feeds& feeds) {
+    Freeze();
+    Tensors expected, results;
+    const auto reference = bundle_.session->Run(feeds, fetches_, {}, &expected);
+    ASSERT_TRUE(reference.ok()) << reference;
+    const auto session = Open(graph_);
+    for (int run = 0; run < 2; ++run) {  // the second one finds the weights packed
+      const auto ran = session->Run(feeds, fetches_, {}, &results);
+      ASSERT_TRUE(ran.ok()) << ran;
+      ExpectNear(results, expected);
+    }
+  }
+
+  void ExpectFused(const std::string& name, const Kinds& kinds,
+                   const std::vector<std::map<std::string, tf::TensorShape>>& feeds = {{{"x", {3, 7, 5}}},
+                                                                                       {{"x", {1, 7, 5}}}}) {
+    Load(name);
+    if (HasFatalFailure()) return;
+    EXPECT_EQ(KindsOf(Fuse()), kinds);
+    for (const auto& shapes : feeds) ExpectSameResults(RandomFeeds(shapes));
+  }
+
+  // Loads rnn_lstm, changes its graph, and expects that its loop stays.
+  void ExpectKept(const std::function<void()>& change, const std::string& why,
+                  const char* name = "rnn_lstm") {
+    Load(name);
+    if (HasFatalFailure()) return;
+    change();
+    const std::string before = graph_.SerializeAsString();
+    EXPECT_EQ(KindsOf(Fuse()), Kinds{"[" + why + "]"});
+    EXPECT_EQ(graph_.SerializeAsString(), before);
+  }
+
+  const std::string kNoStep = "its steps are not those of an LSTM or a GRU with the default activations";
+  tf::SavedModelBundle bundle_;
+  tf::GraphDef graph_;
+  std::vector<std::string> fetches_;
+  std::map<std::string, std::string> inputs_;
+  std::unordered_set<std::string> kept_;
+};
+
+TEST_F(Recurrent, Lstm) { ExpectFused("rnn_lstm", {"LSTM"}); }
+TEST_F(Recurrent, LastOutput) { ExpectFused("keras_lstm", {"LSTM"}, {{{"series", {2, 5, 3}}}}); }
+TEST_F(Recurrent, Gru) { ExpectFused("rnn_gru", {"GRU"}); }
+TEST_F(Recurrent, GruResetBefore) { ExpectFused("rnn_gru_before", {"GRU"}); }
+TEST_F(Recurrent, Stacked) { ExpectFused("rnn_stacked", {"GRU", "LSTM", "LSTM"}); }
+TEST_F(Recurrent, FixedBatch) { ExpectFused("rnn_batch", {"LSTM"}, {{{"x", {3, 7, 5}}}}); }
+TEST_F(Recurrent, Backwards) { ExpectFused("rnn_backwards", {"GRU"}); }
+TEST_F(Recurrent, NoBias) { ExpectFused("rnn_no_bias", {"GRU", "LSTM"}); }
+TEST_F(Recurrent, TimeMajor) {
+  ExpectFused("rnn_time_major", {"LSTM"}, {{{"x", {7, 3, 5}}}, {{"x", {1, 1, 5}}}});
+}
+TEST_F(Recurrent, NoSteps) {
+  Load("rnn_time_major");
+  Fuse();
+  Freeze();
+  const auto session = Open(graph_);
+  Tensors results;
+  ASSERT_TRUE(session->Run(RandomFeeds({{"x", {0, 2, 5}}}), {fetches_[0], fetches_[1]}, {}, &results).ok());
+  EXPECT_EQ(results[0].shape(), tf::TensorShape({2, 6}));  // c
+  EXPECT_EQ(results[0].flat<float>()(0), 0.0F);
+  EXPECT_EQ(results[1].shape(), tf::TensorShape({0, 2, 6}));
+}
+TEST_F(Recurrent, AnyLength) {
+  ExpectFused("rnn_dynamic", {"GRU", "LSTM", "LSTM"},
+              {{{"x", {3, 7, 5}}}, {{"x", {2, 1, 5}}}, {{"x", {1, 90, 5}}}});
+}
+TEST_F(Recurrent, States) {
+  ExpectFused(
+      "rnn_states", {"GRU", "LSTM"},
+      {{{"x", {3, 7, 5}}, {"h", {3, 6}}, {"c", {3, 6}}}, {{"x", {1, 7, 5}}, {"h", {1, 6}}, {"c", {1, 6}}}});
+}
+
+TEST_F(Recurrent, BidirectionalNeedsNoReverse) {
+  ExpectFused("rnn_bidirectional", {"GRU", "GRU", "LSTM", "LSTM"});
+  int turned = 0;
+  for (const tf::NodeDef& node : graph_.node()) {
+    if (node.op() == rnn::kLstmOp && node.attr().at("reverse").b() && node.attr().at("reverse_y").b())
+      ++turned;
+  }
+  EXPECT_EQ(turned, 1);
+}
+
+TEST_F(Recurrent, StepsAreThoseThatTheLoopWalked) {
+  ExpectFused("rnn_lstm", {"LSTM"}, {{{"x", {2, 9, 5}}}});  // seven of nine
+  const auto session = Open(graph_);
+  Tensors results;
+  EXPECT_FALSE(session->Run(RandomFeeds({{"x", {2, 6, 5}}}), fetches_, {}, &results).ok());
+}
+
+TEST_F(Recurrent, EmptyBatch) { ExpectFused("rnn_gru", {"GRU"}, {{{"x", {0, 7, 5}}}}); }
+
+TEST_F(Recurrent, FetchedParts) {
+  Load("rnn_lstm");
+  kept_ = {Only("TensorListStack")->name()};
+  fetches_.push_back(*kept_.begin());
+  EXPECT_EQ(KindsOf(Fuse()), Kinds{"LSTM"});
+  Freeze();
+  const auto session = Open(graph_);
+  Tensors results;
+  ASSERT_TRUE(session->Run(RandomFeeds({{"x", {3, 7, 5}}}), fetches_, {}, &results).ok());
+  EXPECT_EQ(results[0].shape(), tf::TensorShape({3, 7, 6}));
+  EXPECT_EQ(results[1].shape(), tf::TensorShape({7, 3, 6}));
+  const auto batch_major = results[0].tensor<float, 3>(), time_major = results[1].tensor<float, 3>();
+  EXPECT_EQ(batch_major(2, 5, 1), time_major(5, 2, 1));
+}
+
+// A variable's new value is the next run's: packed weights are those of the buffer that is there.
+TEST_F(Recurrent, AssignedWeights) {
+  Load("rnn_lstm");
+  ASSERT_EQ(KindsOf(Fuse()), Kinds{"LSTM"});
+  std::vector<std::string> assign;
+  Feeds values;
+  const tf::GraphDef fused = graph_;
+  for (const tf::NodeDef& node : fused.node()) {
+    if (node.op() != "VarHandleOp") continue;
+    Tensors value;
+    ASSERT_TRUE(bundle_.session->Run({}, {node.name() + "/Read/ReadVariableOp:0"}, {}, &value).ok());
+    tf::NodeDef *fed = graph_.add_node(), *op = graph_.add_node();
+    fed->set_name(node.name() + "/value");
+    fed->set_op("Placeholder");
+    (*fed->mutable_attr())["dtype"].set_type(tf::DT_FLOAT);
+    op->set_name(node.name() + "/assign");
+    op->set_op("AssignVariableOp");
+    op->add_input(node.name());
+    op->add_input(fed->name());
+    (*op->mutable_attr())["dtype"].set_type(tf::DT_FLOAT);
+    assign.push_back(op->name());
+    values.emplace_back(fed->name(), value[0]);
+  }
+  const auto session = Open(graph_);
+  const Feeds feeds = RandomFeeds({{"x", {1, 7, 5}}});
+  Tensors expected, results;
+  ASSERT_TRUE(bundle_.session->Run(feeds, fetches_, {}, &expected).ok());
+  for (int round = 0; round < 3; ++round) {
+    for (auto& [name, value] : values) {
+      tf::Tensor zeros(tf::DT_FLOAT, value.shape());
+      zeros.flat<float>().setZero();
+      ASSERT_TRUE(
+          session->Run({{name, zeros}}, {}, {name.substr(0, name.rfind('/')) + "/assign"}, nullptr).ok());
+    }
+    ASSERT_TRUE(session->Run(feeds, fetches_, {}, &results).ok());
+    EXPECT_EQ(results[0].flat<float>()(0), 0.0F);
+    ASSERT_TRUE(session->Run(values, {}, assign, nullptr).ok());
+    ASSERT_TRUE(session->Run(feeds, fetches_, {}, &results).ok());
+    ExpectNear(results, expected);
+  }
+}
+
+TEST_F(Recurrent, WrongShapesAreErrors) {
+  Load("rnn_states");
+  Fuse();
+  Freeze();
+  const auto session = Open(graph_);
+  Tensors results;
+  for (const tf::TensorShape& h : {tf::TensorShape({2, 6}), tf::TensorShape({3, 7}), tf::TensorShape({6})}) {
+    const Feeds feeds = RandomFeeds({{"x", {3, 7, 5}}, {"h", h}, {"c", {3, 6}}});
+    EXPECT_EQ(session->Run(feeds, fetches_, {}, &results).code(), absl::StatusCode::kInvalidArgument);
+  }
+  const Feeds feeds = RandomFeeds({{"x", {3, 7, 4}}, {"h", {3, 6}}, {"c", {3, 6}}});
+  EXPECT_EQ(session->Run(feeds, fetches_, {}, &results).code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(Recurrent, RegisteringAgainIsNothing) { rnn::RegisterOps(); }
+
+TEST_F(Recurrent, MaskedStays) {
+  ExpectKept([] {}, "its steps choose between values, as with a mask", "rnn_masked");
+}
+TEST_F(Recurrent, StatefulStays) {
+  ExpectKept([] {}, "its initial state is a variable, as in a stateful layer", "rnn_stateful");
+}
+TEST_F(Recurrent, DoubleStays) {
+  ExpectKept([] {}, "it writes its results in another way", "rnn_double");
+}
+TEST_F(Recurrent, OtherActivationsStay) {
+  Load("rnn_activation");
+  for (const auto& loop : Fuse()) EXPECT_EQ(loop.kind, "") << loop.node;
+}
+
+TEST_F(Recurrent, SwappedGatesStay) {
+  ExpectKept([this] { InBody("Tanh")->set_input(0, InBody("Split")->name() + ":output:3"); }, kNoStep);
+}
+TEST_F(Recurrent, OtherSplitStays) {
+  ExpectKept([this] { (*InBody("Split")->mutable_attr())["num_split"].set_i(8); }, kNoStep);
+}
+TEST_F(Recurrent, TransposedWeightsStay) {
+  ExpectKept([this] { (*InBody("MatMul")->mutable_attr())["transpose_b"].set_b(true); }, kNoStep);
+}
+TEST_F(Recurrent, DifferenceInsteadOfSumStays) {
+  ExpectKept([this] { InBody("AddV2", 3)->set_op("Sub"); }, kNoStep);
+}
+TEST_F(Recurrent, OtherOutputThanStateStays) {
+  ExpectKept([this] { InBody("TensorListSetItem")->set_input(2, InBody("Tanh", 1)->name() + ":y:0"); },
+             "its results are not its state");
+}
+TEST_F(Recurrent, OtherOrderOfResultsStays) {
+  ExpectKept(
+      [this] {
+        const std::string length = FunctionOf()->signature().input_arg(1).name();
+        InBody("TensorListSetItem")->set_input(1, length);
+      },
+      "it writes its results in another order");
+}
+TEST_F(Recurrent, SideEffectsInTheBodyStay) {
+  ExpectKept(
+      [this] {
+        tf::NodeDef* print = FunctionOf()->add_node_def();
+        print->set_name("print");
+        print->set_op("PrintV2");
+      },
+      "it has the operation PrintV2");
+}
+TEST_F(Recurrent, FetchedLoopStays) {
+  ExpectKept([this] { kept_ = {Only("While")->name()}; }, "its outputs are fetched");
+}
+TEST_F(Recurrent, ReadCounterStays) {
+  ExpectKept(
+      [this] {
+        tf::NodeDef* reader = graph_.add_node();
+        reader->set_name("reader");
+        reader->set_op("Neg");
+        reader->add_input(Only("While")->name() + ":2");
+        (*reader->mutable_attr())["T"].set_type(tf::DT_INT32);
+      },
+      "its counter is read");
+}
+TEST_F(Recurrent, ListReadInAnotherWayStays) {
+  ExpectKept([this] { Only("TensorListStack")->set_op("TensorListConcatV2"); },
+             "its list of results is not made a tensor");
+}
+TEST_F(Recurrent, OnGpuStays) {
+  ExpectKept([this] { Only("While")->set_device("/device:GPU:0"); }, "it is not on a CPU");
+}
+TEST_F(Recurrent, LateStartStays) {
+  // `time` counts from another number than zero.
+  ExpectKept(
+      [this] {
+        tf::NodeDef* start = Find(NodeOf(Only("While")->input(2)));
+        (*start->mutable_attr())["value"].mutable_tensor()->clear_int_val();
+        (*start->mutable_attr())["value"].mutable_tensor()->add_int_val(1);
+      },
+      "its condition is not a comparison of its counter");
+}
+TEST_F(Recurrent, OtherLengthOfResultsStays) {
+  ExpectKept(
+      [this] {
+        tf::NodeDef* count = Find(NodeOf(Only("TensorListReserve")->input(1)));
+        (*count->mutable_attr())["value"].mutable_tensor()->set_int_val(0, 8);
+      },
+      "its list of results has another length");
+}
+TEST_F(Recurrent, UnknownLengthStays) {
+  ExpectKept(
+      [this] {
+        tf::NodeDef* length = Find(NodeOf(Only("While")->input(1)));
+        length->set_op("Placeholder");
+        length->clear_input();
+        length->clear_attr();
+        (*length->mutable_attr())["dtype"].set_type(tf::DT_INT32);
+      },
+      "how often it runs can't be told");
+}
+TEST_F(Recurrent, OtherConditionStays) {
+  ExpectKept([this] { InBody("Less", 0, "cond")->set_op("LessEqual"); }, "it has the operation LessEqual");
+}
+TEST_F(Recurrent, GruOfAnotherConstantStays) {
+  ExpectKept(
+      [this] {
+        for (int i = 0; InBody("Const", i) != nullptr; ++i) {
+          auto* value = (*InBody("Const", i)->mutable_attr())["value"].mutable_tensor();
+          if (value->dtype() == tf::DT_FLOAT) value->set_float_val(0, 2.0F);
+        }
+      },
+      kNoStep, "rnn_gru");
+}
+TEST_F(Recurrent, GruOfOtherColumnsStays) {
+  ExpectKept([this] { (*InBody("StridedSlice", 1)->mutable_attr())["begin_mask"].set_i(3); }, kNoStep,
+             "rnn_gru");
+}
+TEST_F(Recurrent, GruThatKeepsTheOtherPartStays) {
+  // (1 - z) * h + z * n
+  ExpectKept(
+      [this] {
+        tf::NodeDef *kept = nullptr, *added = nullptr;
+        for (int i = 0; InBody("Mul", i) != nullptr; ++i) {
+          tf::NodeDef* product = InBody("Mul", i);
+          if (product->input(1).find("Tanh") != std::string::npos) added = product;
+          if (product->input(1).find("placeholder") != std::string::npos) kept = product;
+        }
+        std::swap(*kept->mutable_input(0), *added->mutable_input(0));
+      },
+      kNoStep, "rnn_gru");
+}
+
+}  // namespace
+}  // namespace savedmodel::engine
