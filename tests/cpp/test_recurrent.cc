@@ -42,7 +42,9 @@ class Recurrent : public ::testing::Test {
     ASSERT_TRUE(tf::LoadSavedModel({}, {}, path, {"serve"}, &bundle_).ok()) << path;
     const tf::SignatureDef signature = bundle_.meta_graph_def.signature_def().at("serving_default");
     fetches_.clear();
-    for (const auto& [key, info] : signature.outputs()) fetches_.push_back(info.name());
+    std::map<std::string, std::string> outputs;  // sorted
+    for (const auto& [key, info] : signature.outputs()) outputs[key] = info.name();
+    for (const auto& [key, tensor] : outputs) fetches_.push_back(tensor);
     inputs_.clear();
     for (const auto& [key, info] : signature.inputs()) inputs_[key] = info.name();
 
@@ -200,6 +202,11 @@ TEST_F(Recurrent, Lstm) { ExpectFused("rnn_lstm", {"LSTM"}); }
 TEST_F(Recurrent, LastOutput) { ExpectFused("keras_lstm", {"LSTM"}, {{{"series", {2, 5, 3}}}}); }
 TEST_F(Recurrent, Gru) { ExpectFused("rnn_gru", {"GRU"}); }
 TEST_F(Recurrent, GruResetBefore) { ExpectFused("rnn_gru_before", {"GRU"}); }
+TEST_F(Recurrent, GruApart) {
+  ExpectFused("rnn_gru_apart", {"GRU"});
+  EXPECT_EQ(Only(rnn::kGruOp)->attr().at("num_bias").i(), 1);
+  EXPECT_TRUE(Only(rnn::kGruOp)->attr().at("cache_weights").b());
+}
 TEST_F(Recurrent, Stacked) { ExpectFused("rnn_stacked", {"GRU", "LSTM", "LSTM"}); }
 TEST_F(Recurrent, FixedBatch) { ExpectFused("rnn_batch", {"LSTM"}, {{{"x", {3, 7, 5}}}}); }
 TEST_F(Recurrent, Backwards) { ExpectFused("rnn_backwards", {"GRU"}); }
@@ -329,6 +336,9 @@ TEST_F(Recurrent, StatefulStays) {
 TEST_F(Recurrent, DoubleStays) {
   ExpectKept([] {}, "it writes its results in another way", "rnn_double");
 }
+TEST_F(Recurrent, ProductsForEachGateStay) {
+  ExpectKept([] {}, kNoStep, "rnn_by_gates");
+}
 TEST_F(Recurrent, OtherActivationsStay) {
   Load("rnn_activation");
   for (const auto& loop : Fuse()) EXPECT_EQ(loop.kind, "") << loop.node;
@@ -384,6 +394,35 @@ TEST_F(Recurrent, ReadCounterStays) {
 TEST_F(Recurrent, ListReadInAnotherWayStays) {
   ExpectKept([this] { Only("TensorListStack")->set_op("TensorListConcatV2"); },
              "its list of results is not made a tensor");
+}
+TEST_F(Recurrent, FilledListStays) {
+  ExpectKept([this] { Only("TensorListReserve")->set_op("EmptyTensorList"); },
+             "its results go to a list that has something in it");
+}
+TEST_F(Recurrent, CalledFunctionsStay) {
+  ExpectKept([this] { InBody("Tanh")->set_op("PartitionedCall"); }, "its body calls a function");
+}
+TEST_F(Recurrent, WeightsThatChangeInTheLoopStay) {
+  // The loop returns another matrix for the recurrent weights: then they are a state.
+  ExpectKept(
+      [this] {
+        tf::FunctionDef* body = FunctionOf();
+        const std::string name = body->signature().output_arg(body->signature().output_arg_size() - 1).name();
+        (*body->mutable_ret())[name] = InBody("MatMul")->name() + ":product:0";
+      },
+      "it carries other values than an LSTM or a GRU");
+}
+TEST_F(Recurrent, MatrixAsBiasStays) {
+  ExpectKept(
+      [this] {
+        for (tf::NodeDef& node : *graph_.mutable_node()) {
+          if (node.op() != "VarHandleOp" || node.name().find("bias") == std::string::npos) continue;
+          auto* shape = (*node.mutable_attr())["shape"].mutable_shape();
+          shape->add_dim()->set_size(1);
+          shape->mutable_dim()->SwapElements(0, 1);
+        }
+      },
+      kNoStep);
 }
 TEST_F(Recurrent, OnGpuStays) {
   ExpectKept([this] { Only("While")->set_device("/device:GPU:0"); }, "it is not on a CPU");

@@ -40,6 +40,7 @@ GENERATED = [
     "rnn_double",
     "rnn_dynamic",
     "rnn_gru",
+    "rnn_gru_apart",
     "rnn_gru_before",
     "rnn_lstm",
     "rnn_masked",

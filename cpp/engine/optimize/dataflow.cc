@@ -134,6 +134,11 @@ bool IsConstant(const Value& value, float number) {
 std::optional<std::vector<std::int64_t>> StaticShape(const Dataflow& graph, const Value& value) {
   if (const tf::TensorProto* proto = ConstProto(value)) return Whole(proto->tensor_shape());
   if (value.Is("ReadVariableOp")) return StaticShape(graph, graph.Input(value, 0));
+  if (value.Is("Unpack") && IntAttr(value, "axis", 0) == 0) {
+    auto shape = StaticShape(graph, graph.Input(value, 0));
+    if (shape && !shape->empty()) shape->erase(shape->begin());
+    return shape;
+  }
   const tf::AttrValue* shape = value.Is("VarHandleOp") ? Find(value, "shape") : nullptr;
   return shape == nullptr ? std::nullopt : Whole(shape->shape());
 }

@@ -172,6 +172,12 @@ tf::NodeDef* Fusion::AddNode(const std::string& name, const char* op) {
   return graph_->mutable_node(graph_->node_size() - 1);
 }
 
+// A tensor of the graph; `constant` becomes false if somebody could change it in place, or feed it.
+std::string Fusion::NameOfWeight(const Value& value, bool* constant) const {
+  *constant = *constant && (value.Is("Const") || value.Is("ReadVariableOp")) && !Kept(*value.node);
+  return Name(value);
+}
+
 std::string Fusion::WeightInput(const Weight& weight, bool* constant) {
   if (weight.constant != nullptr) {
     tf::NodeDef* copy = AddNode("weight", "Const");
@@ -179,10 +185,7 @@ std::string Fusion::WeightInput(const Weight& weight, bool* constant) {
     return copy->name();
   }
   const Value input = InputOfLoop(weight.argument);
-  if (!weight.variable) {
-    *constant = *constant && (input.Is("Const") || input.Is("ReadVariableOp")) && !Kept(*input.node);
-    return Name(input);
-  }
+  if (!weight.variable) return NameOfWeight(input, constant);
   tf::NodeDef* read = AddNode("read", "ReadVariableOp");
   read->add_input(Name(input));
   for (const std::string& reference : node_->input()) {
@@ -261,6 +264,25 @@ void Fusion::MoveResults() {
   for (tf::NodeDef* reverse : reverses_) PassOn(reverse, y);
 }
 
+// The inputs of the op that are biases.
+std::vector<std::string> Fusion::BiasInputs(bool* constant) {
+  std::vector<std::string> inputs;
+  if (loop_.step.bias.size() == 2) {
+    // Keras 2 takes one matrix apart before the loop: the op reads the matrix.
+    Value rows[2];
+    for (int i = 0; i < 2; ++i) {
+      const Weight& bias = loop_.step.bias[static_cast<std::size_t>(i)];
+      if (bias.argument >= 0 && !bias.variable) rows[i] = InputOfLoop(bias.argument);
+    }
+    if (rows[0].Is("Unpack") && rows[0].node == rows[1].node && rows[0].index == 0 && rows[1].index == 1) {
+      const Value matrix = flow_.Input(rows[0], 0, &controls_);
+      if (IntAttr(rows[0], "num", 0) == 2 && matrix.known()) return {NameOfWeight(matrix, constant)};
+    }
+  }
+  for (const Weight& bias : loop_.step.bias) inputs.push_back(WeightInput(bias, constant));
+  return inputs;
+}
+
 std::string Fusion::Apply() {
   const RecurrentStep& step = loop_.step;
   bool constant = true;
@@ -271,7 +293,8 @@ std::string Fusion::Apply() {
   op.add_input(Name(x_));
   op.add_input(WeightInput(step.kernel, &constant));
   op.add_input(WeightInput(step.recurrent, &constant));
-  for (const Weight& bias : step.bias) op.add_input(WeightInput(bias, &constant));
+  const std::vector<std::string> biases = BiasInputs(&constant);
+  for (const std::string& bias : biases) op.add_input(bias);
   for (const std::string& state : states_) op.add_input(state);
   std::sort(controls_.begin(), controls_.end());
   controls_.erase(std::unique(controls_.begin(), controls_.end()), controls_.end());
@@ -279,7 +302,7 @@ std::string Fusion::Apply() {
 
   const bool sequence = loop_.y_all && (stack_is_read_ || !transposes_.empty());
   auto& attr = *op.mutable_attr();
-  attr["num_bias"].set_i(static_cast<std::int64_t>(step.bias.size()));
+  attr["num_bias"].set_i(static_cast<std::int64_t>(biases.size()));
   attr["num_state"].set_i(static_cast<std::int64_t>(states_.size()));
   attr["time_major"].set_b(time_major_);
   attr["y_time_major"].set_b(stack_is_read_);

@@ -45,7 +45,9 @@ class Fusion {
 
   std::string UniqueName(const std::string& wanted) const;
   tensorflow::NodeDef* AddNode(const std::string& name, const char* op);
+  std::string NameOfWeight(const Value& value, bool* constant) const;
   std::string WeightInput(const Weight& weight, bool* constant);
+  std::vector<std::string> BiasInputs(bool* constant);
   // Makes `node` what passes `source` on, and lets its readers read that themselves.
   void PassOn(tensorflow::NodeDef* node, const std::string& source);
   void Redirect(const std::string& node, int index, const std::string& source);

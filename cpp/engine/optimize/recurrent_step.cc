@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/recurrent_step.h"
 
+#include <algorithm>
+#include <numeric>
+#include <string>
+
 namespace savedmodel::engine {
 namespace {
 namespace tf = tensorflow;
@@ -110,6 +114,20 @@ std::optional<StepMatcher::Columns> StepMatcher::ReadColumns(const Value& value)
 }
 
 std::optional<StepMatcher::Columns> StepMatcher::ReadGate(const Value& value) const {
+  if (value.Is("SplitV")) {  // Keras 2, of the state's product
+    const auto sizes = Integers(In(value, 1));
+    const auto axis = Integer(In(value, 2));
+    if (!sizes || value.index >= static_cast<int>(sizes->size()) || !axis || (*axis != 1 && *axis != -1))
+      return {};
+    Columns columns;
+    columns.matrix = In(value, 0);
+    const auto own = sizes->begin() + value.index;
+    if (std::any_of(sizes->begin(), own, [](std::int64_t size) { return size < 0; })) return {};
+    columns.begin = std::accumulate(sizes->begin(), own, std::int64_t{0});
+    columns.end = *own < 0 ? kToTheEnd : columns.begin + *own;
+    if (*own < 0 && own + 1 != sizes->end()) return {};
+    return columns;
+  }
   if (!value.Is("Split")) return ReadColumns(value);
   const auto axis = Integer(In(value, 0));
   if (!axis || (*axis != 1 && *axis != -1)) return {};

@@ -143,6 +143,38 @@ def rnn_time_major(m: Workspace) -> None:
 
 
 @model
+def rnn_gru_apart(m: Workspace) -> None:
+    """A GRU as Keras 2 writes it: biases taken apart before the loop, gates cut by sizes."""
+    kernel, recurrent, bias = (tf.Variable(0.5 * m.normal(*s)) for s in [(5, 18), (6, 18), (2, 18)])
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 7, 5], name="x")])
+    def run(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        w, u = kernel.read_value(), recurrent.read_value()
+        input_bias, recurrent_bias = tf.unstack(bias.read_value())
+        inputs = tf.TensorArray(tf.float32, size=7).unstack(tf.transpose(x, [1, 0, 2]))
+        outputs = tf.TensorArray(tf.float32, size=7, element_shape=[None, 6])
+
+        def step(
+            t: tf.Tensor, ys: tf.TensorArray, h: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor]:
+            from_x = tf.nn.bias_add(tf.matmul(inputs.read(t), w), input_bias)
+            from_h = tf.nn.bias_add(tf.matmul(h, u), recurrent_bias)
+            x_z, x_r, x_n = tf.split(from_x, 3, axis=-1)
+            h_z, h_r, h_n = tf.split(from_h, [6, 6, -1], axis=-1)
+            z, r = tf.sigmoid(x_z + h_z), tf.sigmoid(x_r + h_r)
+            h = z * h + (1 - z) * tf.tanh(x_n + r * h_n)
+            return t + 1, ys.write(t, h), h
+
+        loop = (tf.constant(0), outputs, tf.zeros([tf.shape(x)[0], 6]))
+        _, ys, _ = tf.while_loop(lambda t, *_: t < 7, step, loop)
+        y = tf.transpose(ys.stack(), [1, 0, 2])
+        return {"y": y, "last": y[:, -1]}
+
+    m.save({"serving_default": run}, kernel=kernel, recurrent=recurrent, bias=bias)
+    m.golden("serving_default", {"x": m.normal(3, 7, 5)})
+
+
+@model
 def rnn_masked(m: Workspace) -> None:
     """Steps that a mask leaves out: stays a loop."""
     x = keras.Input((7, 5), name="x")
