@@ -4,7 +4,6 @@
 
 #include "engine/bundle.h"
 #include "engine/inspect.h"
-#include "engine/kernels/rnn/rnn_op.h"
 #include "engine/logging.h"
 #include "savedmodel/export.h"
 
@@ -29,7 +28,6 @@ class TensorFlowEngine : public internal::Engine {
 extern "C" SAVEDMODEL_API savedmodel::internal::Engine* savedmodel_open_engine(
     void (*log)(const savedmodel::LogRecord&), bool quiet) {
   savedmodel::engine::ForwardLogs(log, quiet);
-  savedmodel::engine::rnn::RegisterOps();
   static auto* engine = new savedmodel::engine::TensorFlowEngine;
   return engine;
 }

@@ -34,8 +34,6 @@ std::string NodeOf(const std::string& tensor) { return tensor.substr(0, tensor.f
 // A generated model: TensorFlow's own session of it, and its graph with functions inlined and loops kept.
 class Recurrent : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { rnn::RegisterOps(); }
-
   void Load(const std::string& name) {
     const char* chosen = std::getenv("SAVEDMODEL_TEST_MODELS");
     const std::string path = std::string(chosen != nullptr ? chosen : SAVEDMODEL_TEST_MODELS) + "/" + name;
@@ -324,8 +322,6 @@ TEST_F(Recurrent, WrongShapesAreErrors) {
   const Feeds feeds = RandomFeeds({{"x", {3, 7, 4}}, {"h", {3, 6}}, {"c", {3, 6}}});
   EXPECT_EQ(session->Run(feeds, fetches_, {}, &results).code(), absl::StatusCode::kInvalidArgument);
 }
-
-TEST_F(Recurrent, RegisteringAgainIsNothing) { rnn::RegisterOps(); }
 
 TEST_F(Recurrent, MaskedStays) {
   ExpectKept([] {}, "its steps choose between values, as with a mask", "rnn_masked");

@@ -3,6 +3,7 @@
 
 #include <unordered_map>
 
+#include "engine/kernels/rnn/rnn_op.h"
 #include "engine/optimize/recurrent_fusion.h"
 #include "tensorflow/core/framework/function.pb.h"
 
@@ -45,6 +46,7 @@ std::vector<RecurrentRewrite> FuseRecurrent(tf::GraphDef* graph,
     RecurrentRewrite rewrite{node->name(), "", ""};
     try {
       rewrite.kind = Fusion(graph, keep, node, *cond, *body).Apply();
+      rnn::RegisterOps();
     } catch (const Mismatch& mismatch) {
       rewrite.why_not = mismatch.why;
     }

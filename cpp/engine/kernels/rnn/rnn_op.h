@@ -20,7 +20,8 @@ namespace savedmodel::engine::rnn {
 inline constexpr char kLstmOp[] = "_SavedmodelLSTM";
 inline constexpr char kGruOp[] = "_SavedmodelGRU";
 
-// Registers ops and kernels in TensorFlow's registry. Not done by a static initialiser: a second copy of this
+// Registers ops and kernels in TensorFlow's registry, unless they are there. Must have been called before a
+// graph with them is used; FuseRecurrent does it. Not done by a static initialiser: a second copy of this
 // library in the process would register them twice, and TensorFlow aborts on that.
 void RegisterOps();
 
