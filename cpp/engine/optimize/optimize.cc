@@ -2,11 +2,14 @@
 #include "engine/optimize/optimize.h"
 
 #include <chrono>
+#include <unordered_set>
 
 #include "engine/optimize/fold.h"
 #include "engine/optimize/freeze.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/passes.h"
+#include "engine/optimize/recurrent.h"
+#include "engine/optimize/rewriter.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -38,9 +41,22 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
                    const std::function<bool(const tf::NodeDef&, tf::Tensor*)>& value, ConstantPool* pool,
                    IsolatedGraph* isolated, OptimizationReport* report) {
   Stopwatch watch(report);
+  KeepLoops(&isolated->graph);
   InlineFunctions(devices, isolated);
   report->nodes_before = isolated->graph.node_size();
   watch.Record("inline", "function calls become part of the graph", 0);
+
+  int layers = 0;
+  std::unordered_set<std::string> names;
+  for (const std::string& tensor : isolated->feeds) names.insert(TensorId(tensor).node);
+  for (const std::string& tensor : isolated->fetches) names.insert(TensorId(tensor).node);
+  for (const RecurrentRewrite& rewrite : FuseRecurrent(&isolated->graph, names)) {
+    layers += rewrite.kind.empty() ? 0 : 1;
+    if (rewrite.kind.empty()) {
+      report->notes.push_back("loop '" + rewrite.node + "' stays a loop: " + rewrite.why_not);
+    }
+  }
+  watch.Record("recurrent", "loops of LSTM and GRU layers become one op each", layers);
 
   const Frozen frozen = Freeze(&isolated->graph, pool, value);
   report->variables_frozen = frozen.variables;

@@ -1,6 +1,6 @@
 """The models, by the API that makes them. Importing this package registers all of them."""
 
-from . import awkward, bad_signatures, damaged, keras_models, optimizing, v1, v2
+from . import awkward, bad_signatures, damaged, keras_models, optimizing, recurrent, v1, v2
 from .registry import MODELS, generate
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "generate",
     "keras_models",
     "optimizing",
+    "recurrent",
     "v1",
     "v2",
 ]

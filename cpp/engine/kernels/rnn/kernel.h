@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// LSTM and GRU over a sequence, in float32, as Keras defines them: activation tanh, recurrent activation
+// sigmoid. No TensorFlow here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace savedmodel::engine::rnn {
+
+enum class Cell {
+  kLstm,            // gates i, f, c, o
+  kGruResetAfter,   // gates z, r, h; Keras' default
+  kGruResetBefore,  // gates z, r, h; reset_after=False
+};
+constexpr int Gates(Cell cell) { return cell == Cell::kLstm ? 4 : 3; }
+
+enum class Isa { kGeneric, kAvx2, kAvx512 };
+// Those that this machine runs; the best is the last.
+const std::vector<Isa>& AvailableIsas();
+
+// Keras' layout, row-major; borrowed.
+struct Weights {
+  std::int64_t inputs = 0;
+  std::int64_t units = 0;
+  const float* kernel = nullptr;          // [inputs, gates * units]
+  const float* recurrent = nullptr;       // [units, gates * units]
+  const float* bias = nullptr;            // [gates * units], or null
+  const float* recurrent_bias = nullptr;  // the same; kGruResetAfter only
+};
+
+// Runs body(begin, end) over parts of [0, n), each number once, and returns when all is done.
+using ParallelFor =
+    std::function<void(std::int64_t n, const std::function<void(std::int64_t, std::int64_t)>&)>;
+
+struct Threads {
+  int count = 1;
+  ParallelFor run;  // may be empty if count is 1
+};
+
+// Strides are in floats; a negative step walks backwards from the pointer.
+struct Sequence {
+  std::int64_t steps = 0;
+  std::int64_t batch = 0;
+  const float* x = nullptr;  // `inputs` floats in a row
+  std::int64_t x_step = 0;
+  std::int64_t x_row = 0;
+  const float* h0 = nullptr;  // `units` floats in a row; null: zeros
+  std::int64_t h0_row = 0;    // 0: one row for the whole batch
+  const float* c0 = nullptr;
+  std::int64_t c0_row = 0;
+  float* y = nullptr;  // every step's h; null: not wanted
+  std::int64_t y_step = 0;
+  std::int64_t y_row = 0;
+  float* h = nullptr;  // [batch, units] after the last step; null: not wanted
+  float* c = nullptr;  // LSTM only
+};
+
+// Weights, copied into the order in which one instruction set reads them. Immutable: any number of threads
+// may run one at once.
+class Network {
+ public:
+  Network(Cell cell, const Weights& weights, Isa isa = AvailableIsas().back());
+  ~Network();
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  void Run(const Sequence& sequence, const Threads& threads = {}) const;
+
+  std::int64_t inputs() const;
+  std::int64_t units() const;
+
+ private:
+  struct Packed;
+  std::unique_ptr<const Packed> packed_;
+};
+
+}  // namespace savedmodel::engine::rnn

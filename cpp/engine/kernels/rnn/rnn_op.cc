@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/kernels/rnn/rnn_op.h"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/kernels/rnn/kernel.h"
+#include "tensorflow/core/framework/kernel_def_builder.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/op_def_builder.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/shape_inference.h"
+#include "tensorflow/core/platform/threadpool.h"
+
+namespace savedmodel::engine::rnn {
+namespace {
+namespace tf = tensorflow;
+using Index = std::int64_t;
+
+class RnnOp : public tf::OpKernel {
+ public:
+  explicit RnnOp(tf::OpKernelConstruction* context) : OpKernel(context) {
+    if (context->def().op() == kLstmOp) {
+      cell_ = Cell::kLstm;
+    } else {
+      bool reset_after = false;
+      OP_REQUIRES_OK(context, context->GetAttr("reset_after", &reset_after));
+      cell_ = reset_after ? Cell::kGruResetAfter : Cell::kGruResetBefore;
+    }
+    OP_REQUIRES_OK(context, context->GetAttr("time_major", &time_major_));
+    OP_REQUIRES_OK(context, context->GetAttr("y_time_major", &y_time_major_));
+    OP_REQUIRES_OK(context, context->GetAttr("reverse", &reverse_));
+    OP_REQUIRES_OK(context, context->GetAttr("reverse_y", &reverse_y_));
+    OP_REQUIRES_OK(context, context->GetAttr("sequence", &sequence_));
+    OP_REQUIRES_OK(context, context->GetAttr("steps", &steps_));
+    OP_REQUIRES_OK(context, context->GetAttr("cache_weights", &cache_weights_));
+  }
+
+  void Compute(tf::OpKernelContext* context) override {
+    tf::OpInputList biases, states;
+    OP_REQUIRES_OK(context, context->input_list("bias", &biases));
+    OP_REQUIRES_OK(context, context->input_list("initial_state", &states));
+    const tf::Tensor& x = context->input(0);
+    OP_REQUIRES(context, x.dims() == 3, Invalid("x is not of rank 3", x));
+    const Index time = x.dim_size(time_major_ ? 0 : 1), batch = x.dim_size(time_major_ ? 1 : 0);
+    const Index steps = steps_ < 0 ? time : steps_;
+    OP_REQUIRES(context, steps <= time, Invalid("fewer steps than the loop walks", x));
+    OP_REQUIRES_OK(context, CheckWeights(x.dim_size(2), context->input(1), context->input(2), biases));
+    const std::shared_ptr<const Network> network = Pack(context->input(1), context->input(2), biases);
+    const Index units = network->units();
+
+    Sequence s;
+    s.steps = steps;
+    s.batch = batch;
+    s.x = x.flat<float>().data();
+    s.x_step = x.dim_size(2) * (time_major_ ? batch : 1);
+    s.x_row = x.dim_size(2) * (time_major_ ? 1 : time);
+    if (reverse_ && time > 0) {
+      s.x += s.x_step * (time - 1);
+      s.x_step = -s.x_step;
+    }
+    for (int i = 0; i < states.size(); ++i) {
+      const tf::Tensor& state = states[i];
+      OP_REQUIRES(context,
+                  state.dims() == 2 && (state.dim_size(0) == batch || state.dim_size(0) == 1) &&
+                      state.dim_size(1) == units,
+                  Invalid("an initial state has the wrong shape", state));
+      (i == 0 ? s.h0 : s.c0) = state.flat<float>().data();
+      (i == 0 ? s.h0_row : s.c0_row) = state.dim_size(0) == batch ? units : 0;
+    }
+
+    tf::Tensor* y = nullptr;
+    tf::TensorShape y_shape({0});
+    if (sequence_ && y_time_major_) y_shape = tf::TensorShape({steps, batch, units});
+    if (sequence_ && !y_time_major_) y_shape = tf::TensorShape({batch, steps, units});
+    OP_REQUIRES_OK(context, context->allocate_output(0, y_shape, &y));
+    if (sequence_) {
+      s.y = y->flat<float>().data();
+      s.y_step = units * (y_time_major_ ? batch : 1);
+      s.y_row = units * (y_time_major_ ? 1 : steps);
+      if (reverse_y_ && steps > 0) {
+        s.y += s.y_step * (steps - 1);
+        s.y_step = -s.y_step;
+      }
+    }
+    for (int i = 1; i < context->num_outputs(); ++i) {
+      tf::Tensor* state = nullptr;
+      OP_REQUIRES_OK(context, context->allocate_output(i, tf::TensorShape({batch, units}), &state));
+      (i == 1 ? s.h : s.c) = state->flat<float>().data();
+    }
+
+    Threads threads;
+    if (const auto* workers = context->device()->tensorflow_cpu_worker_threads(); workers != nullptr) {
+      threads.count = workers->num_threads;
+      threads.run = [workers](Index n, const std::function<void(Index, Index)>& body) {
+        const Index part = (n + workers->num_threads - 1) / workers->num_threads;
+        using Params = tf::thread::ThreadPool::SchedulingParams;
+        const Params params = Params::Fixed(part);
+        workers->workers->ParallelFor(n, params, body);
+      };
+    }
+    network->Run(s, threads);
+  }
+
+ private:
+  static absl::Status Invalid(const std::string& what, const tf::Tensor& tensor) {
+    return absl::InvalidArgumentError(what + ": " + tensor.shape().DebugString());
+  }
+
+  absl::Status CheckWeights(Index inputs, const tf::Tensor& kernel, const tf::Tensor& recurrent,
+                            const tf::OpInputList& biases) const {
+    const Index gates = Gates(cell_);
+    if (recurrent.dims() != 2 || recurrent.dim_size(1) != gates * recurrent.dim_size(0)) {
+      return Invalid("the recurrent kernel has the wrong shape", recurrent);
+    }
+    const Index width = recurrent.dim_size(1);
+    if (kernel.dims() != 2 || kernel.dim_size(0) != inputs || kernel.dim_size(1) != width) {
+      return Invalid("the kernel has the wrong shape", kernel);
+    }
+    const bool after = cell_ == Cell::kGruResetAfter;
+    if (biases.size() > (after ? 2 : 1)) return absl::InvalidArgumentError("too many biases");
+    for (const tf::Tensor& bias : biases) {
+      const bool both = after && biases.size() == 1 && bias.shape() == tf::TensorShape({2, width});
+      if (!both && bias.shape() != tf::TensorShape({width}))
+        return Invalid("a bias has the wrong shape", bias);
+    }
+    return absl::OkStatus();
+  }
+
+  std::shared_ptr<const Network> Pack(const tf::Tensor& kernel, const tf::Tensor& recurrent,
+                                      const tf::OpInputList& biases) {
+    Weights w;
+    w.units = recurrent.dim_size(0);
+    w.inputs = kernel.dim_size(0);
+    w.kernel = kernel.flat<float>().data();
+    w.recurrent = recurrent.flat<float>().data();
+    if (biases.size() > 0) w.bias = biases[0].flat<float>().data();
+    if (biases.size() > 1) w.recurrent_bias = biases[1].flat<float>().data();
+    if (biases.size() == 1 && biases[0].dims() == 2) w.recurrent_bias = w.bias + recurrent.dim_size(1);
+    if (!cache_weights_) return std::make_shared<const Network>(cell_, w);
+
+    // Who assigns a variable makes a new buffer if somebody holds the old one, as the cache does: the same
+    // buffer is the same weights.
+    const auto same = [this](std::size_t i, const tf::Tensor& tensor) {
+      return held_[i].SharesBufferWith(tensor);
+    };
+    const std::lock_guard<std::mutex> lock(mutex_);
+    bool hit = packed_ != nullptr && same(0, kernel) && same(1, recurrent);
+    for (int i = 0; i < biases.size(); ++i) hit = hit && same(static_cast<std::size_t>(i) + 2, biases[i]);
+    if (hit) return packed_;
+    held_ = {kernel, recurrent};
+    for (const tf::Tensor& bias : biases) held_.push_back(bias);
+    packed_ = std::make_shared<const Network>(cell_, w);
+    return packed_;
+  }
+
+  Cell cell_ = Cell::kLstm;
+  bool time_major_ = false, y_time_major_ = false, reverse_ = false, reverse_y_ = false, sequence_ = false;
+  bool cache_weights_ = false;
+  Index steps_ = -1;
+  std::mutex mutex_;
+  std::vector<tf::Tensor> held_;
+  std::shared_ptr<const Network> packed_;  // of `held_`
+};
+
+absl::Status InferShapes(tf::shape_inference::InferenceContext* c) {
+  namespace si = tf::shape_inference;
+  bool time_major = false, y_time_major = false, sequence = false;
+  Index steps = -1;
+  TF_RETURN_IF_ERROR(c->GetAttr("time_major", &time_major));
+  TF_RETURN_IF_ERROR(c->GetAttr("y_time_major", &y_time_major));
+  TF_RETURN_IF_ERROR(c->GetAttr("sequence", &sequence));
+  TF_RETURN_IF_ERROR(c->GetAttr("steps", &steps));
+  si::ShapeHandle x, recurrent;
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 3, &x));
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(2), 2, &recurrent));
+  const si::DimensionHandle units = c->Dim(recurrent, 0);
+  const si::DimensionHandle batch = c->Dim(x, time_major ? 1 : 0);
+  const si::DimensionHandle time = steps < 0 ? c->Dim(x, time_major ? 0 : 1) : c->MakeDim(steps);
+  c->set_output(0, !sequence      ? c->MakeShape({c->MakeDim(0)})
+                   : y_time_major ? c->MakeShape({time, batch, units})
+                                  : c->MakeShape({batch, time, units}));
+  for (int i = 1; i < c->num_outputs(); ++i) c->set_output(i, c->MakeShape({batch, units}));
+  return absl::OkStatus();
+}
+
+void RegisterOp(const char* name, bool lstm) {
+  // Not OpRegistry's LookUp: for the first op that it does not know, it makes a list of all that it does.
+  if (tf::GetRegisteredKernelsForOp(name).kernel_size() != 0) return;
+  tf::OpRegistry::Global()->Register([name, lstm](tf::OpRegistrationData* data) {
+    tf::OpDefBuilder op(name);
+    op.Input("x: float").Input("kernel: float").Input("recurrent_kernel: float");
+    op.Input("bias: num_bias * float").Input("initial_state: num_state * float");
+    op.Output("y: float").Output("h: float");
+    if (lstm) op.Output("c: float");
+    op.Attr("num_bias: int >= 0").Attr("num_state: int >= 0");
+    op.Attr("time_major: bool").Attr("y_time_major: bool").Attr("reverse: bool").Attr("reverse_y: bool");
+    op.Attr("sequence: bool").Attr("steps: int = -1").Attr("cache_weights: bool = false");
+    if (!lstm) op.Attr("reset_after: bool");
+    op.SetShapeFn(InferShapes);
+    return op.Finalize(data);
+  });
+  tf::kernel_factory::OpKernelRegistrar(
+      tf::KernelDefBuilder(name).Device(tf::DEVICE_CPU).Build(), "RnnOp",
+      [](tf::OpKernelConstruction* context) -> tf::OpKernel* { return new RnnOp(context); });
+}
+
+}  // namespace
+
+void RegisterOps() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    RegisterOp(kLstmOp, true);
+    RegisterOp(kGruOp, false);
+  });
+}
+
+}  // namespace savedmodel::engine::rnn

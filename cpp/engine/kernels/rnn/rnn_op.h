@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels as TensorFlow ops, which optimize/recurrent.h puts where a loop was.
+#pragma once
+
+namespace savedmodel::engine::rnn {
+
+// Names of the ops. Both take
+//   x                 [batch, time, inputs], or [time, batch, inputs] if `time_major`
+//   kernel            [inputs, gates * units]
+//   recurrent_kernel  [units, gates * units]
+//   bias              none; one [gates * units]; with `reset_after` also one [2, gates * units] (of the input
+//   and of
+//                     the recurrent product), or the two apart
+//   initial_state     none (zeros), or one tensor for each state: [batch, units] or [1, units]
+// and make
+//   y                 each step's h if `sequence`, else nothing: batch-major, or time-major if `y_time_major`
+//   h, (c)            the last state, [batch, units]
+// `reverse` walks x from its last step; `reverse_y` writes y from its last step. `steps`, if not -1, is how
+// many steps are walked. `cache_weights`: nobody changes the weights in place, so they are packed once.
+inline constexpr char kLstmOp[] = "_SavedmodelLSTM";
+inline constexpr char kGruOp[] = "_SavedmodelGRU";
+
+// Registers ops and kernels in TensorFlow's registry, unless they are there. Must have been called before a
+// graph with them is used; FuseRecurrent does it. Not done by a static initialiser: a second copy of this
+// library in the process would register them twice, and TensorFlow aborts on that.
+void RegisterOps();
+
+}  // namespace savedmodel::engine::rnn

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each instruction set brings. Its files are compiled with flags of their own, so they see nothing that
+// has inline functions: the linker could keep their copy for everybody.
+#pragma once
+
+#include <cstdint>
+
+namespace savedmodel::engine::rnn {
+
+using Index = std::int64_t;
+
+// Units come in blocks of two vectors, the last one padded. A packed matrix holds for each block, for each of
+// its rows: gate 0's units of that block, gate 1's, ...
+constexpr Index kVectorsPerBlock = 2;
+
+// projected[row] = bias + x[row] * kernel, for the blocks [begin, end).
+struct Projection {
+  const float* x;  // row `i` is at x + (i / batch) * x_step + (i % batch) * x_row
+  Index x_step, x_row, batch;
+  Index rows, inputs;
+  const float* kernel;  // packed
+  const float* bias;    // packed
+  float* projected;     // packed rows: for each block, its gates
+  Index units, begin, end;
+};
+
+// One step of a batch, for the blocks [begin, end) (from the last one down if `backwards`).
+struct Step {
+  const float* projected;  // a packed row for each row of the batch
+  const float* recurrent;  // packed; of the gates z and r alone if the reset comes before
+  const float* candidate;  // packed; gate h, if the reset comes before
+  const float* bias;       // packed; of the recurrent product, if the reset comes after
+  const float* h;          // before the step; rows are padded to whole blocks, and so are all below
+  float* next;             // h after the step
+  float* c;
+  float* z;        // between the two halves, if the reset comes before
+  float* reset_h;  // the same
+  Index rows, units, begin, end;
+  bool backwards;
+};
+
+struct Routines {
+  Index vector;  // floats
+  void (*project)(const Projection&, int gates);
+  void (*lstm)(const Step&);
+  void (*gru_reset_after)(const Step&);
+  void (*gru_gates)(const Step&);      // reset before: z and r
+  void (*gru_candidate)(const Step&);  // reset before: the rest
+};
+
+extern const Routines kGenericRoutines;
+extern const Routines kAvx2Routines;
+extern const Routines kAvx512Routines;
+
+}  // namespace savedmodel::engine::rnn

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// What feeds what, in a graph or in a function's body.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/graph.pb.h"
+#include "tensorflow/core/framework/types.pb.h"
+
+namespace savedmodel::engine {
+
+// An output of a node, or a function's argument.
+struct Value {
+  const tensorflow::NodeDef* node = nullptr;  // null: the argument `index`
+  int index = -1;
+  bool operator==(const Value& other) const { return node == other.node && index == other.index; }
+  bool operator!=(const Value& other) const { return !(*this == other); }
+  bool known() const { return node != nullptr || index >= 0; }
+  bool IsArgument() const { return node == nullptr && index >= 0; }
+  bool Is(const char* op) const { return node != nullptr && node->op() == op; }
+};
+
+// A view: the graph or function must outlive it, and its nodes stay where they are.
+class Dataflow {
+ public:
+  explicit Dataflow(const tensorflow::GraphDef& graph);
+  explicit Dataflow(const tensorflow::FunctionDef& function);
+
+  // What a reference names ("node", "node:1", "node:output:1", "argument"); unknown for control inputs.
+  Value Source(const std::string& reference) const;
+  // The same, seen through nodes that pass their input on. Control inputs of those are added to `controls`.
+  Value Resolve(const std::string& reference, std::vector<std::string>* controls = nullptr) const;
+  // Input `i` of a node, resolved.
+  Value Input(const Value& value, int i, std::vector<std::string>* controls = nullptr) const;
+
+ private:
+  std::unordered_map<std::string, const tensorflow::NodeDef*> nodes_;
+  std::unordered_map<std::string, int> arguments_;
+};
+
+bool IsControl(const std::string& reference);
+// Inputs that are data.
+int CountInputs(const tensorflow::NodeDef& node);
+// As a graph writes it: "node", "node:1".
+std::string Reference(const std::string& node, int index);
+
+// The integers in a Const of rank 0 or 1.
+std::optional<std::vector<std::int64_t>> Integers(const Value& value);
+std::optional<std::int64_t> Integer(const Value& value);  // of rank 0
+// True if the value is a float Const whose elements, at least one, are all `number`.
+bool IsConstant(const Value& value, float number);
+// The shape of a Const, of a variable or of what is read from one, if it is known whole.
+std::optional<std::vector<std::int64_t>> StaticShape(const Dataflow& graph, const Value& value);
+
+// Attributes; the default if the node has none.
+tensorflow::DataType TypeAttr(const Value& value, const char* name);
+std::int64_t IntAttr(const Value& value, const char* name, std::int64_t otherwise);
+bool BoolAttr(const Value& value, const char* name);
+
+}  // namespace savedmodel::engine

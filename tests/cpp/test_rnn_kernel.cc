@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+// LSTM and GRU kernels of every instruction set that this machine has, against plain loops in double.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <tuple>
+
+#include "engine/kernels/rnn/kernel.h"
+#include "gtest/gtest.h"
+
+namespace savedmodel::engine::rnn {
+namespace {
+
+constexpr Cell kCells[] = {Cell::kLstm, Cell::kGruResetAfter, Cell::kGruResetBefore};
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+std::size_t Size(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+std::vector<float> Random(std::int64_t count, unsigned seed, float scale = 1.0F) {
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<float> number(-scale, scale);
+  std::vector<float> numbers(Size(count));
+  for (float& x : numbers) x = number(generator);
+  return numbers;
+}
+
+// A network with its weights, and one batch of sequences for it, batch-major.
+struct Case {
+  Case(Cell a_cell, std::int64_t a_batch, std::int64_t a_steps, std::int64_t an_inputs, std::int64_t a_units,
+       float scale = 0.5F)
+      : cell(a_cell), batch(a_batch), steps(a_steps), inputs(an_inputs), units(a_units) {
+    const std::int64_t width = Gates(cell) * units;
+    kernel = Random(inputs * width, 1, scale);
+    recurrent = Random(units * width, 2, scale);
+    bias = Random(width, 3, scale);
+    if (cell == Cell::kGruResetAfter) recurrent_bias = Random(width, 4, scale);
+    x = Random(batch * steps * inputs, 5, 2.0F);
+    h0 = Random(batch * units, 6);
+    if (cell == Cell::kLstm) c0 = Random(batch * units, 7);
+  }
+  Weights weights() const {
+    const auto pointer = [](const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); };
+    return {inputs, units, kernel.data(), recurrent.data(), pointer(bias), pointer(recurrent_bias)};
+  }
+  Cell cell;
+  std::int64_t batch, steps, inputs, units;
+  bool reverse = false;
+  std::vector<float> kernel, recurrent, bias, recurrent_bias, x, h0, c0;
+};
+
+struct Result {
+  std::vector<float> y, h, c;
+};
+
+struct Reference {
+  std::vector<double> y, h, c;
+};
+
+double Sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+double At(const std::vector<float>& v, std::int64_t i) {
+  return v.empty() ? 0.0 : static_cast<double>(v[Size(i)]);
+}
+
+Reference Expect(const Case& n) {
+  const std::int64_t gates = Gates(n.cell), width = gates * n.units;
+  Reference out{std::vector<double>(Size(n.batch * n.steps * n.units)), {}, {}};
+  for (std::int64_t row = 0; row < n.batch; ++row) {
+    std::vector<double> h(Size(n.units)), c(Size(n.units));
+    for (std::int64_t u = 0; u < n.units; ++u) {
+      h[Size(u)] = At(n.h0, row * n.units + u);
+      c[Size(u)] = At(n.c0, row * n.units + u);
+    }
+    for (std::int64_t t = 0; t < n.steps; ++t) {
+      const std::int64_t from = (row * n.steps + (n.reverse ? n.steps - 1 - t : t)) * n.inputs;
+      const auto input = [&](std::int64_t g, std::int64_t u) {
+        double sum = At(n.bias, g * n.units + u);
+        for (std::int64_t k = 0; k < n.inputs; ++k) {
+          sum += At(n.x, from + k) * At(n.kernel, k * width + g * n.units + u);
+        }
+        return sum;
+      };
+      const auto recurrent = [&](const std::vector<double>& state, std::int64_t g, std::int64_t u) {
+        double sum = At(n.recurrent_bias, g * n.units + u);
+        for (std::int64_t k = 0; k < n.units; ++k) {
+          sum += state[Size(k)] * At(n.recurrent, k * width + g * n.units + u);
+        }
+        return sum;
+      };
+      std::vector<double> next(Size(n.units)), reset_h(Size(n.units));
+      for (std::int64_t u = 0; u < n.units; ++u) {
+        reset_h[Size(u)] = Sigmoid(input(1, u) + recurrent(h, 1, u)) * h[Size(u)];
+      }
+      for (std::int64_t u = 0; u < n.units; ++u) {
+        const double gate0 = Sigmoid(input(0, u) + recurrent(h, 0, u));
+        const double gate1 = Sigmoid(input(1, u) + recurrent(h, 1, u));
+        if (n.cell == Cell::kLstm) {
+          const double candidate = std::tanh(input(2, u) + recurrent(h, 2, u));
+          c[Size(u)] = gate1 * c[Size(u)] + gate0 * candidate;
+          next[Size(u)] = Sigmoid(input(3, u) + recurrent(h, 3, u)) * std::tanh(c[Size(u)]);
+        } else {
+          const double product =
+              n.cell == Cell::kGruResetAfter ? gate1 * recurrent(h, 2, u) : recurrent(reset_h, 2, u);
+          next[Size(u)] = gate0 * h[Size(u)] + (1.0 - gate0) * std::tanh(input(2, u) + product);
+        }
+        out.y[Size((row * n.steps + t) * n.units + u)] = next[Size(u)];
+      }
+      h = next;
+    }
+    out.h.insert(out.h.end(), h.begin(), h.end());
+    out.c.insert(out.c.end(), c.begin(), c.end());
+  }
+  return out;
+}
+
+Result Compute(const Case& n, const Network& network, const Threads& threads = {}) {
+  Result out{std::vector<float>(Size(n.batch * n.steps * n.units), kNan),
+             std::vector<float>(Size(n.batch * n.units), kNan),
+             std::vector<float>(Size(n.batch * n.units), kNan)};
+  Sequence s;
+  s.steps = n.steps;
+  s.batch = n.batch;
+  s.x_step = n.reverse ? -n.inputs : n.inputs;
+  s.x_row = n.steps * n.inputs;
+  s.x = n.x.data() + (n.reverse && n.steps > 0 ? (n.steps - 1) * n.inputs : 0);
+  s.h0 = n.h0.empty() ? nullptr : n.h0.data();
+  s.c0 = n.c0.empty() ? nullptr : n.c0.data();
+  s.h0_row = s.c0_row = n.units;
+  s.y = out.y.data();
+  s.y_step = n.units;
+  s.y_row = n.steps * n.units;
+  s.h = out.h.data();
+  s.c = n.cell == Cell::kLstm ? out.c.data() : nullptr;
+  network.Run(s, threads);
+  return out;
+}
+
+// The largest difference, relative to the largest number of what was expected.
+double Error(const std::vector<float>& values, const std::vector<double>& expected) {
+  double largest = 0.0, scale = 1e-30;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double error = std::abs(static_cast<double>(values[i]) - expected[i]);
+    largest = std::isnan(error) ? 1e30 : std::max(largest, error);
+    scale = std::max(scale, std::abs(expected[i]));
+  }
+  return largest / scale;
+}
+
+std::string Describe(const Case& n, Isa isa) {
+  return "cell " + std::to_string(static_cast<int>(n.cell)) + " isa " +
+         std::to_string(static_cast<int>(isa)) + " batch " + std::to_string(n.batch) + " steps " +
+         std::to_string(n.steps) + " inputs " + std::to_string(n.inputs) + " units " +
+         std::to_string(n.units);
+}
+
+void Check(const Case& n, const Threads& threads = {}, double tolerance = 1e-6) {
+  const Reference expected = Expect(n);
+  for (const Isa isa : AvailableIsas()) {
+    SCOPED_TRACE(Describe(n, isa));
+    const Network network(n.cell, n.weights(), isa);
+    const Result result = Compute(n, network, threads);
+    EXPECT_LE(Error(result.y, expected.y), tolerance);
+    EXPECT_LE(Error(result.h, expected.h), tolerance);
+    if (n.cell == Cell::kLstm) {
+      EXPECT_LE(Error(result.c, expected.c), tolerance);
+    }
+  }
+}
+
+// Runs parts in threads of their own, more of them than there are rows or blocks.
+Threads ManyThreads(int count) {
+  return {count, [count](std::int64_t n, const std::function<void(std::int64_t, std::int64_t)>& body) {
+            std::vector<std::thread> workers;
+            for (std::int64_t i = 0; i < count; ++i) {
+              workers.emplace_back([&, i] {
+                if (i * n / count < (i + 1) * n / count) body(i * n / count, (i + 1) * n / count);
+              });
+            }
+            for (std::thread& worker : workers) worker.join();
+          }};
+}
+
+TEST(RnnKernel, EveryMachineHasOne) { EXPECT_EQ(AvailableIsas().front(), Isa::kGeneric); }
+
+TEST(RnnKernel, Units) {
+  for (const Cell cell : kCells) {
+    for (const std::int64_t units :
+         {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 100, 128}) {
+      Check(Case(cell, 1, 5, 3, units, units > 32 ? 0.1F : 0.5F));
+    }
+  }
+}
+
+TEST(RnnKernel, Batches) {
+  for (const Cell cell : kCells) {
+    for (std::int64_t batch = 1; batch <= 20; ++batch) {
+      Check(Case(cell, batch, 4, 5, 21, 0.2F));
+      Check(Case(cell, batch, 3, 2, 6));
+    }
+  }
+}
+
+TEST(RnnKernel, Inputs) {
+  for (const Cell cell : kCells) {
+    for (const std::int64_t inputs : {0, 1, 2, 16, 129}) Check(Case(cell, 2, 3, inputs, 11, 0.2F));
+  }
+}
+
+TEST(RnnKernel, StepsAndDirections) {
+  for (const Cell cell : kCells) {
+    for (const std::int64_t steps : {0, 1, 2, 65, 200}) {
+      Case n(cell, 2, steps, 4, 19, 0.2F);
+      Check(n);
+      n.reverse = true;
+      Check(n);
+    }
+  }
+}
+
+TEST(RnnKernel, WithoutBiasesAndStates) {
+  for (const Cell cell : kCells) {
+    Case n(cell, 3, 4, 5, 9);
+    n.bias.clear();
+    n.recurrent_bias.clear();
+    n.h0.clear();
+    n.c0.clear();
+    Check(n);
+  }
+}
+
+TEST(RnnKernel, SmallNumbersKeepTheirDigits) {
+  for (const Cell cell : kCells) {
+    Case n(cell, 1, 6, 4, 10, 1e-4F);
+    for (auto* numbers : {&n.x, &n.h0, &n.c0}) {
+      for (float& x : *numbers) x *= 1e-3F;
+    }
+    Check(n);
+  }
+}
+
+TEST(RnnKernel, LargeNumbersSaturate) {
+  for (const Cell cell : kCells) {
+    for (const float scale : {10.0F, 1e3F, 1e6F, 1e30F}) {
+      Case n(cell, 1, 3, 2, 5, 0.0F);
+      n.bias = Random(Gates(cell) * n.units, 9, scale);
+      Check(n);
+    }
+  }
+}
+
+TEST(RnnKernel, Infinities) {
+  for (const Cell cell : kCells) {
+    Case n(cell, 1, 2, 1, 4, 0.0F);
+    for (std::int64_t i = 0; i < Gates(cell) * n.units; ++i)
+      n.bias[Size(i)] = i % 2 == 0 ? kInfinity : -kInfinity;
+    Check(n);
+  }
+}
+
+TEST(RnnKernel, NanComesThrough) {
+  for (const Cell cell : kCells) {
+    for (const Isa isa : AvailableIsas()) {
+      Case n(cell, 2, 3, 2, 5);
+      n.x[Size(n.inputs)] = kNan;  // row 0, step 1
+      const Result result = Compute(n, Network(cell, n.weights(), isa));
+      for (std::int64_t u = 0; u < n.units; ++u) {
+        EXPECT_FALSE(std::isnan(result.y[Size(u)]));
+        EXPECT_TRUE(std::isnan(result.y[Size(n.units + u)]));
+        EXPECT_TRUE(std::isnan(result.h[Size(u)]));
+        EXPECT_FALSE(std::isnan(result.h[Size(n.units + u)]));
+      }
+    }
+  }
+}
+
+TEST(RnnKernel, OneStateRowForTheWholeBatch) {
+  for (const Cell cell : kCells) {
+    Case n(cell, 4, 3, 2, 5);
+    for (std::int64_t i = n.units; i < n.batch * n.units; ++i) {
+      for (auto* state : {&n.h0, &n.c0}) {
+        if (!state->empty()) (*state)[Size(i)] = (*state)[Size(i % n.units)];
+      }
+    }
+    const Reference expected = Expect(n);
+    std::vector<float> h(Size(n.batch * n.units));
+    Sequence s;
+    s.steps = n.steps;
+    s.batch = n.batch;
+    s.x = n.x.data();
+    s.x_step = n.inputs;
+    s.x_row = n.steps * n.inputs;
+    s.h0 = n.h0.data();
+    s.c0 = n.c0.empty() ? nullptr : n.c0.data();
+    s.h = h.data();
+    Network(cell, n.weights()).Run(s);
+    EXPECT_LE(Error(h, expected.h), 1e-6);
+  }
+}
+
+TEST(RnnKernel, LongSequencesAreProjectedInParts) {
+  // 2^19 floats are projected at once.
+  Check(Case(Cell::kLstm, 3, 700, 2, 70, 0.05F));
+  Check(Case(Cell::kGruResetAfter, 1, 3000, 2, 65, 0.05F));
+}
+
+TEST(RnnKernel, Threads) {
+  for (const Cell cell : kCells) {
+    Check(Case(cell, 5, 40, 30, 100, 0.1F), ManyThreads(3));  // rows of the batch
+    Check(Case(cell, 2, 40, 300, 100, 0.05F), ManyThreads(8));
+    Check(Case(cell, 1, 70, 900, 50, 0.02F), ManyThreads(3));  // the projection
+    Check(Case(cell, 1, 2, 3, 900, 0.01F), ManyThreads(4));    // blocks of units within a step
+  }
+}
+
+TEST(RnnKernel, OneNetworkInManyThreadsAtOnce) {
+  const Case n(Cell::kLstm, 2, 30, 8, 40, 0.1F);
+  const Network network(n.cell, n.weights());
+  const Result alone = Compute(n, network);
+  std::vector<Result> results(4);
+  std::vector<std::thread> threads;
+  for (Result& result : results) threads.emplace_back([&] { result = Compute(n, network); });
+  for (std::thread& thread : threads) thread.join();
+  for (const Result& result : results) EXPECT_EQ(result.y, alone.y);
+}
+
+}  // namespace
+}  // namespace savedmodel::engine::rnn
