@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .paths import package_version
+from .paths import cpu_flags, package_version
+
+PACKAGES = ("savedmodel", "tensorflow", "keras", "numpy")
+TOLD_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 
 
 def cpu_model() -> str:
@@ -32,17 +36,18 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def describe() -> dict[str, Any]:
+def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """Machine, date and versions. The load average tells whether others used the machine."""
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "cpu": cpu_model(),
         "cores": usable_cores(),
+        "instructions": [name for name in TOLD_FLAGS if name in cpu_flags()],
         "memory_gb": round(memory_gb(), 1),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "load_average_before": [round(value, 2) for value in os.getloadavg()],
         "python": platform.python_version(),
-        "versions": {name: package_version(name) for name in ("savedmodel", "tensorflow", "keras", "numpy")},
+        "versions": {name: package_version(name) for name in packages},
     }
 
 

@@ -12,17 +12,20 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .models import ROOT
 
 # All paths run on the CPU: a GPU that only some of them found would make nonsense of the table.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONUNBUFFERED": "1"}
 
 
-class PeerError(Exception):
+class WorkerError(Exception):
     """The child died, reported an error or did not answer in time. The text says why."""
 
 
-class Peer:
+class Worker:
     """A child process that works only between a request and its answer."""
 
     def __init__(self, command: Sequence[str], timeout: float = 600.0) -> None:
@@ -40,7 +43,7 @@ class Peer:
             bufsize=0,
         )
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> Worker:
         return self
 
     def __exit__(
@@ -59,15 +62,15 @@ class Peer:
         while b"\n" not in self._unread:
             left = deadline - time.perf_counter()
             if left <= 0 or not select.select([source], [], [], left)[0]:
-                raise PeerError(f"no answer within {self.timeout:.0f} s")
+                raise WorkerError(f"no answer within {self.timeout:.0f} s")
             chunk = os.read(source, 1 << 20)
             if not chunk:
-                raise PeerError(self._last_words())
+                raise WorkerError(self._last_words())
             self._unread += chunk
         line, self._unread = self._unread.split(b"\n", 1)
         message: dict[str, Any] = json.loads(line)
         if "error" in message:
-            raise PeerError(" ".join(str(message["error"]).split()))
+            raise WorkerError(" ".join(str(message["error"]).split()))
         return message
 
     def ask(self, command: str, **values: float) -> dict[str, Any]:
@@ -76,8 +79,13 @@ class Peer:
         try:
             self._process.stdin.write(message)
         except BrokenPipeError:
-            raise PeerError(self._last_words()) from None
+            raise WorkerError(self._last_words()) from None
         return self.receive()
+
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """What it computed, flat."""
+        found = self.ask("outputs")["outputs"]
+        return {name: np.array(values, np.float64) for name, values in found.items()}
 
     def close(self) -> None:
         """Ends the child: politely, then by force."""
