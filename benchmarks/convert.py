@@ -35,6 +35,13 @@ def ensure_converted(kind: str, spec: ModelSpec) -> str | None:
     return run_module("benchmarks.convert", kind, spec.name)
 
 
+def explain(error: Exception) -> str:
+    """The summary at the end of OpenVINO's long reports, or all of the text."""
+    text = str(error)
+    summary = text.partition("Summary:")[2].partition("To facilitate")[0] or text
+    return " ".join(summary.split())
+
+
 def replace_erfc(model: Any) -> None:
     """Erfc(x), which tf2onnx passes on though ONNX has no such op, becomes 1 - Erf(x)."""
     from onnx import TensorProto, helper
@@ -94,7 +101,7 @@ def main() -> int:
     try:
         {"ort": to_onnx, "openvino": to_ir}[kind](MODELS[name])
     except Exception as error:
-        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{type(error).__name__}: {explain(error)}", file=sys.stderr)
         return 1
     return 0
 

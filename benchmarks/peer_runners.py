@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .convert import BATCH
+from .convert import BATCH, explain
 from .runners import Array, Opened, Request
 
 
@@ -37,13 +37,6 @@ def open_ort(request: Request) -> Opened:
     names = [output.name for output in session.get_outputs()]
     call = partial(session.run, None, inputs)
     return Opened(lambda: call, lambda: dict(zip(names, call(), strict=True)))
-
-
-def explain(error: Exception) -> str:
-    """The summary at the end of OpenVINO's long reports, or all of the text."""
-    text = str(error)
-    summary = text.partition("Summary:")[2].partition("To facilitate")[0] or text
-    return " ".join(summary.split())
 
 
 def open_openvino(request: Request, precision: str) -> Opened:

@@ -13,9 +13,9 @@ from typing import Any
 from . import machine
 from .models import MODELS, SEED, ensure_model, input_files
 from .paths import Case, child_command, unavailable
-from .worker import Worker, WorkerError
 from .progress import progress
 from .table import count, markdown, number
+from .worker import Worker, WorkerError
 
 THREADS = (1, 2, 4, 8)
 CASES = (Case(MODELS["mlp"], 64), Case(MODELS["xy"], 1))

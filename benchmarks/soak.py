@@ -11,9 +11,9 @@ from typing import Any
 from . import machine
 from .models import MODELS, ensure_model
 from .paths import REFERENCE, unavailable
-from .worker import Worker, WorkerError
 from .progress import progress
 from .table import markdown
+from .worker import Worker, WorkerError
 
 POINTS = 20
 MODEL_OF = {"calls": "xy", "cycles": "mlp"}

@@ -64,7 +64,7 @@ def reference(case: Case) -> dict[str, Any] | None:
         try:
             with Worker(child_command("tf2", case.model, 1, input_files(case.model, case.batch))) as worker:
                 worker.receive()
-                np.savez(file, **worker.outputs())
+                np.savez(file, **worker.outputs())  # type: ignore[arg-type]
         except WorkerError:
             return None
     with np.load(file) as stored:

@@ -69,7 +69,8 @@ def _panel(axis: Any, title: str, rows: list[Row]) -> None:
     axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.set_title(title, loc="left")
+    axis.set_ylabel("time over savedmodel's\n(p50, log scale)")
+    axis.set_title(f"{title}: above the line is slower than savedmodel, below is faster", loc="left")
 
 
 def draw(file: Path, results: Results) -> str | None:
@@ -100,7 +101,6 @@ def draw(file: Path, results: Results) -> str | None:
     for axis, ((batch, threads), rows) in zip(axes[:, 0], panels.items(), strict=True):
         plural = "thread" if threads == 1 else "threads"
         _panel(axis, f"batch {batch}, {threads} {plural}", rows)
-    figure.supylabel("time of one call (p50) over savedmodel's: above the line is slower, log scale")
     seen = {
         (name, row.precision) for rows in panels.values() for row in rows for name in row.records
         if row.value(name)

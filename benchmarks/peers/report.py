@@ -146,8 +146,8 @@ def run_lines(runs: Sequence[Record]) -> list[str]:
 
 def legend() -> list[str]:
     return [
-        "Times are medians of one call. `peer/ours` is the time of the better of ort and openvino over that of",
-        "savedmodel, `tf2/ours` that of tf2: above 1, savedmodel is faster. `*`: timed in different rounds.",
+        "Times are medians of one call. `peer/ours` is the time of the better of ort and openvino over that",
+        "of savedmodel, `tf2/ours` that of tf2: above 1, savedmodel is faster. `*`: timed in other rounds.",
         "`difference` is the largest one from TensorFlow's float32 answer, over that answer's largest value.",
     ]
 
@@ -157,7 +157,11 @@ def markdown_text(results: Results) -> str:
     text = ["# savedmodel and its peers", "", *run_lines(results.used_runs())]
     text += [*wrong_lines(results), *skipped_lines(results), "", *legend(), "", latency_table(rows), ""]
     if results.cold:
-        text += ["## Cold start", "", "From the start of a process to its first result, batch 1, one thread.", ""]
+        text += [
+            "## Cold start",
+            "",
+            "From the start of a process to its first result: batch 1, one thread.\n",
+        ]
         text += [cold_table(results.cold), ""]
     text += ["## Every path", "", detail_table(rows), ""]
     told = {one["model"] for one in (*results.latency, *results.cold)}

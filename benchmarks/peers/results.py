@@ -107,7 +107,9 @@ class Results:
         self.runs[name] = about
         return str(name)
 
-    def _merge(self, old: list[Record], new: Sequence[Record], run: str, key: Callable[[Record], Any]) -> None:
+    def _merge(
+        self, old: list[Record], new: Sequence[Record], run: str, key: Callable[[Record], Any]
+    ) -> None:
         replaced = {key(record) for record in new}
         kept = [record for record in old if key(record) not in replaced]
         models, paths = list(MODELS), list(ALL_PATHS)
@@ -132,9 +134,7 @@ class Results:
                 record["median_mb"] = median(record["peak_rss_mb"])
         self._merge(self.cold, new, run, lambda r: (r["model"], r["path"]))
 
-    def has_latency(
-        self, model: str, batch: int, threads: int, paths: Sequence[str], about: Record
-    ) -> bool:
+    def has_latency(self, model: str, batch: int, threads: int, paths: Sequence[str], about: Record) -> bool:
         found = {
             one["path"]
             for one in self.latency

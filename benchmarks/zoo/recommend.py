@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,7 @@ def make_wide_deep(folder: Path) -> None:
             self.linear = {s: variable((VOCABULARY[s] + 1, 1), 0.3) for s in VOCABULARY if s != "interest"}
             self.crosses = [variable((BUCKETS, 1), 0.3) for _ in CROSSES]
             sizes = (sum(WIDTHS.values()) + 13, *HIDDEN, 1)
-            self.layers = [
-                (variable((a, b), a**-0.5), variable((b,), 0.1))
-                for a, b in zip(sizes, sizes[1:], strict=False)
-            ]
+            self.layers = [(variable((a, b), a**-0.5), variable((b,), 0.1)) for a, b in pairwise(sizes)]
 
         def serve(self, country: Any, device: Any, item: Any, interests: Any, numbers: Any) -> dict[str, Any]:
             words = {"country": country[:, 0], "device": device[:, 0], "item": item[:, 0]}
