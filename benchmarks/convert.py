@@ -39,7 +39,7 @@ def explain(error: Exception) -> str:
     """The summary at the end of OpenVINO's long reports, or all of the text."""
     text = str(error)
     summary = text.partition("Summary:")[2].partition("To facilitate")[0] or text
-    return " ".join(summary.split())
+    return " ".join(summary.replace("-- ", "").split())
 
 
 def replace_erfc(model: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -34,6 +36,19 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def build_of(package: str = "savedmodel") -> str | None:
+    """A short hash of the installed code: between releases, its version says little."""
+    script = (
+        f"import hashlib, pathlib, {package} as p; h = hashlib.sha256()\n"
+        "folders = {pathlib.Path(f).parent for f in (p.__file__, p._core.__file__)}\n"
+        "files = {f for d in folders for k in ('*.py', '*.so') for f in d.rglob(k)}\n"
+        "[h.update(f.read_bytes()) for f in sorted(files, key=lambda f: f.name)]\n"
+        "print(h.hexdigest()[:8])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:

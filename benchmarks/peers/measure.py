@@ -131,6 +131,7 @@ def peers(settings: PeerSettings) -> int:
     """Measure, merge into the results, print the table, draw the plot. Returns the exit status."""
     results = Results.read(settings.file)
     about = machine.describe(PACKAGES)
+    about["versions"]["savedmodel build"] = machine.build_of()
     about["rounds"] = settings.rounds
     about["round_seconds"] = settings.seconds
     about["cold_runs"] = settings.cold_runs

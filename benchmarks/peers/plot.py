@@ -63,7 +63,7 @@ def _panel(axis: Any, title: str, rows: list[Row]) -> None:
     axis.set_xticks(range(len(models)), [f"{model}\n{duration(base[model] or 0)}" for model in models])
     axis.set_xlim(-0.5, len(models) - 0.5)
     low, high = axis.get_ylim()
-    axis.set_ylim(min(low, 0.8) / 1.35, max(high, 1.25) * 1.8)
+    axis.set_ylim(min(low, 0.8) / 1.8, max(high, 1.25) * 1.8)
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
     axis.yaxis.set_minor_formatter(lambda value, _: "")
     axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..models import MODELS
 from ..paths import ALL_PATHS
-from ..table import markdown, number
+from ..table import count, markdown, number
 from .results import PEERS, SAME, Record, Results, Row, setup, wrong
 
 ENGINES = ("tf2", "savedmodel_none", "savedmodel", "ort", "openvino")
@@ -134,7 +134,9 @@ def run_lines(runs: Sequence[Record]) -> list[str]:
         loads = [run["load_average_before"][0] for run in same]
         span = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
         settings = sorted({(run["rounds"], run["round_seconds"]) for run in same})
-        rounds = " or ".join(f"{count} rounds of {length * 1000:.0f} ms" for count, length in settings)
+        rounds = " or ".join(
+            f"{count(amount, 'round')} of {length * 1000:.0f} ms" for amount, length in settings
+        )
         lines += [
             f"- Machine: {first['cpu']}, {first['cores']} cores ({sets}), {first['memory_gb']} GB, "
             f"{first['system']}; load average before: {min(loads):.2f} to {max(loads):.2f}",

@@ -13,8 +13,9 @@ from ..models import MODELS
 from ..paths import ALL_PATHS, PEER_PATHS
 
 Record = dict[str, Any]
-# An answer further than this from TensorFlow's, relative to its scale, is not the same answer.
-SAME = {"float32": 1e-4, "bf16": 0.1}
+# An answer further than this from TensorFlow's, relative to its scale, is another one. Rounding to bfloat16
+# grows to tenths in a deep network with random weights: that limit finds garbage only.
+SAME = {"float32": 1e-4, "bf16": 0.5}
 PEERS = ("ort", "openvino")
 
 
