@@ -72,7 +72,9 @@ def to_onnx(spec: ModelSpec) -> None:
     if not spec.only_float32:
         command += ["--extra_opset", "ai.onnx.contrib:1"]  # string ops: onnxruntime-extensions
     try:
-        subprocess.run([*command, "--output", str(unfinished)], check=True)
+        done = subprocess.run([*command, "--output", str(unfinished)], stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise RuntimeError((done.stderr.strip().splitlines() or ["tf2onnx failed"])[-1])
         model = onnx.load(unfinished)
         replace_erfc(model)
         for entry in model.graph.input:

@@ -169,6 +169,7 @@ def peers(settings: PeerSettings) -> int:
 
     text = report.markdown_text(results)
     print(text)
+    settings.file.parent.mkdir(parents=True, exist_ok=True)
     settings.file.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     picture = settings.file.with_suffix(".png")
     reason = plot.draw(picture, results)
