@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -73,7 +74,7 @@ class Worker:
             raise WorkerError(" ".join(str(message["error"]).split()))
         return message
 
-    def ask(self, command: str, **values: float) -> dict[str, Any]:
+    def ask(self, command: str, **values: float | str) -> dict[str, Any]:
         assert self._process.stdin is not None
         message = json.dumps({"command": command, **values}).encode() + b"\n"
         try:
@@ -83,9 +84,14 @@ class Worker:
         return self.receive()
 
     def outputs(self) -> dict[str, NDArray[Any]]:
-        """What it computed, flat."""
-        found = self.ask("outputs")["outputs"]
-        return {name: np.array(values, np.float64) for name, values in found.items()}
+        """What it computed, flat. Python children leave it in a file, as it can be megabytes."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "outputs.npz"
+            numbers = self.ask("outputs", file=str(file)).get("outputs")
+            if numbers is not None:
+                return {name: np.array(values, np.float64) for name, values in numbers.items()}
+            with np.load(file) as stored:
+                return {name: stored[name].ravel() for name in stored.files}
 
     def close(self) -> None:
         """Ends the child: politely, then by force."""
