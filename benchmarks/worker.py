@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import subprocess
 import tempfile
@@ -20,6 +21,8 @@ from .models import ROOT
 
 # All paths run on the CPU: a GPU that only some of them found would make nonsense of the table.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONUNBUFFERED": "1"}
+
+LOG_RECORD = re.compile(r"[IWE]\d{4} |WARNING: All log messages")  # TensorFlow's: never why a process ended
 
 
 class WorkerError(Exception):
@@ -112,6 +115,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             return "it closed its output"
         self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        text = self._stderr.read().decode(errors="replace")
+        lines = [line for line in text.strip().splitlines() if not LOG_RECORD.match(line)]
         end = f"signal {-status}" if status < 0 else f"exit status {status}"
         return f"{end}: {lines[-1].strip()}" if lines else end
