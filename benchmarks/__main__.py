@@ -1,4 +1,4 @@
-"""`python -m benchmarks [compare | soak | scaling]`, from the repository root."""
+"""`python -m benchmarks [compare | peers | soak | scaling]`, from the repository root."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from .compare import Settings, compare
-from .models import MODELS
-from .paths import PATHS
+from .models import COMPARED, MODELS
+from .paths import PATHS, PEER_PATHS
+from .peers import PeerSettings, peers
 from .scaling import SCALING_PATHS, scaling
 from .soak import soak
 
@@ -38,12 +39,16 @@ def parser() -> argparse.ArgumentParser:
         description="Times every way to call a SavedModel. benchmarks/README.md says how.",
     )
     add = result.add_argument
-    add("what", nargs="?", default="compare", choices=["compare", "soak", "scaling"])
-    add("--models", type=names, metavar="A,B", help=f"of {', '.join(MODELS)} (default: all)")
-    add("--paths", type=names, metavar="A,B", help=f"of {', '.join(PATHS)} (default: all)")
-    add("--batch", type=numbers, default=(), metavar="N,M", help="default: each model's own")
-    add("--threads", type=positive, default=1, help="intra-op threads of every path (1)")
-    add("--rounds", type=positive, help="rounds of each path (20)")
+    add("what", nargs="?", default="compare", choices=["compare", "peers", "soak", "scaling"])
+    known = f"of {', '.join(MODELS)} (default: peers all, compare the first {len(COMPARED)})"
+    add("--models", type=names, metavar="A,B", help=known)
+    known = f"compare: of {', '.join(PATHS)}; peers: of {', '.join(PEER_PATHS)} (default: all)"
+    add("--paths", type=names, metavar="A,B", help=known)
+    add("--batch", type=numbers, default=(), metavar="N,M", help="compare: each model's own; peers: 1,8")
+    add("--threads", type=numbers, metavar="N,M", help="intra-op threads of every path (1; peers: 1,2)")
+    add("--precision", type=names, metavar="A,B", help="peers: of float32, bf16 (default: both)")
+    add("--missing", action="store_true", help="peers: leave out what the results have from this setup")
+    add("--rounds", type=positive, help="rounds of each path (20; peers: 10)")
     add("--round-ms", type=positive, help="length of one round (250)")
     add("--cold", action=argparse.BooleanOptionalAction, default=True, help="time cold starts too")
     add("--cold-runs", type=positive, help="counted cold starts of each path (5)")
@@ -57,30 +62,53 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     options = parser().parse_args()
     quick = options.quick
-    for given, known in ((options.models, MODELS), (options.paths, PATHS)):
+    paths = PEER_PATHS if options.what == "peers" else PATHS
+    precisions = ("float32", "bf16")
+    for given, known in (
+        (options.models, MODELS),
+        (options.paths, paths),
+        (options.precision, precisions),
+    ):
         for name in given or ():
             if name not in known:
                 parser().error(f"there is no {name!r}; choose from {', '.join(known)}")
+    if options.what != "peers" and len(options.threads or ()) > 1:
+        parser().error("several thread counts at once: only in peers")
     prefix = "quick-" if quick else ""
     folder = options.output or Path(os.path.relpath(RESULTS))
-    rounds = options.rounds or (3 if quick else 20)
+    rounds = options.rounds or (3 if quick else 10 if options.what == "peers" else 20)
+    cold_runs = (options.cold_runs or (1 if quick else 5)) if options.cold else 0
     seconds = (options.round_ms or (50 if quick else 250)) / 1000
     if options.what == "soak":
         calls = options.calls or (20_000 if quick else 1_000_000)
         cycles = options.cycles or (20 if quick else 200)
         return soak(calls, cycles, folder / f"{prefix}soak.json")
     if options.what == "scaling":
-        paths = options.paths or SCALING_PATHS
-        return scaling(paths, rounds, seconds, folder / f"{prefix}scaling.json")
+        return scaling(options.paths or SCALING_PATHS, rounds, seconds, folder / f"{prefix}scaling.json")
+    if options.what == "peers":
+        wanted = options.precision or precisions
+        return peers(
+            PeerSettings(
+                models=options.models or (("xy", "mlp", "wide_deep") if quick else tuple(MODELS)),
+                paths=options.paths or tuple(n for n in paths if paths[n].precision in wanted),
+                batches=options.batch or ((1,) if quick else (1, 8)),
+                threads=options.threads or ((1,) if quick else (1, 2)),
+                rounds=rounds,
+                seconds=seconds,
+                cold_runs=cold_runs,
+                missing=options.missing,
+                file=folder / f"{prefix}peers.json",
+            )
+        )
     return compare(
         Settings(
-            models=options.models or (("xy", "mlp") if quick else tuple(MODELS)),
+            models=options.models or (("xy", "mlp") if quick else COMPARED),
             paths=options.paths or tuple(PATHS),
             batches=options.batch,
-            threads=options.threads,
+            threads=(options.threads or (1,))[0],
             rounds=rounds,
             seconds=seconds,
-            cold_runs=(options.cold_runs or (1 if quick else 5)) if options.cold else 0,
+            cold_runs=cold_runs,
             results=folder,
             name=f"{prefix}compare",
         )

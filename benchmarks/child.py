@@ -3,7 +3,7 @@
 The command line says what to open. After the first result the child writes {"ready": true, ...};
 then it answers each JSON line on stdin with one on stdout, and sleeps in between:
 
-  {"command": "outputs"}                            -> {"outputs": {name: [numbers]}}
+  {"command": "outputs", "file": f}                 -> {} and an .npz; or {"outputs": {name: [numbers]}}
   {"command": "round", "seconds": s}                -> {"p50_us", "min_us", "calls", "seconds"}
   {"command": "threads", "threads": n, "seconds": s} -> {"calls", "seconds"}
 
@@ -15,10 +15,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
@@ -26,7 +27,25 @@ from typing import Any
 
 import numpy as np
 
-from .runners import OPENERS, Call, Opened, Request
+from . import peer_runners, runners
+from .runners import Call, Opened, Request
+
+OPENERS: dict[str, Callable[[Request], Opened]] = {
+    "tf2": runners.open_tf2,
+    "tf2_bf16": partial(runners.open_tf2, bf16=True),
+    "session_run": runners.open_session_run,
+    "make_callable": runners.open_make_callable,
+    "savedmodel": partial(runners.open_savedmodel, kind="aligned"),
+    "savedmodel_none": partial(runners.open_savedmodel, kind="aligned", optimize="none"),
+    "savedmodel_bf16": partial(runners.open_savedmodel, kind="aligned", optimize="bf16"),
+    "savedmodel_shared": partial(runners.open_savedmodel, kind="shared"),
+    "savedmodel_out": partial(runners.open_savedmodel, kind="out"),
+    "savedmodel_unaligned": partial(runners.open_savedmodel, kind="unaligned"),
+    "ort": peer_runners.open_ort,
+    "openvino": partial(peer_runners.open_openvino, precision="f32"),
+    "openvino_bf16": partial(peer_runners.open_openvino, precision="bf16"),
+    "openvino_ir": partial(peer_runners.open_openvino, precision="f32"),
+}
 
 # A call shorter than this is timed in groups, so that the clock costs under half a percent.
 SAMPLE_NS = 20_000
@@ -35,11 +54,13 @@ LEAST_CALLS = 3
 
 def group_size(call: Call) -> int:
     """Calls per sample: one, or as many as fill SAMPLE_NS."""
-    times = []
-    for _ in range(15):
+    times: list[int] = []
+    while len(times) < 15:
         start = perf_counter_ns()
         call()
         times.append(perf_counter_ns() - start)
+        if len(times) >= LEAST_CALLS and min(times) > SAMPLE_NS:
+            return 1
     return max(1, -(-SAMPLE_NS // max(1, sorted(times)[7])))
 
 
@@ -95,7 +116,8 @@ def answer(message: dict[str, Any], opened: Opened, calls: list[Call], group: in
         return measure_round(calls[0], group, message["seconds"])
     if message["command"] == "outputs":
         outputs = opened.answer()
-        return {"outputs": {name: array.ravel().tolist() for name, array in outputs.items()}}
+        np.savez(message["file"], **outputs)  # type: ignore[arg-type]
+        return {}
     if message["command"] == "threads":
         while len(calls) < message["threads"]:
             calls.append(opened.make_call())
@@ -103,10 +125,17 @@ def answer(message: dict[str, Any], opened: Opened, calls: list[Call], group: in
     raise ValueError(f"unknown command {message['command']!r}")
 
 
+def peak_mb() -> float:
+    """Peak resident memory. Not `ru_maxrss`, which Linux starts at that of the parent."""
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
 def read_request(arguments: argparse.Namespace) -> Request:
     inputs = {}
     for name, shape, file in arguments.input:
-        array = np.fromfile(file, np.float32)
+        array = np.load(file) if file.endswith(".npy") else np.fromfile(file, np.float32)
         inputs[name] = array.reshape([int(size) for size in shape.split("x")])
     inter_op = arguments.threads if arguments.inter_op is None else arguments.inter_op
     return Request(arguments.model, inputs, arguments.threads, inter_op)
@@ -132,8 +161,7 @@ def main() -> int:
             opened = OPENERS[arguments.path](read_request(arguments))
             calls = [opened.make_call()]
             calls[0]()
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            send({"ready": True, "peak_rss_mb": peak})
+            send({"ready": True, "peak_rss_mb": peak_mb()})
             group = 0
             for line in sys.stdin:
                 group = group or group_size(calls[0])

@@ -10,7 +10,7 @@ from typing import Any
 
 from .models import ModelSpec, input_files
 from .paths import child_command
-from .peer import Peer, PeerError
+from .worker import Worker, WorkerError
 
 COLD_MODELS = ("mlp", "resnet50")
 COLD_PATHS = ("tf2", "session_run", "savedmodel", "cpp_floor")
@@ -44,12 +44,12 @@ class ColdResult:
 def start_once(path: str, model: ModelSpec, threads: int) -> tuple[float, float]:
     """Seconds until the first result (a warm file cache) and the peak resident MB by then.
 
-    A child's peak starts at its parent's (Linux keeps it across exec), so this process stays small.
+    The C++ program's peak starts at its parent's (Linux keeps it across exec): this process stays small.
     """
     command = child_command(path, model, threads, input_files(model, 1))
-    with Peer(command) as peer:
-        ready = peer.receive()
-        seconds = time.perf_counter() - peer.started
+    with Worker(command) as worker:
+        ready = worker.receive()
+        seconds = time.perf_counter() - worker.started
     return seconds, float(ready["peak_rss_mb"])
 
 
@@ -72,7 +72,7 @@ def measure_cold(
                 continue
             try:
                 seconds, peak = start_once(one.path, by_name[one.model], threads)
-            except PeerError as error:
+            except WorkerError as error:
                 one.skipped = str(error)
                 continue
             if run > 0:

@@ -42,7 +42,7 @@ def compare(settings: Settings) -> int:
     cases = [
         Case(MODELS[name], batch)
         for name in settings.models
-        for batch in settings.batches or MODELS[name].batches
+        for batch in settings.batches or MODELS[name].batches or (1,)
     ]
     cold_models = [MODELS[name] for name in COLD_MODELS if name in settings.models]
     cold_paths = [name for name in settings.paths if name in COLD_PATHS]
@@ -66,6 +66,8 @@ def compare(settings: Settings) -> int:
         for case in cases:
             reason = no_model.get(case.model.name)
             missing = dict.fromkeys(settings.paths, reason) if reason is not None else skipped
+            if not case.model.only_float32:
+                missing = {"cpp_floor": "the C++ program takes only float32", **missing}
             results += measure_case(
                 case,
                 settings.paths,

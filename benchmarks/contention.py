@@ -23,7 +23,7 @@ from . import machine
 from .models import MODELS, SEED, ensure_model, input_files
 from .neighbours import neighbours
 from .paths import Case, child_command, unavailable
-from .peer import Peer, PeerError
+from .worker import Worker, WorkerError
 from .progress import progress
 from .table import count, markdown
 
@@ -88,29 +88,29 @@ def measure(
     cells = [Cell(name, one.name, amount) for one in settings.contenders for amount in settings.neighbours]
     no_model = ensure_model(case.model)
     with ExitStack() as stack:
-        peers: dict[str, Peer] = {}
+        workers: dict[str, Worker] = {}
         for one in settings.contenders:
             step(f"{case.label}: starting {one.name}")
             reason = no_model or unavailable(OURS)
             try:
                 if reason is not None:
-                    raise PeerError(reason)
+                    raise WorkerError(reason)
                 threads = 1 if one.one_thread else settings.threads
                 command = child_command(one.path, case.model, threads, input_files(case.model, 1))
-                peer = stack.enter_context(Peer(command))
-                peer.receive()
-                peer.ask("round", seconds=settings.seconds / 4)  # uncounted
-                peers[one.name] = peer
-            except PeerError as error:
+                worker = stack.enter_context(Worker(command))
+                worker.receive()
+                worker.ask("round", seconds=settings.seconds / 4)  # uncounted
+                workers[one.name] = worker
+            except WorkerError as error:
                 skipped[f"{one.name} ({name})"] = str(error)
         for _ in range(settings.rounds):
             step(case.label)
             for amount in order.sample(settings.neighbours, len(settings.neighbours)):
                 with neighbours(amount):
                     time.sleep(SETTLE)
-                    turn = [cell for cell in cells if cell.neighbours == amount and cell.contender in peers]
+                    turn = [cell for cell in cells if cell.neighbours == amount and cell.contender in workers]
                     for cell in order.sample(turn, len(turn)):
-                        answer = peers[cell.contender].ask("round", seconds=settings.seconds)
+                        answer = workers[cell.contender].ask("round", seconds=settings.seconds)
                         cell.rounds.append(answer)
     return cells
 

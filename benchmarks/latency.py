@@ -14,7 +14,7 @@ import numpy as np
 
 from .models import SEED, input_files
 from .paths import REFERENCE, Case, child_command
-from .peer import Peer, PeerError
+from .worker import Worker, WorkerError
 
 
 @dataclass
@@ -55,11 +55,12 @@ class PathResult:
 
 
 def relative_difference(mine: dict[str, Any], reference: dict[str, Any]) -> float:
-    """Over the reference's largest value. Infinite where the outputs have other names or sizes."""
+    """Over the reference's largest value. Infinite where the outputs have other names or sizes, or NaN."""
     if {k: len(v) for k, v in mine.items()} != {k: len(v) for k, v in reference.items()}:
         return float("inf")
     pairs = [(np.asarray(mine[name]), np.asarray(reference[name])) for name in mine]
-    return max(float(np.abs(a - b).max() / (np.abs(b).max() or 1.0)) for a, b in pairs)
+    worst = [float(np.abs(a - b).max() / (np.abs(b).max() or 1.0)) for a, b in pairs]
+    return max(worst) if np.isfinite(worst).all() else float("inf")
 
 
 def measure_case(
@@ -71,32 +72,36 @@ def measure_case(
     seconds: float,
     threads: int,
     step: Callable[[str], None],
+    reference: dict[str, Any] | None = None,
 ) -> list[PathResult]:
-    """All paths on one model and batch. `step` is told of each child started and each round."""
+    """All paths on one model and batch. `step` is told of each child started and each round.
+
+    The answers are compared with `reference`, or else with those of the path REFERENCE.
+    """
     results = {name: PathResult(case, name, skipped.get(name)) for name in paths}
     inputs = input_files(case.model, case.batch)
     order = random.Random(SEED)
     with ExitStack() as stack:
-        peers: dict[str, Peer] = {}
+        workers: dict[str, Worker] = {}
 
         def attempt(name: str, action: Callable[[], None]) -> None:
             """A path that fails is skipped from then on; the others go on."""
             try:
                 action()
-            except PeerError as error:
+            except WorkerError as error:
                 results[name].skipped = str(error)
-                peers.pop(name, None)
+                workers.pop(name, None)
 
         def start(name: str) -> None:
             command = child_command(name, case.model, threads, inputs)
-            peer = stack.enter_context(Peer(command))
-            peer.receive()
-            results[name].outputs = peer.ask("outputs")["outputs"]
-            peer.ask("round", seconds=seconds / 4)  # uncounted
-            peers[name] = peer
+            worker = stack.enter_context(Worker(command))
+            worker.receive()
+            results[name].outputs = worker.outputs()
+            worker.ask("round", seconds=seconds / 4)  # uncounted
+            workers[name] = worker
 
         def one_round(name: str) -> None:
-            results[name].rounds.append(peers[name].ask("round", seconds=seconds))
+            results[name].rounds.append(workers[name].ask("round", seconds=seconds))
 
         for name in paths:
             step(f"{case.label}: starting {name}")
@@ -104,17 +109,20 @@ def measure_case(
                 attempt(name, partial(start, name))
         for _ in range(rounds):
             step(case.label)
-            turn = list(peers)
+            turn = list(workers)
             order.shuffle(turn)
             for name in turn:
                 attempt(name, partial(one_round, name))
-    return _compare_answers(list(results.values()))
+    _compare_answers(list(results.values()), reference)
+    return list(results.values())
 
 
-def _compare_answers(results: list[PathResult]) -> list[PathResult]:
+def _compare_answers(results: list[PathResult], reference: dict[str, Any] | None) -> None:
     answered = [one for one in results if one.outputs is not None]
-    chosen = [one for one in answered if one.path == REFERENCE] or answered[:1]
+    if reference is None:
+        chosen = [one for one in answered if one.path == REFERENCE] or answered[:1]
+        reference = chosen[0].outputs if chosen else None
     for one in answered:
-        if one.outputs is not None and chosen[0].outputs is not None:
-            one.difference = relative_difference(one.outputs, chosen[0].outputs)
-    return results
+        if one.outputs is not None and reference is not None:
+            one.difference = relative_difference(one.outputs, reference)
+            one.outputs = None  # large, and of no use any more

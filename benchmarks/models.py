@@ -1,59 +1,131 @@
-"""The models that are timed: small to large, made on the spot, with random but sane weights.
+"""The models that are timed: what the parent needs to know of each without opening it.
 
-`python -m benchmarks.models NAME` makes one. The parent runs that in a child process, so that it
-never imports TensorFlow itself.
+`zoo/` makes them, in a child process, so that the parent never imports TensorFlow.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(__file__).resolve().parent / ".models"
 SEED = 7
 
+Shape = tuple[int, ...]
+
+
+def uniform(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
+    return random.uniform(-1, 1, shape).astype("<f4")
+
+
+def whole(below: int) -> Callable[[np.random.Generator, Shape], NDArray[Any]]:
+    """int32 in [0, below)."""
+    return lambda random, shape: random.integers(0, below, shape).astype("<i4")
+
+
+def padding_mask(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
+    """Ones, then zeros from somewhere in the second half on, as of sentences of unlike lengths."""
+    length = random.integers(shape[1] // 2, shape[1], (shape[0], 1), endpoint=True)
+    return (np.arange(shape[1]) < length).astype("<i4")
+
+
+def words(stem: str, known: int) -> Callable[[np.random.Generator, Shape], NDArray[Any]]:
+    """Strings of a vocabulary of `known` words; a tenth is not in it."""
+
+    def make(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
+        return np.char.add(stem, random.integers(0, known * 10 // 9, shape).astype(str)).astype("S")
+
+    return make
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input: its shape without the batch dimension, and how random values of it are drawn."""
+
+    row: Shape
+    values: Callable[[np.random.Generator, Shape], NDArray[Any]] = uniform
+
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What the parent needs to know of a model without opening it. Every input is float32."""
-
     name: str
     about: str
-    batches: tuple[int, ...]
-    # Input name -> shape without the batch dimension. A dict has no hash; the name is enough.
-    inputs: Mapping[str, tuple[int, ...]] = field(compare=False)
+    batches: tuple[int, ...]  # of `compare`; empty: it leaves this model out
+    # By the signature's names. A dict has no hash; the name is enough.
+    inputs: Mapping[str, InputSpec] = field(compare=False)
+
+    @property
+    def folder(self) -> Path:
+        return CACHE / self.name
 
     @property
     def saved_model(self) -> Path:
-        return CACHE / self.name / "saved_model"
+        return self.folder / "saved_model"
 
+    @property
+    def only_float32(self) -> bool:
+        return all(spec.values is uniform for spec in self.inputs.values())
+
+
+IMAGE = {"image": InputSpec((224, 224, 3))}
+SERIES = {"series": InputSpec((64, 64))}
+# The sizes of wide_deep's vocabularies, which its tables and its inputs share.
+VOCABULARY = {"country": 200, "device": 12, "item": 5000, "interest": 1000}
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
-        ModelSpec("xy", "x + y, rows of 4", (1,), {"x": (4,), "y": (4,)}),
-        ModelSpec("mlp", "dense 64-128-128-10", (1,), {"features": (64,)}),
-        ModelSpec("mobilenet_v2", "MobileNetV2, 224x224", (1, 8), {"image": (224, 224, 3)}),
-        ModelSpec("resnet50", "ResNet50, 224x224", (1, 8), {"image": (224, 224, 3)}),
+        ModelSpec("xy", "x + y, rows of 4", (1,), {"x": InputSpec((4,)), "y": InputSpec((4,))}),
+        ModelSpec("mlp", "dense 64-128-128-10", (1,), {"features": InputSpec((64,))}),
+        ModelSpec("mobilenet_v2", "MobileNetV2, 224x224", (1, 8), IMAGE),
+        ModelSpec("resnet50", "ResNet50, 224x224", (1, 8), IMAGE),
+        ModelSpec("efficientnet_b0", "EfficientNetB0, 224x224", (), IMAGE),
+        ModelSpec(
+            "encoder4",
+            "transformer encoder: 4 layers, 256 wide, 4 heads, 128 steps",
+            (),
+            {"embedded": InputSpec((128, 256))},
+        ),
+        ModelSpec(
+            "bert_base",
+            "BERT-base: 12 layers, 768 wide, 12 heads, 128 tokens",
+            (),
+            {"tokens": InputSpec((128,), whole(30522)), "mask": InputSpec((128,), padding_mask)},
+        ),
+        ModelSpec("lstm", "2 x LSTM(128), 64 steps of 64", (), SERIES),
+        ModelSpec("gru", "2 x GRU(128), 64 steps of 64", (), SERIES),
+        ModelSpec(
+            "wide_deep",
+            "wide and deep: string lookups, hashed crosses, embeddings, numbers",
+            (),
+            {
+                "country": InputSpec((1,), words("country", VOCABULARY["country"])),
+                "device": InputSpec((1,), words("device", VOCABULARY["device"])),
+                "item": InputSpec((1,), words("item", VOCABULARY["item"])),
+                "interests": InputSpec((8,), words("interest", VOCABULARY["interest"])),
+                "numbers": InputSpec((13,)),
+            },
+        ),
     )
 }
+COMPARED = tuple(name for name, spec in MODELS.items() if spec.batches)
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One input of one case: raw little-endian float32, which the C++ program reads as well."""
+    """One input of one case: raw little-endian float32 (.bin), which the C++ program reads too, or .npy."""
 
     name: str
-    shape: tuple[int, ...]
+    shape: Shape
     file: Path
 
     def arguments(self) -> list[str]:
@@ -61,111 +133,38 @@ class InputFile:
 
 
 def input_files(spec: ModelSpec, batch: int) -> list[InputFile]:
-    """The same random inputs for every path, uniform in [-1, 1)."""
+    """The same random inputs for every path; numbers are uniform in [-1, 1)."""
     random = np.random.default_rng(SEED)
-    folder = CACHE / spec.name / "inputs"
+    folder = spec.folder / "inputs"
     folder.mkdir(parents=True, exist_ok=True)
     result = []
-    for name, row in spec.inputs.items():
-        item = InputFile(name, (batch, *row), folder / f"{name}-batch{batch}.bin")
-        random.uniform(-1, 1, item.shape).astype("<f4").tofile(item.file)
+    for name, one in spec.inputs.items():
+        shape = (batch, *one.row)
+        array = one.values(random, shape)
+        floats = array.dtype == np.float32
+        item = InputFile(name, shape, folder / f"{name}-batch{batch}{'.bin' if floats else '.npy'}")
+        if floats:
+            array.tofile(item.file)
+        else:
+            np.save(item.file, array)
         result.append(item)
     return result
+
+
+def run_module(module: str, *arguments: str) -> str | None:
+    """`python -m module ...` without a GPU. Returns the last line of its errors if it failed."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode == 0:
+        return None
+    lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+    return lines[-1]
 
 
 def ensure_model(spec: ModelSpec) -> str | None:
     """Make the model unless it is cached. Returns why it could not be made, or None."""
     if spec.saved_model.is_dir():
         return None
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, "-m", "benchmarks.models", spec.name]
-    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    if made.returncode == 0:
-        return None
-    lines = made.stderr.strip().splitlines() or [f"exit status {made.returncode}"]
-    return f"the model could not be made: {lines[-1]}"
-
-
-def _randomise(model: Any, random: np.random.Generator) -> None:
-    """Random biases, then batch-norm statistics that fit the activations, with some noise on them.
-
-    Fresh biases are zero and fresh statistics are 0 and 1: such a model folds to less work than a
-    trained one. Statistics drawn blindly would let the activations of a deep network explode.
-    """
-    from keras import ops
-
-    norms = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
-    for variable in model.trainable_variables:
-        if variable.path.endswith("bias"):
-            variable.assign(random.normal(0.0, 0.1, variable.shape))
-    for layer in norms:
-        layer.gamma.assign(random.uniform(0.7, 1.3, layer.gamma.shape))
-        layer.beta.assign(random.normal(0.0, 0.1, layer.beta.shape))
-        layer.momentum = 0.0  # so that one pass sets the statistics of its own batch
-    if norms:
-        shape = (8, *model.input_shape[1:])
-        model([random.uniform(-1, 1, shape).astype(np.float32)], training=True)
-    for layer in norms:
-        mean = ops.convert_to_numpy(layer.moving_mean)
-        variance = ops.convert_to_numpy(layer.moving_variance)
-        layer.moving_mean.assign(mean + random.normal(0.0, 0.1, mean.shape) * np.sqrt(variance))
-        layer.moving_variance.assign(variance * random.uniform(0.8, 1.25, variance.shape) + 1e-3)
-
-
-def _make_keras(name: str, folder: Path) -> None:
-    import keras
-
-    keras.utils.set_random_seed(SEED)
-    random = np.random.default_rng(SEED)
-    (input_name, row), *_ = MODELS[name].inputs.items()
-    entry = keras.Input(row, name=input_name)
-    if name == "mlp":
-        hidden = keras.layers.Dense(128, activation="relu")(entry)
-        hidden = keras.layers.Dense(128, activation="relu")(hidden)
-        model = keras.Model(entry, keras.layers.Dense(10)(hidden))
-    else:
-        application = {
-            "mobilenet_v2": keras.applications.MobileNetV2,
-            "resnet50": keras.applications.ResNet50,
-        }[name]
-        model = application(weights=None, input_tensor=entry)
-    _randomise(model, random)
-    sample = random.uniform(-1, 1, (2, *row)).astype(np.float32)
-    answer = keras.ops.convert_to_numpy(model([sample]))
-    if not np.isfinite(answer).all():
-        raise RuntimeError(f"{name}: the random weights give results that are not finite")
-    model.export(str(folder), verbose=False)
-
-
-def _make_xy(folder: Path) -> None:
-    import tensorflow as tf
-
-    row = tf.TensorSpec([None, 4], tf.float32)
-
-    class Sum(tf.Module):  # type: ignore[misc]
-        @tf.function(input_signature=[row, row])  # type: ignore[untyped-decorator]
-        def serve(self, x: Any, y: Any) -> dict[str, Any]:
-            return {"sum": x + y}
-
-    module = Sum()
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
-
-
-def make(name: str) -> None:
-    """Make one model; it appears in the cache only when it is complete."""
-    target = MODELS[name].saved_model
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f"unfinished-{os.getpid()}")
-    try:
-        if name == "xy":
-            _make_xy(unfinished)
-        else:
-            _make_keras(name, unfinished)
-        unfinished.rename(target)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    for model_name in sys.argv[1:]:
-        make(model_name)
+    reason = run_module("benchmarks.zoo", spec.name)
+    return None if reason is None else f"the model could not be made: {reason}"

@@ -7,17 +7,25 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from .convert import ir_file, onnx_file
 from .models import InputFile, ModelSpec
 
 HERE = Path(__file__).resolve().parent
 REFERENCE = "savedmodel"
+
+
+FILES: dict[str, Callable[[ModelSpec], Path]] = {
+    "SavedModel": lambda model: model.saved_model,
+    "ONNX": onnx_file,
+    "IR": ir_file,
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,8 @@ class PathSpec:
     name: str
     about: str
     needs: str
+    precision: str = "float32"
+    opens: str = "SavedModel"  # or "ONNX", "IR": what a peer's converter makes of it
 
 
 PATHS: dict[str, PathSpec] = {
@@ -41,6 +51,25 @@ PATHS: dict[str, PathSpec] = {
         PathSpec("cpp_floor", "C++ Session::RunCallable", "tensorflow"),
     )
 }
+
+# Those of `python -m benchmarks peers`. NAME_bf16 is NAME where it may compute in bfloat16.
+PEER_PATHS: dict[str, PathSpec] = {
+    spec.name: spec
+    for spec in (
+        PATHS["tf2"],
+        PathSpec("savedmodel_none", "savedmodel, optimize='none'", "savedmodel"),
+        PATHS["savedmodel"],
+        PathSpec("ort", "ONNX Runtime, through tf2onnx", "onnxruntime", opens="ONNX"),
+        PathSpec("openvino", "OpenVINO on the SavedModel", "openvino"),
+        PathSpec("tf2_bf16", "tf2, auto_mixed_precision_onednn_bfloat16", "tensorflow", "bf16"),
+        PathSpec("savedmodel_bf16", "savedmodel, optimize='bf16'", "savedmodel", "bf16"),
+        PathSpec("ort_bf16", "ONNX Runtime", "onnxruntime", "bf16", "ONNX"),
+        PathSpec("openvino_bf16", "OpenVINO, INFERENCE_PRECISION_HINT=bf16", "openvino", "bf16"),
+    )
+}
+# Only started, not timed further: it computes what `openvino` does.
+START_PATHS = {"openvino_ir": PathSpec("openvino_ir", "OpenVINO on its own IR", "openvino", opens="IR")}
+ALL_PATHS = {**PATHS, **PEER_PATHS, **START_PATHS}
 
 
 @dataclass(frozen=True)
@@ -61,6 +90,16 @@ def tensorflow_dir() -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(spec.submodule_search_locations[0])
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """The instruction sets that Linux lists; none where it does not."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
 
 
 def package_version(name: str) -> str | None:
@@ -102,9 +141,13 @@ def build_floor() -> tuple[Path | None, str]:
 
 def unavailable(name: str) -> str | None:
     """Why a path cannot be tried at all, or None. A child may still fail later, and say why."""
-    needs = PATHS[name].needs
-    if find_spec(needs) is None:
-        return f"{needs} is not installed"
+    spec = ALL_PATHS[name]
+    if find_spec(spec.needs) is None:
+        return f"{spec.needs} is not installed"
+    if name == "ort_bf16":
+        return "it has no setting that computes a float32 model in bfloat16 on x86"
+    if spec.precision == "bf16" and not cpu_flags() & {"avx512_bf16", "amx_bf16", "avx_ne_convert"}:
+        return "this CPU has no bfloat16 instructions"
     if name == "cpp_floor":
         program, reason = build_floor()
         return None if program else reason
@@ -120,5 +163,6 @@ def child_command(name: str, model: ModelSpec, threads: int, inputs: Sequence[In
         start = [str(program)]
     else:
         start = [sys.executable, "-m", "benchmarks.child", name]
-    settings = ["--model", str(model.saved_model), "--threads", str(threads)]
+    file = FILES[ALL_PATHS[name].opens](model)
+    settings = ["--model", str(file), "--threads", str(threads)]
     return [*start, *settings, *(word for item in inputs for word in item.arguments())]

@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 Call = Callable[[], object]
 SIGNATURE = "serving_default"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One model and its inputs. `threads` is per kernel, `inter_op` for kernels side by side."""
+    """One model and its inputs. `threads` is per kernel, `inter_op` for kernels side by side.
 
-    saved_model: Path
+    `model` is the folder of the SavedModel, or what a peer's converter made of it.
+    """
+
+    model: Path
     inputs: Mapping[str, Array]
     threads: int
     inter_op: int
@@ -43,12 +46,14 @@ def aligned_copy(array: Array, offset: int) -> Array:
     return copy
 
 
-def open_tf2(request: Request) -> Opened:
+def open_tf2(request: Request, bf16: bool = False) -> Opened:
     import tensorflow as tf
 
+    if bf16:
+        tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
     tf.config.threading.set_intra_op_parallelism_threads(request.threads)
     tf.config.threading.set_inter_op_parallelism_threads(request.inter_op)
-    loaded = tf.saved_model.load(str(request.saved_model))
+    loaded = tf.saved_model.load(str(request.model))
     function = loaded.signatures[SIGNATURE]
 
     def answer() -> dict[str, Array]:
@@ -71,11 +76,11 @@ def _open_session(request: Request) -> tuple[Any, dict[str, Any], dict[str, Any]
     )
     session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
     with session.graph.as_default():
-        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(request.saved_model))
-    signature = loaded.signature_def[SIGNATURE]
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(request.model))
+    defined = loaded.signature_def[SIGNATURE]
     tensor = session.graph.get_tensor_by_name
-    feeds = {name: tensor(signature.inputs[name].name) for name in request.inputs}
-    fetches = {name: tensor(info.name) for name, info in signature.outputs.items()}
+    feeds = {name: tensor(defined.inputs[name].name) for name in request.inputs}
+    fetches = {name: tensor(info.name) for name, info in defined.outputs.items()}
     return session, feeds, fetches
 
 
@@ -94,24 +99,29 @@ def open_make_callable(request: Request) -> Opened:
     return Opened(lambda: call, lambda: dict(zip(fetches, call(), strict=True)))
 
 
-def open_savedmodel(request: Request, kind: str) -> Opened:
+def open_savedmodel(request: Request, kind: str, optimize: str | None = None) -> Opened:
     import savedmodel as sm
 
+    settings: dict[str, Any] = {} if optimize is None else {"optimize": optimize}
     if kind == "shared":
         # ConfigProto.intra_op_parallelism_threads, field 2: the size of the pool that the process shares.
-        config = b"\x10" + bytes([request.threads])
-        model = sm.load(request.saved_model, session=sm.SessionOptions(config=config))
+        settings["session"] = sm.SessionOptions(config=b"\x10" + bytes([request.threads]))
     else:
-        model = sm.load(request.saved_model, threads=request.threads)
+        settings["threads"] = request.threads
+    model = sm.load(request.model, **settings)
     function = model.signatures[SIGNATURE]
+
+    def borrowable(array: Array) -> Array:
+        if array.dtype.kind == "S":
+            return array  # strings are always copied
+        copy = sm.empty(array.shape, array.dtype)
+        copy[...] = array
+        return copy
 
     def arrays() -> dict[str, Array]:
         if kind == "unaligned":
             return {name: aligned_copy(array, 16) for name, array in request.inputs.items()}
-        copies = {name: sm.empty(array.shape, array.dtype) for name, array in request.inputs.items()}
-        for name, array in request.inputs.items():
-            copies[name][...] = array
-        return copies
+        return {name: borrowable(array) for name, array in request.inputs.items()}
 
     def make_call(keep: object = model) -> Call:
         inputs = arrays()
@@ -127,14 +137,3 @@ def open_savedmodel(request: Request, kind: str) -> Opened:
         return dict(function(**arrays()))
 
     return Opened(make_call, answer)
-
-
-OPENERS: dict[str, Callable[[Request], Opened]] = {
-    "tf2": open_tf2,
-    "session_run": open_session_run,
-    "make_callable": open_make_callable,
-    "savedmodel": partial(open_savedmodel, kind="aligned"),
-    "savedmodel_out": partial(open_savedmodel, kind="out"),
-    "savedmodel_shared": partial(open_savedmodel, kind="shared"),
-    "savedmodel_unaligned": partial(open_savedmodel, kind="unaligned"),
-}

@@ -13,24 +13,24 @@ from typing import Any
 from . import machine
 from .models import MODELS, SEED, ensure_model, input_files
 from .paths import Case, child_command, unavailable
-from .peer import Peer, PeerError
 from .progress import progress
 from .table import count, markdown, number
+from .worker import Worker, WorkerError
 
 THREADS = (1, 2, 4, 8)
 CASES = (Case(MODELS["mlp"], 64), Case(MODELS["xy"], 1))
 SCALING_PATHS = ("tf2", "make_callable", "savedmodel", "savedmodel_out")
 
 
-def _start(stack: ExitStack, case: Case, path: str) -> Peer:
+def _start(stack: ExitStack, case: Case, path: str) -> Worker:
     command = child_command(path, case.model, 1, input_files(case.model, case.batch))
     # One thread per kernel, but TensorFlow's own pool as it comes: a pool of one would
     # make callers of tf2 and the session wait for one another.
-    peer = stack.enter_context(Peer([*command, "--inter-op", "0"]))
-    peer.receive()
+    worker = stack.enter_context(Worker([*command, "--inter-op", "0"]))
+    worker.receive()
     for threads in THREADS:
-        peer.ask("threads", threads=threads, seconds=0.05)  # uncounted
-    return peer
+        worker.ask("threads", threads=threads, seconds=0.05)  # uncounted
+    return worker
 
 
 def measure(
@@ -42,7 +42,7 @@ def measure(
     skipped: dict[str, str] = {}
     no_model = ensure_model(case.model)
     with ExitStack() as stack:
-        peers: dict[str, Peer] = {}
+        workers: dict[str, Worker] = {}
         for path in paths:
             step(f"{case.label}: starting {path}")
             reason = no_model or unavailable(path)
@@ -50,21 +50,21 @@ def measure(
                 skipped[path] = reason
                 continue
             try:
-                peers[path] = _start(stack, case, path)
-            except PeerError as error:
+                workers[path] = _start(stack, case, path)
+            except WorkerError as error:
                 skipped[path] = str(error)
         for _ in range(rounds):
             step(case.label)
-            turn = [key for key in rates if key[0] in peers]
+            turn = [key for key in rates if key[0] in workers]
             order.shuffle(turn)
             for path, threads in turn:
-                if path not in peers:
+                if path not in workers:
                     continue
                 try:
-                    answer = peers[path].ask("threads", threads=threads, seconds=seconds)
-                except PeerError as error:
+                    answer = workers[path].ask("threads", threads=threads, seconds=seconds)
+                except WorkerError as error:
                     skipped[path] = str(error)
-                    del peers[path]
+                    del workers[path]
                     continue
                 rates[path, threads].append(answer["calls"] / answer["seconds"])
     results = []

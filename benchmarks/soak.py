@@ -11,9 +11,9 @@ from typing import Any
 from . import machine
 from .models import MODELS, ensure_model
 from .paths import REFERENCE, unavailable
-from .peer import Peer, PeerError
 from .progress import progress
 from .table import markdown
+from .worker import Worker, WorkerError
 
 POINTS = 20
 MODEL_OF = {"calls": "xy", "cycles": "mlp"}
@@ -26,14 +26,14 @@ def measure(what: str, total: int, step: Callable[[str], None]) -> dict[str, Any
         return {"skipped": reason}
     done, samples = 1, []
     try:
-        with Peer([sys.executable, "-m", "benchmarks.soak_child", what]) as peer:
-            samples.append({"done": 1, "rss_mb": peer.ask(what, count=1)["rss_mb"]})
+        with Worker([sys.executable, "-m", "benchmarks.soak_child", what]) as worker:
+            samples.append({"done": 1, "rss_mb": worker.ask(what, count=1)["rss_mb"]})
             for point in range(1, POINTS + 1):
                 step(f"{what} of {MODEL_OF[what]}")
                 aim = max(done, total * point // POINTS)
-                samples.append({"done": aim, **peer.ask(what, count=aim - done)})
+                samples.append({"done": aim, **worker.ask(what, count=aim - done)})
                 done = aim
-    except PeerError as error:
+    except WorkerError as error:
         return {"skipped": str(error), "samples": samples}
     return {"samples": samples}
 

@@ -1,0 +1,1 @@
+"""Makes the models, with random but sane weights: `python -m benchmarks.zoo NAME`."""

@@ -1,0 +1,83 @@
+"""Two encoders: one of Keras' attention layers, and BERT-base spelt out as its exports are.
+
+They differ on purpose where SavedModels in the wild differ: `einsum` and `Erfc` in the first, `reshape`,
+`transpose`, `matmul`, `Erf` and a padding mask in the second.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from . import weights
+
+
+def make_encoder4(folder: Path) -> None:
+    import keras
+    from keras import layers
+
+    random = weights.seed()
+    entry = keras.Input((128, 256), name="embedded")
+    x = entry
+    for _ in range(4):
+        attended = layers.MultiHeadAttention(num_heads=4, key_dim=64)(x, x)
+        x = layers.LayerNormalization()(layers.Add()([x, attended]))
+        hidden = layers.Dense(1024, activation="gelu")(x)
+        x = layers.LayerNormalization()(layers.Add()([x, layers.Dense(256)(hidden)]))
+    model = keras.Model(entry, x)
+    weights.randomise(model, random)
+    weights.export_keras("encoder4", model, folder)
+
+
+def make_bert_base(folder: Path, depth: int = 12, width: int = 768, heads: int = 12) -> None:
+    import keras
+    from keras import layers, ops
+
+    class Embeddings(layers.Layer):  # type: ignore[misc]
+        """Of tokens, positions and one segment."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens = layers.Embedding(30522, width)
+            self.positions = layers.Embedding(512, width)
+            self.segments = layers.Embedding(2, width)
+            self.norm = layers.LayerNormalization(epsilon=1e-12)
+
+        def call(self, tokens: Any) -> Any:
+            length = ops.shape(tokens)[1]
+            places = self.positions(ops.arange(length))
+            return self.norm(self.tokens(tokens) + places + self.segments(ops.zeros_like(tokens)))
+
+    class Attention(layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.query, self.key, self.value, self.out = (layers.Dense(width) for _ in range(4))
+
+        def split(self, x: Any) -> Any:
+            shape = ops.shape(x)
+            return ops.transpose(ops.reshape(x, (shape[0], shape[1], heads, width // heads)), (0, 2, 1, 3))
+
+        def call(self, x: Any, mask: Any) -> Any:
+            query, key, value = (self.split(part(x)) for part in (self.query, self.key, self.value))
+            scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / math.sqrt(width // heads)
+            shut = (1.0 - ops.cast(mask, "float32")) * -10000.0
+            share = ops.softmax(scores + shut[:, None, None, :])
+            together = ops.transpose(ops.matmul(share, value), (0, 2, 1, 3))
+            return self.out(ops.reshape(together, ops.shape(x)))
+
+    def gelu(x: Any) -> Any:
+        return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
+
+    random = weights.seed()
+    tokens = keras.Input((128,), dtype="int32", name="tokens")
+    mask = keras.Input((128,), dtype="int32", name="mask")
+    x = Embeddings()(tokens)
+    for _ in range(depth):
+        x = layers.LayerNormalization(epsilon=1e-12)(x + Attention()(x, mask))
+        hidden = layers.Dense(4 * width, activation=gelu)(x)
+        x = layers.LayerNormalization(epsilon=1e-12)(x + layers.Dense(width)(hidden))
+    pooled = layers.Dense(width, activation="tanh")(x[:, 0])
+    model = keras.Model({"tokens": tokens, "mask": mask}, {"sequence": x, "pooled": pooled})
+    weights.randomise(model, random)
+    weights.export_keras("bert_base", model, folder)
