@@ -23,9 +23,9 @@ from . import machine
 from .models import MODELS, SEED, ensure_model, input_files
 from .neighbours import neighbours
 from .paths import Case, child_command, unavailable
-from .worker import Worker, WorkerError
 from .progress import progress
 from .table import count, markdown
+from .worker import Worker, WorkerError
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SETTLE = 0.3  # seconds from the start of the neighbours to the first call
