@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from savedmodel import _core, _repr, _tensorflow
+from savedmodel import _core, _repr, _tensorflow, _verify
 from savedmodel._core import Signature
 from savedmodel._inspect import file_system_path
 from savedmodel._optimization import Optimization
@@ -92,6 +92,7 @@ class Model:
         device: str | None = None,
         threads: int | None = None,
         optimize: Literal["none", "default", "bf16"] = "default",
+        verify: bool = False,
         session: SessionOptions | None = None,
         run: RunOptions | None = None,
         op_libraries: Iterable[str | os.PathLike[str]] = (),
@@ -104,6 +105,7 @@ class Model:
             raise ValueError(
                 f"threads is 1 to {_MAX_THREADS}, or None for TensorFlow's shared pool: {threads}"
             )
+        _check_type("verify", verify, bool)
         if optimize not in ("none", "default", "bf16"):
             raise ValueError(f"optimize is 'none', 'default' or 'bf16': {optimize!r}")
         _check_type("device", device, str)
@@ -119,6 +121,7 @@ class Model:
             "device": device,
             "threads": threads,
             "optimize": optimize,
+            "verify": verify,
             "session": session,
             "run": run,
             "op_libraries": libraries,
@@ -140,6 +143,8 @@ class Model:
         )
         """The signatures by name, sorted; the init-op signature is hidden."""
         self._default = self.signatures.get(self._core.default_signature)
+        self.verified: dict[str, str] = _verify.verify(self, optimize) if verify else {}
+        """With `verify=True`: by signature, why it was not compared, or "" if it was."""
 
     @property
     def path(self) -> str:
@@ -278,6 +283,7 @@ def load(
     device: str | None = None,
     threads: int | None = None,
     optimize: Literal["none", "default", "bf16"] = "default",
+    verify: bool = False,
     session: SessionOptions | None = None,
     run: RunOptions | None = None,
     op_libraries: Iterable[str | os.PathLike[str]] = (),
@@ -291,6 +297,9 @@ def load(
     optimize: "none" runs the graph as TensorFlow does; "default" freezes variables that nothing writes,
         folds what is constant and fuses layers (float32 as before, equal to within rounding); "bf16" also
         runs matrix products and convolutions in bfloat16. `model.optimization` tells what was done.
+    verify: run each optimized signature once on made-up inputs (seeded; sizes that are not known are 2),
+        with and without the optimizer, and raise InternalError if the results differ by more than 1e-4 of the output's
+        largest value ("bf16": 0.1).
     session, run: TensorFlow's options; `run` holds for the restore and init ops and for every later run.
     op_libraries: shared libraries with custom ops.
 
@@ -303,6 +312,7 @@ def load(
         device=device,
         threads=threads,
         optimize=optimize,
+        verify=verify,
         session=session,
         run=run,
         op_libraries=op_libraries,

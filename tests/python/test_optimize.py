@@ -102,3 +102,31 @@ def test_large_weights_are_kept_once(load: Load) -> None:
     (variable,) = (v for v in model.variables.values() if v.shape == weights.shape)
     assert np.shares_memory(weights, variable)
     assert not weights.flags.writeable
+
+
+def test_verify_compares_what_is_optimized(load: Load) -> None:
+    assert load("mlp", verify=True).verified == {"serving_default": ""}
+    assert load("mlp").verified == {}
+    assert load("mlp", optimize="none", verify=True).verified == {"serving_default": "optimize='none'"}
+    model = load("frozen_or_not", verify=True)
+    compared = {name for name, why_not in model.verified.items() if not why_not}
+    assert compared == {"scale", "looped", "branched"}
+    # The counter was not run.
+    assert model.signatures["count"]()["count"] == 1
+
+
+def test_verify_refuses_a_model_that_differs(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from savedmodel import _verify
+
+    # Rounding alone is over such a tolerance.
+    monkeypatch.setitem(_verify._TOLERANCE, "default", 0.0)
+    refused = []
+    for name in "keras_conv", "keras_lstm", "mlp":
+        try:
+            sm.load(models / name, verify=True)
+        except sm.InternalError as error:
+            refused.append(str(error))
+    assert refused
+    assert all(
+        "optimize='default' changed it by" in text and "Load with optimize='none'" in text for text in refused
+    )

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compares the optimized graph of each signature with the graph as it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from savedmodel._core import Error, InternalError
+
+if TYPE_CHECKING:
+    from savedmodel._core import Signature, TensorSpec
+    from savedmodel._model import Model
+
+_UNKNOWN_SIZE = 2
+_UNKNOWN_RANK = 1
+_SEED = 0
+# Of the output's largest absolute value.
+_TOLERANCE = {"default": 1e-4, "bf16": 0.1}
+# A run with a timeout goes through the session, which has the graph as it was loaded.
+_AS_LOADED = 86400.0
+
+
+def _example(spec: TensorSpec, generator: np.random.Generator) -> Any:
+    shape = [_UNKNOWN_SIZE] * _UNKNOWN_RANK if spec.shape is None else spec.shape
+    sizes = [_UNKNOWN_SIZE if size is None else size for size in shape]
+    dtype = spec.dtype
+    if dtype == np.dtype(object):
+        return np.full(sizes, b"1", object)
+    if np.issubdtype(dtype, np.complexfloating):
+        values: Any = generator.normal(size=sizes) + 1j * generator.normal(size=sizes)
+    elif np.issubdtype(dtype, np.integer) or dtype == np.dtype(bool):
+        values = generator.integers(0, 2, sizes)  # few things are indexed by less
+    else:
+        values = generator.normal(size=sizes)
+    return np.asarray(values).astype(dtype)
+
+
+def _compare(where: str, result: Any, expected: Any, level: str) -> None:
+    if result.dtype == object or np.issubdtype(result.dtype, np.integer) or result.dtype == np.dtype(bool):
+        same = np.array_equal(result, expected)
+        if not same and level == "default":
+            raise InternalError(f"{where}: optimize={level!r} changed it; load with optimize='none'")
+        return
+    wide = np.complex128 if np.issubdtype(result.dtype, np.complexfloating) else np.float64
+    a, b = result.astype(wide), expected.astype(wide)
+    finite = np.isfinite(b)
+    if not np.array_equal(np.isfinite(a), finite):
+        raise InternalError(f"{where}: optimize={level!r} made values infinite or NaN, or finite")
+    scale = float(np.abs(b[finite]).max(initial=0))
+    difference = float(np.abs(a[finite] - b[finite]).max(initial=0))
+    if difference > _TOLERANCE[level] * max(scale, np.finfo(np.float32).tiny):
+        raise InternalError(
+            f"{where}: optimize={level!r} changed it by {difference:.2g}, where values reach {scale:.2g}; "
+            f"the tolerance is {_TOLERANCE[level]:g} of that. Load with optimize='none'"
+        )
+
+
+def _verify_signature(signature: Signature, level: str) -> str:
+    generator = np.random.default_rng(_SEED)
+    inputs = {}
+    for key, spec in signature.inputs.items():
+        try:
+            inputs[key] = _example(spec, generator)
+        except (TypeError, ValueError, AttributeError):
+            return f"no value could be made for input {key!r}"
+    try:
+        expected = signature.run(inputs, timeout=_AS_LOADED)
+    except Error as error:
+        return f"the graph as loaded refuses made-up inputs: {error}"
+    results = signature.run(inputs)
+    for key, value in expected.items():
+        if isinstance(value, np.ndarray | np.generic):
+            _compare(
+                f"signature {signature.name!r}, output {key!r}",
+                np.asarray(results[key]),
+                np.asarray(value),
+                level,
+            )
+    return ""
+
+
+def verify(model: Model, level: str) -> dict[str, str]:
+    """By signature, why it was not compared; empty if it was. Raises InternalError for one that differs.
+
+    Only signatures with an optimized graph are run: none of those writes a variable.
+    """
+    if level == "none":
+        return dict.fromkeys(model.signatures, "optimize='none'")
+    optimized = {report.function: report.optimized for report in model.optimization}
+    return {
+        name: _verify_signature(signature, level)
+        if optimized[f"signature {name!r}"]
+        else "its graph is not optimized"
+        for name, signature in model.signatures.items()
+    }
