@@ -200,7 +200,13 @@ std::vector<std::string> Model::devices() const {
 std::vector<OptimizationReport> Model::Optimization() const {
   std::vector<OptimizationReport> reports;
   for (const auto& [name, signature] : signatures()) {
-    reports.push_back(function(name).state_->engine->optimization());
+    try {
+      reports.push_back(function(name).state_->engine->optimization());
+    } catch (const Error& error) {  // a signature that can't run
+      reports.emplace_back();
+      reports.back().function = "signature '" + name + "'";
+      reports.back().why_not = error.what();
+    }
   }
   return reports;
 }

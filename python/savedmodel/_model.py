@@ -298,8 +298,8 @@ def load(
         folds what is constant and fuses layers (float32 as before, equal to within rounding); "bf16" also
         runs matrix products and convolutions in bfloat16. `model.optimization` tells what was done.
     verify: run each optimized signature once on made-up inputs (seeded; sizes that are not known are 2),
-        with and without the optimizer, and raise InternalError if the results differ by more than 1e-4 of the output's
-        largest value ("bf16": 0.1).
+        with and without the optimizer, and raise InternalError if the results differ by more than 1e-4 of
+        the output's largest value ("bf16": 0.1). `model.verified` tells what could not be compared.
     session, run: TensorFlow's options; `run` holds for the restore and init ops and for every later run.
     op_libraries: shared libraries with custom ops.
 

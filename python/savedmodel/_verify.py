@@ -67,7 +67,7 @@ def _verify_signature(signature: Signature, level: str) -> str:
             return f"no value could be made for input {key!r}"
     try:
         expected = signature.run(inputs, timeout=_AS_LOADED)
-    except Error as error:
+    except (Error, TypeError, ValueError) as error:
         return f"the graph as loaded refuses made-up inputs: {error}"
     results = signature.run(inputs)
     for key, value in expected.items():

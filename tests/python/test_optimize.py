@@ -130,3 +130,14 @@ def test_verify_refuses_a_model_that_differs(models: Path, monkeypatch: pytest.M
     assert all(
         "optimize='default' changed it by" in text and "Load with optimize='none'" in text for text in refused
     )
+
+
+def test_a_signature_that_cannot_run_has_a_report(load: Load) -> None:
+    reports = {report.function: report for report in load("bad_sig").optimization}
+    broken = reports["signature 'bad_index'"]
+    assert not broken.optimized
+    assert "has 1 outputs, and no number 7" in broken.why_not
+
+
+def test_verify_says_what_it_could_not_compare(load: Load) -> None:
+    assert "expected a SparseTensor" in load("composite", verify=True).verified["mixed"]
