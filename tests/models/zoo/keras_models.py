@@ -16,7 +16,10 @@ def export(m: Workspace, net: keras.Model) -> None:
         if not np.issubdtype(np.dtype(weight.dtype), np.floating):
             continue
         weight.assign(np.abs(value) + 0.5 if "variance" in weight.path else value)
-    net.export(str(m.path), verbose=False)
+    # Keras before 3.13 makes the batch unknown, which stateful layers can't be.
+    static = len(net.inputs) == 1 and None not in net.inputs[0].shape
+    signature = [keras.InputSpec(dtype=x.dtype, shape=x.shape, name=x.name) for x in net.inputs]
+    net.export(str(m.path), verbose=False, input_signature=signature if static else None)
     keras.utils.clear_session()  # so that names do not depend on the models made before
 
 
