@@ -62,19 +62,19 @@ class GraphBuilder {
     for (const std::int64_t dim : dims) shape->add_dim()->set_size(dim);
     return node->name();
   }
-  std::string Constant(const tf::Tensor& value) {
+  std::string Value(const tf::Tensor& value) {
     tf::NodeDef* node = New("Const", {});
     (*node->mutable_attr())["dtype"].set_type(value.dtype());
     value.AsProtoTensorContent((*node->mutable_attr())["value"].mutable_tensor());
     return node->name();
   }
   std::string Constant(const Dims& dims, float low = -1, float high = 1) {
-    return Constant(Numbers(dims, static_cast<unsigned>(graph_.node_size()), low, high));
+    return Value(Numbers(dims, static_cast<unsigned>(graph_.node_size()), low, high));
   }
   std::string Ints(const std::vector<std::int32_t>& values, const Dims& dims) {
     tf::Tensor tensor(tf::DT_INT32, tf::TensorShape(dims));
     std::copy(values.begin(), values.end(), tensor.flat<std::int32_t>().data());
-    return Constant(tensor);
+    return Value(tensor);
   }
   // T is float32 unless the attributes say otherwise; give `typed` as false for an op without T.
   std::string Op(const std::string& op, const std::vector<std::string>& inputs,

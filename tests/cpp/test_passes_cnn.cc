@@ -220,7 +220,7 @@ TEST(Pad, LeavesOthersAlone) {
     GraphBuilder g;
     tf::Tensor scalar(tf::DT_FLOAT, tf::TensorShape({}));
     scalar.scalar<float>()() = value;
-    const std::string x = g.Op("PadV2", {g.Feed({2, 6, 6, 4}), g.Ints(pads, {4, 2}), g.Constant(scalar)},
+    const std::string x = g.Op("PadV2", {g.Feed({2, 6, 6, 4}), g.Ints(pads, {4, 2}), g.Value(scalar)},
                                {{"Tpaddings", tf::DT_INT32}});
     g.Fetch(Convolve(&g, x, {3, 3, pads[6] + 4, 8}, padding));
     return Rewrite(g, FoldPads).count;
@@ -281,7 +281,9 @@ TEST(Residual, OfTwoConvolutionsTheLater) {
   EXPECT_EQ(r.count, 1);
   EXPECT_EQ(r.ops, (Ops{{"_FusedConv2D", 1}, {"Conv2D", 2}, {"BiasAdd", 2}, {"Relu", 1}}));
   for (const tf::NodeDef& node : r.graph.node()) {
-    if (node.op() == "_FusedConv2D") EXPECT_EQ(node.input(3), near);
+    if (node.op() == "_FusedConv2D") {
+      EXPECT_EQ(node.input(3), near);
+    }
   }
 }
 
