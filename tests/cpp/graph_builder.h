@@ -17,6 +17,8 @@
 #include "gtest/gtest.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/graph.pb.h"
+#include "tensorflow/core/framework/graph_def_util.h"
+#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/protobuf/rewriter_config.pb.h"
 #include "tensorflow/core/public/session.h"
@@ -138,6 +140,7 @@ inline Rewritten Rewrite(const GraphBuilder& builder, int (*pass)(engine::Rewrit
                          double tolerance = 1e-5) {
   Rewritten result;
   result.graph = builder.graph();
+  EXPECT_TRUE(tf::AddDefaultAttrsToGraphDef(&result.graph, *tf::OpRegistry::Global(), 0).ok());
   {
     engine::Rewriter rewriter(&result.graph);
     result.count = pass(&rewriter);

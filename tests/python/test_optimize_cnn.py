@@ -34,7 +34,7 @@ def test_results_stay(load: Load, name: str, batch: int) -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_passes_fire(load: Load, name: str) -> None:
     model = load(name)
-    (function,) = model.signatures.values()
+    function = model.signatures["serving_default"]
     function.run({key: np.zeros((1, *info.shape[1:]), np.float32) for key, info in function.inputs.items()})
     (report,) = model.optimization
     assert report.optimized
