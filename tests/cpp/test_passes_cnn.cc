@@ -10,6 +10,7 @@ namespace {
 
 using engine::FoldAffineIntoWeights;
 using engine::FoldPads;
+using engine::FuseHardSwish;
 using engine::FuseResidualAdds;
 using engine::SplitBatchNorm;
 using Ops = std::map<std::string, int>;
@@ -318,6 +319,34 @@ TEST(Residual, ActivationThatIsNotTheOnlyReader) {
   g.Fetch(g.Op("Relu", {sum}));
   g.Fetch(sum);
   EXPECT_EQ(Rewrite(g, FuseResidualAdds).ops, (Ops{{"_FusedConv2D", 1}, {"Relu", 1}}));
+}
+
+tf::Tensor Scalar(float value) {
+  tf::Tensor scalar(tf::DT_FLOAT, tf::TensorShape({}));
+  scalar.scalar<float>()() = value;
+  return scalar;
+}
+
+TEST(HardSwish, BehindEitherConvolution) {
+  struct Case {
+    bool depthwise, divides, fetches;
+    float three;
+    int count;
+  };
+  for (const Case& c : {Case{false, false, false, 3, 1}, Case{true, true, false, 3, 1},
+                        Case{false, false, true, 3, 0}, Case{true, false, false, 2.5F, 0}}) {
+    GraphBuilder g;
+    const std::string image = g.Feed({-1, 6, 6, 4});
+    std::string x = c.depthwise ? Depthwise(&g, image, {3, 3, 4, 1}) : Convolve(&g, image, {3, 3, 4, 4});
+    x = g.Op("BiasAdd", {x, g.Constant({4}, -3, 3)});
+    std::string gate = g.Op("Relu6", {g.Op("AddV2", {x, g.Value(Scalar(c.three))})});
+    gate = g.Op(c.divides ? "RealDiv" : "Mul", {gate, g.Value(Scalar(c.divides ? 6.0F : 1.0F / 6))});
+    g.Fetch(g.Op("Mul", {x, gate}));
+    if (c.fetches) g.Fetch(x);
+    const Rewritten r = Rewrite(g, FuseHardSwish);
+    EXPECT_EQ(r.count, c.count);
+    EXPECT_EQ(r.ops.size() == 1, c.count == 1);
+  }
 }
 
 }  // namespace

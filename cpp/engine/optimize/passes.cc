@@ -10,6 +10,7 @@ const std::vector<Pass>& Passes() {
       {"affine", "scales and shifts become part of weights and biases", FoldAffineIntoWeights},
       {"batch norm", "batch norms that no weights take in become a product and a sum", SplitBatchNorm},
       {"pad", "zeros around images become paddings", FoldPads},
+      {"hard swish", "convolutions apply the hard swish behind them", FuseHardSwish},
       {"residual", "convolutions add the other branch of a residual block", FuseResidualAdds},
   };
   return *passes;

@@ -10,6 +10,7 @@ namespace savedmodel::engine {
 int FoldAffineIntoWeights(Rewriter* graph);
 int SplitBatchNorm(Rewriter* graph);
 int FoldPads(Rewriter* graph);
+int FuseHardSwish(Rewriter* graph);
 int FuseResidualAdds(Rewriter* graph);
 
 }  // namespace savedmodel::engine
