@@ -95,6 +95,10 @@ void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& d
   for (tf::FunctionDef& function : *isolated->graph.mutable_library()->mutable_function()) {
     LowerControlFlow(function.mutable_node_def());
   }
+  // Nodes without a device are not fused: TensorFlow can't know that they run on the CPU.
+  for (tf::NodeDef& node : *isolated->graph.mutable_node()) {
+    if (node.device().empty()) node.set_device(devices.client_device()->name());
+  }
   tf::ConfigProto config = options.config;
   auto* rewrite = config.mutable_graph_options()->mutable_rewrite_options();
   if (rewrite->disable_meta_optimizer()) return;

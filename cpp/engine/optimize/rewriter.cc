@@ -134,16 +134,35 @@ bool Rewriter::IsScalar(const tf::NodeDef& node, int input, double value) {
   return std::abs(constant->flat<float>()(0) - value) <= 1e-6 * std::abs(value);
 }
 
-tf::PartialTensorShape Rewriter::Shape(const std::string& tensor) {
+const tf::TensorShapeProto* Rewriter::Inferred(const std::string& tensor) {
   const TensorId id(tensor);
   // A rewrite leaves the shapes of the tensors that it keeps.
   if (shapes_ != nullptr && shapes_->stale && !shapes_->properties.HasOutputProperties(id.node))
     shapes_.reset();
   if (shapes_ == nullptr) shapes_ = std::make_unique<Shapes>(*graph_);
-  if (!shapes_->valid || !shapes_->properties.HasOutputProperties(id.node)) return {};
+  if (!shapes_->valid || !shapes_->properties.HasOutputProperties(id.node)) return nullptr;
   const auto& outputs = shapes_->properties.GetOutputProperties(id.node);
-  if (id.output < 0 || static_cast<std::size_t>(id.output) >= outputs.size()) return {};
-  return tf::PartialTensorShape(outputs[static_cast<std::size_t>(id.output)].shape());
+  if (id.output < 0 || static_cast<std::size_t>(id.output) >= outputs.size()) return nullptr;
+  return &outputs[static_cast<std::size_t>(id.output)].shape();
+}
+
+tf::PartialTensorShape Rewriter::Shape(const std::string& tensor) {
+  const tf::TensorShapeProto* shape = Inferred(tensor);
+  return shape == nullptr ? tf::PartialTensorShape() : tf::PartialTensorShape(*shape);
+}
+
+bool Rewriter::SameShape(const std::string& a, const std::string& b) {
+  Inferred(b);  // symbols of two inferences can't be compared: let one that is missing be missed now
+  const tf::TensorShapeProto* found = Inferred(a);
+  if (found == nullptr) return false;
+  const tf::TensorShapeProto first = *found;
+  const tf::TensorShapeProto* second = Inferred(b);
+  if (second == nullptr || first.unknown_rank() || second->unknown_rank()) return false;
+  if (first.dim_size() != second->dim_size()) return false;
+  for (int i = 0; i < first.dim_size(); ++i) {
+    if (first.dim(i).size() == -1 || first.dim(i).size() != second->dim(i).size()) return false;
+  }
+  return true;
 }
 
 tf::DataType Rewriter::Type(const tf::NodeDef& node, const char* attribute) const {

@@ -52,6 +52,8 @@ class Rewriter {
   bool IsScalar(const tensorflow::NodeDef& node, int input, double value);
   // Inferred when first asked for; unknown rank where inference fails. "node:1" or "node".
   tensorflow::PartialTensorShape Shape(const std::string& tensor);
+  // True if the two have the same shape whatever is fed; sizes that are not known may be known to be equal.
+  bool SameShape(const std::string& a, const std::string& b);
   tensorflow::DataType Type(const tensorflow::NodeDef& node, const char* attribute = "T") const;
 
   // A name of its own is made of `name`. Inputs are tensors ("node", "node:1", "^node").
@@ -72,6 +74,8 @@ class Rewriter {
  private:
   void Connect(tensorflow::NodeDef* node);
   void Disconnect(tensorflow::NodeDef* node);
+  // As inferred, sizes below -1 being symbols; null where inference fails.
+  const tensorflow::TensorShapeProto* Inferred(const std::string& tensor);
 
   struct Shapes;
   tensorflow::GraphDef* graph_;

@@ -1,12 +1,13 @@
 """The models, by the API that makes them. Importing this package registers all of them."""
 
-from . import awkward, bad_signatures, damaged, keras_models, optimizing, recurrent, v1, v2
+from . import awkward, bad_signatures, convolutions, damaged, keras_models, optimizing, recurrent, v1, v2
 from .registry import MODELS, generate
 
 __all__ = [
     "MODELS",
     "awkward",
     "bad_signatures",
+    "convolutions",
     "damaged",
     "generate",
     "keras_models",

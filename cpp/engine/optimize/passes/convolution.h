@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The passes for convolutional networks. Each takes float32 in NHWC, leaves the rest alone, and returns how
+// often it fired.
+#pragma once
+
+#include "engine/optimize/rewriter.h"
+
+namespace savedmodel::engine {
+
+int FoldAffineIntoWeights(Rewriter* graph);
+int SplitBatchNorm(Rewriter* graph);
+int FoldPads(Rewriter* graph);
+int FuseHardSwish(Rewriter* graph);
+int FuseResidualAdds(Rewriter* graph);
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,75 @@
+"""One convolutional network of each family, small: what the optimizer's passes are for."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from .keras_models import export
+from .registry import Workspace, model
+from .v1 import new_session, save, signature, v1
+
+
+@model
+def conv_residual(m: Workspace) -> None:
+    """ResNet: padded convolution and pooling, residual blocks with and without projection."""
+
+    def norm(x: object) -> object:
+        return layers.BatchNormalization()(x)
+
+    image = keras.Input((32, 32, 3), name="image")
+    x = layers.Conv2D(8, 7, strides=2)(layers.ZeroPadding2D(3)(image))
+    x = layers.ZeroPadding2D(1)(layers.ReLU()(norm(x)))
+    x = layers.MaxPooling2D(3, strides=2)(x)
+    for filters, stride in [(16, 2), (16, 1)]:
+        y = layers.ReLU()(norm(layers.Conv2D(8, 1, strides=stride, use_bias=False)(x)))
+        y = layers.ReLU()(norm(layers.Conv2D(8, 3, padding="same")(y)))
+        y = norm(layers.Conv2D(filters, 1)(y))
+        x = x if stride == 1 else norm(layers.Conv2D(filters, 1, strides=stride)(x))
+        x = layers.ReLU()(layers.Add()([x, y]))
+    export(m, keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D()(x))))
+    m.golden("serving_default", {"image": m.normal(2, 32, 32, 3)})
+
+
+@model
+def conv_mobile(m: Workspace) -> None:
+    """MobileNet and EfficientNet: depthwise, squeeze and excite, swish, a norm before a convolution."""
+    image = keras.Input((24, 24, 3), name="image")
+    x = layers.BatchNormalization(scale=False)(image)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+    for activation in ["relu6", "silu", "hard_silu"]:
+        y = layers.Conv2D(16, 1, use_bias=False)(x)
+        y = layers.Activation(activation)(layers.BatchNormalization(center=False)(y))
+        y = layers.ZeroPadding2D(1)(y)
+        y = layers.DepthwiseConv2D(3, use_bias=False)(y)
+        y = layers.Activation(activation)(layers.BatchNormalization()(y))
+        gate = layers.Reshape((1, 1, 16))(layers.GlobalAveragePooling2D()(y))
+        gate = layers.Conv2D(4, 1, activation=activation)(gate)
+        y = layers.Multiply()([y, layers.Conv2D(16, 1, activation="sigmoid")(gate)])
+        x = layers.Add()([x, layers.BatchNormalization()(layers.Conv2D(8, 1)(y))])
+    x = layers.Flatten()(layers.LeakyReLU()(x))
+    export(m, keras.Model(image, layers.BatchNormalization()(layers.Dense(4)(x))))
+    m.golden("serving_default", {"image": m.normal(2, 24, 24, 3)})
+
+
+@model
+def conv_v1(m: Workspace) -> None:
+    """TensorFlow 1: fused batch norms behind a convolution and alone, and a result that lies between."""
+    with new_session() as session:
+        image = v1.placeholder(tf.float32, [None, 12, 12, 4], "image")
+
+        def norm(x: object) -> object:
+            values = [v1.Variable(m.normal(4)) for _ in range(3)]
+            variance = v1.Variable(abs(m.normal(4)) + 0.5)
+            return v1.nn.fused_batch_norm(x, *values, variance, is_training=False)[0]
+
+        x = norm(image)
+        x = tf.nn.relu(norm(tf.nn.conv2d(x, v1.Variable(m.normal(3, 3, 4, 4)), 1, "SAME")))
+        between = tf.nn.bias_add(tf.nn.conv2d(x, v1.Variable(m.normal(3, 3, 4, 4)), 1, "SAME"), m.normal(4))
+        y = tf.nn.conv2d(between, v1.Variable(m.normal(1, 1, 4, 4)), 1, "VALID")
+        y = tf.nn.relu(norm(y) + between)
+        outputs = {"between": between, "y": y}
+        save(m, session, {"serving_default": signature({"image": image}, outputs)})
+    m.golden("serving_default", {"image": m.normal(2, 12, 12, 4)})

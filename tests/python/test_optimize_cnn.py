@@ -1,0 +1,46 @@
+"""Convolutional networks give the same with and without the optimizer, and its passes fire on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from .helpers import Load
+
+EXPECTED = {
+    "conv_residual": {"affine": 8, "pad": 2, "residual": 2},
+    "conv_mobile": {"affine": 11, "pad": 3, "residual": 3},
+    "conv_v1": {"affine": 2, "batch norm": 1, "residual": 1},
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_results_stay(load: Load, name: str, batch: int) -> None:
+    generator = np.random.default_rng(7)
+    plain, optimized = (
+        load(name, optimize=level).signatures["serving_default"] for level in ["none", "default"]
+    )
+    (key, info), *_ = plain.inputs.items()
+    assert info.shape is not None
+    shape = [size or 1 for size in info.shape[1:]]
+    image = generator.normal(size=(batch, *shape)).astype(np.float32)
+    expected, results = plain.run({key: image}), optimized.run({key: image})
+    again = optimized.run({key: image})
+    assert set(results) == set(expected)
+    for output, value in expected.items():
+        np.testing.assert_allclose(results[output], value, rtol=0, atol=1e-5 * np.abs(value).max())
+        np.testing.assert_array_equal(again[output], results[output])
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_passes_fire(load: Load, name: str) -> None:
+    model = load(name)
+    function = model.signatures["serving_default"]
+    (key, info), *_ = function.inputs.items()
+    assert info.shape is not None
+    function.run({key: np.zeros([size or 1 for size in info.shape], np.float32)})
+    (report,) = model.optimization
+    assert report.optimized
+    counts = {step.name: step.count for step in report.passes}
+    assert {step: counts[step] for step in EXPECTED[name]} == EXPECTED[name]
