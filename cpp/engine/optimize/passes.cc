@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/passes.h"
 
+#include "engine/optimize/passes/dense.h"
+#include "engine/optimize/passes/gelu.h"
+#include "engine/optimize/passes/layer_norm.h"
+#include "engine/optimize/passes/softmax.h"
+
 namespace savedmodel::engine {
 
 const std::vector<Pass>& Passes() {
-  static const auto* const passes = new std::vector<Pass>{};
+  static const auto* const passes = new std::vector<Pass>{
+      {"gelu", "GELU written out becomes one op", FuseGelu},
+      {"layer_norm", "layer normalization written out becomes one op", FuseLayerNorm},
+      {"dense", "a matrix product, its bias and its activation become one op", FuseDense},
+      {"softmax", "softmax without oneDNN's set-up", ReplaceSoftmax},
+  };
   return *passes;
 }
 
