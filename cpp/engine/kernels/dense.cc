@@ -129,9 +129,12 @@ class DenseOp : public tf::OpKernel {
   void ComputeFused(tf::OpKernelContext* context, std::int64_t rows, std::int64_t depth) {
     const tf::Tensor& a = context->input(0);
     tf::Tensor matrix;
-    OP_REQUIRES(context, matrix.CopyFrom(a, {rows, depth}), absl::InternalError("reshape"));
+    tf::Tensor bias;  // TensorFlow's kernel wants one dimension
+    OP_REQUIRES(context,
+                matrix.CopyFrom(a, {rows, depth}) &&
+                    bias.CopyFrom(context->input(2), {context->input(2).NumElements()}),
+                absl::InternalError("reshape"));
     tf::Tensor b = context->input(1);
-    tf::Tensor bias = context->input(2);
     tf::TensorValue inputs[] = {tf::TensorValue(&matrix), tf::TensorValue(&b), tf::TensorValue(&bias)};
     tf::AllocatorAttributes attributes[3];
     tf::OpKernelContext::Params params;
