@@ -8,6 +8,8 @@
 
 #include "tensorflow/core/framework/attr_value_util.h"
 #include "tensorflow/core/framework/graph.pb.h"
+#include "tensorflow/core/framework/graph_def_util.h"
+#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/tensor.h"
 
 namespace savedmodel::engine {
@@ -19,6 +21,7 @@ class TestGraph {
   // With a reader, as a fetch has.
   tensorflow::GraphDef Finish(const std::string& result) {
     Op("out", "Identity", {result});
+    TF_CHECK_OK(tensorflow::AddDefaultAttrsToGraphDef(&graph_, *tensorflow::OpRegistry::Global(), 0));
     return graph_;
   }
   void Fetch(const std::string& tensor) { Op("fetched", "Identity", {tensor}); }

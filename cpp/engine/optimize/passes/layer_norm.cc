@@ -156,7 +156,8 @@ class Match {
     if (!IsConstantRow(*root_, 1 - side, &beta_)) return false;
     std::vector<std::string> factors;
     bool divided = false;
-    if (!Split(root_->input(side), &factors, &divided) || factors.size() != (divided ? 1U : 2U)) return false;
+    if (!Split(root_->input(side), &factors, &divided) || gamma_ == nullptr) return false;
+    if (factors.size() != (divided ? 1U : 2U)) return false;
     for (const std::string& factor : factors) {
       const tf::NodeDef* off = Inner(factor, "Sub");
       if (off == nullptr) continue;
@@ -173,7 +174,7 @@ class Match {
         if (gamma_ == nullptr && IsConstantRow(*product, i, &gamma_)) continue;
         if (!Split(product->input(i), factors, divided)) return false;
       }
-      return gamma_ != nullptr;
+      return true;
     }
     if (const tf::NodeDef* quotient = Inner(tensor, "RealDiv"); quotient != nullptr && !*divided) {
       const tf::NodeDef* root = Inner(quotient->input(1), "Sqrt");
