@@ -63,7 +63,7 @@ def norm_forms(m: Workspace) -> None:
             "batch_norm": tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-3),
             "other_axis": tf.nn.batch_normalization(x, other_mean, other_variance, beta, gamma, 1e-3),
             "divided": off / root * gamma + beta,
-            "no_gamma": (x - by_hand) / root + beta,
+            "no_gamma": x - tf.reduce_mean(x, -1, keepdims=True) + beta,
         }
 
     m.save({"serving_default": norm}, gamma=gamma, beta=beta)
