@@ -21,8 +21,10 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// Multiplications; above, a second thread and tuned blocking pay for what it costs to ask for them.
+// Multiplications; above, a second thread pays for what it costs to ask for one.
 constexpr std::int64_t kMostOwn = std::int64_t{1} << 20;
+// Above, panels of weights don't fit into the second cache, and blocking pays even in one thread.
+constexpr std::int64_t kMostOwnAlone = std::int64_t{1} << 26;
 
 absl::Status InferShape(tf::shape_inference::InferenceContext* context) {
   tf::shape_inference::ShapeHandle a;
@@ -105,7 +107,8 @@ class DenseOp : public tf::OpKernel {
                                                 ", In[1]: ", b.shape().DebugString())));
     std::int64_t rows = 1;
     for (int i = 0; i + 1 < a.dims(); ++i) rows *= a.dim_size(i);
-    const bool small = rows * depth * columns <= kMostOwn;
+    const bool alone = context->device()->tensorflow_cpu_worker_threads()->num_threads == 1;
+    const bool small = rows * depth * columns <= (alone ? kMostOwnAlone : kMostOwn);
     const float* packed = small ? Packed(b, depth, columns) : nullptr;
     if (packed == nullptr) return ComputeFused(context, rows, depth);
     tf::TensorShape shape = a.shape();
