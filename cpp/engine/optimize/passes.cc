@@ -2,6 +2,10 @@
 #include "engine/optimize/passes.h"
 
 #include "engine/optimize/passes/convolution.h"
+#include "engine/optimize/passes/dense.h"
+#include "engine/optimize/passes/gelu.h"
+#include "engine/optimize/passes/layer_norm.h"
+#include "engine/optimize/passes/softmax.h"
 
 namespace savedmodel::engine {
 
@@ -12,6 +16,10 @@ const std::vector<Pass>& Passes() {
       {"pad", "zeros around images become paddings", FoldPads},
       {"hard swish", "convolutions apply the hard swish behind them", FuseHardSwish},
       {"residual", "convolutions add the other branch of a residual block", FuseResidualAdds},
+      {"gelu", "GELU written out becomes one op", FuseGelu},
+      {"layer_norm", "layer normalization written out becomes one op", FuseLayerNorm},
+      {"dense", "a matrix product, its bias and its activation become one op", FuseDense},
+      {"softmax", "softmax without oneDNN's set-up", ReplaceSoftmax},
   };
   return *passes;
 }

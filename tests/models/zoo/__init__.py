@@ -1,6 +1,17 @@
 """The models, by the API that makes them. Importing this package registers all of them."""
 
-from . import awkward, bad_signatures, convolutions, damaged, keras_models, optimizing, recurrent, v1, v2
+from . import (
+    awkward,
+    bad_signatures,
+    convolutions,
+    damaged,
+    keras_models,
+    optimizing,
+    recurrent,
+    transformers,
+    v1,
+    v2,
+)
 from .registry import MODELS, generate
 
 __all__ = [
@@ -13,6 +24,7 @@ __all__ = [
     "keras_models",
     "optimizing",
     "recurrent",
+    "transformers",
     "v1",
     "v2",
 ]

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// | pattern                                                               | becomes                       |
+// |-----------------------------------------------------------------------|-------------------------------|
+// | [Reshape to rows ->] MatMul or BatchMatMulV2 (float32, constant b     | _SavedmodelDense [-> Reshape] |
+// |   of two dimensions) [-> Reshape that keeps or splits the columns]    |                               |
+// |   [-> BiasAdd, AddV2 or Add of a constant row]                        |   (zeros where no bias is)    |
+// |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid or _SavedmodelGelu]  |                               |
+#include "engine/optimize/passes/dense.h"
+
+#include "engine/optimize/passes/match.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+// A product alone, of weights too large to be computed by our own loop: nothing is gained.
+constexpr std::int64_t kMostWeights = std::int64_t{1} << 20;
+
+bool Flag(const tf::NodeDef& node, const char* name) {
+  const auto found = node.attr().find(name);
+  return found != node.attr().end() && found->second.b();
+}
+
+bool IsTransposed(const tf::NodeDef& product) {
+  return Flag(product, "transpose_b") || Flag(product, "adj_y");
+}
+
+struct Layer {
+  tf::NodeDef* product = nullptr;
+  tf::NodeDef* reshape = nullptr;  // or null
+  tf::NodeDef* last = nullptr;     // what the readers read
+  int column_dims = 1;             // of what `reshape` makes
+  std::string input;
+  std::string rows_of;  // what a Reshape made `input` of, or empty
+  std::string bias;
+  std::string activation;
+  float leaky_slope = 0.2F;
+};
+
+// True if a reshape of one to the other can only keep all but the last dimensions as they are.
+bool SameRows(const tf::PartialTensorShape& a, const tf::PartialTensorShape& b) {
+  if (a.dims() < 2 || a.dims() != b.dims()) return false;
+  int unknown = 0;
+  for (int i = 0; i + 1 < a.dims(); ++i) {
+    if (a.dim_size(i) == 0 || a.dim_size(i) != b.dim_size(i)) return false;
+    unknown += a.dim_size(i) < 0 ? 1 : 0;
+  }
+  return unknown <= 1;
+}
+
+// Rows are made of `a` by a Reshape that need not be: the op takes any rank.
+void MatchInput(Rewriter* graph, std::int64_t depth, Layer* layer) {
+  layer->input = layer->product->input(0);
+  const tf::NodeDef* reshape = graph->Input(*layer->product, 0, "Reshape");
+  if (!IsPlain(*graph, reshape, "Reshape") || graph->OnlyReader(*reshape) == nullptr) return;
+  const tf::PartialTensorShape before = graph->Shape(reshape->input(0));
+  if (before.dims() >= 2 && before.dim_size(before.dims() - 1) == depth) layer->rows_of = reshape->input(0);
+}
+
+// The columns may become several dimensions.
+void MatchReshape(Rewriter* graph, std::int64_t columns, Layer* layer) {
+  tf::NodeDef* next = graph->OnlyReader(*layer->last);
+  if (!IsPlain(*graph, next, "Reshape") || next->input(0) != layer->last->name()) return;
+  const tf::PartialTensorShape shape = graph->Shape(next->name());
+  std::int64_t size = 1;
+  int dims = 0;
+  while (dims < shape.dims() && size < columns) size *= shape.dim_size(shape.dims() - ++dims);
+  if (size != columns || dims == shape.dims()) return;
+  layer->reshape = layer->last = next;
+  layer->column_dims = dims;
+}
+
+void MatchBias(Rewriter* graph, std::int64_t columns, Layer* layer) {
+  tf::NodeDef* next = graph->OnlyReader(*layer->last);
+  const bool bias_add = IsPlain(*graph, next, "BiasAdd");
+  if (!bias_add && !IsSum(*graph, next)) return;
+  if (bias_add && next->attr().count("data_format") > 0 && next->attr().at("data_format").s() == "NCHW")
+    return;
+  const int input = next->input(0) == layer->last->name() ? 1 : 0;
+  const tf::NodeDef* constant = ConstantNode(*graph, *next, input);
+  if (constant == nullptr) return;
+  const tf::PartialTensorShape bias = ConstantShape(*constant);
+  const tf::PartialTensorShape shape = graph->Shape(layer->last->name());
+  const bool same_dims = layer->column_dims == bias.dims() && bias.num_elements() == columns;
+  for (int i = 1; i <= bias.dims() && same_dims && bias.dims() > 1; ++i) {
+    if (bias.dim_size(bias.dims() - i) != shape.dim_size(shape.dims() - i)) return;
+  }
+  if (!same_dims && (layer->column_dims != 1 || !IsRow(bias, columns, shape.dims()))) return;
+  layer->bias = constant->name();
+  layer->last = next;
+}
+
+void MatchActivation(Rewriter* graph, Layer* layer) {
+  tf::NodeDef* next = graph->OnlyReader(*layer->last);
+  if (next == nullptr || Rewriter::HasControlInputs(*next)) return;
+  if (next->op() == "_SavedmodelGelu") {
+    layer->activation = Flag(*next, "approximate") ? "GeluApproximate" : "GeluExact";
+  } else {
+    for (const char* op : {"Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid"}) {
+      if (IsPlain(*graph, next, op)) layer->activation = op;
+    }
+    if (layer->activation.empty()) return;
+    if (next->op() == "LeakyRelu" && next->attr().count("alpha") > 0)
+      layer->leaky_slope = next->attr().at("alpha").f();
+  }
+  layer->last = next;
+}
+
+void Rewrite(Rewriter* graph, std::int64_t columns, Layer* layer) {
+  tf::NodeDef* product = layer->product;
+  if (layer->bias.empty()) {
+    tf::Tensor zeros(tf::DT_FLOAT, {columns});
+    zeros.flat<float>().setZero();
+    layer->bias = graph->AddConstant(product->name() + "/no_bias", zeros)->name();
+  }
+  // The one reshape undoes the other.
+  const bool drop = !layer->rows_of.empty() && layer->reshape != nullptr && layer->column_dims == 1 &&
+                    SameRows(graph->Shape(layer->rows_of), graph->Shape(layer->reshape->name()));
+  const bool transposed = IsTransposed(*product);
+  graph->Become(product, "_SavedmodelDense",
+                {drop ? layer->rows_of : layer->input, product->input(1), layer->bias});
+  auto& attributes = *product->mutable_attr();
+  attributes["transpose_b"].set_b(transposed);
+  attributes["activation"].set_s(layer->activation);
+  attributes["leakyrelu_alpha"].set_f(layer->leaky_slope);
+  tf::NodeDef* result = layer->reshape == nullptr || drop ? product : layer->reshape;
+  if (layer->last != result) graph->Replace(*layer->last, *result);
+}
+
+bool Fuse(Rewriter* graph, tf::NodeDef* product) {
+  if (Flag(*product, "transpose_a") || Flag(*product, "adj_x")) return false;
+  const tf::NodeDef* weights = ConstantNode(*graph, *product, 1);
+  if (weights == nullptr) return false;
+  const tf::PartialTensorShape shape = ConstantShape(*weights);
+  if (shape.dims() != 2 || shape.num_elements() <= 0) return false;
+  const int last = IsTransposed(*product) ? 0 : 1;
+  const std::int64_t columns = shape.dim_size(last);
+  if (graph->Shape(product->input(0)).dims() < 2) return false;  // BatchMatMulV2 of an unknown rank
+  Layer layer;
+  layer.product = layer.last = product;
+  MatchInput(graph, shape.dim_size(1 - last), &layer);
+  MatchReshape(graph, columns, &layer);
+  MatchBias(graph, columns, &layer);
+  MatchActivation(graph, &layer);
+  if (layer.bias.empty() && layer.activation.empty()) {
+    if (shape.num_elements() > kMostWeights) return false;
+  }
+  Rewrite(graph, columns, &layer);
+  return true;
+}
+
+}  // namespace
+
+int FuseDense(Rewriter* graph) {
+  int count = 0;
+  for (tf::NodeDef* node : graph->nodes()) {
+    if (graph->Type(*node) != tf::DT_FLOAT) continue;
+    if (node->op() == "MatMul" || node->op() == "BatchMatMulV2") count += Fuse(graph, node) ? 1 : 0;
+  }
+  return count;
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the passes of dense layers look for in a graph.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/optimize/rewriter.h"
+
+namespace savedmodel::engine {
+
+// The Const behind a data input, through Identity nodes; null if there is none. Its value is not decoded.
+const tensorflow::NodeDef* ConstantNode(const Rewriter& graph, const tensorflow::NodeDef& node, int input);
+tensorflow::PartialTensorShape ConstantShape(const tensorflow::NodeDef& constant);
+// Only the last dimension is not 1: what broadcasting adds to, or multiplies with, each row.
+bool IsRow(const tensorflow::PartialTensorShape& shape, std::int64_t columns, int most_dims);
+
+// scale * the product of `tensors`.
+struct Product {
+  double scale = 1;
+  std::vector<std::string> tensors;
+  std::vector<const tensorflow::NodeDef*> nodes;  // Mul, Neg and RealDiv that make it
+
+  // Takes one away; false if it is not there.
+  bool Take(const std::string& tensor);
+};
+
+// Follows Mul, Neg and division by a constant as long as a node has one reader. The nodes are float32.
+Product Factors(Rewriter* graph, const std::string& tensor);
+// A float32 constant of no dimension, or of one element and few enough dimensions to change no shape.
+bool ScalarValue(Rewriter* graph, const tensorflow::NodeDef& node, int input, double* value);
+bool IsClose(double a, double b);
+// AddV2, Add or BiasAdd's relatives: which input is the scalar `value`, or -1.
+int ScalarInput(Rewriter* graph, const tensorflow::NodeDef& node, double value);
+// A float32 node of this op that no control edge leads to.
+bool IsPlain(const Rewriter& graph, const tensorflow::NodeDef* node, const char* op);
+bool IsSum(const Rewriter& graph, const tensorflow::NodeDef* node);
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loops of every instruction set that this machine has, against sums in double precision.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine/kernels/vector_kernels.h"
+
+namespace savedmodel::engine {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kSlope = 0.3F;
+
+const Activation kActivations[] = {
+    Activation::kNone,      Activation::kRelu,      Activation::kRelu6,
+    Activation::kLeakyRelu, Activation::kElu,       Activation::kTanh,
+    Activation::kSigmoid,   Activation::kGeluExact, Activation::kGeluApproximate,
+};
+
+double Expected(Activation activation, double x) {
+  switch (activation) {
+    case Activation::kNone:
+      return x;
+    case Activation::kRelu:
+      return std::max(x, 0.0);
+    case Activation::kRelu6:
+      return std::min(std::max(x, 0.0), 6.0);
+    case Activation::kLeakyRelu:
+      return x > 0 ? x : x * static_cast<double>(kSlope);
+    case Activation::kElu:
+      return x < 0 ? std::expm1(x) : x;
+    case Activation::kTanh:
+      return std::tanh(x);
+    case Activation::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::kGeluExact:
+      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Activation::kGeluApproximate:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+  }
+  return x;
+}
+
+std::vector<float> Random(std::int64_t count, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> result(static_cast<std::size_t>(count));
+  for (float& value : result) value = normal(generator);
+  return result;
+}
+
+class VectorKernelsTest : public testing::TestWithParam<const VectorKernels*> {
+ protected:
+  std::vector<float> Dense(const std::vector<float>& x, const std::vector<float>& weights, bool transposed,
+                           const std::vector<float>& bias, std::int64_t rows, std::int64_t depth,
+                           Activation activation) {
+    const auto columns = static_cast<std::int64_t>(bias.size());
+    const PackedWeights packed(*GetParam(), weights.data(), transposed, depth, columns);
+    // One more, to see that nothing is written past the end.
+    std::vector<float> y(static_cast<std::size_t>(rows * columns + 1), -7.5F);
+    GetParam()->dense(
+        {x.data(), packed.data(), bias.data(), y.data(), rows, depth, columns, activation, kSlope});
+    EXPECT_EQ(y.back(), -7.5F);
+    y.pop_back();
+    return y;
+  }
+
+  void CheckDense(std::int64_t rows, std::int64_t depth, std::int64_t columns, bool transposed,
+                  Activation activation) {
+    const auto x = Random(rows * depth, 1);
+    const auto weights = Random(depth * columns, 2);
+    const auto bias = Random(columns, 3);
+    const auto y = Dense(x, weights, transposed, bias, rows, depth, activation);
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < columns; ++j) {
+        double sum = static_cast<double>(bias[static_cast<std::size_t>(j)]);
+        double scale = std::abs(sum) + 1;
+        for (std::int64_t k = 0; k < depth; ++k) {
+          const std::int64_t at = transposed ? j * depth + k : k * columns + j;
+          const double term = static_cast<double>(x[static_cast<std::size_t>(i * depth + k)]) *
+                              static_cast<double>(weights[static_cast<std::size_t>(at)]);
+          sum += term;
+          scale += std::abs(term);
+        }
+        ASSERT_NEAR(static_cast<double>(y[static_cast<std::size_t>(i * columns + j)]),
+                    Expected(activation, sum), 1e-6 * scale)
+            << rows << "x" << depth << "x" << columns << " at " << i << ", " << j;
+      }
+    }
+  }
+};
+
+TEST_P(VectorKernelsTest, DenseOfEveryTail) {
+  for (const std::int64_t rows : {0, 1, 2, 3, 5, 6, 7, 13}) {
+    for (const std::int64_t depth : {0, 1, 2, 3, 4, 5, 17, 64}) {
+      for (std::int64_t columns = 1; columns <= 70; ++columns) {
+        CheckDense(rows, depth, columns, columns % 2 == 0, Activation::kNone);
+      }
+    }
+  }
+}
+
+TEST_P(VectorKernelsTest, DenseOfManyPanels) {
+  CheckDense(1, 300, 260, false, Activation::kRelu);
+  CheckDense(20, 300, 131, true, Activation::kNone);
+}
+
+TEST_P(VectorKernelsTest, DenseWithEveryActivation) {
+  for (const Activation activation : kActivations) CheckDense(3, 5, 21, false, activation);
+}
+
+TEST_P(VectorKernelsTest, NanAndInfinityPropagate) {
+  for (const Activation activation : kActivations) {
+    const std::vector<float> x = {1, kNan, 1, kInf, 1, 1};  // rows of two
+    const std::vector<float> weights(2 * 19, 1.0F);
+    const std::vector<float> bias(19, 0.5F);
+    const auto y = Dense(x, weights, false, bias, 3, 2, activation);
+    for (std::size_t j = 0; j < 19; ++j) {
+      EXPECT_TRUE(std::isnan(y[j])) << static_cast<int>(activation);
+      EXPECT_NEAR(static_cast<double>(y[38 + j]), Expected(activation, 2.5), 1e-6);
+      const double limit = Expected(activation, std::numeric_limits<double>::infinity());
+      EXPECT_EQ(static_cast<double>(y[19 + j]), limit) << static_cast<int>(activation);
+    }
+  }
+}
+
+TEST_P(VectorKernelsTest, ActivationsAreCloseFromSmallToLarge) {
+  for (const Activation activation : kActivations) {
+    std::vector<float> x;
+    for (float size = 1e-8F; size < 200; size *= 1.1F) x.insert(x.end(), {size, -size});
+    std::vector<float> y(x.size());
+    GetParam()->activate(activation, kSlope, x.data(), static_cast<std::int64_t>(x.size()), y.data());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double size = std::min(std::abs(static_cast<double>(x[i])), 1.0);
+      EXPECT_NEAR(static_cast<double>(y[i]), Expected(activation, static_cast<double>(x[i])),
+                  5e-7 * std::max(size, std::abs(static_cast<double>(y[i]))))
+          << static_cast<int>(activation) << " of " << x[i];
+    }
+  }
+}
+
+TEST_P(VectorKernelsTest, LayerNormAndSoftmax) {
+  for (const std::int64_t columns : {1, 2, 7, 15, 16, 17, 33, 256, 300}) {
+    const auto n = static_cast<std::size_t>(columns);
+    const auto x = Random(3 * columns, 4);
+    const auto gamma = Random(columns, 5);
+    const auto beta = Random(columns, 6);
+    std::vector<float> norm(3 * n);
+    std::vector<float> soft(3 * n);
+    GetParam()->layer_norm(x.data(), 3, columns, gamma.data(), beta.data(), 1e-3F, norm.data());
+    GetParam()->softmax(x.data(), 3, columns, 0.7F, soft.data());
+    for (std::size_t r = 0; r < 3; ++r) {
+      double mean = 0;
+      double variance = 0;
+      double sum = 0;
+      for (std::size_t i = 0; i < n; ++i) mean += static_cast<double>(x[r * n + i]) / static_cast<double>(n);
+      for (std::size_t i = 0; i < n; ++i) {
+        variance += std::pow(static_cast<double>(x[r * n + i]) - mean, 2) / static_cast<double>(n);
+        sum += std::exp(0.7 * static_cast<double>(x[r * n + i]));
+      }
+      for (std::size_t i = 0; i < n; ++i) {
+        const auto value = static_cast<double>(x[r * n + i]);
+        EXPECT_NEAR(static_cast<double>(norm[r * n + i]),
+                    (value - mean) / std::sqrt(variance + 1e-3) * static_cast<double>(gamma[i]) +
+                        static_cast<double>(beta[i]),
+                    1e-5);
+        EXPECT_NEAR(static_cast<double>(soft[r * n + i]), std::exp(0.7 * value) / sum, 1e-6);
+      }
+    }
+  }
+}
+
+TEST_P(VectorKernelsTest, SoftmaxOfNanIsNan) {
+  std::vector<float> x(37, 1.0F);
+  for (const std::size_t at : {std::size_t{0}, std::size_t{20}, std::size_t{36}}) {
+    auto y = x;
+    y[at] = kNan;
+    GetParam()->softmax(y.data(), 1, 37, 1, y.data());
+    for (const float value : y) EXPECT_TRUE(std::isnan(value)) << at;
+  }
+  x[5] = -kInf;  // what masks do
+  GetParam()->softmax(x.data(), 1, 37, 1, x.data());
+  EXPECT_EQ(x[5], 0);
+  EXPECT_NEAR(static_cast<double>(x[36]), 1.0 / 36, 1e-7);
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, VectorKernelsTest, testing::ValuesIn(AvailableKernels()),
+                         [](const auto& tested) { return std::string(tested.param->name); });
+
+}  // namespace
+}  // namespace savedmodel::engine
