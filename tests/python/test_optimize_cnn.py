@@ -9,7 +9,7 @@ from .helpers import Load
 
 EXPECTED = {
     "conv_residual": {"affine": 8, "pad": 2, "residual": 2},
-    "conv_mobile": {"affine": 11, "pad": 3, "residual": 3},
+    "conv_mobile": {"affine": 11, "pad": 3, "hard swish": 3, "residual": 3},
     "conv_v1": {"affine": 2, "batch norm": 1, "residual": 1},
 }
 
