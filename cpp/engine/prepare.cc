@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/prepare.h"
 
+#include <exception>
 #include <utility>
 
 #include "engine/executor/control_flow.h"
@@ -90,7 +91,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
     try {
       executor = MakeOptimized(shared, function, *devices, report);
       report->optimized = executor != nullptr;
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {  // a call must not fail for the optimizer
       report->why_not = error.what();
     }
   }

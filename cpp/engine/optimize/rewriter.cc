@@ -116,12 +116,15 @@ tf::NodeDef* Rewriter::OnlyReader(const tf::NodeDef& node) const {
 const tf::Tensor* Rewriter::Constant(const tf::NodeDef& node, int input) {
   const tf::NodeDef* source = Input(node, input);
   while (source != nullptr && source->op() == "Identity") source = Input(*source, 0);
-  if (source == nullptr) return nullptr;
-  if (source->op() == kPooledConstantOp) return pool_ == nullptr ? nullptr : pool_->Find(*source);
-  if (source->op() != "Const") return nullptr;
-  const auto [entry, fresh] = constants_.try_emplace(source);
-  const auto value = source->attr().find("value");
-  if (fresh && (value == source->attr().end() || !entry->second.FromProto(value->second.tensor()))) {
+  return source == nullptr ? nullptr : Value(*source);
+}
+
+const tf::Tensor* Rewriter::Value(const tf::NodeDef& constant) {
+  if (constant.op() == kPooledConstantOp) return pool_ == nullptr ? nullptr : pool_->Find(constant);
+  if (constant.op() != "Const") return nullptr;
+  const auto [entry, fresh] = constants_.try_emplace(&constant);
+  const auto value = constant.attr().find("value");
+  if (fresh && (value == constant.attr().end() || !entry->second.FromProto(value->second.tensor()))) {
     constants_.erase(entry);
     return nullptr;
   }

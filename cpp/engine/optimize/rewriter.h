@@ -48,6 +48,8 @@ class Rewriter {
   // The value behind a data input (which need not come from a Const node), through Identity nodes. Null if it
   // is not constant. Valid until the next call.
   const tensorflow::Tensor* Constant(const tensorflow::NodeDef& node, int input);
+  // The same of a node that is constant itself.
+  const tensorflow::Tensor* Value(const tensorflow::NodeDef& constant);
   // True if the input is a float32 scalar (or an array of one element) within 1e-6, relative, of `value`.
   bool IsScalar(const tensorflow::NodeDef& node, int input, double value);
   // Inferred when first asked for; unknown rank where inference fails. "node:1" or "node".

@@ -66,9 +66,11 @@ def conv_v1(m: Workspace) -> None:
             return v1.nn.fused_batch_norm(x, *values, variance, is_training=False)[0]
 
         x = norm(image)
-        x = tf.nn.relu(norm(tf.nn.conv2d(x, v1.Variable(m.normal(3, 3, 4, 4)), 1, "SAME")))
-        between = tf.nn.bias_add(tf.nn.conv2d(x, v1.Variable(m.normal(3, 3, 4, 4)), 1, "SAME"), m.normal(4))
-        y = tf.nn.conv2d(between, v1.Variable(m.normal(1, 1, 4, 4)), 1, "VALID")
+        x = tf.nn.relu(norm(tf.nn.conv2d(x, v1.Variable(0.1 * m.normal(3, 3, 4, 4)), 1, "SAME")))
+        between = tf.nn.bias_add(
+            tf.nn.conv2d(x, v1.Variable(0.1 * m.normal(3, 3, 4, 4)), 1, "SAME"), m.normal(4)
+        )
+        y = tf.nn.conv2d(between, v1.Variable(0.1 * m.normal(1, 1, 4, 4)), 1, "VALID")
         y = tf.nn.relu(norm(y) + between)
         outputs = {"between": between, "y": y}
         save(m, session, {"serving_default": signature({"image": image}, outputs)})

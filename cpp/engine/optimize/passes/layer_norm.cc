@@ -206,10 +206,9 @@ class Match {
   }
   std::string Flat(const tf::NodeDef* constant, const char* name) {
     if (ConstantShape(*constant).dims() == 1) return constant->name();
-    tf::Tensor value;
+    const tf::Tensor* value = graph_->Value(*constant);
     tf::Tensor flat;
-    if (!value.FromProto(constant->attr().at("value").tensor())) return constant->name();
-    if (!flat.CopyFrom(value, {value.NumElements()})) return constant->name();
+    if (value == nullptr || !flat.CopyFrom(*value, {value->NumElements()})) return constant->name();
     return graph_->AddConstant(root_->name() + "/" + name, flat)->name();
   }
 
