@@ -19,6 +19,13 @@ inline std::string ModelPath(const std::string& name) {
   return std::string(chosen != nullptr ? chosen : SAVEDMODEL_TEST_MODELS) + "/" + name;
 }
 
+// To compare bit by bit with what a session runs, which has the graph as it was loaded.
+inline LoadOptions AsLoaded() {
+  LoadOptions options;
+  options.optimize = Optimize::kNone;
+  return options;
+}
+
 inline Model LoadModel(const std::string& name, const LoadOptions& options = {}) {
   return Model::Load(ModelPath(name), options);
 }

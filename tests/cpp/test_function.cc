@@ -302,7 +302,7 @@ TEST(Timeout, IsAPositiveNumber) {
 }
 
 TEST(Trace, NamesWhatRan) {
-  const Model model = LoadModel("mlp");
+  const Model model = LoadModel("mlp", testing::AsLoaded());
   const Tensors inputs{Floats(testing::Numbers(64), {1, 64})};
   Trace trace;
   const Tensors traced = model.function("serving_default").Run(inputs, {}, &trace);

@@ -289,8 +289,8 @@ TEST(Devices, ATraceShowsTheRunOnTheDevice) {
 
 TEST(Devices, TheResultIsTheSameOnEachDevice) {
   const Tensors inputs{Floats(testing::Numbers(3 * 64), {3, 64})};
-  const auto expected = Values(LoadModel("mlp").function("serving_default").Run(inputs).at(0));
-  LoadOptions options;
+  LoadOptions options = testing::AsLoaded();
+  const auto expected = Values(LoadModel("mlp", options).function("serving_default").Run(inputs).at(0));
   options.session.config = kTwoCpus;
   for (const char* device : {"cpu", "cpu:1", "CPU:0", "/device:CPU:1", "/cpu:1"}) {
     SCOPED_TRACE(device);

@@ -139,8 +139,8 @@ TEST(IntraOpThreads, GiveTheSameResult) {
 
 TEST(InterOpThreads, GiveTheSameResult) {
   const Tensors inputs{Floats(Numbers(64), {1, 64})};
-  const auto expected = Values(LoadModel("wide").function("serving_default").Run(inputs).at(0));
-  LoadOptions options;
+  LoadOptions options = testing::AsLoaded();
+  const auto expected = Values(LoadModel("wide", options).function("serving_default").Run(inputs).at(0));
   options.session.inter_op_threads = 3;
   const Model model = LoadModel("wide", options);
   EXPECT_EQ(Values(model.function("serving_default").Run(inputs).at(0)), expected);
