@@ -54,6 +54,20 @@ bool Evaluate(const tf::NodeDef& node, const std::vector<tf::Tensor>& inputs, tf
 
 }  // namespace
 
+void PoolLargeConstants(tf::GraphDef* graph, ConstantPool* pool) {
+  for (tf::NodeDef& node : *graph->mutable_node()) {
+    const auto value = node.attr().find("value");
+    if (node.op() != "Const" || value == node.attr().end()) continue;
+    tf::Tensor tensor;
+    if (value->second.tensor().ByteSizeLong() < ConstantPool::kLarge ||
+        !tensor.FromProto(value->second.tensor()) || !ConstantPool::Takes(tensor)) {
+      continue;
+    }
+    node.clear_attr();
+    pool->Add(tensor, &node);
+  }
+}
+
 int FoldLargeConstants(tf::GraphDef* graph, tf::Device* device, ConstantPool* pool) {
   int folded = 0;
   Rewriter rewriter(graph, pool);

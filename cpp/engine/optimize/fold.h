@@ -8,6 +8,9 @@
 
 namespace savedmodel::engine {
 
+// Takes large constants of the graph itself into the pool, as a frozen graph has them.
+void PoolLargeConstants(tensorflow::GraphDef* graph, ConstantPool* pool);
+
 // How many nodes became constants. TensorFlow's own folding does the rest.
 int FoldLargeConstants(tensorflow::GraphDef* graph, tensorflow::Device* device, ConstantPool* pool);
 

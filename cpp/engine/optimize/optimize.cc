@@ -41,8 +41,10 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
                    const std::function<bool(const tf::NodeDef&, tf::Tensor*)>& value, ConstantPool* pool,
                    IsolatedGraph* isolated, OptimizationReport* report) {
   Stopwatch watch(report);
+  PoolLargeConstants(&isolated->graph, pool);
   KeepLoops(&isolated->graph);
   InlineFunctions(devices, isolated);
+  PoolLargeConstants(&isolated->graph, pool);
   report->nodes_before = isolated->graph.node_size();
   watch.Record("inline", "function calls become part of the graph", 0);
 
