@@ -42,7 +42,8 @@ def words(stem: str, known: int) -> Callable[[np.random.Generator, Shape], NDArr
     """Strings of a vocabulary of `known` words; a tenth is not in it."""
 
     def make(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        return np.char.add(stem, random.integers(0, known * 10 // 9, shape).astype(str)).astype("S")
+        numbered: NDArray[Any] = np.char.add(stem, random.integers(0, known * 10 // 9, shape).astype(str))
+        return numbered.astype("S")
 
     return make
 

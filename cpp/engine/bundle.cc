@@ -125,8 +125,8 @@ class Bundle : public internal::EngineModel {
   std::vector<std::string> devices() override;
   std::map<std::string, std::int64_t> Placement() override;
   void Cancel() override {
-    std::lock_guard<std::mutex> lock(shared_->mutex);
     shared_->cancellation.StartCancel();
+    std::lock_guard<std::mutex> lock(shared_->mutex);
     if (shared_->session != nullptr) shared_->session->Close().IgnoreError();
   }
   void Close() override {

@@ -40,7 +40,7 @@ std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::ve
   std::unique_ptr<GraphExecutor> executor = MakeExecutor(
       MakeExecutable(graph, feeds, fetches, options, devices), devices.ListDevices().front(), pool, &why_not);
   if (executor == nullptr) {
-    report->notes.push_back("runs in a session, for " + why_not);
+    report->notes.assign(1, "runs in a session, for " + why_not);
     return nullptr;
   }
   report->executor =
@@ -89,7 +89,10 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
   std::unique_ptr<GraphExecutor> executor;
   if (shared->optimize != Optimize::kNone) {
     try {
-      executor = MakeOptimized(shared, function, *devices, report);
+      OptimizationReport done = *report;
+      executor = MakeOptimized(shared, function, *devices, &done);
+      if (executor != nullptr) *report = std::move(done);
+      if (executor == nullptr) report->notes = std::move(done.notes);
       report->optimized = executor != nullptr;
     } catch (const std::exception& error) {  // a call must not fail for the optimizer
       report->why_not = error.what();
@@ -99,7 +102,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
     try {
       executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options, *devices, {},
                           report);
-    } catch (const Error&) {
+    } catch (const std::exception&) {
       return nullptr;  // the session refuses the same, in its words
     }
   }

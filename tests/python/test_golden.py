@@ -34,6 +34,7 @@ GENERATED = [
     "keras_dense",
     "keras_embedding_strings",
     "keras_lstm",
+    "large_in_branches",
     "mlp",
     "multi",
     "norm_forms",

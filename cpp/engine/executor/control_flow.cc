@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/executor/control_flow.h"
 
+#include <atomic>
 #include <utility>
 
 #include "engine/status.h"
@@ -25,10 +26,14 @@ class Frame : public tf::CallFrameInterface {
   }
   absl::Status SetRetval(int index, const tf::Tensor& value) override {
     (*fetched_)[static_cast<std::size_t>(index)] = value;
+    ++set_;
     return absl::OkStatus();
   }
 
+  bool complete() const { return set_ == fetched_->size(); }
+
  private:
+  std::atomic<std::size_t> set_{0};
   const std::vector<tf::Tensor>& feeds_;
   std::vector<tf::Tensor>* fetched_;
 };
@@ -73,6 +78,9 @@ void ControlFlowExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<
   args.runner = [](const tf::Executor::Args::Closure& closure) { closure(); };
   args.run_all_kernels_inline = true;
   ThrowIfError(executor_->Run(args));
+  if (!frame.complete()) {
+    throw Error(Code::kInvalidArgument, "a result has no value: it lies in a branch that was not taken");
+  }
 }
 
 }  // namespace savedmodel::engine

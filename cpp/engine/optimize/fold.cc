@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "engine/optimize/rewriter.h"
@@ -16,12 +18,18 @@ namespace {
 // A result much larger than what it is made of (a broadcast, a tile) is cheaper to make anew than to read.
 constexpr std::int64_t kMostGrowth = 4;
 
+bool Unfoldable(const std::string& op) {
+  static const auto* const ops =
+      new std::set<std::string>{"BroadcastTo", "Fill", "Identity", "Placeholder", "Tile"};
+  return ops->count(op) > 0 || IsControlFlow(op);
+}
+
 bool IsFoldable(const tf::NodeDef& node) {
   const tf::OpDef* op = nullptr;
   if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;  // a function
   return !op->is_stateful() && op->output_arg_size() == 1 && op->output_arg(0).number_attr().empty() &&
-         op->output_arg(0).type_list_attr().empty() && node.op() != "Placeholder" &&
-         node.op() != "Identity" && !Rewriter::HasControlInputs(node) && Rewriter::DataInputs(node) > 0;
+         op->output_arg(0).type_list_attr().empty() && !Unfoldable(node.op()) &&
+         !Rewriter::HasControlInputs(node) && Rewriter::DataInputs(node) > 0;
 }
 
 bool Evaluate(const tf::NodeDef& node, const std::vector<tf::Tensor>& inputs, tf::Device* device, int version,
@@ -48,6 +56,7 @@ bool Evaluate(const tf::NodeDef& node, const std::vector<tf::Tensor>& inputs, tf
   device->Compute(kernel.get(), &context);
   const std::unique_ptr<tf::Tensor> output(context.release_output(0).tensor);
   if (!context.status().ok() || output == nullptr || !output->IsInitialized()) return false;
+  if (!tf::DataTypeCanUseMemcpy(output->dtype()) && output->dtype() != tf::DT_STRING) return false;
   *result = *output;
   return true;
 }

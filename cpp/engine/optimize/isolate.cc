@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/isolate.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "engine/executor/executable_graph.h"
 #include "engine/graph.h"
+#include "engine/optimize/rewriter.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 
 namespace savedmodel::engine {
@@ -22,6 +24,9 @@ void KeepSideEffects(tf::GraphDef* graph) {
     if (node.op() == "StatefulPartitionedCall") calls.push_back("^" + node.name());
     if (node.name().rfind(kFetch, 0) == 0) fetch = &node;
   }
+  const bool control_flow = std::any_of(graph->node().begin(), graph->node().end(),
+                                        [](const tf::NodeDef& node) { return IsControlFlow(node.op()); });
+  if (control_flow) return;  // a call in a branch that is not taken would take the result with it
   for (const std::string& call : calls) fetch->add_input(call);
 }
 
@@ -60,7 +65,12 @@ IsolatedGraph Isolate(const tf::GraphDef& graph, const std::vector<std::string>&
   }
   for (tf::NodeDef& node : *result.graph.mutable_node()) {
     for (std::string& input : *node.mutable_input()) {
-      if (input[0] == '^') continue;
+      if (input[0] == '^') {
+        const std::string tensor = input.substr(1) + ":0";
+        const auto found = fed.find(tensor);
+        if (found != fed.end() && shapes.count(tensor) > 0) input = "^" + found->second;
+        continue;
+      }
       const auto found = fed.find(TensorName(input).ToString());
       if (found != fed.end()) input = found->second;
     }

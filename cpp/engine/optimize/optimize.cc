@@ -10,6 +10,7 @@
 #include "engine/optimize/passes.h"
 #include "engine/optimize/recurrent.h"
 #include "engine/optimize/rewriter.h"
+#include "savedmodel/error.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -17,6 +18,15 @@ namespace {
 
 double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// In v1 loops and branches a constant belongs to its frame or branch, which no rewrite here respects.
+void RefuseLoweredControlFlow(const tf::GraphDef& graph) {
+  for (const tf::NodeDef& node : graph.node()) {
+    if (!IsControlFlow(node.op())) continue;
+    throw Error(Code::kUnimplemented,
+                "the graph has v1 control flow (op '" + node.op() + "', node '" + node.name() + "')");
+  }
 }
 
 class Stopwatch {
@@ -41,9 +51,11 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
                    const std::function<bool(const tf::NodeDef&, tf::Tensor*)>& value, ConstantPool* pool,
                    IsolatedGraph* isolated, OptimizationReport* report) {
   Stopwatch watch(report);
+  RefuseLoweredControlFlow(isolated->graph);
   PoolLargeConstants(&isolated->graph, pool);
   KeepLoops(&isolated->graph);
   InlineFunctions(devices, isolated);
+  RefuseLoweredControlFlow(isolated->graph);
   PoolLargeConstants(&isolated->graph, pool);
   report->nodes_before = isolated->graph.node_size();
   watch.Record("inline", "function calls become part of the graph", 0);

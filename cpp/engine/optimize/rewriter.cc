@@ -48,6 +48,12 @@ void AddForShapes(const tf::NodeDef& node, tf::GraphDef* graph) {
 
 }  // namespace
 
+bool IsControlFlow(const std::string& op) {
+  return op == "Switch" || op == "RefSwitch" || op == "_SwitchN" || op == "Merge" || op == "RefMerge" ||
+         op == "Enter" || op == "RefEnter" || op == "Exit" || op == "RefExit" || op == "NextIteration" ||
+         op == "RefNextIteration" || op == "LoopCond";
+}
+
 struct Rewriter::Shapes {
   explicit Shapes(const tf::GraphDef& graph) : properties(item) {
     for (const tf::NodeDef& node : graph.node()) {
@@ -64,7 +70,10 @@ struct Rewriter::Shapes {
 };
 
 Rewriter::Rewriter(tf::GraphDef* graph, ConstantPool* pool) : graph_(graph), pool_(pool) {
-  for (tf::NodeDef& node : *graph->mutable_node()) nodes_.emplace(node.name(), &node);
+  for (tf::NodeDef& node : *graph->mutable_node()) {
+    nodes_.emplace(node.name(), &node);
+    has_control_flow_ |= IsControlFlow(node.op());
+  }
   for (tf::NodeDef& node : *graph->mutable_node()) Connect(&node);
 }
 
@@ -115,11 +124,15 @@ tf::NodeDef* Rewriter::OnlyReader(const tf::NodeDef& node) const {
 
 const tf::Tensor* Rewriter::Constant(const tf::NodeDef& node, int input) {
   const tf::NodeDef* source = Input(node, input);
-  while (source != nullptr && source->op() == "Identity") source = Input(*source, 0);
+  while (source != nullptr && source->op() == "Identity") {
+    if (has_control_flow_ && HasControlInputs(*source)) return nullptr;
+    source = Input(*source, 0);
+  }
   return source == nullptr ? nullptr : Value(*source);
 }
 
 const tf::Tensor* Rewriter::Value(const tf::NodeDef& constant) {
+  if (has_control_flow_ && HasControlInputs(constant)) return nullptr;
   if (constant.op() == kPooledConstantOp) return pool_ == nullptr ? nullptr : pool_->Find(constant);
   if (constant.op() != "Const") return nullptr;
   const auto [entry, fresh] = constants_.try_emplace(&constant);

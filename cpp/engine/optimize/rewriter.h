@@ -82,11 +82,16 @@ class Rewriter {
   struct Shapes;
   tensorflow::GraphDef* graph_;
   ConstantPool* pool_;
+  // Then a constant with control inputs belongs to a branch or a loop, and is none elsewhere.
+  bool has_control_flow_ = false;
   std::unordered_map<std::string, tensorflow::NodeDef*> nodes_;
   std::unordered_map<const tensorflow::NodeDef*, std::vector<Reader>> readers_;
   std::unordered_map<const tensorflow::NodeDef*, tensorflow::Tensor> constants_;
   std::unique_ptr<Shapes> shapes_;
 };
+
+// True for the ops of lowered loops and branches, in which whether a node runs depends on its inputs.
+bool IsControlFlow(const std::string& op);
 
 // "node:1" -> {"node", 1}; "^node" -> {"node", -1}.
 struct TensorId {

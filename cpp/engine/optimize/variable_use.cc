@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <map>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -137,8 +138,8 @@ class Handles {
   }
 
   bool WrittenIn(const Called& call, bool may_return) {
-    const auto [entry, fresh] = written_.try_emplace({call.function, call.argument}, false);
-    if (!fresh) return entry->second;  // for a function that calls itself: what the rest of it says
+    const auto [entry, fresh] = written_.try_emplace({call.function, call.argument, may_return}, true);
+    if (!fresh) return entry->second;  // a function that calls itself: not followed
     const auto function = functions_.find(call.function);
     bool written =
         function == functions_.end() || call.argument >= function->second->signature().input_arg_size();
@@ -154,11 +155,11 @@ class Handles {
         written = !may_return || i != call.argument;
       }
     }
-    return written_[{call.function, call.argument}] = written;
+    return written_[{call.function, call.argument, may_return}] = written;
   }
 
   std::unordered_map<std::string, const tf::FunctionDef*> functions_;
-  std::map<std::pair<std::string, int>, bool> written_;
+  std::map<std::tuple<std::string, int, bool>, bool> written_;
   std::unordered_map<const Nodes*, Readers> readers_;
 };
 

@@ -58,3 +58,22 @@ def returns_weights(m: Workspace) -> None:
     m.save({"serving_default": v2.signature(lambda: {"large": large, "rows": large[:2]})}, large=large)
     m.golden("serving_default", {})
     assert np.prod(large.shape) * 4 > 1 << 16
+
+
+@model
+def large_in_branches(m: Workspace) -> None:
+    """Weights of the size that is kept beside the graph, in a v1 branch and a v1 loop, which own them."""
+    matrix, other = m.normal(80, 80) / 9, m.normal(80, 80) / 9
+    with v1.new_session() as session:
+        v1.v1.disable_control_flow_v2()
+        x = v1.v1.placeholder(tf.float32, [None, 80], "x")
+        flag = v1.v1.placeholder(tf.bool, [], "flag")
+        weights = v1.v1.cond(flag, lambda: tf.transpose(tf.constant(matrix)), lambda: tf.constant(other))
+        loop = v1.v1.while_loop(
+            lambda i, y: i < 3, lambda i, y: (i + 1, tf.matmul(y, tf.constant(matrix)) + 1.0), [0, x]
+        )
+        v1.v1.enable_control_flow_v2()
+        outputs = {"branch": tf.matmul(x, weights), "loop": loop[1]}
+        v1.save(m, session, {"serving_default": v1.signature({"x": x, "flag": flag}, outputs)})
+    for flag_value in (True, False):
+        m.golden("serving_default", {"x": m.normal(3, 80), "flag": np.bool_(flag_value)})
