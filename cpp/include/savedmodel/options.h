@@ -31,7 +31,7 @@ enum class Optimize {
   kNone,     // the graph as TensorFlow runs it
   kDefault,  // variables that nothing writes become constants, what is constant is computed, layers are
              // fused: the same float32 arithmetic, results equal to within rounding
-  kBf16,  // kDefault, and matrix products and convolutions in bfloat16; needs a CPU that has it
+  kBf16,     // kDefault, and matrix products and convolutions in bfloat16; needs a CPU that has it
 };
 
 struct LoadOptions {
