@@ -2,33 +2,28 @@
 #include "engine/prepare.h"
 
 #include <exception>
+#include <optional>
 #include <utility>
 
-#include "engine/executor/control_flow.h"
 #include "engine/optimize/optimize.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/status.h"
+#include "engine/variables.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
-#include "tensorflow/core/framework/resource_mgr.h"
-#include "tensorflow/core/framework/resource_var.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// The value of a variable, which shares its memory; false if it has none, or is updated in place.
+// The value of a variable that keeps it between writes; false if it has none, or is updated in place.
 bool ValueOf(const tf::NodeDef& handle, tf::Device* device, tf::Tensor* value) {
-  tf::ResourceMgr* resources = device->resource_manager();
   const auto container = handle.attr().find("container");
-  const bool named = container != handle.attr().end() && !container->second.s().empty();
-  tf::Var* found = nullptr;
-  const auto status = resources->Lookup(named ? container->second.s() : resources->default_container(),
-                                        handle.attr().at("shared_name").s(), &found);
-  if (!status.ok()) return false;
-  const tf::core::RefCountPtr<tf::Var> variable(found);
-  const tf::mutex_lock lock(*variable->mu());
-  if (!variable->tensor()->IsInitialized() || variable->copy_on_read_mode.load()) return false;
-  *value = *variable->tensor();
+  bool in_place = false;
+  std::optional<tf::Tensor> found =
+      FindVariable(device, container == handle.attr().end() ? "" : container->second.s(),
+                   handle.attr().at("shared_name").s(), &in_place);
+  if (!found || in_place || !found->IsInitialized()) return false;
+  *value = std::move(*found);
   return true;
 }
 
@@ -40,11 +35,10 @@ std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::ve
   std::unique_ptr<GraphExecutor> executor = MakeExecutor(
       MakeExecutable(graph, feeds, fetches, options, devices), devices.ListDevices().front(), pool, &why_not);
   if (executor == nullptr) {
-    report->notes.assign(1, "runs in a session, for " + why_not);
+    report->why_not = "it has to run in a session, for " + why_not;
     return nullptr;
   }
-  report->executor =
-      dynamic_cast<ControlFlowExecutor*>(executor.get()) != nullptr ? "control flow" : "sequential";
+  report->executor = executor->name();
   return executor;
 }
 
@@ -87,12 +81,14 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
     if (shared->written.count(key) == 0) shared->thawed = true;
   }
   std::unique_ptr<GraphExecutor> executor;
-  if (shared->optimize != Optimize::kNone) {
+  if (shared->optimize == Optimize::kNone) {
+    report->why_not = "the model was loaded so";
+  } else {
     try {
       OptimizationReport done = *report;
       executor = MakeOptimized(shared, function, *devices, &done);
       if (executor != nullptr) *report = std::move(done);
-      if (executor == nullptr) report->notes = std::move(done.notes);
+      if (executor == nullptr) report->why_not = std::move(done.why_not);
       report->optimized = executor != nullptr;
     } catch (const std::exception& error) {  // a call must not fail for the optimizer
       report->why_not = error.what();
@@ -100,8 +96,8 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
   }
   if (executor == nullptr) {
     try {
-      executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options, *devices, {},
-                          report);
+      executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options, *devices,
+                          nullptr, report);
     } catch (const std::exception&) {
       return nullptr;  // the session refuses the same, in its words
     }

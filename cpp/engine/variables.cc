@@ -31,30 +31,35 @@ tf::Tensor FetchReference(tf::Session& session, const std::string& node, const t
 
 }  // namespace
 
+std::optional<tf::Tensor> FindVariable(tf::Device* device, const std::string& container,
+                                       const std::string& name, bool* in_place) {
+  tf::ResourceMgr* resources = device->resource_manager();
+  tf::Var* found = nullptr;
+  if (!resources->Lookup(container.empty() ? resources->default_container() : container, name, &found).ok()) {
+    return std::nullopt;
+  }
+  const tf::core::RefCountPtr<tf::Var> variable(found);
+  const tf::mutex_lock lock(*variable->mu());
+  if (!variable->tensor()->IsInitialized() && variable->tensor()->NumElements() > 0) return std::nullopt;
+  *in_place = variable->copy_on_read_mode.load();
+  return *in_place ? tf::tensor::DeepCopy(*variable->tensor()) : *variable->tensor();
+}
+
 Tensor ReadVariableValue(tf::Session& session, const tf::DeviceMgr& devices, const TensorSpec& spec,
                          const GraphIndex::Variable& place, const tf::RunOptions& run_options) {
   if (place.reference) return FromTensorFlow(FetchReference(session, spec.name, run_options));
   for (tf::Device* device : devices.ListDevices()) {
-    tf::ResourceMgr* resources = device->resource_manager();
-    tf::Var* found = nullptr;
-    const std::string container = place.container.empty() ? resources->default_container() : place.container;
-    if (!resources->Lookup(container, spec.key, &found).ok()) continue;
-    tf::core::RefCountPtr<tf::Var> variable(found);
-    tf::Tensor value;
-    {
-      tf::mutex_lock lock(*variable->mu());
-      if (!variable->tensor()->IsInitialized() && variable->tensor()->NumElements() > 0) break;
-      // Sparse updates change such a variable in place, whoever looks at it.
-      const bool copy = variable->copy_on_read_mode.load();
-      value = copy ? tf::tensor::DeepCopy(*variable->tensor()) : *variable->tensor();
-    }
+    bool in_place = false;
+    std::optional<tf::Tensor> found = FindVariable(device, place.container, spec.key, &in_place);
+    if (!found) continue;
+    tf::Tensor value = std::move(*found);
+    found.reset();  // a second holder would make a copy read-only
     const auto* accelerator = device->tensorflow_accelerator_device_info();
     if (accelerator != nullptr && accelerator->default_context != nullptr) {
       tf::Tensor host(value.dtype(), value.shape());
       ThrowIfError(accelerator->default_context->CopyDeviceTensorToCPUSync(&value, spec.key, device, &host));
       value = std::move(host);
     }
-    variable.reset();
     return FromTensorFlow(std::move(value));
   }
   throw Error(Code::kFailedPrecondition, "variable '" + spec.key + "' has no value: nothing initialised it");

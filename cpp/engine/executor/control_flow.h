@@ -13,6 +13,7 @@ namespace savedmodel::engine {
 class ControlFlowExecutor : public GraphExecutor {
  public:
   ControlFlowExecutor(ExecutableGraph graph, tensorflow::Device* device, const ConstantPool* pool);
+  const char* name() const override { return "control flow"; }
   void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
            tensorflow::CancellationManager* cancellation) const override;
 

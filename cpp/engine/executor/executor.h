@@ -18,6 +18,7 @@ namespace savedmodel::engine {
 class GraphExecutor {
  public:
   virtual ~GraphExecutor() = default;
+  virtual const char* name() const = 0;
   // Thread-safe, in the caller's thread. Kernels may write into those of `feeds` that own their memory and
   // have no other holder. Ends early, with Error kCancelled, once `cancellation` is cancelled.
   virtual void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,

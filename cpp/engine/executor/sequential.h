@@ -19,6 +19,7 @@ class SequentialExecutor : public GraphExecutor {
   // Null, with the node that is in the way in `why_not`, if a kernel waits for something. Throws Error.
   static std::unique_ptr<SequentialExecutor> Make(ExecutableGraph graph, tensorflow::Device* device,
                                                   const ConstantPool* pool, std::string* why_not);
+  const char* name() const override { return "sequential"; }
   void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
            tensorflow::CancellationManager* cancellation) const override;
 

@@ -176,7 +176,9 @@ std::string VariableKey(const tf::NodeDef& handle) {
     return found == handle.attr().end() ? std::string() : found->second.s();
   };
   const std::string name = text("shared_name");
-  return name.empty() || name == tf::ResourceHandle::ANONYMOUS_NAME ? "" : text("container") + "/" + name;
+  std::string container = text("container");
+  if (container == "localhost") container.clear();  // the default one
+  return name.empty() || name == tf::ResourceHandle::ANONYMOUS_NAME ? "" : container + "/" + name;
 }
 
 std::set<std::string> WrittenVariables(const tf::GraphDef& graph, const std::vector<std::string>& fetches) {
