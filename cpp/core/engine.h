@@ -43,6 +43,7 @@ class EngineModel {
   virtual Tensor ReadVariable(const std::string& name) = 0;
   virtual std::vector<std::string> devices() = 0;
   virtual std::map<std::string, std::int64_t> Placement() = 0;
+  virtual void SaveOptimized(const std::string& target) = 0;
   // Stops running calls; may be called while there are some.
   virtual void Cancel() = 0;
   // Frees the session. No call may be running; functions made before stay destructible.

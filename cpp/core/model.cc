@@ -216,6 +216,11 @@ std::map<std::string, std::int64_t> Model::Placement() const {
   return state_->engine->Placement();
 }
 
+void Model::SaveOptimized(const std::string& target) const {
+  Visit visit(*state_);
+  state_->engine->SaveOptimized(target);
+}
+
 void Model::Close() { state_->Close(); }
 bool Model::closed() const { return state_->gate.closed(); }
 

@@ -5,19 +5,31 @@
 #include <unordered_set>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "engine/files.h"
 #include "engine/function.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/options.h"
 #include "engine/placement.h"
+#include "engine/plan.h"
+#include "engine/prepare.h"
+#include "engine/saved/copy.h"
+#include "engine/saved/fingerprint.h"
+#include "engine/saved/optimized_files.h"
 #include "engine/session.h"
 #include "engine/signatures.h"
 #include "engine/status.h"
 #include "engine/variables.h"
+#include "savedmodel/runtime.h"
+#include "savedmodel/version.h"
+#include "tensorflow/c/c_api.h"
 #include "tensorflow/cc/saved_model/loader.h"
+#include "tensorflow/cc/saved_model/loader_util.h"
+#include "tensorflow/core/common_runtime/device_factory.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/lib/strings/proto_serialization.h"
 #include "tensorflow/core/platform/env.h"
 #include "tensorflow/core/util/device_name_utils.h"
 
@@ -90,6 +102,14 @@ bool RunsInCaller(const LoadOptions& options, const tf::ConfigProto& config, con
          given.inter_op_thread_pool() == 0 && !options.session.inter_op_threads && !graph.has_blocking_ops();
 }
 
+// Variables that the init op gives a value, which another load may give another.
+std::set<std::string> InitializedVariables(const std::string& path, const tf::MetaGraphDef& meta_graph) {
+  std::string init_op;
+  ThrowIfError(tf::internal::GetInitOp(path, meta_graph, &init_op), "'" + path + "'");
+  if (init_op.empty()) return {};
+  return WrittenVariables(meta_graph.graph_def(), {TensorName(init_op).ToString()});
+}
+
 // True if functions may have executors of their own, which know no options.
 bool MayHaveExecutors(const tf::ConfigProto& config, const tf::RunOptions& given) {
   return given.ByteSizeLong() == 0 && config.experimental().executor_type().empty();
@@ -103,9 +123,57 @@ bool HasBfloat16() {
 #endif
 }
 
+// All that a load needs, for a session that is opened later.
+struct Source {
+  std::string path;
+  LoadOptions options;
+  tf::SessionOptions session_options;
+  tf::RunOptions run_options;
+  std::string fingerprint;  // where what is on disk has to stay the same
+
+  tf::MetaGraphDef ReadGraph() const {
+    tf::MetaGraphDef meta_graph = SelectMetaGraph(path, options.tags);
+    if (!options.device.empty()) AssignDevice(FullDeviceName(options.device), meta_graph.mutable_graph_def());
+    return meta_graph;
+  }
+  Origin MakeOrigin() const;
+};
+
+Origin Source::MakeOrigin() const {
+  std::string config;
+  tf::SerializeToStringDeterministic(session_options.config, &config);
+  return {{kModelTopic, SourceFingerprint(path)},
+          {"tags", TagSet(options.tags)},
+          {"optimize", options.optimize == Optimize::kBf16 ? "bf16" : "default"},
+          {"session options", absl::CEscape(config)},
+          {"savedmodel", Version()},
+          {"TensorFlow", TF_Version()},
+          {"CPU", CpuKind()}};
+}
+
+void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::vector<std::string>& fetches,
+                 SharedSession* shared) {
+  if (!source.fingerprint.empty() && SourceFingerprint(source.path) != source.fingerprint) {
+    throw Error(Code::kFailedPrecondition, "'" + source.path + "' has changed since it was loaded");
+  }
+  std::unique_ptr<tf::Session> session;
+  ThrowIfError(tf::LoadMetagraphIntoSession(source.session_options, meta_graph, &session),
+               "'" + source.path + "'");
+  const tf::DeviceMgr* devices = nullptr;
+  ThrowIfError(session->LocalDeviceManager(&devices));
+  if (shared->threads != nullptr) shared->threads->UseFor(*devices);
+  ThrowIfError(tf::RestoreSession(source.run_options, meta_graph, source.path, &session),
+               "'" + source.path + "'");
+  if (source.options.optimize != Optimize::kNone) {
+    shared->written = WrittenVariables(meta_graph.graph_def(), fetches);
+  }
+  shared->graph_def.Swap(meta_graph.mutable_graph_def());
+  shared->Set(std::move(session));
+}
+
 class Bundle : public internal::EngineModel {
  public:
-  Bundle(std::string path, LoadOptions options) : path_(std::move(path)), options_(std::move(options)) {
+  Bundle(std::string path, LoadOptions options) : source_{std::move(path), std::move(options), {}, {}, ""} {
     Load();
   }
   ~Bundle() override {
@@ -116,101 +184,101 @@ class Bundle : public internal::EngineModel {
   const std::map<std::string, TensorSpec>& variables() const override { return shared_->graph.variables(); }
   std::unique_ptr<internal::EngineFunction> Bind(const Signature& signature,
                                                  const std::vector<TensorSpec>& outputs) override {
-    return BindFunction(shared_, "signature '" + signature.name + "'", Flatten(signature.inputs),
-                        Flatten(outputs));
+    return BindFunction(shared_, Label(signature), Flatten(signature.inputs), Flatten(outputs));
   }
   std::unique_ptr<internal::EngineFunction> Bind(const std::vector<std::string>& fetches,
                                                  const std::vector<std::string>& feeds) override;
   Tensor ReadVariable(const std::string& name) override;
   std::vector<std::string> devices() override;
   std::map<std::string, std::int64_t> Placement() override;
-  void Cancel() override {
-    shared_->cancellation.StartCancel();
-    std::lock_guard<std::mutex> lock(shared_->mutex);
-    if (shared_->session != nullptr) shared_->session->Close().IgnoreError();
-  }
-  void Close() override {
-    std::unique_ptr<IntraOpThreads> threads;  // goes after the session
-    std::unique_ptr<tf::Session> session;
-    std::map<const GraphExecutor*, std::unique_ptr<GraphExecutor>> executors;  // before the session
-    {
-      std::lock_guard<std::mutex> lock(shared_->mutex);
-      threads = std::move(shared_->threads);
-      session = std::move(shared_->session);
-      executors.swap(shared_->executors);
-      shared_->graph_def.Clear();
-    }
-    executors.clear();
-    if (session != nullptr) session->Close().IgnoreError();
-  }
+  void SaveOptimized(const std::string& target) override;
+  void Cancel() override { shared_->Cancel(); }
+  void Close() override { shared_->Close(); }
 
  private:
   void Load();
-  tf::MetaGraphDef ReadGraph() const;
-  const tf::DeviceMgr* device_manager() const;
+  void UseSaved();
+  void PlanExecutors(const tf::DeviceMgr& devices);
+  static std::string Label(const Signature& signature) { return "signature '" + signature.name + "'"; }
 
-  std::string path_;
-  LoadOptions options_;
+  Source source_;
   std::map<std::string, Signature> signatures_;
   std::shared_ptr<SharedSession> shared_;
 };
 
-tf::MetaGraphDef Bundle::ReadGraph() const {
-  tf::MetaGraphDef meta_graph = SelectMetaGraph(path_, options_.tags);
-  if (!options_.device.empty()) AssignDevice(FullDeviceName(options_.device), meta_graph.mutable_graph_def());
-  return meta_graph;
-}
-
 void Bundle::Load() {
-  if (options_.optimize == Optimize::kBf16 && !HasBfloat16()) {
+  const LoadOptions& options = source_.options;
+  if (options.optimize == Optimize::kBf16 && !HasBfloat16()) {
     throw Error(Code::kUnimplemented,
                 "optimize bf16: this CPU has no instructions for bfloat16 (AVX512_BF16)");
   }
-  const tf::SessionOptions session_options = MakeSessionOptions(options_);
-  const tf::RunOptions run_options = MakeRunOptions(options_.run, tf::RunOptions());
-  OpenOpLibraries(options_.op_libraries);
-  if (!options_.device.empty()) CheckDeviceExists(FullDeviceName(options_.device), session_options);
-  tf::MetaGraphDef meta_graph = ReadGraph();
-  CheckFiles(path_, meta_graph);
+  source_.session_options = MakeSessionOptions(options);
+  source_.run_options = MakeRunOptions(options.run, tf::RunOptions());
+  OpenOpLibraries(options.op_libraries);
+  if (!options.device.empty()) CheckDeviceExists(FullDeviceName(options.device), source_.session_options);
+  tf::MetaGraphDef meta_graph = source_.ReadGraph();
+  CheckFiles(source_.path, meta_graph);
 
   std::unique_ptr<IntraOpThreads> threads;
-  std::unique_ptr<tf::Session> session;
-  ThrowIfError(tf::LoadMetagraphIntoSession(session_options, meta_graph, &session), "'" + path_ + "'");
-  if (options_.threads > 0) {
-    threads = std::make_unique<IntraOpThreads>(options_.threads);
-    threads->UseFor(*session);
-  }
-  ThrowIfError(tf::RestoreSession(run_options, meta_graph, path_, &session), "'" + path_ + "'");
-
-  shared_ = std::make_shared<SharedSession>(std::move(threads), std::move(session), meta_graph.graph_def());
-  shared_->options = session_options;
-  shared_->run_options = run_options;
-  if (RunsInCaller(options_, session_options.config, run_options, device_manager()->ListDevices().size(),
-                   shared_->graph)) {
-    shared_->run_options.set_inter_op_thread_pool(-1);
-    shared_->own_executors = MayHaveExecutors(session_options.config, run_options);
-    shared_->options.config.mutable_graph_options()->mutable_optimizer_options()->set_do_function_inlining(
-        true);
-    shared_->optimized_options = shared_->options;
-    shared_->optimized_options.config.mutable_graph_options()
-        ->mutable_rewrite_options()
-        ->set_disable_meta_optimizer(true);
-    // Nor must what is left to fold be folded: large constants have their values beside the graph.
-    shared_->optimized_options.config.mutable_graph_options()->mutable_optimizer_options()->set_opt_level(
-        tf::OptimizerOptions::L0);
-  }
+  if (options.threads > 0) threads = std::make_unique<IntraOpThreads>(options.threads);
+  shared_ = std::make_shared<SharedSession>(std::move(threads), meta_graph.graph_def());
+  shared_->options = source_.session_options;
+  shared_->run_options = source_.run_options;
+  shared_->optimize = options.optimize;
   for (auto& [name, signature] : ReadSignatures(meta_graph)) {
     signatures_.emplace(name, Reconcile(signature, shared_->graph));
   }
-  if (!shared_->own_executors) return;
-  shared_->graph_def.Swap(meta_graph.mutable_graph_def());
-  shared_->optimize = options_.optimize;
-  if (options_.optimize == Optimize::kNone) return;
   std::vector<std::string> fetches;
   for (const auto& [name, signature] : signatures_) {
     for (const TensorSpec& output : Flatten(signature.outputs)) fetches.push_back(output.name);
   }
-  shared_->written = WrittenVariables(shared_->graph_def, fetches);
+  UseSaved();
+  shared_->open = [source = source_, fetches](SharedSession* shared) {
+    OpenSession(source, source.ReadGraph(), fetches, shared);
+  };
+  if (shared_->early_devices != nullptr) return;
+  OpenSession(source_, std::move(meta_graph), fetches, shared_.get());
+  PlanExecutors(shared_->devices());
+}
+
+// Takes what an optimizer left on disk. A function of it that has no state needs no session.
+void Bundle::UseSaved() {
+  if (source_.options.optimize == Optimize::kNone || !OptimizedFiles::Exist(source_.path)) return;
+  if (!source_.options.device.empty()) {
+    shared_->saved_why_not = "it was made for no device in particular";
+    return;
+  }
+  const Origin origin = source_.MakeOrigin();
+  source_.fingerprint = origin.at(kModelTopic);
+  shared_->saved = OptimizedFiles::Read(source_.path, origin, &shared_->saved_why_not);
+  if (shared_->saved == nullptr) {
+    LOG(WARNING) << source_.path << ": " << kOptimizedDirectory << " is not used: " << shared_->saved_why_not;
+    return;
+  }
+  if (!shared_->saved->has_standalone()) return;
+  std::vector<std::unique_ptr<tf::Device>> devices;
+  ThrowIfError(tf::DeviceFactory::AddDevices(shared_->options, "/job:localhost/replica:0/task:0", &devices));
+  auto manager = std::make_unique<tf::StaticDeviceMgr>(std::move(devices));
+  PlanExecutors(*manager);
+  if (!shared_->own_executors) return;
+  if (shared_->threads != nullptr) shared_->threads->UseFor(*manager);
+  shared_->early_devices = std::move(manager);
+}
+
+void Bundle::PlanExecutors(const tf::DeviceMgr& devices) {
+  if (!RunsInCaller(source_.options, source_.session_options.config, source_.run_options,
+                    devices.ListDevices().size(), shared_->graph)) {
+    return;
+  }
+  shared_->run_options.set_inter_op_thread_pool(-1);
+  shared_->own_executors = MayHaveExecutors(source_.session_options.config, source_.run_options);
+  auto* graph_options = shared_->options.config.mutable_graph_options();
+  graph_options->mutable_optimizer_options()->set_do_function_inlining(true);
+  shared_->optimized_options = shared_->options;
+  graph_options = shared_->optimized_options.config.mutable_graph_options();
+  graph_options->mutable_rewrite_options()->set_disable_meta_optimizer(true);
+  // Nor must what is left to fold be folded: large constants have their values beside the graph.
+  graph_options->mutable_optimizer_options()->set_opt_level(tf::OptimizerOptions::L0);
 }
 
 std::unique_ptr<internal::EngineFunction> Bundle::Bind(const std::vector<std::string>& fetches,
@@ -230,30 +298,60 @@ std::unique_ptr<internal::EngineFunction> Bundle::Bind(const std::vector<std::st
   return BindFunction(shared_, "run by tensor name", specs(feeds), specs(fetches));
 }
 
-const tf::DeviceMgr* Bundle::device_manager() const {
-  const tf::DeviceMgr* manager = nullptr;
-  ThrowIfError(shared_->session->LocalDeviceManager(&manager));
-  return manager;
-}
-
 Tensor Bundle::ReadVariable(const std::string& name) {
   const auto spec = variables().find(name);
   if (spec == variables().end()) {
-    throw UsageError(UsageError::Kind::kName, "no variable '" + name + "' in '" + path_ + "'");
+    throw UsageError(UsageError::Kind::kName, "no variable '" + name + "' in '" + source_.path + "'");
   }
-  return ReadVariableValue(*shared_->session, *device_manager(), spec->second, shared_->graph.variable(name),
-                           shared_->run_options);
+  return ReadVariableValue(shared_->session(), shared_->devices(), spec->second,
+                           shared_->graph.variable(name), shared_->run_options);
 }
 
 std::vector<std::string> Bundle::devices() {
   std::vector<std::string> names;
-  for (const tf::Device* device : device_manager()->ListDevices()) names.push_back(device->name());
+  for (const tf::Device* device : shared_->devices().ListDevices()) names.push_back(device->name());
   return names;
 }
 
 std::map<std::string, std::int64_t> Bundle::Placement() {
-  return CountPlacement(ReadGraph().graph_def(), device_manager()->ListDevices(),
-                        MakeSessionOptions(options_).config.allow_soft_placement());
+  return CountPlacement(source_.ReadGraph().graph_def(), shared_->devices().ListDevices(),
+                        source_.session_options.config.allow_soft_placement());
+}
+
+void Bundle::SaveOptimized(const std::string& target) {
+  if (shared_->optimize == Optimize::kNone) {
+    throw Error(Code::kFailedPrecondition,
+                "the model was loaded with optimize none: there is nothing to save");
+  }
+  if (!source_.options.device.empty()) {
+    throw Error(Code::kFailedPrecondition, "the model was loaded for the device '" + source_.options.device +
+                                               "': what is saved must run on any");
+  }
+  shared_->session();
+  const Origin origin = source_.MakeOrigin();
+  const std::set<std::string> initialized = InitializedVariables(source_.path, source_.ReadGraph());
+  OptimizedWriter writer;
+  std::string why_not;
+  for (const auto& [name, signature] : signatures_) {
+    try {
+      std::vector<TensorSpec> inputs = Flatten(signature.inputs);
+      std::vector<TensorSpec> outputs = Flatten(signature.outputs);
+      const CallPlan plan(shared_->graph, Label(signature), &inputs, &outputs);
+      if (plan.graph.fetches.empty()) continue;
+      ConstantPool pool;
+      OptimizedFunction function{plan.graph, {}, {}, false};
+      function.report.function = Label(signature);
+      function.isolated = OptimizeFunction(shared_.get(), plan.graph, initialized, &pool, &function.report);
+      writer.Add(std::move(function), pool);
+    } catch (const Error& error) {  // it stays as it is
+      why_not += (why_not.empty() ? "; " : ", ") + Label(signature) + ": " + error.what();
+    }
+  }
+  if (writer.empty()) {
+    throw Error(Code::kFailedPrecondition, "'" + source_.path + "' has no signature to optimize" + why_not);
+  }
+  if (SameDirectory(source_.path, target)) return writer.Write(target, origin);
+  CopySavedModel(source_.path, target, [&](const std::string& copy) { writer.Write(copy, origin); });
 }
 
 }  // namespace

@@ -42,29 +42,69 @@ std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::ve
   return executor;
 }
 
-// Throws Error where the graph can't be optimized.
+std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const FunctionGraph& function,
+                                         OptimizationReport* report) {
+  const OptimizedFunction* found = shared->saved == nullptr ? nullptr : shared->saved->Find(function);
+  if (found == nullptr) return nullptr;
+  const bool early = found->standalone && shared->early_devices != nullptr;
+  OptimizationReport saved = found->report;
+  saved.function = report->function;
+  saved.notes.push_back(std::string("was done earlier and read from ") + kOptimizedDirectory);
+  std::unique_ptr<GraphExecutor> executor =
+      MakeFrom(found->isolated.graph, found->isolated.feeds, OptimizedFiles::Fetches(*found, function),
+               shared->optimized_options, early ? *shared->early_devices : shared->devices(),
+               &shared->saved->pool(), &saved);
+  if (executor != nullptr) *report = std::move(saved);
+  return executor;
+}
+
 std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const FunctionGraph& function,
-                                             const tf::DeviceMgr& devices, OptimizationReport* report) {
+                                             OptimizationReport* report) {
+  ConstantPool pool;
+  const IsolatedGraph isolated = OptimizeFunction(shared, function, {}, &pool, report);
+  return MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options,
+                  shared->devices(), &pool, report);
+}
+
+// Null where that fails, or where the graph needs a session: a call must not fail for the optimizer.
+template <typename Make>
+std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const FunctionGraph& function,
+                                   OptimizationReport* report) {
+  OptimizationReport done = *report;
+  std::unique_ptr<GraphExecutor> executor;
+  try {
+    executor = make(shared, function, &done);
+    report->why_not = done.why_not;
+  } catch (const std::exception& error) {
+    report->why_not = error.what();
+  }
+  if (executor != nullptr) *report = std::move(done);
+  report->optimized = executor != nullptr;
+  return executor;
+}
+
+}  // namespace
+
+IsolatedGraph OptimizeFunction(SharedSession* shared, const FunctionGraph& function,
+                               const std::set<std::string>& kept, ConstantPool* pool,
+                               OptimizationReport* report) {
+  tf::Device* device = shared->devices().ListDevices().front();
   IsolatedGraph isolated =
       Isolate(shared->graph_def, function.feeds, function.feed_types, function.fetches, function.fetch_types);
   std::set<std::string> written = WrittenVariables(isolated.graph, isolated.fetches);
   written.insert(shared->written.begin(), shared->written.end());
-  tf::Device* device = devices.ListDevices().front();
+  written.insert(kept.begin(), kept.end());
   const auto value = [&](const tf::NodeDef& handle, tf::Tensor* tensor) {
     const std::string key = VariableKey(handle);
     return !key.empty() && written.count(key) == 0 && !shared->thawed && ValueOf(handle, device, tensor);
   };
-  ConstantPool pool;
   tf::DeviceSet device_set;
   device_set.AddDevice(device);
   device_set.set_client_device(device);
-  OptimizeGraph(shared->options, device_set, shared->optimize == Optimize::kBf16, value, &pool, &isolated,
+  OptimizeGraph(shared->options, device_set, shared->optimize == Optimize::kBf16, value, pool, &isolated,
                 report);
-  return MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options, devices, &pool,
-                  report);
+  return isolated;
 }
-
-}  // namespace
 
 const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph& function,
                                      OptimizationReport* report) {
@@ -73,39 +113,28 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
     report->why_not = "the model has options, devices or ops that only a session respects";
     return nullptr;
   }
-  const std::lock_guard<std::mutex> lock(shared->mutex);
-  const tf::DeviceMgr* devices = nullptr;
-  ThrowIfError(shared->session->LocalDeviceManager(&devices));
+  const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
+  if (auto saved = Try(MakeSaved, shared, function, report)) return shared->Keep(std::move(saved));
+  if (!shared->saved_why_not.empty()) {
+    report->notes.push_back(std::string(kOptimizedDirectory) + " is not used: " + shared->saved_why_not);
+  }
+  shared->session();
   // Runs of this function may write what others have as a constant.
   for (const std::string& key : WrittenVariables(shared->graph_def, function.fetches)) {
     if (shared->written.count(key) == 0) shared->thawed = true;
   }
-  std::unique_ptr<GraphExecutor> executor;
   if (shared->optimize == Optimize::kNone) {
     report->why_not = "the model was loaded so";
-  } else {
-    try {
-      OptimizationReport done = *report;
-      executor = MakeOptimized(shared, function, *devices, &done);
-      if (executor != nullptr) *report = std::move(done);
-      if (executor == nullptr) report->why_not = std::move(done.why_not);
-      report->optimized = executor != nullptr;
-    } catch (const std::exception& error) {  // a call must not fail for the optimizer
-      report->why_not = error.what();
-    }
+  } else if (auto optimized = Try(MakeOptimized, shared, function, report)) {
+    return shared->Keep(std::move(optimized));
   }
-  if (executor == nullptr) {
-    try {
-      executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options, *devices,
-                          nullptr, report);
-    } catch (const std::exception&) {
-      return nullptr;  // the session refuses the same, in its words
-    }
+  std::unique_ptr<GraphExecutor> executor;
+  try {
+    executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options,
+                        shared->devices(), nullptr, report);
+  } catch (const std::exception&) {  // the session refuses the same, in its words
   }
-  if (executor == nullptr) return nullptr;
-  const GraphExecutor* made = executor.get();
-  shared->executors.emplace(made, std::move(executor));
-  return made;
+  return executor == nullptr ? nullptr : shared->Keep(std::move(executor));
 }
 
 }  // namespace savedmodel::engine

@@ -2,20 +2,22 @@
 // From a function's feeds and fetches to what runs it.
 #pragma once
 
+#include <set>
 #include <string>
-#include <vector>
 
+#include "engine/optimize/constants.h"
+#include "engine/optimize/isolate.h"
+#include "engine/plan.h"
 #include "engine/session.h"
 #include "savedmodel/optimization.h"
 
 namespace savedmodel::engine {
 
-struct FunctionGraph {
-  std::vector<std::string> feeds;  // tensors
-  std::vector<tensorflow::DataType> feed_types;
-  std::vector<std::string> fetches;
-  std::vector<tensorflow::DataType> fetch_types;
-};
+// The function's graph, optimized; what is in `kept` (VariableKey) stays a variable. The session is open, and
+// its variables have their values. Adds to `report`. Throws Error.
+IsolatedGraph OptimizeFunction(SharedSession* shared, const FunctionGraph& function,
+                               const std::set<std::string>& kept, ConstantPool* pool,
+                               OptimizationReport* report);
 
 // Optimizes the function's graph, if the model is to be optimized, and makes an executor for it, which
 // `shared` owns. Null, with the reason in `report`, if the session has to run it.

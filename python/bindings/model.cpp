@@ -131,6 +131,11 @@ void bind_model(py::module_& m) {
              const ReleaseGil release;
              return handle.model.Placement();
            })
+      .def("save_optimized",
+           [](const ModelHandle& handle, const std::string& target) {
+             const ReleaseGil release;
+             handle.model.SaveOptimized(target);
+           })
       .def("close",
            [](ModelHandle& handle) {
              {

@@ -32,8 +32,12 @@ void ConstantPool::Add(const tf::Tensor& value, tf::NodeDef* node) {
   auto& attr = *node->mutable_attr();
   attr["dtype"].set_type(value.dtype());
   value.shape().AsProto(attr["shape"].mutable_shape());
-  attr[kNumber].set_i(static_cast<std::int64_t>(values_.size()));
-  values_.push_back(value);
+  SetNumber(static_cast<std::int64_t>(values_.size()), node);
+  Append(value);
+}
+
+void ConstantPool::SetNumber(std::int64_t number, tf::NodeDef* node) {
+  (*node->mutable_attr())[kNumber].set_i(number);
 }
 
 const tf::Tensor* ConstantPool::Find(const tf::NodeDef& node) const {

@@ -24,6 +24,9 @@ class ConstantPool {
 
   // Fills `node`, which has a name only.
   void Add(const tensorflow::Tensor& value, tensorflow::NodeDef* node);
+  // Gives `value` the next number, for nodes that have it already.
+  void Append(const tensorflow::Tensor& value) { values_.push_back(value); }
+  static void SetNumber(std::int64_t number, tensorflow::NodeDef* node);
   // Of a node of kPooledConstantOp, or of one that AsConst made of it; null for others.
   const tensorflow::Tensor* Find(const tensorflow::NodeDef& node) const;
   // For a value that may come back as a small constant: Same finds it, so that its memory is shared.

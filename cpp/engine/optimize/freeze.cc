@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/freeze.h"
 
+#include <algorithm>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -183,10 +185,25 @@ bool FreezeInput(tf::NodeDef* node, int input, const std::string& constant, tf::
   return true;
 }
 
+// Inlining leaves edges that wait for a handle, and so keep it; making one has no effect to wait for.
+void DropWaitsForHandles(tf::GraphDef* graph) {
+  std::unordered_set<std::string> handles;
+  for (const tf::NodeDef& node : graph->node()) {
+    if (node.op() == "VarHandleOp") handles.insert("^" + node.name());
+  }
+  for (tf::NodeDef& node : *graph->mutable_node()) {
+    auto* inputs = node.mutable_input();
+    inputs->erase(std::remove_if(inputs->begin(), inputs->end(),
+                                 [&](const std::string& input) { return handles.count(input) > 0; }),
+                  inputs->end());
+  }
+}
+
 }  // namespace
 
 Frozen Freeze(tf::GraphDef* graph, ConstantPool* pool,
               const std::function<bool(const tf::NodeDef& handle, tf::Tensor* value)>& value) {
+  DropWaitsForHandles(graph);
   Frozen frozen;
   Rewriter rewriter(graph, pool);
   ArgumentFreezer functions(graph->mutable_library());

@@ -32,10 +32,8 @@ IntraOpThreads::IntraOpThreads(int threads) try
 
 IntraOpThreads::~IntraOpThreads() = default;
 
-void IntraOpThreads::UseFor(tf::Session& session) {
-  const tf::DeviceMgr* devices = nullptr;
-  ThrowIfError(session.LocalDeviceManager(&devices));
-  for (tf::Device* device : devices->ListDevices()) {
+void IntraOpThreads::UseFor(const tf::DeviceMgr& devices) {
+  for (tf::Device* device : devices.ListDevices()) {
     if (device->device_type() != tf::DEVICE_CPU) continue;
     device->set_tensorflow_cpu_worker_threads(&workers_->cpu);
     // Appended behind the shared pool's; kernels use the last.

@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "engine/threads/fork_join_pool.h"
+#include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/platform/threadpool.h"
-#include "tensorflow/core/public/session.h"
 
 namespace savedmodel::engine {
 
@@ -17,9 +17,9 @@ class IntraOpThreads {
   // Throws kResourceExhausted when the system has no more threads.
   explicit IntraOpThreads(int threads);
   ~IntraOpThreads();
-  // Makes the session's CPU devices, which are its own, use these. Must outlive the session, and be
-  // called before its first run.
-  void UseFor(tensorflow::Session& session);
+  // Makes CPU devices, which must be a session's own, use these. Must outlive them, and be called before
+  // their first run.
+  void UseFor(const tensorflow::DeviceMgr& devices);
 
   // Around each run, in the calling thread: as many callers as threads leave each to itself. `threads`
   // may be null. Sums may then be split differently than in a run alone, and differ in the last bit.
