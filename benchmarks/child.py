@@ -44,6 +44,7 @@ OPENERS: dict[str, Callable[[Request], Opened]] = {
     "ort": peer_runners.open_ort,
     "openvino": partial(peer_runners.open_openvino, precision="f32"),
     "openvino_bf16": partial(peer_runners.open_openvino, precision="bf16"),
+    "savedmodel_saved": partial(runners.open_savedmodel, kind="aligned"),
     "openvino_ir": partial(peer_runners.open_openvino, precision="f32"),
 }
 

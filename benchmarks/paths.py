@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from .convert import ir_file, onnx_file
+from .convert import ir_file, onnx_file, optimized_folder
 from .models import InputFile, ModelSpec
 
 HERE = Path(__file__).resolve().parent
@@ -25,6 +25,7 @@ FILES: dict[str, Callable[[ModelSpec], Path]] = {
     "SavedModel": lambda model: model.saved_model,
     "ONNX": onnx_file,
     "IR": ir_file,
+    "optimized SavedModel": optimized_folder,
 }
 
 
@@ -36,7 +37,7 @@ class PathSpec:
     about: str
     needs: str
     precision: str = "float32"
-    opens: str = "SavedModel"  # or "ONNX", "IR": what a peer's converter makes of it
+    opens: str = "SavedModel"  # or a key of FILES: what a converter makes of it
 
 
 PATHS: dict[str, PathSpec] = {
@@ -67,8 +68,13 @@ PEER_PATHS: dict[str, PathSpec] = {
         PathSpec("openvino_bf16", "OpenVINO, INFERENCE_PRECISION_HINT=bf16", "openvino", "bf16"),
     )
 }
-# Only started, not timed further: it computes what `openvino` does.
-START_PATHS = {"openvino_ir": PathSpec("openvino_ir", "OpenVINO on its own IR", "openvino", opens="IR")}
+# Only started, not timed further: they compute what `savedmodel` and `openvino` do.
+START_PATHS = {
+    "savedmodel_saved": PathSpec(
+        "savedmodel_saved", "savedmodel, after save_optimized", "savedmodel", opens="optimized SavedModel"
+    ),
+    "openvino_ir": PathSpec("openvino_ir", "OpenVINO on its own IR", "openvino", opens="IR"),
+}
 ALL_PATHS = {**PATHS, **PEER_PATHS, **START_PATHS}
 
 

@@ -24,6 +24,7 @@ from .results import Results
 
 PACKAGES = (*machine.PACKAGES, "onnxruntime", "onnxruntime-extensions", "tf2onnx", "onnx", "openvino")
 COLD_START_THREADS = 1
+CONVERTERS = {"ONNX": "ort", "IR": "openvino", "optimized SavedModel": "savedmodel"}  # of what is opened
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class PeerSettings:
     @property
     def cold_paths(self) -> tuple[str, ...]:
         plain = [name for name in self.paths if ALL_PATHS[name].precision == "float32"]
-        return (*plain, *(START_PATHS if "openvino" in plain else ()))
+        return (*plain, *(name for name in START_PATHS if name.rpartition("_")[0] in plain))
 
 
 def missing_paths(model: ModelSpec, paths: tuple[str, ...]) -> dict[str, str]:
@@ -51,7 +52,7 @@ def missing_paths(model: ModelSpec, paths: tuple[str, ...]) -> dict[str, str]:
         return dict.fromkeys(paths, reason)
     reasons = {path: unavailable(path) for path in paths}
     for path in paths:
-        kind = {"ONNX": "ort", "IR": "openvino"}.get(ALL_PATHS[path].opens)
+        kind = CONVERTERS.get(ALL_PATHS[path].opens)
         if kind and reasons[path] is None:
             reasons[path] = ensure_converted(kind, model)
     return {path: reason for path, reason in reasons.items() if reason is not None}

@@ -10,7 +10,7 @@ from ..table import count, markdown, number
 from .results import PEERS, SAME, Record, Results, Row, setup, wrong
 
 ENGINES = ("tf2", "savedmodel_none", "savedmodel", "ort", "openvino")
-COLD = (*ENGINES, "openvino_ir")
+COLD = (*ENGINES[:3], "savedmodel_saved", *ENGINES[3:], "openvino_ir")
 
 
 def duration(microseconds: float) -> str:
@@ -81,7 +81,8 @@ def cold_table(records: Sequence[Record]) -> str:
         for name in COLD:
             one = found.get(name)
             row.append(f"{one['median_seconds']:.2f} s, {one['median_mb']:,.0f} MB" if one else "-")
-        ours, theirs = found.get("savedmodel"), [found[n] for n in (*PEERS, "openvino_ir") if n in found]
+        ours = found.get("savedmodel_saved", found.get("savedmodel"))
+        theirs = [found[n] for n in (*PEERS, "openvino_ir") if n in found]
         for key in ("median_seconds", "median_mb"):
             row.append(times(min(one[key] for one in theirs) / ours[key] if ours and theirs else None))
         table.append(row)

@@ -250,15 +250,15 @@ class Model:
     def save_optimized(self, path: str | os.PathLike[str]) -> None:
         """Copy the SavedModel to `path`, with its optimized signatures below `assets.extra/savedmodel`.
 
-        The copy is the SavedModel as it was, for TensorFlow too. A later load with the same `optimize`, `tags`
-        and `session`, TensorFlow and kind of CPU takes the optimized graphs from there, maps their weights into
-        memory (processes share them) and reads the variables only when something needs them; any other
-        load ignores them, and `model.optimization` says why. If the weights change, save again.
+        The copy is the SavedModel as it was, for TensorFlow too. A later load with the same `optimize`,
+        `tags` and `session`, TensorFlow and kind of CPU takes the optimized graphs from there, maps their
+        weights into memory (processes share them) and reads the variables when something needs them;
+        any other load ignores them, and `model.optimization` says why. If the weights change, save again.
 
         path: a directory that does not exist (AlreadyExistsError), written whole or not at all; or the
         model's own, to which they are added.
-        Raises FailedPreconditionError if there is nothing to save: `optimize="none"`, `device=`, or no signature
-        that could be optimized.
+        Raises FailedPreconditionError if there is nothing to save: `optimize="none"`, `device=`, or no
+        signature that could be optimized.
         """
         self._core.save_optimized(file_system_path(path))
 
