@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loading, what a loaded model tells of itself, variables, devices. Closing is in test_threads.cc too.
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@ using testing::LoadModel;
 using testing::Mentions;
 using testing::MistakeIn;
 using testing::ModelPath;
+using testing::Numbers;
 using testing::Tensors;
 using testing::ThrownBy;
 using testing::Values;
@@ -166,6 +168,21 @@ TEST(Load, AnOpLibraryThatIsNotThereIsAnError) {
   LoadOptions options;
   options.op_libraries = {"/no/such/library.so"};
   EXPECT_TRUE(Mentions(LoadError("add", options), {"/no/such/library.so"}));
+}
+
+TEST(Saved, AnOptimizedCopyComputesTheSame) {
+  const std::string copy = ::testing::TempDir() + "savedmodel_copy";
+  std::filesystem::remove_all(copy);
+  const Model model = LoadModel("mlp");
+  model.SaveOptimized(copy);
+  EXPECT_EQ(ThrownBy([&] { model.SaveOptimized(copy); }).code(), Code::kAlreadyExists);
+  const Model loaded = Model::Load(copy);
+  const Tensors x{Floats(Numbers(2 * 64), {2, 64})};
+  EXPECT_EQ(Values(loaded.function("serving_default").Run(x)[0]),
+            Values(model.function("serving_default").Run(x)[0]));
+  EXPECT_TRUE(loaded.Optimization()[0].optimized);
+  EXPECT_EQ(loaded.variables().size(), model.variables().size());
+  std::filesystem::remove_all(copy);
 }
 
 TEST(Signatures, TheInitOpIsHidden) {

@@ -88,8 +88,8 @@ class SAVEDMODEL_API Model {
   std::vector<OptimizationReport> Optimization() const;
 
   // Copies the SavedModel to the directory `target`, which must not exist, and puts its optimized signatures
-  // below assets.extra/savedmodel: later loads of the copy, with the same options, TensorFlow and kind of CPU,
-  // take them from there. With the model's own directory nothing is copied.
+  // below assets.extra/savedmodel: later loads of the copy, with the same options, TensorFlow and kind of
+  // CPU, take them from there. With the model's own directory nothing is copied.
   void SaveOptimized(const std::string& target) const;
 
   // Waits for running calls, then frees the session. Calls after it throw kFailedPrecondition.
