@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ Load = Callable[..., sm.Model]
 """The fixture `load`: `load(name, **options)`."""
 
 ALIGNMENT = 64
+HAS_BFLOAT16 = "avx512_bf16" in Path("/proc/cpuinfo").read_text()
 
 
 def run_python(code: str, **env: str) -> tuple[str, str]:

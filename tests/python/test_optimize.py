@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
-from .helpers import Load, aligned
+from .helpers import HAS_BFLOAT16, Load, aligned
 
 
 def test_levels_are_checked(models: Path) -> None:
@@ -49,7 +49,7 @@ def test_both_levels_agree(load: Load) -> None:
     np.testing.assert_allclose(default, none, rtol=0, atol=1e-5 * np.abs(none).max())
 
 
-@pytest.mark.skipif("avx512_bf16" not in Path("/proc/cpuinfo").read_text(), reason="no bfloat16 on this CPU")
+@pytest.mark.skipif(not HAS_BFLOAT16, reason="no bfloat16 on this CPU")
 def test_bfloat16_is_close(load: Load) -> None:
     x = np.random.default_rng(0).normal(size=(7, 64)).astype(np.float32)
     model = load("mlp", optimize="bf16")
@@ -59,7 +59,7 @@ def test_bfloat16_is_close(load: Load) -> None:
     assert "bf16" in [p.name for p in model.optimization[0].passes]
 
 
-@pytest.mark.skipif("avx512_bf16" in Path("/proc/cpuinfo").read_text(), reason="this CPU has bfloat16")
+@pytest.mark.skipif(HAS_BFLOAT16, reason="this CPU has bfloat16")
 def test_bfloat16_is_refused_without_instructions(models: Path) -> None:
     with pytest.raises(sm.UnimplementedError, match="this CPU has no instructions for bfloat16"):
         sm.load(models / "mlp", optimize="bf16")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .helpers import Load
+from .helpers import HAS_BFLOAT16, Load
 
 EXPECTED = {
     "conv_residual": {"affine": 8, "pad": 2, "residual": 2},
@@ -44,3 +44,18 @@ def test_passes_fire(load: Load, name: str) -> None:
     assert report.optimized
     counts = {step.name: step.count for step in report.passes}
     assert {step: counts[step] for step in EXPECTED[name]} == EXPECTED[name]
+
+
+@pytest.mark.skipif(not HAS_BFLOAT16, reason="no bfloat16 on this CPU")
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_folds_folds_before_bfloat16(load: Load, name: str) -> None:
+    report = next(
+        one for one in load(name, optimize="bf16").optimization if "serving_default" in one.function
+    )
+    counts = {step.name: step.count for step in report.passes}
+    folding = {
+        step: count for step, count in EXPECTED[name].items() if step in ("affine", "pad", "batch norm")
+    }
+    assert {step: counts[step] for step in folding} == folding
+    names = [step.name for step in report.passes]
+    assert names.index("pad") < names.index("bf16") < names.index("residual")

@@ -45,6 +45,12 @@ class Stopwatch {
   double last_;
 };
 
+void Apply(const std::vector<Pass>& passes, IsolatedGraph* isolated, ConstantPool* pool, Stopwatch* watch) {
+  Rewriter rewriter(&isolated->graph, pool);
+  for (const Pass& pass : passes) watch->Record(pass.name, pass.what, pass.apply(&rewriter));
+  rewriter.Finish();
+}
+
 }  // namespace
 
 void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool bf16,
@@ -84,15 +90,12 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   FoldConstants(devices, isolated);
   FoldLargeConstants(&isolated->graph, devices.client_device(), pool);
   watch.Record("fold", "what depends on constants only is computed", 0);
+  Apply(FoldingPasses(), isolated, pool, &watch);
   if (bf16) {
     UseBfloat16(devices, isolated);
     watch.Record("bf16", "matrix products and convolutions in bfloat16", 0);
   }
-  {
-    Rewriter rewriter(&isolated->graph, pool);
-    for (const Pass& pass : Passes()) watch.Record(pass.name, pass.what, pass.apply(&rewriter));
-    rewriter.Finish();
-  }
+  Apply(FusingPasses(), isolated, pool, &watch);
   OptimizeAsSession(options, devices, isolated);
   FoldLargeConstants(&isolated->graph, devices.client_device(), pool);
   watch.Record("tensorflow", "TensorFlow's own graph optimizer", 0);
