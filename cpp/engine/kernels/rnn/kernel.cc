@@ -7,6 +7,10 @@
 
 #include "engine/kernels/rnn/routines.h"
 
+namespace savedmodel::engine {
+SAVEDMODEL_DECLARE_PER_ISA(rnn::Routines, kRoutines)
+}  // namespace savedmodel::engine
+
 namespace savedmodel::engine::rnn {
 namespace {
 
@@ -15,15 +19,6 @@ constexpr Index kWorthThreads = Index{1} << 23;
 constexpr Index kStepWorthThreads = Index{1} << 21;  // for one step: a fork and a join at each
 // The projection is made for so many steps at once as fill this many floats.
 constexpr Index kProjectedFloats = Index{1} << 19;
-
-const Routines& RoutinesOf(Isa isa) {
-#ifdef SAVEDMODEL_RNN_X86
-  if (isa == Isa::kAvx512) return kAvx512Routines;
-  if (isa == Isa::kAvx2) return kAvx2Routines;
-#endif
-  (void)isa;
-  return kGenericRoutines;
-}
 
 // Aligned to cache lines; zeros, unless `zeros` is false.
 class Floats {
@@ -70,23 +65,10 @@ void CopyRows(const float* from, Index from_row, float* to, Index to_row, Index 
 
 }  // namespace
 
-const std::vector<Isa>& AvailableIsas() {
-  static const auto* isas = [] {
-    auto* found = new std::vector<Isa>{Isa::kGeneric};
-#ifdef SAVEDMODEL_RNN_X86
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (avx2) found->push_back(Isa::kAvx2);
-    if (avx2 && __builtin_cpu_supports("avx512f")) found->push_back(Isa::kAvx512);
-#endif
-    return found;
-  }();
-  return *isas;
-}
-
 struct Network::Packed {
   Packed(Cell c, const Weights& w, Isa isa)
       : cell(c),
-        routines(RoutinesOf(isa)),
+        routines(SAVEDMODEL_OF_ISA(isa, kRoutines)),
         inputs(w.inputs),
         units(w.units),
         block(routines.vector * kVectorsPerBlock) {

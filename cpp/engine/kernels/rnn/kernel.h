@@ -6,7 +6,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <vector>
+
+#include "engine/kernels/isa.h"
 
 namespace savedmodel::engine::rnn {
 
@@ -16,10 +17,6 @@ enum class Cell {
   kGruResetBefore,  // gates z, r, h; reset_after=False
 };
 constexpr int Gates(Cell cell) { return cell == Cell::kLstm ? 4 : 3; }
-
-enum class Isa { kGeneric, kAvx2, kAvx512 };
-// Those that this machine runs; the best is the last.
-const std::vector<Isa>& AvailableIsas();
 
 // Keras' layout, row-major; borrowed.
 struct Weights {
@@ -62,7 +59,7 @@ struct Sequence {
 // may run one at once.
 class Network {
  public:
-  Network(Cell cell, const Weights& weights, Isa isa = AvailableIsas().back());
+  Network(Cell cell, const Weights& weights, Isa isa = BestIsa());
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;

@@ -48,8 +48,4 @@ struct Routines {
   void (*gru_candidate)(const Step&);  // reset before: the rest
 };
 
-extern const Routines kGenericRoutines;
-extern const Routines kAvx2Routines;
-extern const Routines kAvx512Routines;
-
 }  // namespace savedmodel::engine::rnn
