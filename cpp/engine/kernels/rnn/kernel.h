@@ -32,9 +32,11 @@ struct Weights {
 using ParallelFor =
     std::function<void(std::int64_t n, const std::function<void(std::int64_t, std::int64_t)>&)>;
 
+// `run` and `start` may be empty if `count` is 1.
 struct Threads {
   int count = 1;
-  ParallelFor run;  // may be empty if count is 1
+  ParallelFor run;
+  std::function<void(std::function<void()>)> start;  // runs it in another thread, some time
 };
 
 // Strides are in floats; a negative step walks backwards from the pointer.
@@ -55,8 +57,11 @@ struct Sequence {
   float* c = nullptr;  // LSTM only
 };
 
-// Weights, copied into the order in which one instruction set reads them. Immutable: any number of threads
-// may run one at once.
+struct Packed;
+class HelpChoice;
+
+// Weights, copied into the order in which one instruction set reads them. Any number of threads may run one
+// at once.
 class Network {
  public:
   Network(Cell cell, const Weights& weights, Isa isa = BestIsa());
@@ -70,8 +75,8 @@ class Network {
   std::int64_t units() const;
 
  private:
-  struct Packed;
-  std::unique_ptr<const Packed> packed_;
+  std::shared_ptr<const Packed> packed_;  // shared with threads that come too late
+  const std::unique_ptr<HelpChoice> help_;
 };
 
 }  // namespace savedmodel::engine::rnn

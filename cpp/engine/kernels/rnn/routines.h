@@ -32,7 +32,8 @@ struct Step {
   const float* bias;       // packed; of the recurrent product, if the reset comes after
   const float* h;          // before the step; rows are padded to whole blocks, and so are all below
   float* next;             // h after the step
-  float* c;
+  const float* c;
+  float* next_c;
   float* z;        // between the two halves, if the reset comes before
   float* reset_h;  // the same
   Index rows, units, begin, end;

@@ -136,7 +136,7 @@ void Lstm(const Step& step) {
       [&](Index at, Index lane, const Vec(&gates)[4]) {
         const Index unit = at + lane;
         const Vec c = Sigmoid(gates[1]) * Load(step.c + unit) + SigmoidTimesTanh(gates[0], gates[2]);
-        Store(step.c + unit, c);
+        Store(step.next_c + unit, c);
         Store(step.next + unit, SigmoidTimesTanh(gates[3], c));
       });
 }
