@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "engine/kernels/rnn/kernel.h"
+#include "engine/kernels/rnn/team.h"
 #include "gtest/gtest.h"
 
 namespace savedmodel::engine::rnn {
@@ -118,7 +119,7 @@ Reference Expect(const Case& n) {
   return out;
 }
 
-Result Compute(const Case& n, const Network& network, const Threads& threads = {}) {
+Result Compute(const Case& n, const std::function<void(const Sequence&)>& run) {
   Result out{std::vector<float>(Size(n.batch * n.steps * n.units), kNan),
              std::vector<float>(Size(n.batch * n.units), kNan),
              std::vector<float>(Size(n.batch * n.units), kNan)};
@@ -136,8 +137,12 @@ Result Compute(const Case& n, const Network& network, const Threads& threads = {
   s.y_row = n.steps * n.units;
   s.h = out.h.data();
   s.c = n.cell == Cell::kLstm ? out.c.data() : nullptr;
-  network.Run(s, threads);
+  run(s);
   return out;
+}
+
+Result Compute(const Case& n, const Network& network, const Threads& threads = {}) {
+  return Compute(n, [&](const Sequence& sequence) { network.Run(sequence, threads); });
 }
 
 // The largest difference, relative to the largest number of what was expected.
@@ -172,18 +177,33 @@ void Check(const Case& n, const Threads& threads = {}, double tolerance = 1e-6) 
   }
 }
 
-// Runs parts in threads of their own, more of them than there are rows or blocks.
-Threads ManyThreads(int count) {
-  return {count, [count](std::int64_t n, const std::function<void(std::int64_t, std::int64_t)>& body) {
-            std::vector<std::thread> workers;
-            for (std::int64_t i = 0; i < count; ++i) {
-              workers.emplace_back([&, i] {
-                if (i * n / count < (i + 1) * n / count) body(i * n / count, (i + 1) * n / count);
-              });
-            }
-            for (std::thread& worker : workers) worker.join();
-          }};
-}
+// Threads of their own for each part, more of them than there are rows or blocks.
+class ManyThreads {
+ public:
+  explicit ManyThreads(int count)
+      : threads{count,
+                [count](std::int64_t n, const std::function<void(std::int64_t, std::int64_t)>& body) {
+                  std::vector<std::thread> workers;
+                  for (std::int64_t i = 0; i < count; ++i) {
+                    workers.emplace_back([&, i] {
+                      if (i * n / count < (i + 1) * n / count) body(i * n / count, (i + 1) * n / count);
+                    });
+                  }
+                  for (std::thread& worker : workers) worker.join();
+                },
+                [this](std::function<void()> task) { started_.emplace_back(std::move(task)); }} {}
+  ~ManyThreads() {
+    for (std::thread& thread : started_) thread.join();
+  }
+  ManyThreads(const ManyThreads&) = delete;
+  ManyThreads& operator=(const ManyThreads&) = delete;
+  std::size_t started() const { return started_.size(); }
+
+  const Threads threads;
+
+ private:
+  std::vector<std::thread> started_;
+};
 
 TEST(RnnKernel, EveryMachineHasOne) { EXPECT_EQ(AvailableIsas().front(), Isa::kGeneric); }
 
@@ -308,13 +328,123 @@ TEST(RnnKernel, LongSequencesAreProjectedInParts) {
   Check(Case(Cell::kGruResetAfter, 1, 3000, 2, 65, 0.05F));
 }
 
-TEST(RnnKernel, Threads) {
+TEST(RnnKernel, RowsOfABatchInThreads) {
   for (const Cell cell : kCells) {
-    Check(Case(cell, 5, 40, 30, 100, 0.1F), ManyThreads(3));  // rows of the batch
-    Check(Case(cell, 2, 40, 300, 100, 0.05F), ManyThreads(8));
-    Check(Case(cell, 1, 70, 900, 50, 0.02F), ManyThreads(3));  // the projection
-    Check(Case(cell, 1, 2, 3, 900, 0.01F), ManyThreads(4));    // blocks of units within a step
+    ManyThreads many(8);
+    Check(Case(cell, 2, 40, 300, 100, 0.05F), many.threads);
+    Check(Case(cell, 5, 60, 30, 100, 0.05F), many.threads);
+    EXPECT_EQ(many.started(), 0);
   }
+}
+
+// Alone and together, to the last bit.
+void CheckTogether(const Case& n, int parts, const Threads& threads) {
+  for (const Isa isa : AvailableIsas()) {
+    SCOPED_TRACE(Describe(n, isa));
+    const auto packed = std::make_shared<const Packed>(n.cell, n.weights(), isa);
+    const auto run = [&](const auto& how) {
+      return Compute(n, [&](const Sequence& sequence) { how(packed, sequence); });
+    };
+    const Result alone = run(RunAlone);
+    const Result together = run([&](const auto& network, const Sequence& sequence) {
+      RunTogether(network, sequence, parts, threads);
+    });
+    EXPECT_EQ(together.y, alone.y);
+    EXPECT_EQ(together.h, alone.h);
+    if (n.cell == Cell::kLstm) {
+      EXPECT_EQ(together.c, alone.c);
+    }
+  }
+}
+
+TEST(RnnKernel, BlocksOfUnitsInThreads) {
+  for (const Cell cell : kCells) {
+    ManyThreads many(4);
+    CheckTogether(Case(cell, 1, 70, 300, 130, 0.02F), 2, many.threads);
+    CheckTogether(Case(cell, 1, 2, 3, 900, 0.01F), 4, many.threads);
+    CheckTogether(Case(cell, 2, 30, 3, 100, 0.05F), 3, many.threads);
+    CheckTogether(Case(cell, 1, 1, 3, 9, 0.05F), 4, many.threads);  // more threads than blocks
+    Case reverse(cell, 1, 75, 5, 129, 0.05F);
+    reverse.reverse = true;
+    CheckTogether(reverse, 4, many.threads);
+  }
+  ManyThreads two(2);
+  CheckTogether(Case(Cell::kLstm, 1, 1300, 2, 128, 0.05F), 2, two.threads);  // projected in parts
+  CheckTogether(Case(Cell::kGruResetBefore, 1, 1400, 2, 130, 0.05F), 2, two.threads);
+}
+
+TEST(RnnKernel, ThreadsAreAskedForHelp) {
+  for (const Cell cell : kCells) {
+    ManyThreads many(2);
+    const Case n(cell, 1, 64, 64, 128, 0.05F);
+    const Network network(cell, n.weights());
+    const Result alone = Compute(n, network);
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(Compute(n, network, many.threads).y, alone.y);
+    EXPECT_GT(many.started(), 0);
+  }
+}
+
+TEST(RnnKernel, ThreadsThatComeTooLateOrNever) {
+  for (const Cell cell : kCells) {
+    std::vector<std::function<void()>> tasks;
+    const Threads threads{4, nullptr, [&](std::function<void()> task) { tasks.push_back(std::move(task)); }};
+    CheckTogether(Case(cell, 1, 60, 4, 128, 0.05F), 4, threads);
+    EXPECT_EQ(tasks.size(), 3 * AvailableIsas().size());
+    for (const auto& task : tasks) task();  // networks and sequences are gone
+  }
+}
+
+// What is left to do where a helper did not come back.
+TEST(RnnKernel, TheRestOfASequence) {
+  for (const Cell cell : kCells) {
+    const Case n(cell, 2, 9, 5, 40, 0.1F);
+    const auto packed = std::make_shared<const Packed>(cell, n.weights(), BestIsa());
+    const Index blocks = packed->Blocks();
+    const Result expected = Compute(n, Network(cell, n.weights()));
+    for (Index phase = 0; phase < n.steps; ++phase) {
+      const Result result = Compute(n, [&](const Sequence& sequence) {
+        Walk walk(packed, sequence, true);
+        for (Index before = 0; before < phase; ++before) {
+          walk.Run(before, 0, blocks);
+          walk.WriteStep(before, sequence);
+        }
+        walk.Run(phase, 0, 1);  // in part
+        const Sequence rest = walk.Rest(phase, sequence);
+        Walk other(packed, rest, false, n.steps - rest.steps);
+        for (Index after = 0; after < other.phases(); ++after) {
+          other.Run(after, 0, blocks);
+          other.WriteStep(after, rest);
+        }
+        other.WriteStates(rest);
+      });
+      EXPECT_EQ(result.y, expected.y) << phase;
+      EXPECT_EQ(result.h, expected.h) << phase;
+    }
+  }
+}
+
+TEST(RnnKernel, HelpThatDoesNotPayIsAskedForLessOften) {
+  const auto helped = [](double rate) {
+    HelpChoice choice;
+    int count = 0;
+    for (int i = 0; i < 1000; ++i) {
+      const bool together = choice.Together();
+      count += together ? 1 : 0;
+      choice.Learn(together, together ? rate : 1.0);
+    }
+    return count;
+  };
+  EXPECT_GT(helped(0.6), 980);
+  EXPECT_LT(helped(1.5), 20);
+  HelpChoice choice;
+  for (int i = 0; i < 100; ++i) choice.Learn(choice.Together(), 1.0);  // busy
+  int count = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const bool together = choice.Together();
+    count += together ? 1 : 0;
+    choice.Learn(together, together ? 0.6 : 1.0);
+  }
+  EXPECT_GT(count, 900);
 }
 
 TEST(RnnKernel, OneNetworkInManyThreadsAtOnce) {

@@ -122,6 +122,20 @@ def test_include_rules(folder: Path) -> None:
     assert wrong == []
 
 
+def test_simd_sees_no_inline_functions() -> None:
+    """Those compiled for one instruction set could become everybody's: the linker keeps one copy."""
+    folder = CPP / "engine" / "kernels" / "simd"
+    shared = re.compile(r'"engine/kernels/simd/[a-z_]+\.inc"|<cstdint>')
+    tables = {'"engine/kernels/vector_kernels.h"', '"engine/kernels/rnn/routines.h"'}
+    for path in sources(folder, CPP_SUFFIXES | {".inc"}):
+        rest = [name for name in includes(path) if not shared.fullmatch(name)]
+        assert set(rest) <= tables, relative(path)
+    for table in tables:
+        path = CPP / table.strip('"')
+        assert includes(path) == ["<cstdint>"], relative(path)
+        assert not re.search(r"^\s*(inline|template)\b", path.read_text(), re.MULTILINE), relative(path)
+
+
 def test_every_native_folder_has_its_rule() -> None:
     files = [path for top in (CPP, ROOT / "python") for path in sources(top, CPP_SUFFIXES)]
     strays = [relative(p) for p in files if not any(folder in p.parents for folder in MAY_INCLUDE)]

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/kernels/activation.h"
+#include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/node_def_util.h"
@@ -165,7 +166,7 @@ class DenseOp : public tf::OpKernel {
     context->set_output(0, std::move(result));
   }
 
-  const VectorKernels& kernels_ = *AvailableKernels().front();
+  const VectorKernels& kernels_ = VectorKernelsOf(BestIsa());
   Activation activation_ = Activation::kNone;
   float leaky_slope_ = 0;
   bool transposed_ = false;

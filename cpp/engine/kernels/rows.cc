@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -67,7 +68,7 @@ class GeluOp : public tf::OpKernel {
   }
 
  private:
-  const VectorKernels& kernels_ = *AvailableKernels().front();
+  const VectorKernels& kernels_ = VectorKernelsOf(BestIsa());
   Activation activation_ = Activation::kGeluExact;
 };
 
@@ -91,7 +92,7 @@ class LayerNormOp : public tf::OpKernel {
   }
 
  private:
-  const VectorKernels& kernels_ = *AvailableKernels().front();
+  const VectorKernels& kernels_ = VectorKernelsOf(BestIsa());
   float epsilon_ = 0;
 };
 
@@ -110,7 +111,7 @@ class SoftmaxOp : public tf::OpKernel {
   }
 
  private:
-  const VectorKernels& kernels_ = *AvailableKernels().front();
+  const VectorKernels& kernels_ = VectorKernelsOf(BestIsa());
   float scale_ = 1;
 };
 

@@ -4,35 +4,19 @@
 #include <algorithm>
 #include <new>
 
+#include "engine/kernels/isa.h"
+
 namespace savedmodel::engine {
 
-extern const VectorKernels kGenericKernels;
-#ifdef SAVEDMODEL_X86_64
-extern const VectorKernels kAvx2Kernels;
-extern const VectorKernels kAvx512Kernels;
-#endif
+SAVEDMODEL_DECLARE_PER_ISA(VectorKernels, kVectorKernels)
+
+const VectorKernels& VectorKernelsOf(Isa isa) { return SAVEDMODEL_OF_ISA(isa, kVectorKernels); }
 
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
 
-std::vector<const VectorKernels*>* Find() {
-  auto* found = new std::vector<const VectorKernels*>();
-#ifdef SAVEDMODEL_X86_64
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) found->push_back(&kAvx512Kernels);
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found->push_back(&kAvx2Kernels);
-#endif
-  found->push_back(&kGenericKernels);
-  return found;
-}
-
 }  // namespace
-
-const std::vector<const VectorKernels*>& AvailableKernels() {
-  static const auto* const kernels = Find();
-  return *kernels;
-}
 
 PackedWeights::PackedWeights(const VectorKernels& kernels, const float* weights, bool transposed,
                              std::int64_t depth, std::int64_t columns) {
@@ -53,5 +37,7 @@ PackedWeights::PackedWeights(const VectorKernels& kernels, const float* weights,
 }
 
 PackedWeights::~PackedWeights() { ::operator delete[](data_, kAlignment); }
+
+const float* PackedWeights::data() const { return data_; }
 
 }  // namespace savedmodel::engine

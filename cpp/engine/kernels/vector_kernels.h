@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loops over float32 arrays for one instruction set each, in the caller's thread. The standard library only.
+// Loops over float32 arrays for one instruction set each, in the caller's thread. No inline functions: simd/
+// includes this.
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 namespace savedmodel::engine {
+
+enum class Isa;
 
 enum class Activation {
   kNone,
@@ -33,7 +35,6 @@ struct DenseProblem {
 };
 
 struct VectorKernels {
-  const char* name;
   int lanes;          // floats in a vector
   int panel_vectors;  // vectors in a panel of weights
   void (*dense)(const DenseProblem& problem);
@@ -45,8 +46,7 @@ struct VectorKernels {
   void (*softmax)(const float* x, std::int64_t rows, std::int64_t columns, float scale, float* y);
 };
 
-// What this machine can run, the fastest first.
-const std::vector<const VectorKernels*>& AvailableKernels();
+const VectorKernels& VectorKernelsOf(Isa isa);
 
 // Panels of columns, each depth x width with its rows one after the other; the last panel is as many vectors
 // wide as it needs. Aligned to 64 bytes, filled with zeros.
@@ -58,7 +58,7 @@ class PackedWeights {
   ~PackedWeights();
   PackedWeights(const PackedWeights&) = delete;
   PackedWeights& operator=(const PackedWeights&) = delete;
-  const float* data() const { return data_; }
+  const float* data() const;
 
  private:
   float* data_;

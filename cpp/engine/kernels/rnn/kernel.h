@@ -6,7 +6,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <vector>
+
+#include "engine/kernels/isa.h"
 
 namespace savedmodel::engine::rnn {
 
@@ -16,10 +17,6 @@ enum class Cell {
   kGruResetBefore,  // gates z, r, h; reset_after=False
 };
 constexpr int Gates(Cell cell) { return cell == Cell::kLstm ? 4 : 3; }
-
-enum class Isa { kGeneric, kAvx2, kAvx512 };
-// Those that this machine runs; the best is the last.
-const std::vector<Isa>& AvailableIsas();
 
 // Keras' layout, row-major; borrowed.
 struct Weights {
@@ -35,9 +32,11 @@ struct Weights {
 using ParallelFor =
     std::function<void(std::int64_t n, const std::function<void(std::int64_t, std::int64_t)>&)>;
 
+// `run` and `start` may be empty if `count` is 1.
 struct Threads {
   int count = 1;
-  ParallelFor run;  // may be empty if count is 1
+  ParallelFor run;
+  std::function<void(std::function<void()>)> start;  // runs it in another thread, some time
 };
 
 // Strides are in floats; a negative step walks backwards from the pointer.
@@ -58,11 +57,14 @@ struct Sequence {
   float* c = nullptr;  // LSTM only
 };
 
-// Weights, copied into the order in which one instruction set reads them. Immutable: any number of threads
-// may run one at once.
+struct Packed;
+class HelpChoice;
+
+// Weights, copied into the order in which one instruction set reads them. Any number of threads may run one
+// at once.
 class Network {
  public:
-  Network(Cell cell, const Weights& weights, Isa isa = AvailableIsas().back());
+  Network(Cell cell, const Weights& weights, Isa isa = BestIsa());
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -73,8 +75,8 @@ class Network {
   std::int64_t units() const;
 
  private:
-  struct Packed;
-  std::unique_ptr<const Packed> packed_;
+  std::shared_ptr<const Packed> packed_;  // shared with threads that come too late
+  const std::unique_ptr<HelpChoice> help_;
 };
 
 }  // namespace savedmodel::engine::rnn

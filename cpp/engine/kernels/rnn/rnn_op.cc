@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/kernels/rnn/rnn_op.h"
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +15,7 @@
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"
 #include "tensorflow/core/platform/threadpool.h"
+#include "tensorflow/core/util/work_sharder.h"
 
 namespace savedmodel::engine::rnn {
 namespace {
@@ -94,13 +96,14 @@ class RnnOp : public tf::OpKernel {
 
     Threads threads;
     if (const auto* workers = context->device()->tensorflow_cpu_worker_threads(); workers != nullptr) {
-      threads.count = workers->num_threads;
+      threads.count = std::min(workers->num_threads, tf::GetPerThreadMaxParallelism());
       threads.run = [workers](Index n, const std::function<void(Index, Index)>& body) {
         const Index part = (n + workers->num_threads - 1) / workers->num_threads;
         using Params = tf::thread::ThreadPool::SchedulingParams;
         const Params params = Params::Fixed(part);
         workers->workers->ParallelFor(n, params, body);
       };
+      threads.start = [workers](std::function<void()> task) { workers->workers->Schedule(std::move(task)); };
     }
     network->Run(s, threads);
   }

@@ -32,7 +32,8 @@ struct Step {
   const float* bias;       // packed; of the recurrent product, if the reset comes after
   const float* h;          // before the step; rows are padded to whole blocks, and so are all below
   float* next;             // h after the step
-  float* c;
+  const float* c;
+  float* next_c;
   float* z;        // between the two halves, if the reset comes before
   float* reset_h;  // the same
   Index rows, units, begin, end;
@@ -47,9 +48,5 @@ struct Routines {
   void (*gru_gates)(const Step&);      // reset before: z and r
   void (*gru_candidate)(const Step&);  // reset before: the rest
 };
-
-extern const Routines kGenericRoutines;
-extern const Routines kAvx2Routines;
-extern const Routines kAvx512Routines;
 
 }  // namespace savedmodel::engine::rnn
