@@ -173,13 +173,10 @@ void Bundle::Load() {
   tf::MetaGraphDef meta_graph = ReadGraph();
   CheckFiles(path_, meta_graph);
 
-  std::unique_ptr<IntraOpThreads> threads;
+  std::unique_ptr<IntraOpThreads> threads = MakeThreads(options_, session_options.config);
   std::unique_ptr<tf::Session> session;
   ThrowIfError(tf::LoadMetagraphIntoSession(session_options, meta_graph, &session), "'" + path_ + "'");
-  if (options_.threads > 0) {
-    threads = std::make_unique<IntraOpThreads>(options_.threads);
-    threads->UseFor(*session);
-  }
+  if (threads != nullptr) threads->UseFor(*session);
   ThrowIfError(tf::RestoreSession(run_options, meta_graph, path_, &session), "'" + path_ + "'");
 
   shared_ = std::make_shared<SharedSession>(std::move(threads), std::move(session), meta_graph.graph_def());
