@@ -219,9 +219,8 @@ void Bundle::Load() {
   tf::MetaGraphDef meta_graph = source_.ReadGraph();
   CheckFiles(source_.path, meta_graph);
 
-  std::unique_ptr<IntraOpThreads> threads;
-  if (options.threads > 0) threads = std::make_unique<IntraOpThreads>(options.threads);
-  shared_ = std::make_shared<SharedSession>(std::move(threads), meta_graph.graph_def());
+  shared_ = std::make_shared<SharedSession>(MakeThreads(options, source_.session_options.config),
+                                            meta_graph.graph_def());
   shared_->options = source_.session_options;
   shared_->run_options = source_.run_options;
   shared_->optimize = options.optimize;

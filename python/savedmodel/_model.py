@@ -103,7 +103,7 @@ class Model:
             raise TypeError("op_libraries is a sequence of paths, got one path")
         if threads is not None and not 1 <= operator.index(threads) <= _MAX_THREADS:
             raise ValueError(
-                f"threads is 1 to {_MAX_THREADS}, or None for TensorFlow's shared pool: {threads}"
+                f"threads is 1 to {_MAX_THREADS}, or None for as many as CPUs: {threads}"
             )
         _check_type("verify", verify, bool)
         if optimize not in ("none", "default", "bf16"):
@@ -308,7 +308,9 @@ def load(
     path: the directory with saved_model.pb (or .pbtxt, .cpb).
     tags: the exact tag set of the MetaGraph; () is the empty one.
     device: where to put every node that has no device of its own: "cpu", "gpu", "gpu:1", "/device:CPU:1".
-    threads: intra-op threads of this model; None uses TensorFlow's pool, which the process shares.
+    threads: intra-op threads of this model, the caller among them; they start when first needed. None means
+        as many as the CPUs that this process may use, or TensorFlow's own pool, which the process shares, if
+        the session's config has intra_op_parallelism_threads.
     optimize: "none" runs the graph as TensorFlow does; "default" freezes variables that nothing writes,
         folds what is constant and fuses layers (float32 as before, equal to within rounding); "bf16" also
         runs matrix products and convolutions in bfloat16. `model.optimization` tells what was done.

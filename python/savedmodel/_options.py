@@ -46,7 +46,8 @@ class SessionOptions:
     xla: bool | None = None
     """Compile clusters of ops with XLA."""
     config: Any = None
-    """A tensorflow.ConfigProto or its bytes: the base of all the above."""
+    """A tensorflow.ConfigProto or its bytes: the base of all the above. If it has
+    intra_op_parallelism_threads, and the load no `threads`, the model runs on TensorFlow's shared pool."""
 
     def __post_init__(self) -> None:
         _check("SessionOptions", self, "inter_op_threads", int)

@@ -257,6 +257,7 @@ TEST(ForkJoin, WithAsManyCallersAsThreadsEachIsAlone) {
   InThreads(3, [&](int) {
     const ForkJoin::Call call(pool);
     ++inside;
+    Region(pool, 2, [](int) {});
     while (inside < 3) std::this_thread::yield();
     const std::thread::id here = std::this_thread::get_id();
     for (int round = 0; round < 500; ++round) {
@@ -266,9 +267,21 @@ TEST(ForkJoin, WithAsManyCallersAsThreadsEachIsAlone) {
     while (inside < 6) std::this_thread::yield();
   });
   EXPECT_EQ(wrong, 0);
+}
+
+TEST(ForkJoin, ACallWithoutRegionsIsNoCaller) {
+  ForkJoin pool(Threads(2));
   const ForkJoin::Call call(pool);
-  EXPECT_FALSE(call.crowded());
-  std::thread([&] { EXPECT_TRUE(ForkJoin::Call(pool).crowded()); }).join();
+  std::thread([&] {
+    const ForkJoin::Call other(pool);
+    Region(pool, 1, [](int) {});
+    EXPECT_EQ(pool.Width(), 1);
+  }).join();
+  Region(pool, 1, [](int) {});
+  std::thread([&] {
+    const ForkJoin::Call other(pool);
+    Region(pool, 1, [&](int) { EXPECT_EQ(pool.Width(), 0); });
+  }).join();
 }
 
 TEST(ForkJoin, ACallerSleepsForAChunkThatTakesLong) {
@@ -299,9 +312,57 @@ TEST(ForkJoin, WrapsItsWorkers) {
     work();
     ++ended;
   };
-  { const ForkJoin pool(options); }
+  {
+    ForkJoin pool(options);
+    Countdown one(1);
+    pool.Schedule([&] { one.Down(); });
+    EXPECT_TRUE(one.Wait());
+  }
   EXPECT_EQ(begun, 3);
   EXPECT_EQ(ended, 3);
+}
+
+TEST(ForkJoin, StartsWorkersWithTheFirstTask) {
+  std::atomic<int> begun{0};
+  ForkJoin::Options options = Threads(3);
+  options.in_worker = [&](const Task& work) {
+    ++begun;
+    work();
+  };
+  {
+    ForkJoin pool(options);
+    const ForkJoin::Call call(pool);
+  }
+  EXPECT_EQ(begun, 0);
+  {
+    ForkJoin pool(options);
+    Region(pool, 3, [](int) {});
+  }
+  EXPECT_EQ(begun, 2);  // the third is for what is scheduled
+  {
+    ForkJoin pool(options);
+    InThreads(4, [&](int) { Region(pool, 3, [](int) {}); });
+  }
+  EXPECT_EQ(begun, 4);
+}
+
+TEST_P(ForkJoinOf, RunsARegionInsideOfARegionInOneThread) {
+  ForkJoin pool(Threads(GetParam()));
+  std::atomic<int> wrong{0};
+  std::atomic<int> runs{0};
+  for (int round = 0; round < 50; ++round) {
+    Region(pool, GetParam(), [&](int) {
+      const std::thread::id here = std::this_thread::get_id();
+      const int id = pool.CurrentId();
+      Region(pool, 3, [&](int) {
+        wrong += std::this_thread::get_id() != here || pool.CurrentId() != id;
+        ++runs;
+      });
+      wrong += !pool.InRegion();
+    });
+  }
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(runs, 150 * GetParam());
 }
 
 #if !defined(__SANITIZE_THREAD__)  // it does not follow threads across a fork

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,14 @@ import pytest
 import savedmodel as sm
 
 from .helpers import Load
+
+MANY_ROWS = (20_000, 64)  # for "mlp": products that are worth several threads
+
+
+def own_threads() -> int:
+    """How many threads of models this process has."""
+    comms = [thread / "comm" for thread in Path("/proc/self/task").iterdir()]
+    return sum("savedmodel" in comm.read_text() for comm in comms)
 
 
 def test_eight_threads_get_their_own_results(load: Load) -> None:
@@ -73,24 +82,37 @@ def test_threads_setting(load: Load) -> None:
 
 
 def test_threads_are_the_models_own(load: Load) -> None:
-    """Their number shows in the process' thread list, and they go with the model."""
-
-    def ours() -> int:
-        count = 0
-        for thread in Path("/proc/self/task").iterdir():
-            count += "savedmodel" in (thread / "comm").read_text()
-        return count
-
-    before = ours()
+    """They start when there is work for them, show in the process' thread list, and go with the model."""
+    before = own_threads()
     model = load("mlp", threads=5)
     model(np.ones((1, 64), np.float32))
-    assert ours() - before == 5
+    assert own_threads() == before
+    model(np.ones(MANY_ROWS, np.float32))
+    assert 4 <= own_threads() - before <= 5  # the caller is one of the five
     model.close()
     del model
     deadline = time.monotonic() + 10
-    while ours() > before and time.monotonic() < deadline:
+    while own_threads() > before and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert ours() == before
+    assert own_threads() == before
+
+
+def test_threads_are_as_many_as_cpus_by_default(load: Load) -> None:
+    before = own_threads()
+    model = load("mlp")
+    model(np.ones(MANY_ROWS, np.float32))
+    assert own_threads() - before <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("threads", [None, 3])
+def test_a_config_with_intra_op_threads_means_tensorflows_pool(load: Load, threads: int | None) -> None:
+    config = b"\x10\x02"  # ConfigProto.intra_op_parallelism_threads = 2
+    before = own_threads()
+    model = load("mlp", threads=threads, session=sm.SessionOptions(config=config))
+    result = model(np.ones(MANY_ROWS, np.float32))["probs"]
+    assert (own_threads() > before) == (threads is not None)
+    expected = load("mlp", threads=1)(np.ones((1, 64), np.float32))["probs"]
+    np.testing.assert_allclose(result[[0, -1]], np.repeat(expected, 2, axis=0), rtol=1e-5)
 
 
 def test_close_waits_for_running_calls(load: Load) -> None:

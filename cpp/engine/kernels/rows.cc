@@ -5,10 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
+#include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "tensorflow/core/util/work_sharder.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -34,11 +34,9 @@ REGISTER_OP("_SavedmodelSoftmax")
     .Attr("scale: float = 1")
     .SetShapeFn(tf::shape_inference::UnchangedShape);
 
-constexpr std::int64_t kSerial = 16384;  // elements that no second thread is woken for
-
-// work(x, rows, y), in as many threads as pay.
+// work(x, rows, y), in as many threads as pay. `cost` is what an element takes, in nanoseconds.
 template <typename Work>
-void ForRows(tf::OpKernelContext* context, std::int64_t columns, std::int64_t cycles, const Work& work) {
+void ForRows(tf::OpKernelContext* context, std::int64_t columns, double cost, const Work& work) {
   const tf::Tensor& input = context->input(0);
   tf::Tensor* output = nullptr;
   OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({0}, 0, input.shape(), &output));
@@ -46,12 +44,9 @@ void ForRows(tf::OpKernelContext* context, std::int64_t columns, std::int64_t cy
   auto* y = static_cast<float*>(output->data());
   if (input.NumElements() == 0) return;
   const std::int64_t rows = input.NumElements() / columns;
-  if (input.NumElements() <= kSerial) return work(x, rows, y);
-  const tf::DeviceBase::CpuWorkerThreads& threads = *context->device()->tensorflow_cpu_worker_threads();
-  tf::Shard(threads.num_threads, threads.workers, rows, columns * cycles,
-            [&](std::int64_t begin, std::int64_t end) {
-              work(x + begin * columns, end - begin, y + begin * columns);
-            });
+  ParallelFor(context, rows, static_cast<double>(columns) * cost, [&](std::int64_t begin, std::int64_t end) {
+    work(x + begin * columns, end - begin, y + begin * columns);
+  });
 }
 
 class GeluOp : public tf::OpKernel {
@@ -62,7 +57,7 @@ class GeluOp : public tf::OpKernel {
     if (approximate) activation_ = Activation::kGeluApproximate;
   }
   void Compute(tf::OpKernelContext* context) override {
-    ForRows(context, 1, 4, [&](const float* x, std::int64_t count, float* y) {
+    ForRows(context, 1, 0.6, [&](const float* x, std::int64_t count, float* y) {
       kernels_.activate(activation_, 0, x, count, y);
     });
   }
@@ -85,7 +80,7 @@ class LayerNormOp : public tf::OpKernel {
     OP_REQUIRES(context, x.dims() > 0 && x.dim_size(x.dims() - 1) == columns && beta.NumElements() == columns,
                 absl::InvalidArgumentError(absl::StrCat("layer normalization of ", x.shape().DebugString(),
                                                         " with ", gamma.shape().DebugString())));
-    ForRows(context, columns, 2, [&](const float* from, std::int64_t rows, float* to) {
+    ForRows(context, columns, 0.25, [&](const float* from, std::int64_t rows, float* to) {
       kernels_.layer_norm(from, rows, columns, static_cast<const float*>(gamma.data()),
                           static_cast<const float*>(beta.data()), epsilon_, to);
     });
@@ -105,9 +100,10 @@ class SoftmaxOp : public tf::OpKernel {
     const tf::Tensor& logits = context->input(0);
     OP_REQUIRES(context, logits.dims() > 0,
                 absl::InvalidArgumentError(absl::StrCat("logits must have a dimension")));
-    ForRows(context, logits.dim_size(logits.dims() - 1), 4, [&](const float* x, std::int64_t rows, float* y) {
-      kernels_.softmax(x, rows, logits.dim_size(logits.dims() - 1), scale_, y);
-    });
+    ForRows(context, logits.dim_size(logits.dims() - 1), 0.5,
+            [&](const float* x, std::int64_t rows, float* y) {
+              kernels_.softmax(x, rows, logits.dim_size(logits.dims() - 1), scale_, y);
+            });
   }
 
  private:

@@ -30,18 +30,22 @@ std::size_t RegionHint() {
 }  // namespace
 
 thread_local ForkJoin::Here ForkJoin::here_;
-thread_local const ForkJoin::Call* ForkJoin::call_ = nullptr;
+thread_local ForkJoin::Call* ForkJoin::call_ = nullptr;
 
 ForkJoin::Call::Call(ForkJoin& pool) : pool_(pool), outer_(call_), phase_(pool.governor_.phase()) {
   if (phase_ != 0) begin_ = NowNs();
   call_ = this;
-  crowded_ =
-      pool_.callers_.fetch_add(1, std::memory_order_relaxed) >= pool_.threads() - 1 && pool_.threads() > 1;
+}
+
+void ForkJoin::Call::Enter() {
+  entered_ = true;
+  crowded_ = pool_.callers_.fetch_add(1, std::memory_order_relaxed) >= pool_.threads() - 1;
 }
 
 ForkJoin::Call::~Call() {
-  pool_.callers_.fetch_sub(1, std::memory_order_relaxed);
   call_ = outer_;
+  if (!entered_) return;
+  pool_.callers_.fetch_sub(1, std::memory_order_relaxed);
   if (phase_ != 0 && !crowded_) pool_.governor_.Learn(phase_, begin_, NowNs());
 }
 
@@ -51,11 +55,14 @@ bool ForkJoin::InRegion() const { return here_.pool == this && here_.in_region; 
 // Callers and workers together are as many as threads; what others need of the cores goes off that.
 int ForkJoin::Width() const {
   const int others = std::max(0, callers_.load(std::memory_order_relaxed) - 1);
-  return std::max(0, options_.threads - 1 - others - governor_.yielded());
+  const int workers = std::min(options_.threads - 1, startable_.load(std::memory_order_relaxed));
+  return std::max(0, workers - others - governor_.yielded());
 }
 
 Region* ForkJoin::Acquire() {
-  const int width = Width();
+  int width = Width();
+  if (width > 0 && started_.load(std::memory_order_acquire) < width)
+    width = std::min(width, Start(options_.threads - 1));
   if (width == 0) return nullptr;
   const std::size_t count = regions_.size();
   const std::size_t hint = RegionHint();
@@ -81,19 +88,21 @@ void ForkJoin::ReportLostTime() {
 }
 
 void ForkJoin::Run(const Task& root) {
-  if (call_ == nullptr || &call_->pool_ != this) {
+  if (!InRegion() && (call_ == nullptr || &call_->pool_ != this)) {
     const Call call(*this);
     Run(root);
     return;
   }
-  if (options_.give_way && options_.threads > 1) ReportLostTime();
-  // A task of another pool's region may call: what it has deferred must stay its own.
+  // A task of this or of another pool's region may call: what it has deferred must stay its own.
   Here outer;
   outer.Swap(here_);
+  const bool nested = outer.pool == this && outer.in_region;
+  if (!nested && !call_->entered_) call_->Enter();
+  if (!nested && options_.give_way && options_.threads > 1) ReportLostTime();
   here_.pool = this;
-  here_.id = options_.threads - 1;
+  here_.id = nested ? outer.id : options_.threads - 1;
   here_.in_region = true;
-  Region* const region = here_.region = Acquire();
+  Region* const region = here_.region = nested ? nullptr : Acquire();
   root();
   RunDeferred();
   if (region != nullptr) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -29,43 +30,46 @@ class ForkJoin {
     std::function<void(const Task& work)> in_worker;  // wraps a worker's life; null: nothing around it
   };
 
-  // Throws std::system_error when the system has no more threads.
+  // Workers start with the first task that they are needed for, as many as the system lets it have.
   explicit ForkJoin(Options options);
   // Waits for tasks that were scheduled. In a forked child there is nobody to wait for.
   ~ForkJoin();
   ForkJoin(const ForkJoin&) = delete;
   ForkJoin& operator=(const ForkJoin&) = delete;
 
-  // Runs `root` here, and what it forks here and in workers; returns when all of it is done. Must not be
-  // nested: inside, `InRegion` is true.
+  // Runs `root` here, and what it forks here and in workers; returns when all of it is done. Inside of a
+  // region all of it runs here.
   void Run(const Task& root);
   // From a task of a region: `task` is part of it, and may run at any time before the region ends, in any
   // thread. Tasks of a region must not wait for each other. `hint`, from 1: the same number gets the same
   // worker.
   void Fork(Task task, int hint);
-  // Runs `task` in a worker some time; never here.
+  // Runs `task` in a worker some time; here only if there can be no worker.
   void Schedule(Task task);
 
   int threads() const { return options_.threads; }
   // In a worker, and in a caller inside a region: 0 to threads() - 1; elsewhere -1.
   int CurrentId() const;
   bool InRegion() const;
+  // How many workers a region could use just now.
+  int Width() const;
 
-  // A thread's call of the model, of which regions are a part. With as many callers as threads each
-  // works alone. Regions outside of one count as a call of their own.
+  // A thread's call of the model, of which regions are a part; it counts from its first region on. With as
+  // many callers as threads each works alone. Regions outside of one count as a call of their own.
   class Call {
    public:
     explicit Call(ForkJoin& pool);
     ~Call();
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
-    // As many callers as threads when it began: handing work over buys nothing.
-    bool crowded() const { return crowded_; }
 
    private:
+    void Enter();
+
     ForkJoin& pool_;
-    const Call* outer_;
-    bool crowded_ = false;
+    Call* outer_;
+    bool entered_ = false;
+    bool crowded_ = false;  // as many callers as threads when it began
     std::uint32_t phase_;
     std::int64_t begin_ = 0;
     friend class ForkJoin;
@@ -75,9 +79,8 @@ class ForkJoin {
   struct Worker;
   struct Here;
   static thread_local Here here_;
-  static thread_local const Call* call_;
+  static thread_local Call* call_;
 
-  int Width() const;
   Region* Acquire();
   void Tell(const Region& region, int slot);
   bool TryRun(Region& region, int slot);
@@ -86,6 +89,9 @@ class ForkJoin {
   void Await(Region& region, int slot);
   static void RunDeferred();
 
+  // Returns how many workers there are: `wanted`, or fewer if the system has no more threads.
+  int Start(int wanted);
+  void MakeRoom();
   void Stop();
   void Work(Worker& me);
   void Open(std::uint64_t mail);
@@ -102,7 +108,10 @@ class ForkJoin {
   const int process_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Region>> regions_;
-  std::unique_ptr<std::vector<std::thread>> running_;
+  std::mutex starting_;
+  std::unique_ptr<std::vector<std::thread>> running_;  // guarded by starting_
+  std::atomic<int> started_{0};                        // its size
+  std::atomic<int> startable_;                         // what Start() need not be asked beyond
   Governor governor_;
   alignas(64) std::atomic<int> callers_{0};
   alignas(64) std::atomic<int> loose_{0};  // scheduled, and not begun

@@ -4,6 +4,7 @@
 #include <cfenv>
 #include <utility>
 
+#include "engine/threads/eigen_loops.h"
 #include "tensorflow/core/platform/denormal.h"
 #include "tensorflow/core/platform/setround.h"
 
@@ -25,7 +26,20 @@ ForkJoin::Options MakeOptions(int threads) {
 
 ForkJoinPool::ForkJoinPool(int threads) : pool_(MakeOptions(threads)) {}
 
-void ForkJoinPool::Schedule(std::function<void()> task) { pool_.Schedule(std::move(task)); }
+void ForkJoinPool::Schedule(std::function<void()> task) {
+  switch (KindOf(task)) {
+    case LoopTask::kRoot: {
+      const tensorflow::port::ScopedFlushDenormal flush;
+      return pool_.Run(task);
+    }
+    case LoopTask::kPart:
+      if (pool_.InRegion()) return pool_.Fork(std::move(task), 0);
+      if (pool_.CurrentId() < 0 && pool_.Width() == 0) return task();
+      return pool_.Schedule(std::move(task));
+    case LoopTask::kNone:
+      pool_.Schedule(std::move(task));
+  }
+}
 
 void ForkJoinPool::ScheduleWithHint(std::function<void()> task, int start, int limit) {
   if (pool_.InRegion()) {

@@ -13,6 +13,7 @@ class ForkJoinPool : public tensorflow::thread::ThreadPoolInterface {
  public:
   explicit ForkJoinPool(int threads);
 
+  // Eigen's loops are regions as well. All else is scheduled.
   void Schedule(std::function<void()> task) override;
   // oneDNN sends the root of a parallel region as (0, 1) from the thread that then waits for it; what the
   // root and its children send with a hint is the region. All else is scheduled.

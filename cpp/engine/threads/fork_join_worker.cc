@@ -32,7 +32,10 @@ ForkJoin::ForkJoin(Options options)
     : options_(std::move(options)),
       process_(getpid()),
       running_(std::make_unique<std::vector<std::thread>>()),
-      governor_(options_.threads - 1) {
+      startable_(options_.threads),
+      governor_(options_.threads - 1) {}
+
+void ForkJoin::MakeRoom() {
   const int threads = options_.threads;
   asleep_ = std::make_unique<std::atomic<std::uint64_t>[]>(
       static_cast<std::size_t>((threads + kBitsPerWord - 1) / kBitsPerWord));
@@ -40,18 +43,25 @@ ForkJoin::ForkJoin(Options options)
   for (int i = 0; i < threads; ++i) workers_.push_back(std::make_unique<Worker>(i));
   for (int i = 1; i < std::min(threads, kMostRegions + 1); ++i)
     regions_.push_back(std::make_unique<Region>(i, threads));
+}
+
+int ForkJoin::Start(int wanted) {
+  const std::lock_guard<std::mutex> lock(starting_);
+  if (workers_.empty()) MakeRoom();
+  wanted = std::min(wanted, startable_.load());
   try {
-    for (const std::unique_ptr<Worker>& worker : workers_) {
-      running_->emplace_back([this, me = worker.get()] {
+    while (static_cast<int>(running_->size()) < wanted) {
+      running_->emplace_back([this, me = workers_[running_->size()].get()] {
         pthread_setname_np(pthread_self(), "savedmodel");
         const Task work = [this, me] { Work(*me); };
         options_.in_worker ? options_.in_worker(work) : work();
       });
     }
-  } catch (const std::system_error&) {  // no more threads
-    Stop();
-    throw;
+  } catch (const std::system_error&) {  // no more threads: those that there are do
+    startable_ = static_cast<int>(running_->size());
   }
+  started_.store(static_cast<int>(running_->size()), std::memory_order_release);
+  return std::min(wanted, startable_.load());
 }
 
 ForkJoin::~ForkJoin() {
@@ -70,6 +80,9 @@ void ForkJoin::Stop() {
 }
 
 void ForkJoin::Schedule(Task task) {
+  int workers = started_.load(std::memory_order_acquire);
+  if (workers < startable_.load(std::memory_order_relaxed)) workers = Start(options_.threads);
+  if (workers == 0) return task();
   const std::size_t count = workers_.size();
   const bool in_worker = here_.pool == this && !here_.in_region;
   Worker& worker = *workers_[in_worker ? static_cast<std::size_t>(here_.id) : NextStart() % count];

@@ -3,13 +3,10 @@
 
 #include "engine/threads/intra_op.h"
 
-#include <string>
-#include <system_error>
-
 #include "engine/status.h"
+#include "engine/threads/cpus.h"
 #include "tensorflow/core/common_runtime/device.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
-#include "tensorflow/core/util/work_sharder.h"
 #include "unsupported/Eigen/CXX11/Tensor"
 
 namespace savedmodel::engine {
@@ -20,14 +17,11 @@ struct IntraOpThreads::Workers {
   std::unique_ptr<Eigen::ThreadPoolDevice> eigen;
 };
 
-IntraOpThreads::IntraOpThreads(int threads) try
+IntraOpThreads::IntraOpThreads(int threads)
     : pool_(threads), wrapped_(&pool_), workers_(std::make_unique<Workers>()) {
   workers_->cpu.num_threads = threads;
   workers_->cpu.workers = &wrapped_;
   workers_->eigen = std::make_unique<Eigen::ThreadPoolDevice>(&pool_, threads);
-} catch (const std::system_error& error) {
-  throw Error(Code::kResourceExhausted,
-              "threads=" + std::to_string(threads) + ": no more threads can be started: " + error.what());
 }
 
 IntraOpThreads::~IntraOpThreads() = default;
@@ -42,16 +36,13 @@ void IntraOpThreads::UseFor(const tf::DeviceMgr& devices) {
 }
 
 IntraOpThreads::Run::Run(IntraOpThreads* threads) {
-  if (threads == nullptr || threads->pool_.NumThreads() == 1) return;
-  call_.emplace(threads->pool_.fork_join());
-  if (!call_->crowded()) return;
-  // Eigen's loops can't be joined by their caller; with a limit of 1 they stay in its thread.
-  parallelism_ = tf::GetPerThreadMaxParallelism();
-  tf::SetPerThreadMaxParallelism(1);
+  if (threads != nullptr && threads->pool_.NumThreads() > 1) call_.emplace(threads->pool_.fork_join());
 }
 
-IntraOpThreads::Run::~Run() {
-  if (parallelism_ != 0) tf::SetPerThreadMaxParallelism(parallelism_);
+std::unique_ptr<IntraOpThreads> MakeThreads(const LoadOptions& options, const tf::ConfigProto& config) {
+  if (options.threads > 0) return std::make_unique<IntraOpThreads>(options.threads);
+  if (config.intra_op_parallelism_threads() != 0) return nullptr;
+  return std::make_unique<IntraOpThreads>(DefaultThreads());
 }
 
 }  // namespace savedmodel::engine

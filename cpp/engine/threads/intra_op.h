@@ -7,14 +7,15 @@
 #include <optional>
 
 #include "engine/threads/fork_join_pool.h"
+#include "savedmodel/options.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/platform/threadpool.h"
+#include "tensorflow/core/protobuf/config.pb.h"
 
 namespace savedmodel::engine {
 
 class IntraOpThreads {
  public:
-  // Throws kResourceExhausted when the system has no more threads.
   explicit IntraOpThreads(int threads);
   ~IntraOpThreads();
   // Makes CPU devices, which must be a session's own, use these. Must outlive them, and be called before
@@ -22,17 +23,13 @@ class IntraOpThreads {
   void UseFor(const tensorflow::DeviceMgr& devices);
 
   // Around each run, in the calling thread: as many callers as threads leave each to itself. `threads`
-  // may be null. Sums may then be split differently than in a run alone, and differ in the last bit.
+  // may be null.
   class Run {
    public:
     explicit Run(IntraOpThreads* threads);
-    ~Run();
-    Run(const Run&) = delete;
-    Run& operator=(const Run&) = delete;
 
    private:
     std::optional<ForkJoin::Call> call_;
-    int parallelism_ = 0;  // the thread's own limit, to be restored; 0: it was not touched
   };
 
  private:
@@ -41,5 +38,10 @@ class IntraOpThreads {
   tensorflow::thread::ThreadPool wrapped_;
   std::unique_ptr<Workers> workers_;
 };
+
+// What the options ask for; null: TensorFlow's pool, which who gives a session's config a number of intra-op
+// threads means. Without a number anywhere there are as many as CPUs.
+std::unique_ptr<IntraOpThreads> MakeThreads(const LoadOptions& options,
+                                            const tensorflow::ConfigProto& config);
 
 }  // namespace savedmodel::engine
