@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "engine/files.h"
 #include "engine/function.h"
+#include "engine/optimize/grappler.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/options.h"
 #include "engine/placement.h"
@@ -113,14 +114,6 @@ std::set<std::string> InitializedVariables(const std::string& path, const tf::Me
 // True if functions may have executors of their own, which know no options.
 bool MayHaveExecutors(const tf::ConfigProto& config, const tf::RunOptions& given) {
   return given.ByteSizeLong() == 0 && config.experimental().executor_type().empty();
-}
-
-bool HasBfloat16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
-#endif
 }
 
 // All that a load needs, for a session that is opened later.

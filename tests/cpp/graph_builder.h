@@ -39,6 +39,8 @@ struct Attribute {
   Attribute(const char* key, const Dims& v) : name(key) {
     for (const std::int64_t i : v) value.mutable_list()->add_i(i);
   }
+  Attribute(const char* key, const tf::TensorShape& v) : name(key) { v.AsProto(value.mutable_shape()); }
+  Attribute(const char* key, tf::AttrValue v) : name(key), value(std::move(v)) {}
   const char* name;
   tf::AttrValue value;
 };

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/strings/str_cat.h"
 #include "engine/status.h"
 #include "tensorflow/core/common_runtime/device.h"
 #include "tensorflow/core/framework/cancellation.h"
@@ -58,6 +59,12 @@ std::unordered_set<const tf::Node*> NeededNodes(const tf::Graph& graph) {
 int IndexOf(const tf::Node& node) { return static_cast<int>(node.attrs().Find("index")->i()); }
 
 void RunInline(const std::function<void()>& closure) { closure(); }
+
+// As TensorFlow's executors say it.
+absl::Status MissingOutput(const tf::OpKernel& kernel, std::int32_t output) {
+  return absl::InternalError(
+      absl::StrCat("Missing ", output, "-th output from ", tf::FormatNodeDefForError(kernel.def())));
+}
 
 constexpr std::int32_t kUnguarded = -1;
 constexpr std::int32_t kUnneeded = 0;  // never read
@@ -199,6 +206,7 @@ void SequentialExecutor::PlanLifetimes() {
     if (slot >= 0) uses[static_cast<std::size_t>(slot)].fetched = true;
     fetch_is_last_.push_back(slot >= feed_count_ && std::count(fetches_.begin(), fetches_.end(), slot) == 1);
   }
+  for (const Use& use : uses) required_.push_back(use.reads > 0 || use.fetched);
   guard_of_.assign(static_cast<std::size_t>(slot_count_), kUnguarded);
   std::vector<std::vector<Slot>> unguards(steps_.size());
   std::vector<std::vector<Slot>> releases(steps_.size());
@@ -242,8 +250,11 @@ void SequentialExecutor::Compute(const Step& step, tf::OpKernelContext::Params* 
   for (std::int32_t i = 0; i < step.outputs; ++i) {
     const auto slot = static_cast<std::size_t>(step.first_output + i);
     tf::Tensor* result = context.release_output(i).tensor;
-    // A kernel need not make what nobody reads.
-    values->tensors[slot] = result == nullptr ? new tf::Tensor() : result;
+    if (result == nullptr) {  // which it need not make for nobody
+      if (required_[slot]) ThrowIfError(MissingOutput(*step.kernel, i));
+      continue;
+    }
+    values->tensors[slot] = result;
     if (guard_of_[slot] != kUnguarded) {
       values->guards[static_cast<std::size_t>(guard_of_[slot])] = *values->tensors[slot];
     }

@@ -54,6 +54,7 @@ class SequentialExecutor : public GraphExecutor {
   std::vector<Slot> inputs_;
   std::vector<Slot> releases_;  // values that no later step reads
   std::vector<Slot> unguards_;  // guards to drop before a step: it is the last reader, and may overwrite
+  std::vector<bool> required_;  // by slot: somebody reads it
   std::vector<std::int32_t> guard_of_;  // by slot: the guard that a value read more than once has, or -1
   std::vector<Slot> fetches_;
   std::vector<bool> fetch_is_last_;  // by fetch: nobody else needs the value

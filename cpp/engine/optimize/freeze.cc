@@ -37,11 +37,12 @@ bool ReadOfValue(tf::NodeDef* node, const std::string& axis, tf::DataType dtype)
     (*node->mutable_attr())["out_type"].set_type(out);
     return true;
   }
-  const tf::DataType indices = node->op() == "VarIsInitializedOp" ? tf::DT_INVALID : type("Tindices");
+  if (node->op() != "ResourceGather" && node->op() != "ResourceGatherNd") return false;
+  const tf::DataType indices = type("Tindices");
   if (node->op() == "ResourceGatherNd") {
     node->set_op("GatherNd");
     node->clear_attr();
-  } else if (node->op() == "ResourceGather") {
+  } else {
     const auto batch = node->attr().find("batch_dims");
     if (batch != node->attr().end() && batch->second.i() != 0) return false;  // its axis is another
     node->set_op("GatherV2");
@@ -51,8 +52,6 @@ bool ReadOfValue(tf::NodeDef* node, const std::string& axis, tf::DataType dtype)
     node->clear_input();
     for (const std::string& input : inputs) node->add_input(input);
     (*node->mutable_attr())["Taxis"].set_type(tf::DT_INT32);
-  } else {
-    return false;
   }
   (*node->mutable_attr())["Tparams"].set_type(dtype);
   (*node->mutable_attr())["Tindices"].set_type(indices);

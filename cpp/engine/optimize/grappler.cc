@@ -82,6 +82,14 @@ void FoldConstants(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   Run(Config({"pruning", "constfold", "dependency", "constfold", "pruning"}), devices, isolated);
 }
 
+bool HasBfloat16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
 void UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   tf::ConfigProto config = Config({"auto_mixed_precision_onednn_bfloat16"});
   config.mutable_graph_options()->mutable_rewrite_options()->set_auto_mixed_precision_onednn_bfloat16(

@@ -15,6 +15,8 @@ namespace savedmodel::engine {
 void InlineFunctions(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
 // Folds what is constant and prunes; leaves the arithmetic as it is.
 void FoldConstants(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
+// Whether this machine has instructions for bfloat16, without which it is slower than float32.
+bool HasBfloat16();
 // Casts around matrix products and convolutions, so that they run in bfloat16. Before nodes are fused.
 void UseBfloat16(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
 // What a session does: everything that `options` does not switch off.

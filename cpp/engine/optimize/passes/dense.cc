@@ -16,11 +16,6 @@ namespace {
 // A product alone, of weights too large to be computed by our own loop: nothing is gained.
 constexpr std::int64_t kMostWeights = std::int64_t{1} << 20;
 
-bool Flag(const tf::NodeDef& node, const char* name) {
-  const auto found = node.attr().find(name);
-  return found != node.attr().end() && found->second.b();
-}
-
 bool IsTransposed(const tf::NodeDef& product) {
   return Flag(product, "transpose_b") || Flag(product, "adj_y");
 }
@@ -92,18 +87,7 @@ void MatchBias(Rewriter* graph, std::int64_t columns, Layer* layer) {
 
 void MatchActivation(Rewriter* graph, Layer* layer) {
   tf::NodeDef* next = graph->OnlyReader(*layer->last);
-  if (next == nullptr || Rewriter::HasControlInputs(*next)) return;
-  if (next->op() == "_SavedmodelGelu") {
-    layer->activation = Flag(*next, "approximate") ? "GeluApproximate" : "GeluExact";
-  } else {
-    for (const char* op : {"Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid"}) {
-      if (IsPlain(*graph, next, op)) layer->activation = op;
-    }
-    if (layer->activation.empty()) return;
-    if (next->op() == "LeakyRelu" && next->attr().count("alpha") > 0)
-      layer->leaky_slope = next->attr().at("alpha").f();
-  }
-  layer->last = next;
+  if (IsActivation(*graph, next, &layer->activation, &layer->leaky_slope)) layer->last = next;
 }
 
 void Rewrite(Rewriter* graph, std::int64_t columns, Layer* layer) {

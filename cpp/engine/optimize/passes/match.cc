@@ -45,6 +45,19 @@ const tf::NodeDef* ConstantNode(const Rewriter& graph, const tf::NodeDef& node, 
                                                                                              : nullptr;
 }
 
+const tf::NodeDef* FloatConstant(const Rewriter& graph, const tf::NodeDef& node, int input) {
+  const tf::NodeDef* constant = ConstantNode(graph, node, input);
+  return constant != nullptr && graph.Type(*constant, "dtype") == tf::DT_FLOAT ? constant : nullptr;
+}
+
+std::string FlatConstant(Rewriter* graph, const tf::NodeDef& constant, const std::string& name) {
+  if (ConstantShape(constant).dims() == 1) return constant.name();
+  const tf::Tensor* value = graph->Value(constant);
+  tf::Tensor flat;
+  if (value == nullptr || !flat.CopyFrom(*value, {value->NumElements()})) return constant.name();
+  return graph->AddConstant(name, flat)->name();
+}
+
 tf::PartialTensorShape ConstantShape(const tf::NodeDef& constant) {
   const auto pooled = constant.attr().find("shape");
   if (constant.op() == kPooledConstantOp && pooled != constant.attr().end()) {
@@ -74,8 +87,8 @@ Product Factors(Rewriter* graph, const std::string& tensor) {
 }
 
 bool ScalarValue(Rewriter* graph, const tf::NodeDef& node, int input, double* value) {
-  const tf::NodeDef* source = ConstantNode(*graph, node, input);
-  if (source == nullptr || graph->Type(*source, "dtype") != tf::DT_FLOAT) return false;
+  const tf::NodeDef* source = FloatConstant(*graph, node, input);
+  if (source == nullptr) return false;
   const tf::PartialTensorShape shape = ConstantShape(*source);
   if (shape.num_elements() != 1) return false;
   if (shape.dims() > 0 && graph->Shape(node.input(1 - input)).dims() < shape.dims()) return false;
@@ -102,6 +115,27 @@ bool IsPlain(const Rewriter& graph, const tf::NodeDef* node, const char* op) {
 
 bool IsSum(const Rewriter& graph, const tf::NodeDef* node) {
   return IsPlain(graph, node, "AddV2") || IsPlain(graph, node, "Add");
+}
+
+bool IsActivation(const Rewriter& graph, const tf::NodeDef* node, std::string* name, float* leaky_slope) {
+  if (node == nullptr || Rewriter::HasControlInputs(*node)) return false;
+  if (node->op() == "_SavedmodelGelu") {
+    *name = Flag(*node, "approximate") ? "GeluApproximate" : "GeluExact";
+    return true;
+  }
+  for (const char* op : {"Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid"}) {
+    if (!IsPlain(graph, node, op)) continue;
+    *name = op;
+    const auto alpha = node->attr().find("alpha");
+    if (node->op() == "LeakyRelu" && alpha != node->attr().end()) *leaky_slope = alpha->second.f();
+    return true;
+  }
+  return false;
+}
+
+bool Flag(const tf::NodeDef& node, const char* name) {
+  const auto found = node.attr().find(name);
+  return found != node.attr().end() && found->second.b();
 }
 
 }  // namespace savedmodel::engine

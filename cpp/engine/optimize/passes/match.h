@@ -11,6 +11,9 @@ namespace savedmodel::engine {
 
 // The Const behind a data input, through Identity nodes; null if there is none. Its value is not decoded.
 const tensorflow::NodeDef* ConstantNode(const Rewriter& graph, const tensorflow::NodeDef& node, int input);
+const tensorflow::NodeDef* FloatConstant(const Rewriter& graph, const tensorflow::NodeDef& node, int input);
+// The name of a constant of the same values and one dimension.
+std::string FlatConstant(Rewriter* graph, const tensorflow::NodeDef& constant, const std::string& name);
 tensorflow::PartialTensorShape ConstantShape(const tensorflow::NodeDef& constant);
 // Only the last dimension is not 1: what broadcasting adds to, or multiplies with, each row.
 bool IsRow(const tensorflow::PartialTensorShape& shape, std::int64_t columns, int most_dims);
@@ -35,5 +38,10 @@ int ScalarInput(Rewriter* graph, const tensorflow::NodeDef& node, double value);
 // A float32 node of this op that no control edge leads to.
 bool IsPlain(const Rewriter& graph, const tensorflow::NodeDef* node, const char* op);
 bool IsSum(const Rewriter& graph, const tensorflow::NodeDef* node);
+// False for null. `name` is what _SavedmodelDense calls it; `leaky_slope` is LeakyRelu's.
+bool IsActivation(const Rewriter& graph, const tensorflow::NodeDef* node, std::string* name,
+                  float* leaky_slope);
+// A bool attribute; false if there is none.
+bool Flag(const tensorflow::NodeDef& node, const char* name);
 
 }  // namespace savedmodel::engine
