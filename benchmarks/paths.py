@@ -75,7 +75,11 @@ START_PATHS = {
     ),
     "openvino_ir": PathSpec("openvino_ir", "OpenVINO on its own IR", "openvino", opens="IR"),
 }
-ALL_PATHS = {**PATHS, **PEER_PATHS, **START_PATHS}
+# Only in `benchmarks.contention`.
+POOL_PATHS = {
+    "savedmodel_shared": PathSpec("savedmodel_shared", "savedmodel on TensorFlow's own pool", "savedmodel")
+}
+ALL_PATHS = {**PATHS, **PEER_PATHS, **START_PATHS, **POOL_PATHS}
 
 
 @dataclass(frozen=True)

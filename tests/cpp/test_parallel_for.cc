@@ -52,6 +52,13 @@ class Device {
     };
   }
 
+  int Usable() {
+    tf::OpKernelContext::Params params;
+    params.device = &base_;
+    tf::OpKernelContext context(&params, 0);
+    return UsableThreads(&context);
+  }
+
   void OfAKernel(std::int64_t count, double cost, const Range& work) {
     tf::OpKernelContext::Params params;
     params.device = &base_;
@@ -127,6 +134,20 @@ TEST(ParallelFor, OfACallerWithoutWorkersStaysInItsThread) {
       loop(64, [&](std::int64_t, std::int64_t) { EXPECT_EQ(std::this_thread::get_id(), here); });
     }
   }).join();
+}
+
+// Also of kernels that have no region, but schedule their help.
+TEST(UsableThreads, AreFewerWithMoreCallers) {
+  ForkJoinPool pool(2);
+  tf::thread::ThreadPool wrapped(&pool);
+  Device device(&wrapped);
+  const ForkJoin::Call call(pool.fork_join());
+  EXPECT_EQ(device.Usable(), 2);
+  std::thread([&] {
+    const ForkJoin::Call other(pool.fork_join());
+    EXPECT_EQ(device.Usable(), 1);
+  }).join();
+  EXPECT_EQ(device.Usable(), 2);
 }
 
 TEST(ParallelFor, KeepsShortLoopsInTheCaller) {

@@ -54,9 +54,15 @@ bool ForkJoin::InRegion() const { return here_.pool == this && here_.in_region; 
 
 // Callers and workers together are as many as threads; what others need of the cores goes off that.
 int ForkJoin::Width() const {
-  const int others = std::max(0, callers_.load(std::memory_order_relaxed) - 1);
+  const bool counted = call_ == nullptr || &call_->pool_ != this || call_->entered_;
+  const int others = std::max(0, callers_.load(std::memory_order_relaxed) - (counted ? 1 : 0));
   const int workers = std::min(options_.threads - 1, startable_.load(std::memory_order_relaxed));
   return std::max(0, workers - others - governor_.yielded());
+}
+
+int ForkJoin::Enter() {
+  if (call_ != nullptr && &call_->pool_ == this && !call_->entered_) call_->Enter();
+  return Width();
 }
 
 Region* ForkJoin::Acquire() {

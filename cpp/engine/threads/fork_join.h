@@ -51,8 +51,10 @@ class ForkJoin {
   // In a worker, and in a caller inside a region: 0 to threads() - 1; elsewhere -1.
   int CurrentId() const;
   bool InRegion() const;
-  // How many workers a region could use just now.
+  // How many workers a region of the calling thread could use just now.
   int Width() const;
+  // The same; and from here on the thread's call counts as if it had had a region.
+  int Enter();
 
   // A thread's call of the model, of which regions are a part; it counts from its first region on. With as
   // many callers as threads each works alone. Regions outside of one count as a call of their own.

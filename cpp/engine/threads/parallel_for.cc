@@ -32,7 +32,18 @@ struct Loop {
   std::int64_t Begin(std::int64_t part) const { return count / parts * part + std::min(part, count % parts); }
 };
 
+ForkJoinPool* OwnPool(const tf::DeviceBase::CpuWorkerThreads& threads) {
+  return dynamic_cast<ForkJoinPool*>(threads.workers->AsEigenThreadPool());
+}
+
 }  // namespace
+
+int UsableThreads(tf::OpKernelContext* context) {
+  const tf::DeviceBase::CpuWorkerThreads* threads = context->device()->tensorflow_cpu_worker_threads();
+  if (threads == nullptr || threads->num_threads < 2) return 1;
+  ForkJoinPool* own = OwnPool(*threads);
+  return own == nullptr ? threads->num_threads : own->fork_join().Enter() + 1;
+}
 
 void ParallelFor(tf::OpKernelContext* context, std::int64_t count, double cost, Work work) {
   if (count <= 0) return;
@@ -42,7 +53,7 @@ void ParallelFor(tf::OpKernelContext* context, std::int64_t count, double cost, 
   const std::int64_t parts =
       std::min(static_cast<std::int64_t>(worth), std::int64_t{kPartsPerThread} * threads->num_threads);
   Loop loop{count, parts, work};
-  auto* own = dynamic_cast<ForkJoinPool*>(threads->workers->AsEigenThreadPool());
+  ForkJoinPool* own = OwnPool(*threads);
   if (own == nullptr) {
     const std::int64_t helpers = std::min<std::int64_t>(parts, threads->num_threads);
     threads->workers->ParallelFor(helpers, tf::thread::ThreadPool::SchedulingParams::Fixed(1),

@@ -37,8 +37,8 @@ enum class Optimize {
 struct LoadOptions {
   std::set<std::string> tags{"serve"};  // matched exactly against a MetaGraph's tag set
   std::string device;                   // "cpu", "gpu:1", "/device:CPU:1"; empty: as the graph says
-  // Intra-op threads of this model, the caller among them. 0: as many as the CPUs that the process may use, or
-  // TensorFlow's shared pool if the session's config has intra_op_parallelism_threads.
+  // Intra-op threads of this model, the caller among them. 0: as many as the CPUs that the process may use,
+  // or TensorFlow's shared pool if the session's config has intra_op_parallelism_threads.
   int threads = 0;
   Optimize optimize = Optimize::kDefault;
   SessionOptions session;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/kernels/rnn/rnn_op.h"
 
-#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,13 +8,13 @@
 #include <vector>
 
 #include "engine/kernels/rnn/kernel.h"
+#include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/kernel_def_builder.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_def_builder.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"
 #include "tensorflow/core/platform/threadpool.h"
-#include "tensorflow/core/util/work_sharder.h"
 
 namespace savedmodel::engine::rnn {
 namespace {
@@ -95,14 +94,13 @@ class RnnOp : public tf::OpKernel {
     }
 
     Threads threads;
-    if (const auto* workers = context->device()->tensorflow_cpu_worker_threads(); workers != nullptr) {
-      threads.count = std::min(workers->num_threads, tf::GetPerThreadMaxParallelism());
-      threads.run = [workers](Index n, const std::function<void(Index, Index)>& body) {
-        const Index part = (n + workers->num_threads - 1) / workers->num_threads;
-        using Params = tf::thread::ThreadPool::SchedulingParams;
-        const Params params = Params::Fixed(part);
-        workers->workers->ParallelFor(n, params, body);
+    threads.count = UsableThreads(context);
+    if (threads.count > 1) {
+      threads.run = [context](Index n, const std::function<void(Index, Index)>& body) {
+        constexpr double kLong = 1e9;  // the network has decided that threads pay
+        engine::ParallelFor(context, n, kLong, body);
       };
+      const auto* workers = context->device()->tensorflow_cpu_worker_threads();
       threads.start = [workers](std::function<void()> task) { workers->workers->Schedule(std::move(task)); };
     }
     network->Run(s, threads);
