@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/kernels/gemm.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
 
@@ -20,9 +21,9 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kSlope = 0.3F;
 
 const Activation kActivations[] = {
-    Activation::kNone,      Activation::kRelu,      Activation::kRelu6,
-    Activation::kLeakyRelu, Activation::kElu,       Activation::kTanh,
-    Activation::kSigmoid,   Activation::kGeluExact, Activation::kGeluApproximate,
+    Activation::kNone,      Activation::kRelu,      Activation::kRelu6,           Activation::kLeakyRelu,
+    Activation::kElu,       Activation::kTanh,      Activation::kSigmoid,         Activation::kSwish,
+    Activation::kHardSwish, Activation::kGeluExact, Activation::kGeluApproximate,
 };
 
 double Expected(Activation activation, double x) {
@@ -41,6 +42,10 @@ double Expected(Activation activation, double x) {
       return std::tanh(x);
     case Activation::kSigmoid:
       return 1 / (1 + std::exp(-x));
+    case Activation::kSwish:
+      return x / (1 + std::exp(-x));
+    case Activation::kHardSwish:
+      return std::isinf(x) ? x : x * std::min(std::max(x + 3, 0.0), 6.0) / 6;
     case Activation::kGeluExact:
       return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
     case Activation::kGeluApproximate:
@@ -63,11 +68,12 @@ class VectorKernelsTest : public testing::TestWithParam<Isa> {
                            const std::vector<float>& bias, std::int64_t rows, std::int64_t depth,
                            Activation activation) {
     const auto columns = static_cast<std::int64_t>(bias.size());
-    const PackedWeights packed(kernels_, weights.data(), transposed, depth, columns);
+    const PackedWeights packed(GemmKernelOf(GetParam()), weights.data(), transposed, depth, columns);
     // One more, to see that nothing is written past the end.
     std::vector<float> y(static_cast<std::size_t>(rows * columns + 1), -7.5F);
-    kernels_.dense(
-        {x.data(), packed.data(), bias.data(), y.data(), rows, depth, columns, activation, kSlope});
+    const GemmProblem problem{{x.data(), depth}, rows,    bias.data(), nullptr,
+                              y.data(),          columns, activation,  kSlope};
+    Gemm(problem, packed, 1, nullptr);
     EXPECT_EQ(y.back(), -7.5F);
     y.pop_back();
     return y;
@@ -113,6 +119,40 @@ TEST_P(VectorKernelsTest, DenseOfEveryTail) {
 TEST_P(VectorKernelsTest, DenseOfManyPanels) {
   CheckDense(1, 300, 260, false, Activation::kRelu);
   CheckDense(20, 300, 131, true, Activation::kNone);
+}
+
+// Several blocks of depth and of rows, in parts that come in any order, over the summand itself.
+TEST_P(VectorKernelsTest, GemmInPlaceInParts) {
+  struct Shape {
+    std::int64_t rows, depth, columns;
+  };
+  for (const Shape& s :
+       {Shape{300, 2100, 70}, Shape{5, 1024, 333}, Shape{1200, 24, 24}, Shape{130, 3072, 37}}) {
+    const auto x = Random(s.rows * s.depth, 1), weights = Random(s.depth * s.columns, 2);
+    const auto bias = Random(s.columns, 3), summand = Random(s.rows * s.columns, 4);
+    auto y = summand;
+    const PackedWeights packed(GemmKernelOf(GetParam()), weights.data(), false, s.depth, s.columns);
+    const GemmProblem problem{{x.data(), s.depth}, s.rows, bias.data(), y.data(), y.data(), s.columns,
+                              Activation::kRelu,   0};
+    int calls = 0;
+    Gemm(problem, packed, 3, [&](std::int64_t count, double, const auto& work) {
+      for (std::int64_t i = count; i-- > 0; ++calls) work(i, i + 1);
+    });
+    EXPECT_GT(calls, 2);
+    for (std::int64_t i = 0; i < s.rows; i += 7) {
+      for (std::int64_t j = 0; j < s.columns; ++j) {
+        const auto at = static_cast<std::size_t>(i * s.columns + j);
+        double sum = static_cast<double>(bias[static_cast<std::size_t>(j)] + summand[at]), scale = 1;
+        for (std::int64_t k = 0; k < s.depth; ++k) {
+          const double term = static_cast<double>(x[static_cast<std::size_t>(i * s.depth + k)]) *
+                              static_cast<double>(weights[static_cast<std::size_t>(k * s.columns + j)]);
+          sum += term;
+          scale += std::abs(term);
+        }
+        ASSERT_NEAR(static_cast<double>(y[at]), std::max(sum, 0.0), 1e-6 * scale) << i << ", " << j;
+      }
+    }
+  }
 }
 
 TEST_P(VectorKernelsTest, DenseWithEveryActivation) {

@@ -12,6 +12,7 @@ using engine::FoldAffineIntoWeights;
 using engine::FoldPads;
 using engine::FuseHardSwish;
 using engine::FuseResidualAdds;
+using engine::ReplacePointwiseConvolutions;
 using engine::SplitBatchNorm;
 using Ops = std::map<std::string, int>;
 
@@ -347,6 +348,105 @@ TEST(HardSwish, BehindEitherConvolution) {
     EXPECT_EQ(r.count, c.count);
     EXPECT_EQ(r.ops.size() == 1, c.count == 1);
   }
+}
+
+// Strides, paddings and sizes; the last are large enough for several threads.
+TEST(Pointwise, ConvolutionsOfEveryShape) {
+  for (const Dims& strides : {Dims{1, 1, 1, 1}, Dims{1, 2, 2, 1}, Dims{1, 1, 3, 1}}) {
+    for (const char* padding : {"SAME", "VALID"}) {
+      for (const Dims& image :
+           {Dims{-1, 7, 5, 3}, Dims{3, 1, 1, 9}, Dims{2, 5, 4, 40}, Dims{2, 40, 33, 64}}) {
+        GraphBuilder g;
+        const std::string x = Convolve(&g, g.Feed(image), {1, 1, image[3], 70}, padding, strides);
+        g.Fetch(g.Op("BiasAdd", {x, g.Constant({70})}));
+        const Rewritten r = Rewrite(g, ReplacePointwiseConvolutions);
+        EXPECT_EQ(r.count, 1);
+        EXPECT_EQ(r.ops, (Ops{{"_SavedmodelDense", 1}}));
+      }
+    }
+  }
+}
+
+TEST(Pointwise, WithAndWithoutBiasAndActivation) {
+  for (const char* activation : {"", "Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid", "Softplus"}) {
+    for (const bool bias : {false, true}) {
+      GraphBuilder g;
+      std::string x = Convolve(&g, g.Feed({-1, 6, 6, 20}), {1, 1, 20, 24});
+      if (bias) x = g.Op("BiasAdd", {x, g.Constant({24})});
+      g.Fetch(*activation == '\0' ? x : g.Op(activation, {x}));
+      const Rewritten r = Rewrite(g, ReplacePointwiseConvolutions);
+      EXPECT_EQ(r.count, 1);
+      EXPECT_EQ(r.ops.size(), std::string(activation) == "Softplus" ? 2U : 1U) << activation;
+    }
+  }
+}
+
+TEST(Pointwise, SwishUnlessSomebodyElseReadsAPartOfIt) {
+  for (const char* also : {"", "x", "sigmoid"}) {
+    GraphBuilder g;
+    const std::string x = Biased(&g, g.Feed({-1, 6, 6, 4}), {1, 1, 4, 33});
+    const std::string sigmoid = g.Op("Sigmoid", {x});
+    g.Fetch(g.Op("Mul", {sigmoid, x}));
+    if (*also != '\0') g.Fetch(*also == 'x' ? x : sigmoid);
+    const Rewritten r = Rewrite(g, ReplacePointwiseConvolutions);
+    EXPECT_EQ(r.count, 1);
+    EXPECT_EQ(r.ops.size(), *also == '\0' ? 1U : 3U);
+  }
+}
+
+int FuseThenReplace(engine::Rewriter* rewriter) {
+  FuseHardSwish(rewriter);
+  FuseResidualAdds(rewriter);
+  return ReplacePointwiseConvolutions(rewriter);
+}
+
+TEST(Pointwise, SummandsOfFusedConvolutions) {
+  for (const char* activation : {"", "Relu", "Relu6", "Elu", "LeakyRelu"}) {
+    GraphBuilder g;
+    // One summand that may be written over, and one that may not.
+    const std::string x = g.Feed({-1, 6, 6, 40}), y = g.Op("Exp", {x});
+    for (const std::string& summand : {x, y}) {
+      const std::string sum = g.Op("AddV2", {summand, Biased(&g, x, {1, 1, 40, 40})});
+      g.Fetch(*activation == '\0' ? sum : g.Op(activation, {sum}));
+    }
+    const Rewritten r = Rewrite(g, FuseThenReplace);
+    EXPECT_EQ(r.count, 2);
+    EXPECT_EQ(r.ops, (Ops{{"_SavedmodelDense", 2}, {"Exp", 1}}));
+  }
+}
+
+TEST(Pointwise, HardSwishOfFusedConvolutions) {
+  GraphBuilder g;
+  const std::string x = Biased(&g, g.Feed({-1, 6, 6, 4}), {1, 1, 4, 20});
+  const std::string gate = g.Op("Relu6", {g.Op("AddV2", {x, g.Value(Scalar(3))})});
+  g.Fetch(g.Op("Mul", {x, g.Op("Mul", {gate, g.Value(Scalar(1.0F / 6))})}));
+  EXPECT_EQ(Rewrite(g, FuseThenReplace).ops, (Ops{{"_SavedmodelDense", 1}}));
+}
+
+TEST(Pointwise, LeavesOthersAlone) {
+  const auto count = [](const Dims& image, const Dims& weights, const std::vector<Attribute>& more) {
+    GraphBuilder g;
+    std::vector<Attribute> attributes{{"strides", kOnes}, {"padding", "VALID"}};
+    attributes.insert(attributes.end(), more.begin(), more.end());
+    g.Fetch(g.Op("Conv2D", {g.Feed(image), g.Constant(weights)}, attributes));
+    tf::GraphDef graph = g.graph();
+    engine::Rewriter rewriter(&graph);
+    return ReplacePointwiseConvolutions(&rewriter);
+  };
+  const Dims image{2, 6, 6, 4}, weights{1, 1, 4, 8};
+  EXPECT_EQ(count(image, weights, {}), 1);
+  EXPECT_EQ(count(image, {3, 3, 4, 8}, {}), 0);
+  EXPECT_EQ(count(image, {1, 2, 4, 8}, {}), 0);
+  EXPECT_EQ(count(image, {1, 1, 2, 8}, {}), 0);  // groups
+  EXPECT_EQ(count({2, 6, 6, -1}, weights, {}), 0);
+  EXPECT_EQ(count({2, 4, 6, 6}, weights, {{"data_format", "NCHW"}}), 0);
+  EXPECT_EQ(count(image, weights, {{"T", tf::DT_BFLOAT16}}), 0);
+  EXPECT_EQ(
+      count(image, weights, {{"padding", "EXPLICIT"}, {"explicit_paddings", Dims{0, 0, 1, 1, 1, 1, 0, 0}}}),
+      0);
+  GraphBuilder g;  // weights that are fed
+  g.Fetch(g.Op("Conv2D", {g.Feed(image), g.Feed(weights)}, {{"strides", kOnes}, {"padding", "SAME"}}));
+  EXPECT_EQ(Rewrite(g, ReplacePointwiseConvolutions).count, 0);
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ inline bool ParseActivation(const std::string& name, Activation* activation) {
       {"Elu", Activation::kElu},
       {"Tanh", Activation::kTanh},
       {"Sigmoid", Activation::kSigmoid},
+      {"Swish", Activation::kSwish},
+      {"_FusedHardSwish", Activation::kHardSwish},
       {"GeluExact", Activation::kGeluExact},
       {"GeluApproximate", Activation::kGeluApproximate},
   };

@@ -1,41 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// _SavedmodelDense: activation(a * b + bias), where `b` and `bias` are constants and `a` may have any rank.
-// TensorFlow's fused kernels spend 3 us on a product that takes 0.1 us. So small ones are computed here, in
-// the caller's thread, and the others by the kernel that TensorFlow would have used.
+// _SavedmodelDense: activation(a * b + bias + summand) over the last axis of `a`, which may have any rank;
+// `b` is constant and packed at the first run. A 1x1 convolution is one as well: of an image it takes the
+// pixels `strides` apart. TensorFlow's kernels spend 3 us on setting up what may take 0.1 us.
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "engine/kernels/activation.h"
+#include "engine/kernels/gemm.h"
 #include "engine/kernels/isa.h"
-#include "engine/kernels/vector_kernels.h"
+#include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
-#include "tensorflow/core/framework/node_def_util.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"
-#include "tensorflow/core/util/util.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// Multiplications; above, a second thread pays for what it costs to ask for one.
-constexpr std::int64_t kMostOwn = std::int64_t{1} << 20;
-// Above, panels of weights don't fit into the second cache, and blocking pays even in one thread.
-constexpr std::int64_t kMostOwnAlone = std::int64_t{1} << 26;
+std::int64_t DivideUp(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 absl::Status InferShape(tf::shape_inference::InferenceContext* context) {
-  tf::shape_inference::ShapeHandle a;
-  tf::shape_inference::ShapeHandle b;
-  tf::shape_inference::ShapeHandle product;
+  namespace si = tf::shape_inference;
+  si::ShapeHandle a, b, product;
   TF_RETURN_IF_ERROR(context->WithRankAtLeast(context->input(0), 2, &a));
-  TF_RETURN_IF_ERROR(context->WithRank(context->input(1), 2, &b));
+  TF_RETURN_IF_ERROR(context->WithRankAtLeast(context->input(1), 2, &b));
   bool transposed = false;
+  std::vector<std::int32_t> strides;
   TF_RETURN_IF_ERROR(context->GetAttr("transpose_b", &transposed));
-  TF_RETURN_IF_ERROR(context->ReplaceDim(a, -1, context->Dim(b, transposed ? 0 : 1), &product));
+  TF_RETURN_IF_ERROR(context->GetAttr("strides", &strides));
+  TF_RETURN_IF_ERROR(context->ReplaceDim(a, -1, context->Dim(b, transposed ? 0 : -1), &product));
+  for (int i = 0; i < 2; ++i) {
+    if (strides[static_cast<std::size_t>(i)] == 1) continue;
+    TF_RETURN_IF_ERROR(context->WithRank(a, 4, &a));
+    const std::int64_t size = context->Value(context->Dim(a, i + 1));
+    const auto taken = size < 0 ? context->UnknownDim()
+                                : context->MakeDim(DivideUp(size, strides[static_cast<std::size_t>(i)]));
+    TF_RETURN_IF_ERROR(context->ReplaceDim(product, i + 1, taken, &product));
+  }
   context->set_output(0, product);
   return absl::OkStatus();
 }
@@ -44,136 +48,106 @@ REGISTER_OP("_SavedmodelDense")
     .Input("a: float")
     .Input("b: float")
     .Input("bias: float")
+    .Input("summand: num_summands * float")
     .Output("product: float")
+    .Attr("num_summands: int >= 0 = 0")
     .Attr("transpose_b: bool = false")
+    .Attr("strides: list(int) = [1, 1]")
     .Attr("activation: string = ''")
     .Attr("leakyrelu_alpha: float = 0.2")
     .SetShapeFn(InferShape);
-
-template <typename T>
-void SetAttribute(const char* name, const T& value, tf::NodeDef* node) {
-  tf::SetAttrValue(value, &(*node->mutable_attr())[name]);
-}
 
 class DenseOp : public tf::OpKernel {
  public:
   explicit DenseOp(tf::OpKernelConstruction* context) : OpKernel(context) {
     std::string activation;
     OP_REQUIRES_OK(context, context->GetAttr("transpose_b", &transposed_));
+    OP_REQUIRES_OK(context, context->GetAttr("strides", &strides_));
     OP_REQUIRES_OK(context, context->GetAttr("activation", &activation));
     OP_REQUIRES_OK(context, context->GetAttr("leakyrelu_alpha", &leaky_slope_));
+    OP_REQUIRES(context, strides_.size() == 2 && strides_[0] > 0 && strides_[1] > 0,
+                absl::InvalidArgumentError("strides are two positive numbers"));
     OP_REQUIRES(context, ParseActivation(activation, &activation_),
                 absl::InvalidArgumentError(absl::StrCat("no such activation: ", activation)));
-    const bool onednn = tf::IsMKLEnabled();
-    // Without oneDNN there is no fused GELU.
-    gelu_here_ =
-        !onednn && (activation_ == Activation::kGeluExact || activation_ == Activation::kGeluApproximate);
-    std::vector<std::string> fused = {"BiasAdd"};
-    if (activation_ != Activation::kNone && !gelu_here_) fused.push_back(activation);
-    tf::NodeDef node;
-    node.set_name(name());
-    node.set_op(onednn ? "_MklNativeFusedMatMul" : "_FusedMatMul");
-    if (onednn) {
-      SetAttribute("_kernel", "MklNameChangeOp", &node);
-      SetAttribute("is_filter_const", true, &node);
-    }
-    for (const char* input : {"a", "b", "bias"}) node.add_input(input);
-    SetAttribute("T", tf::DT_FLOAT, &node);
-    SetAttribute("num_args", 1, &node);
-    SetAttribute("transpose_b", transposed_, &node);
-    SetAttribute("fused_ops", fused, &node);
-    SetAttribute("leakyrelu_alpha", leaky_slope_, &node);
-    const tf::OpDef* op = nullptr;
-    OP_REQUIRES_OK(context, tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op));
-    tf::AddDefaultsToNodeDef(*op, &node);
-    absl::Status status;
-    fused_ = tf::CreateOpKernel(context->device_type(), context->device(),
-                                context->device()->GetAllocator(tf::AllocatorAttributes()), node,
-                                context->graph_def_version(), &status);
-    OP_REQUIRES_OK(context, status);
   }
 
   void Compute(tf::OpKernelContext* context) override {
     const tf::Tensor& a = context->input(0);
     const tf::Tensor& b = context->input(1);
     const tf::Tensor& bias = context->input(2);
-    OP_REQUIRES(context, a.dims() >= 2 && b.dims() == 2,
+    const bool strided = strides_[0] != 1 || strides_[1] != 1;
+    OP_REQUIRES(context, a.dims() >= (strided ? 4 : 2) && b.dims() >= 2,
                 absl::InvalidArgumentError(absl::StrCat("a matrix product of ", a.shape().DebugString(),
                                                         " and ", b.shape().DebugString())));
-    const std::int64_t depth = b.dim_size(transposed_ ? 1 : 0);
-    const std::int64_t columns = b.dim_size(transposed_ ? 0 : 1);
+    const std::int64_t columns = b.dim_size(transposed_ ? 0 : b.dims() - 1);
+    const std::int64_t depth = a.dim_size(a.dims() - 1);
     OP_REQUIRES(
-        context, a.dim_size(a.dims() - 1) == depth && bias.NumElements() == columns,
+        context, b.NumElements() == depth * columns && bias.NumElements() == columns,
         absl::InvalidArgumentError(absl::StrCat("Matrix size-incompatible: In[0]: ", a.shape().DebugString(),
                                                 ", In[1]: ", b.shape().DebugString())));
-    std::int64_t rows = 1;
-    for (int i = 0; i + 1 < a.dims(); ++i) rows *= a.dim_size(i);
-    const bool alone = context->device()->tensorflow_cpu_worker_threads()->num_threads == 1;
-    const bool small = rows * depth * columns <= (alone ? kMostOwnAlone : kMostOwn);
-    const float* packed = small ? Packed(b, depth, columns) : nullptr;
-    if (packed == nullptr) return ComputeFused(context, rows, depth);
+    GemmProblem problem;
+    problem.a = {static_cast<const float*>(a.data()), depth};
     tf::TensorShape shape = a.shape();
+    if (strided) TakePixels(&shape, &problem.a);
     shape.set_dim(a.dims() - 1, columns);
     tf::Tensor* product = nullptr;
-    OP_REQUIRES_OK(context, context->allocate_output(0, shape, &product));
-    kernels_.dense({static_cast<const float*>(a.data()), packed, static_cast<const float*>(bias.data()),
-                    static_cast<float*>(product->data()), rows, depth, columns, activation_, leaky_slope_});
+    problem.summand = nullptr;
+    if (context->num_inputs() > 3) {
+      const tf::Tensor& summand = context->input(3);
+      OP_REQUIRES(context, summand.shape() == shape,
+                  absl::InvalidArgumentError(absl::StrCat("a summand of ", summand.shape().DebugString(),
+                                                          " for ", shape.DebugString())));
+      problem.summand = static_cast<const float*>(summand.data());
+      OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({3}, 0, shape, &product));
+    } else {
+      OP_REQUIRES_OK(context, context->allocate_output(0, shape, &product));
+    }
+    if (product->NumElements() == 0) return;
+    problem.rows = product->NumElements() / columns;
+    problem.bias = static_cast<const float*>(bias.data());
+    problem.c = static_cast<float*>(product->data());
+    problem.c_step = columns;
+    problem.activation = activation_;
+    problem.leaky_slope = leaky_slope_;
+    const auto* workers = context->device()->tensorflow_cpu_worker_threads();
+    Gemm(problem, *Pack(b, depth, columns), workers == nullptr ? 1 : workers->num_threads,
+         [context](std::int64_t count, double cost, const auto& work) {
+           ParallelFor(context, count, cost, work);
+         });
   }
 
  private:
-  // Null if `b` is not what was packed at the first run.
-  const float* Packed(const tf::Tensor& b, std::int64_t depth, std::int64_t columns) {
+  // The pixels that the strides leave of an image of this shape.
+  void TakePixels(tf::TensorShape* shape, GemmRows* rows) const {
+    const std::int64_t height = shape->dim_size(1), width = shape->dim_size(2), pixel = rows->row_step;
+    rows->image_step = height * width * pixel;
+    rows->line_step = strides_[0] * width * pixel;
+    rows->row_step = strides_[1] * pixel;
+    rows->lines_per_image = DivideUp(height, strides_[0]);
+    rows->rows_per_line = DivideUp(width, strides_[1]);
+    shape->set_dim(1, rows->lines_per_image);
+    shape->set_dim(2, rows->rows_per_line);
+  }
+
+  std::shared_ptr<const PackedWeights> Pack(const tf::Tensor& b, std::int64_t depth, std::int64_t columns) {
+    const auto pack = [&] {
+      return std::make_shared<const PackedWeights>(kernel_, static_cast<const float*>(b.data()), transposed_,
+                                                   depth, columns);
+    };
     std::call_once(once_, [&] {
-      packed_.emplace(kernels_, static_cast<const float*>(b.data()), transposed_, depth, columns);
+      packed_ = pack();
       packed_from_ = b;  // keeps the address from being used again
     });
-    return packed_from_.data() == b.data() ? packed_->data() : nullptr;
+    return packed_from_.data() == b.data() ? packed_ : pack();
   }
 
-  void ComputeFused(tf::OpKernelContext* context, std::int64_t rows, std::int64_t depth) {
-    const tf::Tensor& a = context->input(0);
-    tf::Tensor matrix;
-    tf::Tensor bias;  // TensorFlow's kernel wants one dimension
-    OP_REQUIRES(context,
-                matrix.CopyFrom(a, {rows, depth}) &&
-                    bias.CopyFrom(context->input(2), {context->input(2).NumElements()}),
-                absl::InternalError("reshape"));
-    tf::Tensor b = context->input(1);
-    tf::TensorValue inputs[] = {tf::TensorValue(&matrix), tf::TensorValue(&b), tf::TensorValue(&bias)};
-    tf::AllocatorAttributes attributes[3];
-    tf::OpKernelContext::Params params;
-    params.step_id = context->step_id();
-    params.op_kernel = fused_.get();
-    params.device = context->device();
-    params.inputs = absl::MakeSpan(inputs);
-    params.input_alloc_attrs = absl::MakeSpan(attributes);
-    params.output_attr_array = attributes;
-    params.resource_manager = context->resource_manager();
-    params.cancellation_manager = context->cancellation_manager();
-    params.runner = context->runner();
-    tf::OpKernelContext inner(&params, 1);
-    fused_->Compute(&inner);
-    OP_REQUIRES_OK(context, inner.status());
-    const std::unique_ptr<tf::Tensor> product(inner.release_output(0).tensor);
-    if (gelu_here_) {
-      auto* values = static_cast<float*>(product->data());
-      kernels_.activate(activation_, leaky_slope_, values, product->NumElements(), values);
-    }
-    tf::TensorShape shape = a.shape();
-    shape.set_dim(a.dims() - 1, product->dim_size(1));
-    tf::Tensor result;
-    OP_REQUIRES(context, result.CopyFrom(*product, shape), absl::InternalError("reshape"));
-    context->set_output(0, std::move(result));
-  }
-
-  const VectorKernels& kernels_ = VectorKernelsOf(BestIsa());
+  const GemmKernel& kernel_ = GemmKernelOf(BestIsa());
   Activation activation_ = Activation::kNone;
   float leaky_slope_ = 0;
   bool transposed_ = false;
-  bool gelu_here_ = false;
-  std::unique_ptr<tf::OpKernel> fused_;
+  std::vector<std::int32_t> strides_;
   std::once_flag once_;
-  std::optional<PackedWeights> packed_;
+  std::shared_ptr<const PackedWeights> packed_;
   tf::Tensor packed_from_;
 };
 

@@ -22,6 +22,7 @@ const std::vector<Pass>& FusingPasses() {
   static const auto* const passes = new std::vector<Pass>{
       {"hard swish", "convolutions apply the hard swish behind them", FuseHardSwish},
       {"residual", "convolutions add the other branch of a residual block", FuseResidualAdds},
+      {"pointwise", "1x1 convolutions become matrix products", ReplacePointwiseConvolutions},
       {"gelu", "GELU written out becomes one op", FuseGelu},
       {"layer_norm", "layer normalization written out becomes one op", FuseLayerNorm},
       {"dense", "a matrix product, its bias and its activation become one op", FuseDense},

@@ -12,5 +12,7 @@ int SplitBatchNorm(Rewriter* graph);
 int FoldPads(Rewriter* graph);
 int FuseHardSwish(Rewriter* graph);
 int FuseResidualAdds(Rewriter* graph);
+// Behind the others: it takes what they have fused.
+int ReplacePointwiseConvolutions(Rewriter* graph);
 
 }  // namespace savedmodel::engine

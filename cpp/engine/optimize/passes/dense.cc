@@ -13,9 +13,6 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// A product alone, of weights too large to be computed by our own loop: nothing is gained.
-constexpr std::int64_t kMostWeights = std::int64_t{1} << 20;
-
 bool IsTransposed(const tf::NodeDef& product) {
   return Flag(product, "transpose_b") || Flag(product, "adj_y");
 }
@@ -104,7 +101,9 @@ void Rewrite(Rewriter* graph, std::int64_t columns, Layer* layer) {
   graph->Become(product, "_SavedmodelDense",
                 {drop ? layer->rows_of : layer->input, product->input(1), layer->bias});
   auto& attributes = *product->mutable_attr();
+  attributes["num_summands"].set_i(0);
   attributes["transpose_b"].set_b(transposed);
+  for (int i = 0; i < 2; ++i) attributes["strides"].mutable_list()->add_i(1);
   attributes["activation"].set_s(layer->activation);
   attributes["leakyrelu_alpha"].set_f(layer->leaky_slope);
   tf::NodeDef* result = layer->reshape == nullptr || drop ? product : layer->reshape;
@@ -126,9 +125,6 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product) {
   MatchReshape(graph, columns, &layer);
   MatchBias(graph, columns, &layer);
   MatchActivation(graph, &layer);
-  if (layer.bias.empty() && layer.activation.empty()) {
-    if (shape.num_elements() > kMostWeights) return false;
-  }
   Rewrite(graph, columns, &layer);
   return true;
 }

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/kernels/gemm.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "engine/kernels/isa.h"
+
+namespace savedmodel::engine {
+
+SAVEDMODEL_DECLARE_PER_ISA(GemmKernel, kGemmKernel)
+
+const GemmKernel& GemmKernelOf(Isa isa) { return SAVEDMODEL_OF_ISA(isa, kGemmKernel); }
+
+namespace {
+
+using Index = std::int64_t;
+
+constexpr std::align_val_t kAlignment{64};
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+// Rows of weights that are summed up at once. A panel of them and the next take a quarter of a second-level
+// cache of 1 MB, the rows of `a` that meet them at most half.
+constexpr Index kMostDepth = 1024;
+constexpr Index kFloatsOfA = Index{1} << 17;
+// Weights so few stay in the second-level cache; the rows of `a` then had better be in the first.
+constexpr Index kFewWeights = Index{1} << 15;
+constexpr Index kFloatsOfANearby = Index{1} << 12;
+
+constexpr double kMultiplicationsPerNs = 50;
+
+Index DivideUp(Index a, Index b) { return (a + b - 1) / b; }
+
+struct Free {
+  void operator()(float* data) const { ::operator delete[](data, kAlignment); }
+};
+
+float* Allocate(Index floats) {
+  const auto bytes = static_cast<std::size_t>(std::max<Index>(floats, 1)) * sizeof(float);
+  return static_cast<float*>(::operator new[](bytes, kAlignment));
+}
+
+// The thread's own room for rows that are copied; at most some hundred KB.
+float* Room(Index floats) {
+  thread_local std::unique_ptr<float, Free> room;
+  thread_local Index size = 0;
+  if (size < floats) {
+    room.reset(Allocate(floats));
+    size = floats;
+  }
+  return room.get();
+}
+
+const float* Row(const GemmRows& a, Index row) {
+  if (a.rows_per_line == 0) return a.data + row * a.row_step;
+  const Index line = row / a.rows_per_line;
+  return a.data + row % a.rows_per_line * a.row_step + line % a.lines_per_image * a.line_step +
+         line / a.lines_per_image * a.image_step;
+}
+
+// The part of a product that one thread computes: some tiles of rows, some panels of columns.
+class Part {
+ public:
+  Part(const GemmProblem& problem, const PackedWeights& weights) : problem_(problem), weights_(weights) {
+    const GemmKernel& kernel = weights.kernel();
+    strip_.leaky_slope = problem.leaky_slope;
+    strip_.c_step = problem.c_step;
+    // Rows so far apart fall into the same set of the first-level cache, which has room for eight lines.
+    strip_.tile_rows = problem.a.row_step % 1024 == 0 ? 8 : kernel.tile_rows;
+    copies_ = problem.a.rows_per_line != 0;
+    const bool few = weights.depth() * weights.columns() <= kFewWeights;
+    const Index floats = few ? kFloatsOfANearby : kFloatsOfA;
+    most_rows_ = std::max<Index>(floats / weights.depth_block() / kernel.tile_rows, 1) * kernel.tile_rows;
+  }
+
+  void Run(Index first_row, Index end_row, Index first_panel, Index end_panel) {
+    const Index blocks = DivideUp(end_row - first_row, most_rows_);
+    for (Index i = 0, row = first_row; i < blocks; ++i) {
+      const Index end = first_row + (end_row - first_row) * (i + 1) / blocks;
+      // Without depth there is still a bias.
+      for (Index depth = 0; depth == 0 || depth < weights_.depth(); depth += weights_.depth_block()) {
+        RunBlock(row, end - row, depth, first_panel, end_panel);
+      }
+      row = end;
+    }
+  }
+
+ private:
+  void RunBlock(Index row, Index rows, Index depth, Index first_panel, Index end_panel) {
+    strip_.rows = rows;
+    strip_.depth = std::min(weights_.depth_block(), weights_.depth() - depth);
+    strip_.a = Row(problem_.a, row) + depth;
+    strip_.a_step = problem_.a.row_step;
+    if (copies_) Copy(row, depth);
+    const bool first = depth == 0;
+    const bool last = depth + strip_.depth == weights_.depth();
+    // Where the summand is `c` itself it must be read before anything is written there.
+    const float* summand = first ? problem_.summand : problem_.c;
+    strip_.summand_step = problem_.c_step;
+    strip_.low = -kInf;
+    strip_.high = kInf;
+    strip_.activation = Activation::kNone;
+    if (last) SetActivation();
+    const Index width = weights_.panel_width();
+    for (Index panel = first_panel; panel < end_panel; ++panel) {
+      const Index column = panel * width;
+      const Index at = row * problem_.c_step + column;
+      strip_.weights = weights_.Panel(depth, panel);
+      strip_.next = strip_.weights + strip_.depth * width;
+      strip_.bias = last && problem_.bias != nullptr ? problem_.bias + column : nullptr;
+      strip_.summand = summand == nullptr ? nullptr : summand + at;
+      strip_.c = problem_.c + at;
+      strip_.columns = std::min(width, weights_.columns() - column);
+      weights_.kernel().strip(strip_);
+    }
+  }
+
+  void SetActivation() {
+    strip_.activation = problem_.activation;
+    if (strip_.activation != Activation::kRelu && strip_.activation != Activation::kRelu6) return;
+    strip_.low = 0;
+    if (strip_.activation == Activation::kRelu6) strip_.high = 6;
+    strip_.activation = Activation::kNone;
+  }
+
+  void Copy(Index row, Index depth) {
+    constexpr Index kLine = 16;
+    const Index step = DivideUp(strip_.depth, kLine) * kLine + kLine;
+    float* const room = Room(strip_.rows * step);
+    for (Index i = 0; i < strip_.rows; ++i) {
+      std::memcpy(room + i * step, Row(problem_.a, row + i) + depth,
+                  static_cast<std::size_t>(strip_.depth) * sizeof(float));
+    }
+    strip_.a = room;
+    strip_.a_step = step;
+  }
+
+  const GemmProblem& problem_;
+  const PackedWeights& weights_;
+  bool copies_;
+  Index most_rows_;
+  GemmStrip strip_{};
+};
+
+// How much of the time of the slowest of `threads` is work.
+double Balance(Index units, Index threads) {
+  return static_cast<double>(units) / static_cast<double>(DivideUp(units, threads) * threads);
+}
+
+}  // namespace
+
+void PackedWeights::Free::operator()(float* data) const { ::operator delete[](data, kAlignment); }
+
+PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, bool transposed, Index depth,
+                             Index columns)
+    : kernel_(kernel),
+      depth_(depth),
+      columns_(columns),
+      panel_width_(Index{kernel.lanes} * kernel.panel_vectors) {
+  const Index lanes = kernel.lanes;
+  const Index blocks = std::max<Index>(DivideUp(depth, kMostDepth), 1);
+  depth_block_ = std::max<Index>(DivideUp(DivideUp(depth, blocks), 16), 1) * 16;
+  padded_ = DivideUp(columns, lanes) * lanes;
+  data_.reset(Allocate(padded_ * depth));
+  float* packed = data_.get();
+  for (Index begin = 0; begin < depth; begin += depth_block_) {
+    const Index end = std::min(begin + depth_block_, depth);
+    for (Index first = 0; first < padded_; first += panel_width_) {
+      const Index width = std::min(panel_width_, padded_ - first);
+      for (Index k = begin; k < end; ++k) {
+        for (Index j = first; j < first + width; ++j) {
+          *packed++ = j >= columns ? 0.0F : transposed ? weights[j * depth + k] : weights[k * columns + j];
+        }
+      }
+    }
+  }
+}
+
+const float* PackedWeights::Panel(Index depth, Index panel) const {
+  return data_.get() + depth * padded_ + panel * panel_width_ * std::min(depth_block_, depth_ - depth);
+}
+
+void Gemm(const GemmProblem& problem, const PackedWeights& weights, int threads, const ForParts& run) {
+  const Index panels = weights.panels();
+  if (threads < 2) return Part(problem, weights).Run(0, problem.rows, 0, panels);
+  // The larger factor is split, so that each thread reads a part of it, unless that leaves threads idle.
+  const Index tiles = DivideUp(problem.rows, weights.kernel().tile_rows);
+  const double by_rows = Balance(tiles, threads) + (problem.rows > weights.columns() ? 0.1 : 0);
+  const bool rows = by_rows > Balance(panels, threads);
+  const Index units = rows ? tiles : panels;
+  const auto all = static_cast<double>(problem.rows * weights.columns() * weights.depth());
+  const double cost = all / kMultiplicationsPerNs / static_cast<double>(std::max<Index>(units, 1));
+  run(units, cost, [&](Index first, Index end) {
+    Part part(problem, weights);
+    if (rows) {
+      part.Run(problem.rows * first / units, problem.rows * end / units, 0, panels);
+    } else {
+      part.Run(0, problem.rows, first, end);
+    }
+  });
+}
+
+}  // namespace savedmodel::engine

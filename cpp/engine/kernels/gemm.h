@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// c = activation(a * weights + bias + summand) in float32, for weights that are packed once. Knows nothing of
+// TensorFlow.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "engine/kernels/gemm_strip.h"
+
+namespace savedmodel::engine {
+
+// Weights in the order in which they are read: blocks of `depth_block` rows, of each its panels of columns
+// one after the other, of each panel its rows. The last panel is as many vectors wide as it needs, and filled
+// with zeros.
+class PackedWeights {
+ public:
+  // `weights` is [depth, columns], or [columns, depth] if transposed.
+  PackedWeights(const GemmKernel& kernel, const float* weights, bool transposed, std::int64_t depth,
+                std::int64_t columns);
+
+  std::int64_t depth() const { return depth_; }
+  std::int64_t columns() const { return columns_; }
+  std::int64_t depth_block() const { return depth_block_; }
+  std::int64_t panel_width() const { return panel_width_; }
+  std::int64_t panels() const { return (columns_ + panel_width_ - 1) / panel_width_; }
+  // The rows of a block that begins at `depth`, which is a multiple of the block, of panel number `panel`.
+  const float* Panel(std::int64_t depth, std::int64_t panel) const;
+  const GemmKernel& kernel() const { return kernel_; }
+
+ private:
+  struct Free {
+    void operator()(float* data) const;
+  };
+  const GemmKernel& kernel_;
+  const std::int64_t depth_, columns_, panel_width_;
+  std::int64_t depth_block_;
+  std::int64_t padded_;  // columns with the zeros
+  std::unique_ptr<float, Free> data_;
+};
+
+// Where the rows of `a` are. A matrix is one line; a convolution that takes every other pixel has lines of
+// pixels `row_step` apart, and images of lines.
+struct GemmRows {
+  const float* data;
+  std::int64_t row_step;
+  std::int64_t rows_per_line = 0;  // 0: there is but one line
+  std::int64_t line_step = 0;
+  std::int64_t lines_per_image = 1;
+  std::int64_t image_step = 0;
+};
+
+struct GemmProblem {
+  GemmRows a;
+  std::int64_t rows;
+  const float* bias;     // null, or as many as columns
+  const float* summand;  // null, or of the shape and layout of `c`, which it may be
+  float* c;
+  std::int64_t c_step;  // from row to row
+  Activation activation = Activation::kNone;
+  float leaky_slope = 0;
+};
+
+// Calls work(begin, end) for parts of [0, count), in any threads, and returns when all is done. `cost` is
+// what one item takes, in nanoseconds.
+using ForParts = std::function<void(std::int64_t count, double cost,
+                                    const std::function<void(std::int64_t begin, std::int64_t end)>& work)>;
+
+// In up to `threads` threads, which `run` brings together; it is not called for one.
+void Gemm(const GemmProblem& problem, const PackedWeights& weights, int threads, const ForParts& run);
+
+}  // namespace savedmodel::engine
