@@ -102,9 +102,7 @@ class Model:
         if isinstance(op_libraries, str | os.PathLike):
             raise TypeError("op_libraries is a sequence of paths, got one path")
         if threads is not None and not 1 <= operator.index(threads) <= _MAX_THREADS:
-            raise ValueError(
-                f"threads is 1 to {_MAX_THREADS}, or None for as many as CPUs: {threads}"
-            )
+            raise ValueError(f"threads is 1 to {_MAX_THREADS}, or None for as many as CPUs: {threads}")
         _check_type("verify", verify, bool)
         if optimize not in ("none", "default", "bf16"):
             raise ValueError(f"optimize is 'none', 'default' or 'bf16': {optimize!r}")
