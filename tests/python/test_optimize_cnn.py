@@ -8,9 +8,9 @@ import pytest
 from .helpers import HAS_BFLOAT16, Load
 
 EXPECTED = {
-    "conv_residual": {"affine": 8, "pad": 2, "residual": 2},
-    "conv_mobile": {"affine": 11, "pad": 3, "hard swish": 3, "residual": 3},
-    "conv_v1": {"affine": 2, "batch norm": 1, "residual": 1},
+    "conv_residual": {"affine": 8, "pad": 2, "residual": 2, "pointwise": 5},
+    "conv_mobile": {"affine": 11, "pad": 3, "hard swish": 3, "residual": 3, "pointwise": 12},
+    "conv_v1": {"affine": 2, "batch norm": 1, "residual": 1, "pointwise": 1},
 }
 
 

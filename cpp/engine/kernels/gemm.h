@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "engine/kernels/gemm_strip.h"
+#include "engine/kernels/vector_kernels.h"
 
 namespace savedmodel::engine {
 

@@ -4,9 +4,10 @@
 
 #include <cstdint>
 
-#include "engine/kernels/vector_kernels.h"
-
 namespace savedmodel::engine {
+
+enum class Activation;
+enum class Isa;
 
 // Rows of c = activation(clamp(a * weights + bias + summand)) in one panel of columns.
 struct GemmStrip {
