@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A 1x1 convolution is a product of its pixels with its weights:
 //
-// | pattern (float32, NHWC, constant weights of [1, 1, channels, n])    | becomes |
-// |---------------------------------------------------------------------|-------------------------------------|
-// | Conv2D [-> BiasAdd of a constant]                                   | _SavedmodelDense | |   [-> Relu,
-// Relu6, LeakyRelu, Elu, Tanh, Sigmoid or x * Sigmoid(x)] |   (zeros where no bias is)          | |
-// _FusedConv2D {BiasAdd [, Add] [, Relu, Relu6, LeakyRelu, Elu or     | _SavedmodelDense, which writes over |
-// |   _FusedHardSwish]}                                                 |   a summand that nobody else reads
-// |
+// | pattern (float32, NHWC, constant weights of [1, 1, channels, n]) | becomes           |
+// |------------------------------------------------------------------|-------------------|
+// | Conv2D [-> BiasAdd of a constant]                                | _SavedmodelDense  |
+// |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid, x * Sigmoid(x)]|   (zeros: no bias)|
+// | _FusedConv2D {BiasAdd [, Add]                                    | _SavedmodelDense, |
+// |   [, Relu, Relu6, LeakyRelu, Elu or _FusedHardSwish]}            |   adds in place   |
 //
 // Of any strides. Padding changes nothing: SAME has none to add for a window of one pixel.
 #include <string>
