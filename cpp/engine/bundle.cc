@@ -231,6 +231,7 @@ void Bundle::Load() {
   if (shared_->early_devices != nullptr) return;
   OpenSession(source_, std::move(meta_graph), fetches, shared_.get());
   PlanExecutors(shared_->devices());
+  if (!shared_->own_executors) shared_->graph_def.Clear();  // the session has its own
 }
 
 // Takes what an optimizer left on disk. A function of it that has no state needs no session.
@@ -318,6 +319,11 @@ void Bundle::SaveOptimized(const std::string& target) {
   if (!source_.options.device.empty()) {
     throw Error(Code::kFailedPrecondition, "the model was loaded for the device '" + source_.options.device +
                                                "': what is saved must run on any");
+  }
+  if (!shared_->own_executors) {
+    throw Error(
+        Code::kFailedPrecondition,
+        "the model has options, devices or ops that only a session respects: there is nothing to save");
   }
   shared_->session();
   const Origin origin = source_.MakeOrigin();

@@ -115,9 +115,11 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
   }
   const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
   if (auto saved = Try(MakeSaved, shared, function, report)) return shared->Keep(std::move(saved));
-  if (!shared->saved_why_not.empty()) {
-    report->notes.push_back(std::string(kOptimizedDirectory) + " is not used: " + shared->saved_why_not);
+  for (const std::string& why_not : {shared->saved_why_not, report->why_not}) {
+    if (why_not.empty()) continue;
+    report->notes.push_back(std::string(kOptimizedDirectory) + " is not used: " + why_not);
   }
+  report->why_not.clear();
   shared->session();
   // Runs of this function may write what others have as a constant.
   for (const std::string& key : WrittenVariables(shared->graph_def, function.fetches)) {

@@ -196,13 +196,31 @@ def test_a_changed_graph_is_another_model(load: Load, copy: Path, caplog: pytest
     assert any("assets.extra/savedmodel is not used" in record.message for record in caplog.records)
 
 
-def test_changed_weights_are_another_model(models: Path, copy: Path) -> None:
+def test_changed_weights_are_another_model(load: Load, copy: Path) -> None:
+    # Trained on, and exported with the same graph over the old one.
+    script = """
+import sys
+import tensorflow as tf
+prefix = sys.argv[1]
+reader = tf.train.load_checkpoint(prefix)
+names = sorted(reader.get_variable_to_shape_map())
+values = [reader.get_tensor(name) for name in names]
+values = [2 * v if getattr(v, "dtype", None) == "float32" else v for v in values]
+tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=values)
+"""
+    subprocess.run([sys.executable, "-c", script, copy / "variables/variables"], check=True, timeout=120)
+    with sm.load(copy) as model, sm.load(copy, optimize="none") as plain:
+        np.testing.assert_allclose(model(X)["probs"], plain(X)["probs"], rtol=1e-5)
+        assert np.abs(model(X)["probs"] - load("mlp")(X)["probs"]).max() > 0.01
+        assert "assets.extra/savedmodel is not used: made for model" in notes(model)
+
+
+def test_a_damaged_index_is_refused(models: Path, copy: Path) -> None:
     index = next(copy.glob("variables/*.index"))
     with sm.load(models / "mlp") as model:
         before = model(X)["probs"]
-    # The index has each tensor's checksum, so other weights have another one.
     index.write_bytes(index.read_bytes() + b"\0")
-    with pytest.raises(sm.Error):  # TensorFlow refuses such an index by itself
+    with pytest.raises(sm.Error):
         sm.load(copy)
     shutil.copy(models / "mlp" / "variables" / index.name, index)
     with sm.load(copy) as model:
@@ -290,6 +308,11 @@ def test_what_is_not_optimized_is_not_saved(models: Path, tmp_path: Path) -> Non
     with (
         sm.load(models / "mlp", optimize="none") as model,
         pytest.raises(sm.FailedPreconditionError, match="optimize none"),
+    ):
+        model.save_optimized(tmp_path / "copy")
+    with (
+        sm.load(models / "mlp", session=sm.SessionOptions(inter_op_threads=2)) as model,
+        pytest.raises(sm.FailedPreconditionError, match="only a session respects"),
     ):
         model.save_optimized(tmp_path / "copy")
     with (
