@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // When workers are taken out, and when they return. The clock is the test's.
+#include <sched.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
+#include <thread>
 
 #include "engine/threads/governor.h"
 #include "gtest/gtest.h"
@@ -23,7 +28,7 @@ struct Times {
     const std::int64_t begin = now;
     now += ms[mode] * kMs;
     in[mode] += ms[mode] * kMs;
-    if (contended) governor.Found(now);
+    if (contended) governor.Found(now, now - begin);
     if (phase != 0) governor.Learn(phase, begin, now);
   }
   void Calls(Governor& governor, const std::int64_t (&ms)[3], bool contended, std::int64_t for_ms) {
@@ -37,6 +42,28 @@ TEST(Governor, IsCalmWithoutEvidence) {
   times.Calls(governor, {2, 1, 1}, false, 1000);
   EXPECT_EQ(governor.phase(), 0U);
   EXPECT_EQ(governor.mode(), Governor::kSpin);
+}
+
+TEST(Governor, APassingProcessChangesNothing) {
+  Governor governor(1);
+  Times times;
+  for (int i = 0; i < 100; ++i) {
+    times.Calls(governor, {100, 50, 50}, false, 500);
+    governor.Found(times.now, 5 * kMs);  // one sample every half second
+  }
+  times.Calls(governor, {100, 50, 50}, false, 500);
+  EXPECT_EQ(times.in[Governor::kSleep] + times.in[Governor::kNarrow], 0);
+  EXPECT_EQ(governor.phase(), 0U);
+}
+
+TEST(Governor, ReturnsFromACheckWithinALongCall) {
+  Governor governor(1);
+  Times times;
+  times.Calls(governor, {300, 300, 100}, true, 5'000);
+  while (governor.mode() != Governor::kNarrow) times.Call(governor, {300, 300, 100}, true);
+  while (governor.mode() == Governor::kNarrow) times.Call(governor, {300, 300, 100}, false);
+  governor.Found(times.now + 5 * kMs, 5 * kMs);
+  EXPECT_EQ(governor.mode(), Governor::kNarrow);
 }
 
 TEST(Governor, KeepsTheFastestMode) {
@@ -82,19 +109,46 @@ TEST(Governor, GivesUpAHopelessModeAtOnce) {
   EXPECT_LT(times.in[Governor::kNarrow], 5'000 * kMs);
 }
 
+std::int64_t Now() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
+}
+
 TEST(LostTime, SleepIsNotLost) {
   LostTime lost;
-  const auto read = [] {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
-  };
-  lost.Restart(read());
+  lost.Restart(Now());
   for (int i = 0; i < 5; ++i) {
     const timespec time{0, 5'000'000};
     nanosleep(&time, nullptr);
-    EXPECT_FALSE(lost.Contended(read()));
+    EXPECT_EQ(lost.Contended(Now()), 0);
   }
+}
+
+TEST(LostTime, AnothersTurnOnTheSameCoreIsLost) {
+  if (access("/proc/thread-self/schedstat", R_OK) != 0) GTEST_SKIP() << "the scheduler does not say";
+  cpu_set_t here;
+  CPU_ZERO(&here);
+  CPU_SET(sched_getcpu(), &here);
+  std::atomic<bool> stop{false};
+  const auto spin = [&](const std::function<void()>& look) {
+    ASSERT_EQ(sched_setaffinity(0, sizeof(here), &here), 0);
+    while (!stop) look();
+  };
+  std::int64_t contended = 0;
+  std::thread one([&] {
+    LostTime lost;
+    const std::int64_t end = Now() + 2'000 * kMs;
+    lost.Restart(Now());
+    spin([&] {
+      contended += lost.Contended(Now());
+      if (contended > 20 * kMs || Now() > end) stop = true;
+    });
+  });
+  std::thread other([&] { spin([] {}); });
+  one.join();
+  other.join();
+  EXPECT_GT(contended, 20 * kMs);
 }
 
 }  // namespace

@@ -88,8 +88,9 @@ Region* ForkJoin::Acquire() {
 // More callers than threads get in each other's way: of that the governor need not know.
 void ForkJoin::ReportLostTime() {
   const std::int64_t now = NowNs();
-  if (CallersLostTime().Contended(now) && callers_.load(std::memory_order_relaxed) < options_.threads) {
-    governor_.Found(now);
+  const std::int64_t sample_ns = CallersLostTime().Contended(now);
+  if (sample_ns > 0 && callers_.load(std::memory_order_relaxed) < options_.threads) {
+    governor_.Found(now, sample_ns);
   }
 }
 

@@ -178,9 +178,9 @@ bool ForkJoin::Spin(Worker& me) {
   const std::int64_t spin_ns = governor_.mode() == Governor::kSleep ? kShortSpinNs : options_.spin_ns;
   bool found = !Nothing(me);
   for (std::int64_t now = begin; !found;) {
-    if (options_.give_way && me.lost.Contended(now) &&
-        callers_.load(std::memory_order_relaxed) < options_.threads) {
-      governor_.Found(now);
+    const std::int64_t sample_ns = options_.give_way ? me.lost.Contended(now) : 0;
+    if (sample_ns > 0 && callers_.load(std::memory_order_relaxed) < options_.threads) {
+      governor_.Found(now, sample_ns);
     }
     if (now - begin >= spin_ns || me.id >= Width()) break;
     for (int i = 0; i < kPausesPerLook && !found; ++i) {

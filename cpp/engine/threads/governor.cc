@@ -1,79 +1,84 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/threads/governor.h"
 
-#include <sys/resource.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <iterator>
 
 namespace savedmodel::engine {
 namespace {
 
 constexpr std::int64_t kMs = 1'000'000;
-constexpr std::int64_t kSampleNs = 2 * kMs;   // asking the kernel costs 0.3 us
+constexpr std::int64_t kSampleNs = 4 * kMs;   // asking the kernel costs 5 us; a time slice is 3 ms
 constexpr std::int64_t kStaleNs = 100 * kMs;  // an older begin tells nothing of now
-constexpr double kEnoughNs = 4 * kMs;         // two time slices
-constexpr double kContended = 0.15;
-constexpr double kMemory = 0.6;               // of a sum, per sample
-constexpr std::int64_t kSliceNs = 1'500'000;  // about what one preemption costs
-constexpr int kTrialCalls = 4;
+constexpr double kContended = 0.15;           // of the wall time
+constexpr double kLasting = 0.3;              // of a trial or a check, so that it is no passing process
+constexpr int kTrialCalls = 3;
 // A mode's share of a trial. Others come and go in slices of milliseconds: a short trial is a lottery, but
 // the first must not be long, for it may be a false alarm.
 constexpr std::int64_t kLeastTrialNs = 10 * kMs;
 constexpr std::int64_t kMostTrialNs = 80 * kMs;
-constexpr double kNewest = 0.5;  // the weight of the last trial in a mode's mean
-constexpr double kHopeless = 2;  // times as slow as spinning: not worth a second call
+constexpr std::int64_t kLongNs = 100 * kMs;   // one call is enough
+constexpr std::int64_t kSettleNs = 40 * kMs;  // until the system has moved threads to idle cores
+constexpr double kNewest = 0.5;               // the weight of the last trial in a mode's mean
+constexpr double kHopeless = 2;               // times as slow as spinning: not worth a second call
 constexpr int kTrialEvery = 40;  // times its own length: what a trial costs is a small part of the time
 constexpr std::int64_t kLeastDwellNs = 50 * kMs;
-constexpr std::int64_t kMostDwellNs = 2000 * kMs;
+constexpr std::int64_t kMostDwellNs = 500 * kMs;  // then a check, of two samples
+constexpr std::int64_t kRecentNs = 2000 * kMs;
 
-std::int64_t Nanoseconds(const timeval& time) {
-  return (static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_usec) * 1000;
+// How long the calling thread has waited for a core since it began, as the scheduler counts it; negative if
+// it does not say. Opened each time: a service may have closed every file it did not open itself.
+std::int64_t WaitedNs() {
+  const int file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  std::array<char, 64> text{};
+  const ssize_t size = read(file, text.data(), text.size() - 1);
+  close(file);
+  long long ran = 0;
+  long long waited = -1;
+  if (size <= 0 || std::sscanf(text.data(), "%lld %lld", &ran, &waited) != 2) return -1;
+  return waited;
 }
 
 }  // namespace
 
-LostTime::Usage LostTime::Read() {
-  rusage usage{};
-  getrusage(RUSAGE_THREAD, &usage);
-  return {Nanoseconds(usage.ru_utime) + Nanoseconds(usage.ru_stime), usage.ru_nvcsw, usage.ru_nivcsw};
-}
-
 void LostTime::Restart(std::int64_t now) {
   begin_ = now;
-  at_begin_ = Read();
+  waited_ns_ = -1;
 }
 
-bool LostTime::Contended(std::int64_t now) {
+std::int64_t LostTime::Contended(std::int64_t now) {
   const std::int64_t wall = now - begin_;
-  if (wall < kSampleNs) return false;
-  const Usage usage = Read();
-  const Usage before = at_begin_;
+  if (wall < kSampleNs) return 0;
+  const std::int64_t before = waited_ns_;
   begin_ = now;
-  at_begin_ = usage;
-  if (wall > kStaleNs) {
-    seen_ns_ = lost_ns_ = 0;
-    return false;
-  }
-  // A thread that waited of its own accord lost at most what it was preempted for.
-  std::int64_t lost = std::max<std::int64_t>(0, wall - (usage.cpu_ns - before.cpu_ns));
-  if (usage.voluntary != before.voluntary) {
-    lost = std::min(lost, kSliceNs * (usage.involuntary - before.involuntary));
-  }
-  seen_ns_ = seen_ns_ * kMemory + static_cast<double>(wall);
-  lost_ns_ = lost_ns_ * kMemory + static_cast<double>(lost);
-  if (seen_ns_ < kEnoughNs || lost_ns_ < kContended * seen_ns_) return false;
-  seen_ns_ = lost_ns_ = 0;
-  return true;
+  waited_ns_ = WaitedNs();
+  if (before < 0 || wall > kStaleNs) return 0;
+  return static_cast<double>(waited_ns_ - before) >= kContended * static_cast<double>(wall) ? wall : 0;
 }
 
-void Governor::Found(std::int64_t now) {
-  found_.store(true, std::memory_order_relaxed);
-  if (phase() != 0) return;
+// A passing process is no reason to look for another mode.
+bool Governor::IsContended(std::int64_t now) const {
+  return static_cast<double>(found_ns_.load(std::memory_order_relaxed)) >=
+         kLasting * static_cast<double>(std::max(now - phase_begin_, kLeastTrialNs));
+}
+
+void Governor::Found(std::int64_t now, std::int64_t sample_ns) {
+  found_ns_.fetch_add(sample_ns, std::memory_order_relaxed);
   const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
-  if (!lock.owns_lock() || phase() != 0) return;
+  if (!lock.owns_lock()) return;
+  if (phase() != 0) {
+    // At once: the call may be long.
+    if (stage_ == kCheck && IsContended(now)) Dwell(now);
+    return;
+  }
   // Back so soon: it was never calm, and what was found still holds.
-  if (now - last_calm_ < kMostDwellNs && mean_ns_[kNarrow] > 0) return Dwell(now);
+  if (now - last_calm_ < kRecentNs && mean_ns_[kNarrow] > 0) return Dwell(now);
   dwell_ns_ = kLeastDwellNs / 2;
   yielded_ = std::max(1, workers_ / 4);
   length_ns_ = kLeastTrialNs;
@@ -88,7 +93,7 @@ void Governor::Begin(Stage stage, Mode mode, std::int64_t now) {
   phase_begin_ = now;
   calls_ = 0;
   total_ns_ = 0;
-  found_ = false;
+  found_ns_ = 0;
   phases_ = std::max<std::uint32_t>(1, phases_ + 1);
   phase_ = phases_;
 }
@@ -107,8 +112,12 @@ void Governor::Calm(std::int64_t now) {
 void Governor::Learn(std::uint32_t phase, std::int64_t begin, std::int64_t now) {
   const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock() || phase != phase_.load() || phase == 0) return;
-  // The first call still has its threads where the last mode left them.
-  if (++calls_ > 1) total_ns_ += now - begin;
+  // At first threads are still where the last mode left them.
+  const std::int64_t settle_ns = stage_ == kTrial && mode() != kSpin ? kSettleNs : 1;
+  if (begin - phase_begin_ >= settle_ns) {
+    ++calls_;
+    total_ns_ += now - begin;
+  }
   const std::int64_t elapsed = now - phase_begin_;
   switch (stage_) {
     case kDwell:
@@ -117,22 +126,22 @@ void Governor::Learn(std::uint32_t phase, std::int64_t begin, std::int64_t now) 
       trial_begin_ = now;
       return Begin(kTrial, kSpin, now);
     case kCheck:
-      if (found_) return Dwell(now);
-      if (calls_ >= kTrialCalls && elapsed >= kLeastTrialNs) Calm(now);
+      if (elapsed >= kLeastTrialNs && (calls_ >= kTrialCalls || elapsed >= kLongNs)) Calm(now);
       return;
     case kTrial:
-      if (calls_ >= 2) Try(now);
+      if (calls_ > 0) Try(now, elapsed - settle_ns);
   }
 }
 
-void Governor::Try(std::int64_t now) {
+void Governor::Try(std::int64_t now, std::int64_t elapsed) {
   const Mode mode = mode_.load();
-  const double mean = static_cast<double>(total_ns_) / (calls_ - 1);
+  const double mean = static_cast<double>(total_ns_) / calls_;
   const bool hopeless = mode != kSpin && mean > kHopeless * mean_ns_[kSpin];
-  if (!hopeless && (calls_ < kTrialCalls || now - phase_begin_ < length_ns_)) return;
+  const bool enough = elapsed >= length_ns_ && (calls_ >= kTrialCalls || elapsed >= kLongNs);
+  if (!hopeless && !enough) return;
   double& known = mean_ns_[mode];
   known = known == 0 ? mean : known + kNewest * (mean - known);
-  if (mode == kSpin) return found_ ? Begin(kTrial, kSleep, now) : Calm(now);
+  if (mode == kSpin) return IsContended(now) ? Begin(kTrial, kSleep, now) : Calm(now);
   if (mode == kSleep) return Begin(kTrial, kNarrow, now);
 
   Dwell(now);

@@ -9,26 +9,19 @@
 
 namespace savedmodel::engine {
 
-// What the calling thread lost to others since it was asked last.
+// For how long the calling thread waited for a core, while others of this system had it. What a hypervisor
+// takes is not in it: giving way would not help.
 class LostTime {
  public:
   // Forgets what was before: the thread slept.
   void Restart(std::int64_t now);
-  // True if a sample was due and says that the thread waits for a core a good part of its time.
-  bool Contended(std::int64_t now);
+  // The length of a sample that says that the thread waits for a core a good part of its time; 0 if it does
+  // not, or none was due.
+  std::int64_t Contended(std::int64_t now);
 
  private:
-  struct Usage {
-    std::int64_t cpu_ns = 0;
-    std::int64_t voluntary = 0;    // switches: it waited for something
-    std::int64_t involuntary = 0;  // switches: it was preempted
-  };
-  static Usage Read();
-
   std::int64_t begin_ = 0;
-  Usage at_begin_;
-  double seen_ns_ = 0;  // decaying sums
-  double lost_ns_ = 0;
+  std::int64_t waited_ns_ = -1;  // at begin_; negative: not read yet
 };
 
 // Chooses how a pool shares the cores. Calm until a thread finds itself contended; then the modes are tried
@@ -47,8 +40,8 @@ class Governor {
   // Workers that are to stay out of regions.
   int yielded() const { return mode() == kNarrow ? yielded_.load(std::memory_order_relaxed) : 0; }
 
-  // A thread found itself contended.
-  void Found(std::int64_t now);
+  // A thread found itself contended for the last `sample_ns`.
+  void Found(std::int64_t now, std::int64_t sample_ns);
   // Which phase a call begins in; 0 while calm, when calls need not be timed.
   std::uint32_t phase() const { return phase_.load(std::memory_order_relaxed); }
   // A call that began and ended in one phase.
@@ -61,14 +54,15 @@ class Governor {
     kCheck,  // whether it is calm: spinning until a thread finds otherwise
   };
   void Begin(Stage stage, Mode mode, std::int64_t now);
-  void Try(std::int64_t now);
+  void Try(std::int64_t now, std::int64_t elapsed);
   void Dwell(std::int64_t now);
   void Calm(std::int64_t now);
+  bool IsContended(std::int64_t now) const;
 
   const int workers_;
   std::atomic<Mode> mode_{kSpin};
   std::atomic<std::uint32_t> phase_{0};
-  std::atomic<bool> found_{false};  // in this phase
+  std::atomic<std::int64_t> found_ns_{0};  // in this phase, of all threads
   std::atomic<int> yielded_{1};
 
   std::mutex mutex_;  // guards what follows
@@ -80,7 +74,7 @@ class Governor {
   std::int64_t last_calm_ = 0;
   std::int64_t dwell_ns_ = 0;
   std::int64_t length_ns_ = 0;  // of a mode's share of the next trial
-  int calls_ = 0;
+  int calls_ = 0;               // that count
   std::int64_t total_ns_ = 0;
   double mean_ns_[3] = {0, 0, 0};  // of a call; 0: not known yet
 };
