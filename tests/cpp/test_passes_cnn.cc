@@ -12,7 +12,9 @@ using engine::FoldAffineIntoWeights;
 using engine::FoldPads;
 using engine::FuseHardSwish;
 using engine::FuseResidualAdds;
+using engine::ReplaceDepthwiseConvolutions;
 using engine::ReplacePointwiseConvolutions;
+using engine::ReplaceSqueezeAndExcite;
 using engine::SplitBatchNorm;
 using Ops = std::map<std::string, int>;
 
@@ -447,6 +449,152 @@ TEST(Pointwise, LeavesOthersAlone) {
   GraphBuilder g;  // weights that are fed
   g.Fetch(g.Op("Conv2D", {g.Feed(image), g.Feed(weights)}, {{"strides", kOnes}, {"padding", "SAME"}}));
   EXPECT_EQ(Rewrite(g, ReplacePointwiseConvolutions).count, 0);
+}
+
+TEST(Depthwise, ConvolutionsOfEveryShape) {
+  for (const Dims& strides : {Dims{1, 1, 1, 1}, Dims{1, 2, 2, 1}}) {
+    for (const char* padding : {"SAME", "VALID"}) {
+      for (const Dims& image :
+           {Dims{-1, 7, 5, 3}, Dims{2, 12, 9, 40}, Dims{1, 40, 33, 64}, Dims{-1, -1, -1, 16}}) {
+        for (const std::int64_t window : {1, 2, 3, 5}) {
+          if (image[1] < 0 && window > 2) continue;  // fed as 2
+          GraphBuilder g;
+          const std::string x = Depthwise(&g, g.Feed(image), {window, window, image[3], 1}, padding, strides);
+          g.Fetch(g.Op("BiasAdd", {x, g.Constant({image[3]})}));
+          const Rewritten r = Rewrite(g, ReplaceDepthwiseConvolutions);
+          EXPECT_EQ(r.count, 1);
+          EXPECT_EQ(r.ops, (Ops{{"_SavedmodelDepthwise", 1}}));
+        }
+      }
+    }
+  }
+}
+
+TEST(Depthwise, WithAndWithoutBiasAndActivation) {
+  for (const char* activation : {"", "Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid", "Softplus"}) {
+    for (const bool bias : {false, true}) {
+      GraphBuilder g;
+      std::string x = Depthwise(&g, g.Feed({-1, 6, 6, 20}), {3, 3, 20, 1});
+      if (bias) x = g.Op("BiasAdd", {x, g.Constant({20})});
+      g.Fetch(*activation == '\0' ? x : g.Op(activation, {x}));
+      const Rewritten r = Rewrite(g, ReplaceDepthwiseConvolutions);
+      EXPECT_EQ(r.count, 1);
+      EXPECT_EQ(r.ops.size(), std::string(activation) == "Softplus" ? 2U : 1U) << activation;
+    }
+  }
+}
+
+TEST(Depthwise, SwishUnlessSomebodyElseReadsAPartOfIt) {
+  for (const char* also : {"", "x", "sigmoid"}) {
+    GraphBuilder g;
+    const std::string x =
+        g.Op("BiasAdd", {Depthwise(&g, g.Feed({-1, 6, 6, 33}), {3, 3, 33, 1}), g.Constant({33})});
+    const std::string sigmoid = g.Op("Sigmoid", {x});
+    g.Fetch(g.Op("Mul", {x, sigmoid}));
+    if (*also != '\0') g.Fetch(*also == 'x' ? x : sigmoid);
+    const Rewritten r = Rewrite(g, ReplaceDepthwiseConvolutions);
+    EXPECT_EQ(r.count, 1);
+    EXPECT_EQ(r.ops.size(), *also == '\0' ? 1U : 3U);
+  }
+}
+
+TEST(Depthwise, ExplicitPadding) {
+  GraphBuilder g;
+  g.Fetch(g.Op("DepthwiseConv2dNative", {g.Feed({2, 8, 9, 5}), g.Constant({3, 3, 5, 1})},
+               {{"strides", Dims{1, 2, 2, 1}},
+                {"padding", "EXPLICIT"},
+                {"explicit_paddings", Dims{0, 0, 2, 1, 0, 3, 0, 0}}}));
+  EXPECT_EQ(Rewrite(g, ReplaceDepthwiseConvolutions).ops, (Ops{{"_SavedmodelDepthwise", 1}}));
+}
+
+int HardSwishThenDepthwise(engine::Rewriter* rewriter) {
+  FuseHardSwish(rewriter);
+  return ReplaceDepthwiseConvolutions(rewriter);
+}
+
+TEST(Depthwise, HardSwishOfFusedConvolutions) {
+  GraphBuilder g;
+  const std::string x =
+      g.Op("BiasAdd", {Depthwise(&g, g.Feed({-1, 6, 6, 20}), {3, 3, 20, 1}), g.Constant({20})});
+  const std::string gate = g.Op("Relu6", {g.Op("AddV2", {x, g.Value(Scalar(3))})});
+  g.Fetch(g.Op("Mul", {x, g.Op("Mul", {gate, g.Value(Scalar(1.0F / 6))})}));
+  EXPECT_EQ(Rewrite(g, HardSwishThenDepthwise).ops, (Ops{{"_SavedmodelDepthwise", 1}}));
+}
+
+TEST(Depthwise, LeavesOthersAlone) {
+  const auto count = [](const Dims& weights, const std::vector<Attribute>& more) {
+    GraphBuilder g;
+    std::vector<Attribute> attributes{{"strides", kOnes}, {"padding", "VALID"}};
+    attributes.insert(attributes.end(), more.begin(), more.end());
+    const std::string w = weights.empty() ? g.Feed({3, 3, 4, 1}) : g.Constant(weights);
+    g.Fetch(g.Op("DepthwiseConv2dNative", {g.Feed({2, 6, 6, 4}), w}, attributes));
+    tf::GraphDef graph = g.graph();
+    engine::Rewriter rewriter(&graph);
+    return ReplaceDepthwiseConvolutions(&rewriter);
+  };
+  EXPECT_EQ(count({3, 3, 4, 1}, {}), 1);
+  EXPECT_EQ(count({3, 3, 4, 2}, {}), 0);  // a multiplier
+  EXPECT_EQ(count({}, {}), 0);            // weights that are fed
+  EXPECT_EQ(count({3, 3, 4, 1}, {{"dilations", Dims{1, 2, 2, 1}}}), 0);
+  EXPECT_EQ(count({3, 3, 4, 1}, {{"data_format", "NCHW"}}), 0);
+  EXPECT_EQ(count({3, 3, 4, 1}, {{"T", tf::DT_DOUBLE}}), 0);
+}
+
+TEST(SqueezeAndExcite, MeansAndProducts) {
+  for (const bool keep_dims : {false, true}) {
+    GraphBuilder g;
+    const std::string x = g.Feed({-1, 9, 7, 70});
+    const auto mean = [&](const std::vector<std::int32_t>& axes) {
+      return g.Op("Mean", {x, g.Ints(axes, {2})}, {{"keep_dims", keep_dims}, {"Tidx", tf::DT_INT32}});
+    };
+    const std::string a = mean({1, 2}), b = mean({-2, -3});
+    if (keep_dims) {
+      g.Fetch(g.Op("Mul", {g.Op("Sigmoid", {a}), x}));
+      g.Fetch(g.Op("Mul", {x, b}));
+      EXPECT_EQ(Rewrite(g, ReplaceSqueezeAndExcite).ops,
+                (Ops{{"_SavedmodelSpatialMean", 2}, {"Sigmoid", 1}, {"_SavedmodelScaleChannels", 2}}));
+    } else {
+      g.Fetch(a);
+      g.Fetch(b);
+      EXPECT_EQ(Rewrite(g, ReplaceSqueezeAndExcite).ops, (Ops{{"_SavedmodelSpatialMean", 2}}));
+    }
+  }
+}
+
+// One image and many factors, and the other way round.
+TEST(SqueezeAndExcite, BatchesThatBroadcast) {
+  for (const bool one_image : {false, true}) {
+    GraphBuilder g;
+    const std::string x = g.Feed({one_image ? 1 : 3, 4, 5, 20}), f = g.Feed({one_image ? 3 : 1, 1, 1, 20});
+    g.Fetch(g.Op("Mul", {f, x}));
+    EXPECT_EQ(Rewrite(g, ReplaceSqueezeAndExcite).ops, (Ops{{"_SavedmodelScaleChannels", 1}}));
+  }
+}
+
+TEST(SqueezeAndExcite, LeavesOthersAlone) {
+  const auto product = [](const Dims& a, const Dims& b) {
+    GraphBuilder g;
+    g.Fetch(g.Op("Mul", {g.Feed(a), g.Feed(b)}));
+    return Rewrite(g, ReplaceSqueezeAndExcite).count;
+  };
+  EXPECT_EQ(product({2, 4, 5, 8}, {2, 1, 1, 8}), 1);
+  EXPECT_EQ(product({2, 4, 5, 8}, {2, 4, 5, 8}), 0);
+  EXPECT_EQ(product({2, 4, 5, 8}, {8}), 0);
+  EXPECT_EQ(product({2, 4, 5, 8}, {2, 4, 1, 8}), 0);
+  EXPECT_EQ(product({2, 4, 5, 8}, {2, 1, 1, 1}), 0);
+  EXPECT_EQ(product({2, 4, 5, 1}, {2, 1, 1, 8}), 0);
+  EXPECT_EQ(product({2, 1, 1, 8}, {2, 1, 1, 8}), 0);
+  const auto mean = [](const Dims& x, const std::vector<std::int32_t>& axes) {
+    GraphBuilder g;
+    g.Fetch(g.Op("Mean", {g.Feed(x), g.Ints(axes, {static_cast<std::int64_t>(axes.size())})},
+                 {{"keep_dims", false}, {"Tidx", tf::DT_INT32}}));
+    return Rewrite(g, ReplaceSqueezeAndExcite).count;
+  };
+  EXPECT_EQ(mean({2, 4, 5, 8}, {1, 2}), 1);
+  EXPECT_EQ(mean({2, 4, 5, 8}, {2, 3}), 0);  // channels first
+  EXPECT_EQ(mean({2, 4, 5, 8}, {1}), 0);
+  EXPECT_EQ(mean({2, 4, 5, 8}, {1, 2, 3}), 0);
+  EXPECT_EQ(mean({2, 4, 5}, {1, 2}), 0);
 }
 
 }  // namespace

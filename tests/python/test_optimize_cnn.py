@@ -9,7 +9,15 @@ from .helpers import HAS_BFLOAT16, Load
 
 EXPECTED = {
     "conv_residual": {"affine": 8, "pad": 2, "residual": 2, "pointwise": 5},
-    "conv_mobile": {"affine": 11, "pad": 3, "hard swish": 3, "residual": 3, "pointwise": 12},
+    "conv_mobile": {
+        "affine": 11,
+        "pad": 3,
+        "hard swish": 3,
+        "residual": 3,
+        "pointwise": 12,
+        "depthwise": 3,
+        "squeeze-excite": 6,
+    },
     "conv_v1": {"affine": 2, "batch norm": 1, "residual": 1, "pointwise": 1},
 }
 

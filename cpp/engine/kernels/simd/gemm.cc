@@ -76,6 +76,11 @@ void Tile(const GemmStrip& strip, const float* a, const float* summand, float* c
 #pragma GCC unroll 8
   for (int i = 0; i < RowBases<Rows>::kCount; ++i) rows.at[i] = a + 3 * i * strip.a_step;
   const float* weights = strip.weights;
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {  // to be written soon
+    __builtin_prefetch(c + r * strip.c_step, 1);
+    if (Vectors > 1) __builtin_prefetch(c + r * strip.c_step + kLanes, 1);
+  }
   std::int64_t k = strip.depth;
   for (; k >= kUnrolled; k -= kUnrolled) {
 #pragma GCC unroll 8

@@ -14,5 +14,7 @@ int FuseHardSwish(Rewriter* graph);
 int FuseResidualAdds(Rewriter* graph);
 // Behind the others: it takes what they have fused.
 int ReplacePointwiseConvolutions(Rewriter* graph);
+int ReplaceDepthwiseConvolutions(Rewriter* graph);
+int ReplaceSqueezeAndExcite(Rewriter* graph);
 
 }  // namespace savedmodel::engine

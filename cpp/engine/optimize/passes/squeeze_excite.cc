@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Global average pooling, and the products of images with one factor for each channel, which Eigen computes
+// as a broadcast of any shape:
+//
+// | pattern (float32, x of [n, h, w, c])                     | becomes                    |
+// |----------------------------------------------------------|----------------------------|
+// | Mean(x, {1, 2}), the axes in any order or from the end    | _SavedmodelSpatialMean(x)  |
+// | Mul(x, f), f of [n or 1, 1, 1, c], on either side         | _SavedmodelScaleChannels   |
+#include <set>
+
+#include "engine/optimize/passes/convolution.h"
+#include "engine/optimize/passes/linear.h"
+#include "engine/optimize/passes/match.h"
+#include "tensorflow/core/framework/attr_value.pb.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+bool IsImage(const tf::PartialTensorShape& shape) { return shape.dims() == 4 && shape.dim_size(3) > 0; }
+
+bool ReplaceMean(Rewriter* graph, tf::NodeDef* mean) {
+  const tf::Tensor* axes = graph->Constant(*mean, 1);
+  if (axes == nullptr || !IsImage(graph->Shape(mean->input(0)))) return false;
+  std::set<std::int64_t> reduced;
+  for (int i = 0; i < axes->NumElements(); ++i) {
+    const std::int64_t axis =
+        axes->dtype() == tf::DT_INT32 ? axes->flat<std::int32_t>()(i) : axes->flat<std::int64_t>()(i);
+    reduced.insert(axis < 0 ? axis + 4 : axis);
+  }
+  if (reduced != std::set<std::int64_t>{1, 2}) return false;
+  const bool keep_dims = Flag(*mean, "keep_dims");
+  graph->Become(mean, "_SavedmodelSpatialMean", {mean->input(0)});
+  (*mean->mutable_attr())["keep_dims"].set_b(keep_dims);
+  return true;
+}
+
+bool ReplaceProduct(Rewriter* graph, tf::NodeDef* product) {
+  for (int side = 0; side < 2; ++side) {
+    const tf::PartialTensorShape image = graph->Shape(product->input(side));
+    const tf::PartialTensorShape factors = graph->Shape(product->input(1 - side));
+    if (!IsImage(image) || !IsImage(factors) || image.dim_size(3) != factors.dim_size(3)) continue;
+    if (factors.dim_size(1) != 1 || factors.dim_size(2) != 1) continue;
+    if (image.dim_size(1) == 1 && image.dim_size(2) == 1) continue;  // no broadcast
+    graph->Become(product, "_SavedmodelScaleChannels", {product->input(side), product->input(1 - side)});
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int ReplaceSqueezeAndExcite(Rewriter* graph) {
+  int count = 0;
+  for (tf::NodeDef* node : graph->nodes()) {
+    if (IsPlain(*graph, node, "Mean")) count += ReplaceMean(graph, node) ? 1 : 0;
+    if (IsPlain(*graph, node, "Mul")) count += ReplaceProduct(graph, node) ? 1 : 0;
+  }
+  return count;
+}
+
+}  // namespace savedmodel::engine
