@@ -11,6 +11,7 @@
 #include "engine/kernels/image_kernels.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
+#include "engine/kernels/winograd.h"
 
 namespace savedmodel::engine {
 namespace {
@@ -111,6 +112,84 @@ TEST_P(ImageKernelsTest, DepthwiseOfUnequalSides) {
   image.pad_left = 3;
   image.out_width = 25;
   CheckDepthwise(image, 2);
+}
+
+struct Convolution {
+  Index count, height, width, channels, results;
+  Index pad_top, pad_left, pad_bottom, pad_right;
+};
+
+// Against sums of nine taps; over the summand itself, in parts that come in any order.
+void CheckWinograd(Isa isa, const Convolution& c, Activation activation, bool summand, int threads) {
+  WinogradProblem problem{};
+  problem.count = c.count;
+  WinogradImages& images = problem.images;
+  images.height = c.height;
+  images.width = c.width;
+  images.channels = c.channels;
+  images.results = c.results;
+  images.out_height = c.height + c.pad_top + c.pad_bottom - 2;
+  images.out_width = c.width + c.pad_left + c.pad_right - 2;
+  images.pad_top = c.pad_top;
+  images.pad_left = c.pad_left;
+  images.activation = activation;
+  const Floats x = Random(c.count * c.height * c.width * c.channels, 1);
+  const Floats weights = Random(9 * c.channels * c.results, 2), bias = Random(c.results, 3);
+  const Index floats = c.count * images.out_height * images.out_width * c.results;
+  const Floats before = Random(floats, 4);
+  Floats y = before;
+  images.x = x.data();
+  images.bias = bias.data();
+  images.summand = summand ? y.data() : nullptr;
+  images.y = y.data();
+  const WinogradWeights transformed(isa, weights.data(), c.channels, c.results);
+  std::vector<float> buffer(static_cast<std::size_t>(WinogradRoom(problem, threads)) + 16);
+  const auto address = reinterpret_cast<std::uintptr_t>(buffer.data());
+  float* const room = buffer.data() + (64 - address % 64) % 64 / sizeof(float);
+  Winograd(problem, transformed, isa, room, threads, [](Index count, double, const auto& work) {
+    for (Index i = count; i-- > 0;) work(i, i + 1);
+  });
+  for (Index i = 0; i < floats; ++i) {
+    const Index result = i % c.results, column = i / c.results % images.out_width;
+    const Index line = i / c.results / images.out_width % images.out_height;
+    const Index image = i / c.results / images.out_width / images.out_height;
+    double sum = At(bias, result) + (summand ? At(before, i) : 0);
+    double scale = std::abs(sum) + 1;
+    for (Index tap = 0; tap < 9; ++tap) {
+      const Index h = line + tap / 3 - c.pad_top, w = column + tap % 3 - c.pad_left;
+      if (h < 0 || h >= c.height || w < 0 || w >= c.width) continue;
+      for (Index channel = 0; channel < c.channels; ++channel) {
+        const double term = At(x, ((image * c.height + h) * c.width + w) * c.channels + channel) *
+                            At(weights, (tap * c.channels + channel) * c.results + result);
+        sum += term;
+        scale += std::abs(term);
+      }
+    }
+    if (activation == Activation::kRelu) sum = std::max(sum, 0.0);
+    if (activation == Activation::kSwish) sum /= 1 + std::exp(-sum);
+    ASSERT_NEAR(At(y, i), sum, 1e-6 * scale)
+        << c.height << "x" << c.width << "x" << c.channels << " at " << i;
+  }
+}
+
+TEST_P(ImageKernelsTest, WinogradOfEveryShape) {
+  int count = 0;
+  for (const Index height : {1, 2, 3, 6, 7, 16}) {
+    for (const Index width : {1, 2, 5, 8, 21}) {
+      for (const Index pad : {0, 1, 2}) {
+        if (height + 2 * pad < 3 || width + 2 * pad < 3) continue;
+        const Activation activation = ++count % 2 == 0 ? Activation::kRelu : Activation::kNone;
+        CheckWinograd(GetParam(), {2, height, width, 33, 40, pad, pad, pad, pad}, activation, count % 3 == 0,
+                      2);
+      }
+    }
+  }
+}
+
+TEST_P(ImageKernelsTest, WinogradInManyBlocksAndThreads) {
+  for (const int threads : {1, 2, 16}) {
+    CheckWinograd(GetParam(), {3, 40, 31, 64, 70, 0, 1, 2, 1}, Activation::kSwish, true, threads);
+  }
 }
 
 TEST_P(ImageKernelsTest, SumOfRows) {

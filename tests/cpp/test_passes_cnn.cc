@@ -16,6 +16,7 @@ using engine::ReplaceDepthwiseConvolutions;
 using engine::ReplacePointwiseConvolutions;
 using engine::ReplaceSqueezeAndExcite;
 using engine::SplitBatchNorm;
+using engine::UseWinograd;
 using Ops = std::map<std::string, int>;
 
 const Dims kOnes{1, 1, 1, 1};
@@ -449,6 +450,98 @@ TEST(Pointwise, LeavesOthersAlone) {
   GraphBuilder g;  // weights that are fed
   g.Fetch(g.Op("Conv2D", {g.Feed(image), g.Feed(weights)}, {{"strides", kOnes}, {"padding", "SAME"}}));
   EXPECT_EQ(Rewrite(g, ReplacePointwiseConvolutions).count, 0);
+}
+
+TEST(Winograd, ConvolutionsOfEveryShape) {
+  for (const char* padding : {"SAME", "VALID"}) {
+    for (const Dims& image : {Dims{-1, 7, 5, 32}, Dims{2, 12, 9, 40}, Dims{1, 40, 33, 64}}) {
+      for (const std::int64_t results : {32, 70}) {
+        GraphBuilder g;
+        const std::string x = Convolve(&g, g.Feed(image), {3, 3, image[3], results}, padding);
+        g.Fetch(g.Op("BiasAdd", {x, g.Constant({results})}));
+        const Rewritten r = Rewrite(g, UseWinograd);
+        EXPECT_EQ(r.count, 1);
+        EXPECT_EQ(r.ops, (Ops{{"_SavedmodelWinograd", 1}}));
+      }
+    }
+  }
+}
+
+TEST(Winograd, ImagesOfUnknownSize) {
+  GraphBuilder g;
+  g.Fetch(Convolve(&g, g.Feed({-1, -1, -1, 32}), {3, 3, 32, 32}));
+  EXPECT_EQ(Rewrite(g, UseWinograd).ops, (Ops{{"_SavedmodelWinograd", 1}}));
+}
+
+TEST(Winograd, ExplicitPadding) {
+  GraphBuilder g;
+  g.Fetch(g.Op(
+      "Conv2D", {g.Feed({2, 8, 9, 32}), g.Constant({3, 3, 32, 33})},
+      {{"strides", kOnes}, {"padding", "EXPLICIT"}, {"explicit_paddings", Dims{0, 0, 2, 1, 0, 3, 0, 0}}}));
+  EXPECT_EQ(Rewrite(g, UseWinograd).ops, (Ops{{"_SavedmodelWinograd", 1}}));
+}
+
+TEST(Winograd, WithAndWithoutBiasAndActivation) {
+  for (const char* activation : {"", "Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid", "Softplus"}) {
+    for (const bool bias : {false, true}) {
+      GraphBuilder g;
+      std::string x = Convolve(&g, g.Feed({-1, 6, 6, 32}), {3, 3, 32, 48});
+      if (bias) x = g.Op("BiasAdd", {x, g.Constant({48})});
+      g.Fetch(*activation == '\0' ? x : g.Op(activation, {x}));
+      const Rewritten r = Rewrite(g, UseWinograd);
+      EXPECT_EQ(r.count, 1);
+      EXPECT_EQ(r.ops.size(), std::string(activation) == "Softplus" ? 2U : 1U) << activation;
+    }
+  }
+}
+
+int FuseThenWinograd(engine::Rewriter* rewriter) {
+  FuseResidualAdds(rewriter);
+  return UseWinograd(rewriter);
+}
+
+TEST(Winograd, SummandsOfFusedConvolutions) {
+  for (const char* activation : {"", "Relu", "LeakyRelu"}) {
+    GraphBuilder g;
+    // One summand that may be written over, and one that may not.
+    const std::string x = g.Feed({-1, 6, 6, 32}), y = g.Op("Exp", {x});
+    for (const std::string& summand : {x, y}) {
+      const std::string sum = g.Op("AddV2", {summand, Biased(&g, x, {3, 3, 32, 32})});
+      g.Fetch(*activation == '\0' ? sum : g.Op(activation, {sum}));
+    }
+    const Rewritten r = Rewrite(g, FuseThenWinograd);
+    EXPECT_EQ(r.count, 2);
+    EXPECT_EQ(r.ops, (Ops{{"_SavedmodelWinograd", 2}, {"Exp", 1}}));
+  }
+}
+
+TEST(Winograd, LeavesOthersAlone) {
+  const auto count = [](const Dims& image, const Dims& weights, const std::vector<Attribute>& more) {
+    GraphBuilder g;
+    std::vector<Attribute> attributes{{"strides", kOnes}, {"padding", "VALID"}};
+    attributes.insert(attributes.end(), more.begin(), more.end());
+    g.Fetch(g.Op("Conv2D", {g.Feed(image), g.Constant(weights)}, attributes));
+    tf::GraphDef graph = g.graph();
+    engine::Rewriter rewriter(&graph);
+    return UseWinograd(&rewriter);
+  };
+  const Dims image{2, 6, 6, 32}, weights{3, 3, 32, 32};
+  EXPECT_EQ(count(image, weights, {}), 1);
+  EXPECT_EQ(count(image, {1, 1, 32, 32}, {}), 0);
+  EXPECT_EQ(count(image, {3, 1, 32, 32}, {}), 0);
+  EXPECT_EQ(count(image, {5, 5, 32, 32}, {}), 0);
+  EXPECT_EQ(count(image, {3, 3, 32, 16}, {}), 0);
+  EXPECT_EQ(count({2, 6, 6, 16}, {3, 3, 16, 32}, {}), 0);
+  EXPECT_EQ(count({2, 6, 6, 64}, weights, {}), 0);  // groups
+  EXPECT_EQ(count({2, 6, 4, 32}, weights, {}), 0);
+  EXPECT_EQ(count({2, 6, 6, -1}, weights, {}), 0);
+  EXPECT_EQ(count(image, weights, {{"strides", Dims{1, 2, 2, 1}}}), 0);
+  EXPECT_EQ(count(image, weights, {{"dilations", Dims{1, 2, 2, 1}}}), 0);
+  EXPECT_EQ(count({2, 32, 6, 6}, weights, {{"data_format", "NCHW"}}), 0);
+  EXPECT_EQ(count(image, weights, {{"T", tf::DT_BFLOAT16}}), 0);
+  GraphBuilder g;  // weights that are fed
+  g.Fetch(g.Op("Conv2D", {g.Feed(image), g.Feed(weights)}, {{"strides", kOnes}, {"padding", "SAME"}}));
+  EXPECT_EQ(Rewrite(g, UseWinograd).count, 0);
 }
 
 TEST(Depthwise, ConvolutionsOfEveryShape) {

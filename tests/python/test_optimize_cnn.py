@@ -18,6 +18,7 @@ EXPECTED = {
         "depthwise": 3,
         "squeeze-excite": 6,
     },
+    "conv_wide": {"affine": 1, "residual": 1, "winograd": 4, "depthwise": 1, "squeeze-excite": 1},
     "conv_v1": {"affine": 2, "batch norm": 1, "residual": 1, "pointwise": 1},
 }
 

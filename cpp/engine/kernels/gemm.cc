@@ -182,6 +182,10 @@ const float* PackedWeights::Panel(Index depth, Index panel) const {
   return data_.get() + depth * padded_ + panel * panel_width_ * std::min(depth_block_, depth_ - depth);
 }
 
+void GemmPanels(const GemmProblem& problem, const PackedWeights& weights, Index first, Index end) {
+  Part(problem, weights).Run(0, problem.rows, first, end);
+}
+
 void Gemm(const GemmProblem& problem, const PackedWeights& weights, int threads, const ForParts& run) {
   const Index panels = weights.panels();
   if (threads < 2) return Part(problem, weights).Run(0, problem.rows, 0, panels);

@@ -68,6 +68,10 @@ struct GemmProblem {
 using ForParts = std::function<void(std::int64_t count, double cost,
                                     const std::function<void(std::int64_t begin, std::int64_t end)>& work)>;
 
+// Columns of some panels, in the caller's thread.
+void GemmPanels(const GemmProblem& problem, const PackedWeights& weights, std::int64_t first,
+                std::int64_t end);
+
 // In up to `threads` threads, which `run` brings together; it is not called for one.
 void Gemm(const GemmProblem& problem, const PackedWeights& weights, int threads, const ForParts& run);
 

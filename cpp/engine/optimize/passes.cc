@@ -23,6 +23,7 @@ const std::vector<Pass>& FusingPasses() {
       {"hard swish", "convolutions apply the hard swish behind them", FuseHardSwish},
       {"residual", "convolutions add the other branch of a residual block", FuseResidualAdds},
       {"pointwise", "1x1 convolutions become matrix products", ReplacePointwiseConvolutions},
+      {"winograd", "3x3 convolutions with fewer products", UseWinograd},
       {"depthwise", "depthwise convolutions apply the activation behind them", ReplaceDepthwiseConvolutions},
       {"squeeze-excite", "means of images, and factors for their channels", ReplaceSqueezeAndExcite},
       {"gelu", "GELU written out becomes one op", FuseGelu},

@@ -55,6 +55,22 @@ def conv_mobile(m: Workspace) -> None:
 
 
 @model
+def conv_wide(m: Workspace) -> None:
+    """VGG and ResNet's basic block: 3x3 convolutions of many channels, larger depthwise windows."""
+    image = keras.Input((21, 18, 3), name="image")
+    x = layers.Conv2D(32, 3, activation="relu")(image)
+    y = layers.Conv2D(40, 3, padding="same", activation="silu")(x)
+    y = layers.BatchNormalization()(layers.Conv2D(32, 3, padding="same", use_bias=False)(y))
+    x = layers.ReLU()(layers.Add()([x, y]))
+    x = layers.Conv2D(33, 3, activation="gelu")(x)
+    x = layers.DepthwiseConv2D(5, strides=2, padding="same", activation="silu")(x)
+    x = layers.Conv2D(48, 3, activation="elu")(layers.ZeroPadding2D(1)(x))
+    x = layers.Conv2D(32, 3, strides=2, activation="relu6")(x)  # not of stride 1
+    export(m, keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(x))))
+    m.golden("serving_default", {"image": m.normal(2, 21, 18, 3)})
+
+
+@model
 def conv_v1(m: Workspace) -> None:
     """TensorFlow 1: fused batch norms behind a convolution and alone, and a result that lies between."""
     with new_session() as session:

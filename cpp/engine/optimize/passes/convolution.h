@@ -14,6 +14,7 @@ int FuseHardSwish(Rewriter* graph);
 int FuseResidualAdds(Rewriter* graph);
 // Behind the others: it takes what they have fused.
 int ReplacePointwiseConvolutions(Rewriter* graph);
+int UseWinograd(Rewriter* graph);
 int ReplaceDepthwiseConvolutions(Rewriter* graph);
 int ReplaceSqueezeAndExcite(Rewriter* graph);
 

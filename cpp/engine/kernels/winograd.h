@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// 3x3 convolutions of stride 1 by Winograd's minimal filtering F(2x2, 3x3) (Lavin and Gray, "Fast Algorithms
+// for Convolutional Neural Networks", 2016): 16 products for four pixels instead of 36. Knows nothing of
+// TensorFlow.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "engine/kernels/gemm.h"
+#include "engine/kernels/image_kernels.h"
+
+namespace savedmodel::engine {
+
+// A matrix of channels by results for each of the 16 points of a transformed tile.
+class WinogradWeights {
+ public:
+  // `weights` is [3, 3, channels, results].
+  WinogradWeights(Isa isa, const float* weights, std::int64_t channels, std::int64_t results);
+
+  const PackedWeights& operator[](int point) const { return *points_[static_cast<std::size_t>(point)]; }
+
+ private:
+  std::array<std::unique_ptr<const PackedWeights>, 16> points_;
+};
+
+struct WinogradProblem {
+  WinogradImages images;  // without buffers of its own
+  std::int64_t count;     // of images
+};
+
+// How many floats Winograd() needs room for, aligned to 64 bytes.
+std::int64_t WinogradRoom(const WinogradProblem& problem, int threads);
+
+// In up to `threads` threads, which `run` brings together.
+void Winograd(const WinogradProblem& problem, const WinogradWeights& weights, Isa isa, float* room,
+              int threads, const ForParts& run);
+
+}  // namespace savedmodel::engine

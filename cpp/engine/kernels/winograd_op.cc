@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// _SavedmodelWinograd: activation(3x3 convolution of stride 1 + bias + summand) of float32 images, NHWC, with
+// constant weights, which are transformed at the first run.
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/kernels/activation.h"
+#include "engine/kernels/isa.h"
+#include "engine/kernels/winograd.h"
+#include "engine/threads/parallel_for.h"
+#include "tensorflow/core/framework/common_shape_fns.h"
+#include "tensorflow/core/framework/kernel_shape_util.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/util/padding.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+using Index = std::int64_t;
+
+REGISTER_OP("_SavedmodelWinograd")
+    .Input("input: float")
+    .Input("filter: float")
+    .Input("bias: float")
+    .Input("summand: num_summands * float")
+    .Output("output: float")
+    .Attr("num_summands: int >= 0 = 0")
+    .Attr("strides: list(int) = [1, 1, 1, 1]")
+    .Attr(tf::GetPaddingAttrStringWithExplicit())
+    .Attr(tf::GetExplicitPaddingsAttrString())
+    .Attr("data_format: {'NHWC'} = 'NHWC'")
+    .Attr("dilations: list(int) = [1, 1, 1, 1]")
+    .Attr("activation: string = ''")
+    .Attr("leakyrelu_alpha: float = 0.2")
+    .SetShapeFn(tf::shape_inference::Conv2DShapeWithExplicitPadding);
+
+class WinogradOp : public tf::OpKernel {
+ public:
+  explicit WinogradOp(tf::OpKernelConstruction* context) : OpKernel(context) {
+    std::string activation;
+    OP_REQUIRES_OK(context, context->GetAttr("padding", &padding_));
+    OP_REQUIRES_OK(context, context->GetAttr("explicit_paddings", &paddings_));
+    OP_REQUIRES_OK(context, context->GetAttr("activation", &activation));
+    OP_REQUIRES_OK(context, context->GetAttr("leakyrelu_alpha", &leaky_slope_));
+    OP_REQUIRES_OK(context, tf::CheckValidPadding(padding_, paddings_, 4, tf::FORMAT_NHWC));
+    OP_REQUIRES(context, ParseActivation(activation, &activation_),
+                absl::InvalidArgumentError(absl::StrCat("no such activation: ", activation)));
+  }
+
+  void Compute(tf::OpKernelContext* context) override {
+    const tf::Tensor& x = context->input(0);
+    const tf::Tensor& filter = context->input(1);
+    const tf::Tensor& bias = context->input(2);
+    OP_REQUIRES(context,
+                x.dims() == 4 && filter.dims() == 4 && filter.dim_size(0) == 3 && filter.dim_size(1) == 3 &&
+                    filter.dim_size(2) == x.dim_size(3) && bias.NumElements() == filter.dim_size(3),
+                absl::InvalidArgumentError(absl::StrCat("a 3x3 convolution of ", x.shape().DebugString(),
+                                                        " with ", filter.shape().DebugString())));
+    WinogradProblem problem{};
+    WinogradImages& images = problem.images;
+    problem.count = x.dim_size(0);
+    images.height = x.dim_size(1);
+    images.width = x.dim_size(2);
+    images.channels = x.dim_size(3);
+    images.results = filter.dim_size(3);
+    OP_REQUIRES_OK(context, Window(1, images.height, &images.out_height, &images.pad_top));
+    OP_REQUIRES_OK(context, Window(2, images.width, &images.out_width, &images.pad_left));
+    const tf::TensorShape shape({problem.count, images.out_height, images.out_width, images.results});
+    tf::Tensor* output = nullptr;
+    if (context->num_inputs() > 3) {
+      const tf::Tensor& summand = context->input(3);
+      OP_REQUIRES(context, summand.shape() == shape,
+                  absl::InvalidArgumentError(absl::StrCat("a summand of ", summand.shape().DebugString(),
+                                                          " for ", shape.DebugString())));
+      images.summand = static_cast<const float*>(summand.data());
+      OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({3}, 0, shape, &output));
+    } else {
+      OP_REQUIRES_OK(context, context->allocate_output(0, shape, &output));
+    }
+    if (output->NumElements() == 0) return;
+    images.x = static_cast<const float*>(x.data());
+    images.bias = static_cast<const float*>(bias.data());
+    images.y = static_cast<float*>(output->data());
+    images.activation = activation_;
+    images.leaky_slope = leaky_slope_;
+    const auto* workers = context->device()->tensorflow_cpu_worker_threads();
+    const int threads = workers == nullptr ? 1 : workers->num_threads;
+    tf::Tensor room;
+    OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_FLOAT,
+                                                   tf::TensorShape({WinogradRoom(problem, threads)}), &room));
+    Winograd(
+        problem, *Transform(filter), isa_, static_cast<float*>(room.data()), threads,
+        [context](Index count, double cost, const auto& work) { ParallelFor(context, count, cost, work); });
+  }
+
+ private:
+  absl::Status Window(std::size_t axis, Index size, Index* out, Index* before) const {
+    Index after = 0;
+    if (padding_ == tf::EXPLICIT) {
+      *before = paddings_[2 * axis];
+      after = paddings_[2 * axis + 1];
+    }
+    return tf::GetWindowedOutputSizeVerbose(size, 3, 1, 1, padding_, out, before, &after);
+  }
+
+  std::shared_ptr<const WinogradWeights> Transform(const tf::Tensor& filter) {
+    const auto transform = [&] {
+      return std::make_shared<const WinogradWeights>(isa_, static_cast<const float*>(filter.data()),
+                                                     filter.dim_size(2), filter.dim_size(3));
+    };
+    std::call_once(once_, [&] {
+      weights_ = transform();
+      transformed_from_ = filter;  // keeps the address from being used again
+    });
+    return transformed_from_.data() == filter.data() ? weights_ : transform();
+  }
+
+  const Isa isa_ = BestIsa();
+  tf::Padding padding_ = tf::VALID;
+  std::vector<std::int64_t> paddings_;
+  Activation activation_ = Activation::kNone;
+  float leaky_slope_ = 0;
+  std::once_flag once_;
+  std::shared_ptr<const WinogradWeights> weights_;
+  tf::Tensor transformed_from_;
+};
+
+REGISTER_KERNEL_BUILDER(Name("_SavedmodelWinograd").Device(tf::DEVICE_CPU), WinogradOp);
+
+}  // namespace
+}  // namespace savedmodel::engine
