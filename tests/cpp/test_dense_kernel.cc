@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <string>
@@ -232,6 +234,61 @@ TEST_P(VectorKernelsTest, SoftmaxOfNanIsNan) {
   kernels_.softmax(x.data(), 1, 37, 1, x.data());
   EXPECT_EQ(x[5], 0);
   EXPECT_NEAR(static_cast<double>(x[36]), 1.0 / 36, 1e-7);
+}
+
+float Rounded(float value) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(bits));
+  bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000U;
+  std::memcpy(&value, &bits, sizeof(bits));
+  return value;
+}
+
+// Sums of products of rounded factors; nothing but the factors is rounded.
+void CheckBfloat16(const GemmKernel& kernel, std::int64_t rows, std::int64_t depth, std::int64_t columns,
+                   bool transposed, std::int64_t stride) {
+  const auto x = Random(rows * depth * stride, 1), weights = Random(depth * columns, 2);
+  const auto bias = Random(columns, 3), summand = Random(rows * columns, 4);
+  auto y = summand;
+  const PackedWeights packed(kernel, weights.data(), transposed, depth, columns);
+  GemmProblem problem{{x.data(), depth * stride}, rows, bias.data(), y.data(), y.data(), columns,
+                      Activation::kRelu,          0};
+  if (stride > 1) {
+    problem.a.rows_per_line = rows;
+    problem.a.line_step = rows * depth * stride;
+  }
+  Gemm(problem, packed, 1, nullptr);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const auto out = static_cast<std::size_t>(i * columns + j);
+      double sum = static_cast<double>(bias[static_cast<std::size_t>(j)]) + static_cast<double>(summand[out]);
+      double scale = std::abs(sum) + 1;
+      for (std::int64_t k = 0; k < depth; ++k) {
+        const std::int64_t at = transposed ? j * depth + k : k * columns + j;
+        const double term =
+            static_cast<double>(Rounded(x[static_cast<std::size_t>(i * depth * stride + k)])) *
+            static_cast<double>(Rounded(weights[static_cast<std::size_t>(at)]));
+        sum += term;
+        scale += std::abs(term);
+      }
+      ASSERT_NEAR(static_cast<double>(y[out]), std::max(sum, 0.0), 1e-6 * scale)
+          << rows << "x" << depth << "x" << columns << " at " << i << ", " << j;
+    }
+  }
+}
+
+TEST(Bfloat16, ProductsOfEveryTail) {
+  const GemmKernel* kernel = Bfloat16GemmKernel();
+  if (kernel == nullptr) GTEST_SKIP() << "this CPU has no instructions for bfloat16";
+  for (const std::int64_t rows : {1, 3, 14, 29}) {
+    for (const std::int64_t depth : {0, 1, 2, 7, 16, 31, 32, 33, 47, 64, 150}) {
+      for (const std::int64_t columns : {1, 15, 16, 24, 32, 33, 70}) {
+        CheckBfloat16(*kernel, rows, depth, columns, columns % 2 == 0, 1 + depth % 2);
+      }
+    }
+  }
+  CheckBfloat16(*kernel, 40, 5001, 70, false, 1);
+  CheckBfloat16(*kernel, 300, 2100, 20, true, 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, VectorKernelsTest, testing::ValuesIn(AvailableIsas()),

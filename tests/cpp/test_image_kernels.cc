@@ -142,7 +142,7 @@ void CheckWinograd(Isa isa, const Convolution& c, Activation activation, bool su
   images.bias = bias.data();
   images.summand = summand ? y.data() : nullptr;
   images.y = y.data();
-  const WinogradWeights transformed(isa, weights.data(), c.channels, c.results);
+  const WinogradWeights transformed(GemmKernelOf(isa), weights.data(), c.channels, c.results);
   std::vector<float> buffer(static_cast<std::size_t>(WinogradRoom(problem, threads)) + 16);
   const auto address = reinterpret_cast<std::uintptr_t>(buffer.data());
   float* const room = buffer.data() + (64 - address % 64) % 64 / sizeof(float);

@@ -55,6 +55,7 @@ REGISTER_OP("_SavedmodelDense")
     .Attr("strides: list(int) = [1, 1]")
     .Attr("activation: string = ''")
     .Attr("leakyrelu_alpha: float = 0.2")
+    .Attr("bf16: bool = false")
     .SetShapeFn(InferShape);
 
 class DenseOp : public tf::OpKernel {
@@ -65,6 +66,9 @@ class DenseOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->GetAttr("strides", &strides_));
     OP_REQUIRES_OK(context, context->GetAttr("activation", &activation));
     OP_REQUIRES_OK(context, context->GetAttr("leakyrelu_alpha", &leaky_slope_));
+    bool bf16 = false;
+    OP_REQUIRES_OK(context, context->GetAttr("bf16", &bf16));
+    if (bf16 && Bfloat16GemmKernel() != nullptr) kernel_ = Bfloat16GemmKernel();
     OP_REQUIRES(context, strides_.size() == 2 && strides_[0] > 0 && strides_[1] > 0,
                 absl::InvalidArgumentError("strides are two positive numbers"));
     OP_REQUIRES(context, ParseActivation(activation, &activation_),
@@ -131,7 +135,7 @@ class DenseOp : public tf::OpKernel {
 
   std::shared_ptr<const PackedWeights> Pack(const tf::Tensor& b, std::int64_t depth, std::int64_t columns) {
     const auto pack = [&] {
-      return std::make_shared<const PackedWeights>(kernel_, static_cast<const float*>(b.data()), transposed_,
+      return std::make_shared<const PackedWeights>(*kernel_, static_cast<const float*>(b.data()), transposed_,
                                                    depth, columns);
     };
     std::call_once(once_, [&] {
@@ -141,7 +145,7 @@ class DenseOp : public tf::OpKernel {
     return packed_from_.data() == b.data() ? packed_ : pack();
   }
 
-  const GemmKernel& kernel_ = GemmKernelOf(BestIsa());
+  const GemmKernel* kernel_ = &GemmKernelOf(BestIsa());
   Activation activation_ = Activation::kNone;
   float leaky_slope_ = 0;
   bool transposed_ = false;

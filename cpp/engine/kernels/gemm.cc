@@ -14,6 +14,20 @@ SAVEDMODEL_DECLARE_PER_ISA(GemmKernel, kGemmKernel)
 
 const GemmKernel& GemmKernelOf(Isa isa) { return SAVEDMODEL_OF_ISA(isa, kGemmKernel); }
 
+#ifdef __x86_64__
+namespace avx512bf16 {
+extern const GemmKernel kGemmKernel;
+}
+#endif
+
+const GemmKernel* Bfloat16GemmKernel() {
+#ifdef __x86_64__
+  static const bool has = BestIsa() == Isa::kAvx512 && __builtin_cpu_supports("avx512bf16");
+  if (has) return &avx512bf16::kGemmKernel;
+#endif
+  return nullptr;
+}
+
 namespace {
 
 using Index = std::int64_t;
@@ -21,7 +35,7 @@ using Index = std::int64_t;
 constexpr std::align_val_t kAlignment{64};
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-// Rows of weights that are summed up at once. A panel of them and the next take a quarter of a second-level
+// Words of depth that are summed up at once. A panel of them and the next take a quarter of a second-level
 // cache of 1 MB, the rows of `a` that meet them at most half.
 constexpr Index kMostDepth = 1024;
 constexpr Index kFloatsOfA = Index{1} << 17;
@@ -69,8 +83,8 @@ class Part {
     strip_.c_step = problem.c_step;
     // Rows so far apart fall into the same set of the first-level cache, which has room for eight lines.
     strip_.tile_rows = problem.a.row_step % 1024 == 0 ? 8 : kernel.tile_rows;
-    copies_ = problem.a.rows_per_line != 0;
-    const bool few = weights.depth() * weights.columns() <= kFewWeights;
+    copies_ = problem.a.rows_per_line != 0 || kernel.round != nullptr;
+    const bool few = weights.steps() * weights.columns() <= kFewWeights;
     const Index floats = few ? kFloatsOfANearby : kFloatsOfA;
     most_rows_ = std::max<Index>(floats / weights.depth_block() / kernel.tile_rows, 1) * kernel.tile_rows;
   }
@@ -80,22 +94,22 @@ class Part {
     for (Index i = 0, row = first_row; i < blocks; ++i) {
       const Index end = first_row + (end_row - first_row) * (i + 1) / blocks;
       // Without depth there is still a bias.
-      for (Index depth = 0; depth == 0 || depth < weights_.depth(); depth += weights_.depth_block()) {
-        RunBlock(row, end - row, depth, first_panel, end_panel);
+      for (Index step = 0; step == 0 || step < weights_.steps(); step += weights_.depth_block()) {
+        RunBlock(row, end - row, step, first_panel, end_panel);
       }
       row = end;
     }
   }
 
  private:
-  void RunBlock(Index row, Index rows, Index depth, Index first_panel, Index end_panel) {
+  void RunBlock(Index row, Index rows, Index step, Index first_panel, Index end_panel) {
     strip_.rows = rows;
-    strip_.depth = std::min(weights_.depth_block(), weights_.depth() - depth);
-    strip_.a = Row(problem_.a, row) + depth;
+    strip_.depth = std::min(weights_.depth_block(), weights_.steps() - step);
+    strip_.a = Row(problem_.a, row) + step;
     strip_.a_step = problem_.a.row_step;
-    if (copies_) Copy(row, depth);
-    const bool first = depth == 0;
-    const bool last = depth + strip_.depth == weights_.depth();
+    if (copies_) Copy(row, step);
+    const bool first = step == 0;
+    const bool last = step + strip_.depth == weights_.steps();
     // Where the summand is `c` itself it must be read before anything is written there.
     const float* summand = first ? problem_.summand : problem_.c;
     strip_.summand_step = problem_.c_step;
@@ -107,7 +121,7 @@ class Part {
     for (Index panel = first_panel; panel < end_panel; ++panel) {
       const Index column = panel * width;
       const Index at = row * problem_.c_step + column;
-      strip_.weights = weights_.Panel(depth, panel);
+      strip_.weights = weights_.Panel(step, panel);
       strip_.next = strip_.weights + strip_.depth * width;
       strip_.bias = last && problem_.bias != nullptr ? problem_.bias + column : nullptr;
       strip_.summand = summand == nullptr ? nullptr : summand + at;
@@ -125,16 +139,24 @@ class Part {
     strip_.activation = Activation::kNone;
   }
 
-  void Copy(Index row, Index depth) {
+  void Copy(Index row, Index first) {
     constexpr Index kLine = 16;
+    const GemmKernel& kernel = weights_.kernel();
     const Index step = DivideUp(strip_.depth, kLine) * kLine + kLine;
+    const Index depth = first * kernel.numbers;
+    const Index count = std::min(strip_.depth * kernel.numbers, weights_.depth() - depth);
     float* const room = Room(strip_.rows * step);
     for (Index i = 0; i < strip_.rows; ++i) {
-      std::memcpy(room + i * step, Row(problem_.a, row + i) + depth,
-                  static_cast<std::size_t>(strip_.depth) * sizeof(float));
+      const float* from = Row(problem_.a, row + i) + depth;
+      if (kernel.round != nullptr) {
+        kernel.round(from, count, room + i * step);
+      } else {
+        std::memcpy(room + i * step, from, static_cast<std::size_t>(count) * sizeof(float));
+      }
     }
     strip_.a = room;
     strip_.a_step = step;
+    strip_.tile_rows = kernel.tile_rows;
   }
 
   const GemmProblem& problem_;
@@ -158,28 +180,37 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
     : kernel_(kernel),
       depth_(depth),
       columns_(columns),
+      steps_(DivideUp(depth, kernel.numbers)),
       panel_width_(Index{kernel.lanes} * kernel.panel_vectors) {
   const Index lanes = kernel.lanes;
-  const Index blocks = std::max<Index>(DivideUp(depth, kMostDepth), 1);
-  depth_block_ = std::max<Index>(DivideUp(DivideUp(depth, blocks), 16), 1) * 16;
+  const Index blocks = std::max<Index>(DivideUp(steps_, kMostDepth), 1);
+  depth_block_ = std::max<Index>(DivideUp(DivideUp(steps_, blocks), 16), 1) * 16;
   padded_ = DivideUp(columns, lanes) * lanes;
-  data_.reset(Allocate(padded_ * depth));
+  data_.reset(Allocate(padded_ * steps_));
+  const auto at = [=](Index k, Index j) {
+    return j >= columns || k >= depth ? 0.0F : transposed ? weights[j * depth + k] : weights[k * columns + j];
+  };
   float* packed = data_.get();
-  for (Index begin = 0; begin < depth; begin += depth_block_) {
-    const Index end = std::min(begin + depth_block_, depth);
+  for (Index begin = 0; begin < steps_; begin += depth_block_) {
+    const Index end = std::min(begin + depth_block_, steps_);
     for (Index first = 0; first < padded_; first += panel_width_) {
       const Index width = std::min(panel_width_, padded_ - first);
-      for (Index k = begin; k < end; ++k) {
-        for (Index j = first; j < first + width; ++j) {
-          *packed++ = j >= columns ? 0.0F : transposed ? weights[j * depth + k] : weights[k * columns + j];
+      for (Index step = begin; step < end; ++step) {
+        for (Index j = first; j < first + width; ++j, ++packed) {
+          if (kernel.round == nullptr) {
+            *packed = at(step, j);
+          } else {
+            const float pair[] = {at(2 * step, j), at(2 * step + 1, j)};
+            kernel.round(pair, 2, packed);
+          }
         }
       }
     }
   }
 }
 
-const float* PackedWeights::Panel(Index depth, Index panel) const {
-  return data_.get() + depth * padded_ + panel * panel_width_ * std::min(depth_block_, depth_ - depth);
+const float* PackedWeights::Panel(Index step, Index panel) const {
+  return data_.get() + step * padded_ + panel * panel_width_ * std::min(depth_block_, steps_ - step);
 }
 
 void GemmPanels(const GemmProblem& problem, const PackedWeights& weights, Index first, Index end) {

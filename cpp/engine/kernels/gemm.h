@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// c = activation(a * weights + bias + summand) in float32, for weights that are packed once. Knows nothing of
-// TensorFlow.
+// c = activation(a * weights + bias + summand) for weights that are packed once; float32, of which a kernel
+// for bfloat16 rounds the factors. Knows nothing of TensorFlow.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +23,12 @@ class PackedWeights {
 
   std::int64_t depth() const { return depth_; }
   std::int64_t columns() const { return columns_; }
-  std::int64_t depth_block() const { return depth_block_; }
+  std::int64_t steps() const { return steps_; }              // depth in words
+  std::int64_t depth_block() const { return depth_block_; }  // in words
   std::int64_t panel_width() const { return panel_width_; }
   std::int64_t panels() const { return (columns_ + panel_width_ - 1) / panel_width_; }
-  // The rows of a block that begins at `depth`, which is a multiple of the block, of panel number `panel`.
-  const float* Panel(std::int64_t depth, std::int64_t panel) const;
+  // The rows of a block that begins at `step`, which is a multiple of the block, of panel number `panel`.
+  const float* Panel(std::int64_t step, std::int64_t panel) const;
   const GemmKernel& kernel() const { return kernel_; }
 
  private:
@@ -35,7 +36,7 @@ class PackedWeights {
     void operator()(float* data) const;
   };
   const GemmKernel& kernel_;
-  const std::int64_t depth_, columns_, panel_width_;
+  const std::int64_t depth_, columns_, steps_, panel_width_;
   std::int64_t depth_block_;
   std::int64_t padded_;  // columns with the zeros
   std::unique_ptr<float, Free> data_;

@@ -33,12 +33,13 @@ Index TilesOfBlock(const WinogradProblem& problem, int threads) {
 
 }  // namespace
 
-WinogradWeights::WinogradWeights(Isa isa, const float* weights, Index channels, Index results) {
+WinogradWeights::WinogradWeights(const GemmKernel& kernel, const float* weights, Index channels,
+                                 Index results) {
   std::vector<float> transformed(static_cast<std::size_t>(channels * results));
   for (int point = 0; point < kPoints; ++point) {
-    ImageKernelsOf(isa).winograd_weights(weights, channels * results, point, transformed.data());
-    points_[static_cast<std::size_t>(point)] = std::make_unique<const PackedWeights>(
-        GemmKernelOf(isa), transformed.data(), false, channels, results);
+    ImageKernelsOf(BestIsa()).winograd_weights(weights, channels * results, point, transformed.data());
+    points_[static_cast<std::size_t>(point)] =
+        std::make_unique<const PackedWeights>(kernel, transformed.data(), false, channels, results);
   }
 }
 

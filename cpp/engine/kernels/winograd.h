@@ -17,7 +17,8 @@ namespace savedmodel::engine {
 class WinogradWeights {
  public:
   // `weights` is [3, 3, channels, results].
-  WinogradWeights(Isa isa, const float* weights, std::int64_t channels, std::int64_t results);
+  WinogradWeights(const GemmKernel& kernel, const float* weights, std::int64_t channels,
+                  std::int64_t results);
 
   const PackedWeights& operator[](int point) const { return *points_[static_cast<std::size_t>(point)]; }
 

@@ -37,6 +37,7 @@ REGISTER_OP("_SavedmodelWinograd")
     .Attr("dilations: list(int) = [1, 1, 1, 1]")
     .Attr("activation: string = ''")
     .Attr("leakyrelu_alpha: float = 0.2")
+    .Attr("bf16: bool = false")
     .SetShapeFn(tf::shape_inference::Conv2DShapeWithExplicitPadding);
 
 class WinogradOp : public tf::OpKernel {
@@ -47,6 +48,9 @@ class WinogradOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->GetAttr("explicit_paddings", &paddings_));
     OP_REQUIRES_OK(context, context->GetAttr("activation", &activation));
     OP_REQUIRES_OK(context, context->GetAttr("leakyrelu_alpha", &leaky_slope_));
+    bool bf16 = false;
+    OP_REQUIRES_OK(context, context->GetAttr("bf16", &bf16));
+    if (bf16 && Bfloat16GemmKernel() != nullptr) kernel_ = Bfloat16GemmKernel();
     OP_REQUIRES_OK(context, tf::CheckValidPadding(padding_, paddings_, 4, tf::FORMAT_NHWC));
     OP_REQUIRES(context, ParseActivation(activation, &activation_),
                 absl::InvalidArgumentError(absl::StrCat("no such activation: ", activation)));
@@ -110,7 +114,7 @@ class WinogradOp : public tf::OpKernel {
 
   std::shared_ptr<const WinogradWeights> Transform(const tf::Tensor& filter) {
     const auto transform = [&] {
-      return std::make_shared<const WinogradWeights>(isa_, static_cast<const float*>(filter.data()),
+      return std::make_shared<const WinogradWeights>(*kernel_, static_cast<const float*>(filter.data()),
                                                      filter.dim_size(2), filter.dim_size(3));
     };
     std::call_once(once_, [&] {
@@ -121,6 +125,7 @@ class WinogradOp : public tf::OpKernel {
   }
 
   const Isa isa_ = BestIsa();
+  const GemmKernel* kernel_ = &GemmKernelOf(isa_);
   tf::Padding padding_ = tf::VALID;
   std::vector<std::int64_t> paddings_;
   Activation activation_ = Activation::kNone;

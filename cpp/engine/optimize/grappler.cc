@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/graph.h"
+#include "engine/kernels/gemm_strip.h"
 #include "engine/status.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/grappler/clusters/virtual_cluster.h"
@@ -82,19 +83,21 @@ void FoldConstants(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   Run(Config({"pruning", "constfold", "dependency", "constfold", "pruning"}), devices, isolated);
 }
 
-bool HasBfloat16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
-#endif
-}
+bool HasBfloat16() { return Bfloat16GemmKernel() != nullptr; }
 
-void UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
+int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
+  // Ours round their factors and keep the rest in float32. TensorFlow does what is left.
+  int count = 0;
+  for (tf::NodeDef& node : *isolated->graph.mutable_node()) {
+    if (node.op() != "_SavedmodelDense" && node.op() != "_SavedmodelWinograd") continue;
+    (*node.mutable_attr())["bf16"].set_b(true);
+    ++count;
+  }
   tf::ConfigProto config = Config({"auto_mixed_precision_onednn_bfloat16"});
   config.mutable_graph_options()->mutable_rewrite_options()->set_auto_mixed_precision_onednn_bfloat16(
       tf::RewriterConfig::ON);
   Run(config, devices, isolated);
+  return count;
 }
 
 void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& devices,

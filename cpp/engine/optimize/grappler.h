@@ -17,8 +17,9 @@ void InlineFunctions(const tensorflow::DeviceSet& devices, IsolatedGraph* isolat
 void FoldConstants(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
 // Whether this machine has instructions for bfloat16, without which it is slower than float32.
 bool HasBfloat16();
-// Casts around matrix products and convolutions, so that they run in bfloat16. Before nodes are fused.
-void UseBfloat16(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
+// Products and convolutions in bfloat16: our own ops are told so, and casts surround what is left to
+// TensorFlow. Returns how many of our own there are.
+int UseBfloat16(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
 // What a session does: everything that `options` does not switch off.
 void OptimizeAsSession(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices,
                        IsolatedGraph* isolated);

@@ -90,12 +90,8 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   FoldConstants(devices, isolated);
   FoldLargeConstants(&isolated->graph, devices.client_device(), pool);
   watch.Record("fold", "what depends on constants only is computed", 0);
-  Apply(FoldingPasses(), isolated, pool, &watch);
-  if (bf16) {
-    UseBfloat16(devices, isolated);
-    watch.Record("bf16", "matrix products and convolutions in bfloat16", 0);
-  }
-  Apply(FusingPasses(), isolated, pool, &watch);
+  Apply(Passes(), isolated, pool, &watch);
+  if (bf16) watch.Record("bf16", "products and convolutions in bfloat16", UseBfloat16(devices, isolated));
   OptimizeAsSession(options, devices, isolated);
   FoldLargeConstants(&isolated->graph, devices.client_device(), pool);
   watch.Record("tensorflow", "TensorFlow's own graph optimizer", 0);

@@ -9,17 +9,11 @@
 
 namespace savedmodel::engine {
 
-const std::vector<Pass>& FoldingPasses() {
+const std::vector<Pass>& Passes() {
   static const auto* const passes = new std::vector<Pass>{
       {"affine", "scales and shifts become part of weights and biases", FoldAffineIntoWeights},
       {"batch norm", "batch norms that no weights take in become a product and a sum", SplitBatchNorm},
       {"pad", "zeros around images become paddings", FoldPads},
-  };
-  return *passes;
-}
-
-const std::vector<Pass>& FusingPasses() {
-  static const auto* const passes = new std::vector<Pass>{
       {"hard swish", "convolutions apply the hard swish behind them", FuseHardSwish},
       {"residual", "convolutions add the other branch of a residual block", FuseResidualAdds},
       {"pointwise", "1x1 convolutions become matrix products", ReplacePointwiseConvolutions},

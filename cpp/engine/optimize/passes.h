@@ -15,9 +15,7 @@ struct Pass {
   int (*apply)(Rewriter* graph);  // how often it fired
 };
 
-// Both in the order in which they run, between constant folding and TensorFlow's own fusions. What the first
-// leave can still be turned into bfloat16; what the second fuse can't, for TensorFlow.
-const std::vector<Pass>& FoldingPasses();
-const std::vector<Pass>& FusingPasses();
+// In the order in which they run, between constant folding and TensorFlow's own fusions.
+const std::vector<Pass>& Passes();
 
 }  // namespace savedmodel::engine
