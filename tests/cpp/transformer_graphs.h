@@ -43,6 +43,7 @@ class TestGraph {
     tensorflow::SetAttrValue(value, &(*last()->mutable_attr())[attribute]);
   }
   std::string Scalar(float value) { return Constant(tensorflow::Tensor(value)); }
+  std::string Int(int value) { return Constant(tensorflow::Tensor(value)); }
   std::string Ints(const std::vector<int>& values) {
     tensorflow::Tensor tensor(tensorflow::DT_INT32, {static_cast<std::int64_t>(values.size())});
     for (std::size_t i = 0; i < values.size(); ++i)

@@ -46,8 +46,15 @@ class Stopwatch {
 };
 
 void Apply(const std::vector<Pass>& passes, IsolatedGraph* isolated, ConstantPool* pool, Stopwatch* watch) {
+  std::unordered_set<std::string> fetches;
+  for (const std::string& tensor : isolated->fetches) fetches.insert(TensorId(tensor).node);
   Rewriter rewriter(&isolated->graph, pool);
-  for (const Pass& pass : passes) watch->Record(pass.name, pass.what, pass.apply(&rewriter));
+  for (const Pass& pass : passes) {
+    const int count = pass.apply(&rewriter);
+    // What is left of a pattern would be a second reader of its inputs.
+    if (count > 0) rewriter.RemoveUnread(fetches);
+    watch->Record(pass.name, pass.what, count);
+  }
   rewriter.Finish();
 }
 

@@ -22,6 +22,7 @@ const std::vector<Pass>& Passes() {
       {"squeeze-excite", "means of images, and factors for their channels", ReplaceSqueezeAndExcite},
       {"gelu", "GELU written out becomes one op", FuseGelu},
       {"layer_norm", "layer normalization written out becomes one op", FuseLayerNorm},
+      {"tensordot", "products of rows without reshapes around them", ReplaceTensordot},
       {"dense", "a matrix product, its bias and its activation become one op", FuseDense},
       {"softmax", "softmax without oneDNN's set-up", ReplaceSoftmax},
   };

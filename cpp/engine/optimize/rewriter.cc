@@ -248,6 +248,20 @@ void Rewriter::Remove(tf::NodeDef* node) {
   node->clear_op();
 }
 
+void Rewriter::RemoveUnread(const std::unordered_set<std::string>& kept) {
+  std::vector<tf::NodeDef*> pending = nodes();
+  while (!pending.empty()) {
+    tf::NodeDef* node = pending.back();
+    pending.pop_back();
+    if (node->op().empty() || node->op() == "Placeholder" || kept.count(node->name()) > 0) continue;
+    if (!Readers(*node).empty()) continue;
+    for (const std::string& input : node->input()) {
+      if (tf::NodeDef* source = Find(TensorId(input).node)) pending.push_back(source);
+    }
+    Remove(node);
+  }
+}
+
 void Rewriter::Finish() {
   auto* nodes = graph_->mutable_node();
   int kept = 0;

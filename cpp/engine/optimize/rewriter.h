@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/optimize/constants.h"
@@ -70,7 +71,9 @@ class Rewriter {
   void Become(tensorflow::NodeDef* node, const std::string& op, const std::vector<std::string>& inputs);
   // Nothing may read it any more.
   void Remove(tensorflow::NodeDef* node);
-  // Removes what no Placeholder or kept node needs, and compacts the graph. Pointers die.
+  // Removes what nobody reads but for Placeholders and nodes of these names, and then what only those read.
+  void RemoveUnread(const std::unordered_set<std::string>& kept);
+  // Compacts the graph. Pointers die.
   void Finish();
 
  private:

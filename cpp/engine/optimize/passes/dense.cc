@@ -25,6 +25,7 @@ struct Layer {
   std::string input;
   std::string rows_of;  // what a Reshape made `input` of, or empty
   std::string bias;
+  std::string summand;
   std::string activation;
   float leaky_slope = 0.2F;
 };
@@ -82,26 +83,34 @@ void MatchBias(Rewriter* graph, std::int64_t columns, Layer* layer) {
   layer->last = next;
 }
 
+// The op wants a summand of its own shape: where there is a reshape behind it, that must be gone.
+void MatchSummand(Rewriter* graph, bool reshaped, Layer* layer) {
+  tf::NodeDef* next = graph->OnlyReader(*layer->last);
+  if (reshaped || !IsSum(*graph, next)) return;
+  const int input = next->input(0) == layer->last->name() ? 1 : 0;
+  if (next->input(input) == layer->last->name() || !graph->SameShape(next->input(0), next->input(1))) return;
+  layer->summand = next->input(input);
+  layer->last = next;
+}
+
 void MatchActivation(Rewriter* graph, Layer* layer) {
   tf::NodeDef* next = graph->OnlyReader(*layer->last);
   if (IsActivation(*graph, next, &layer->activation, &layer->leaky_slope)) layer->last = next;
 }
 
-void Rewrite(Rewriter* graph, std::int64_t columns, Layer* layer) {
+void Rewrite(Rewriter* graph, std::int64_t columns, bool drop, Layer* layer) {
   tf::NodeDef* product = layer->product;
   if (layer->bias.empty()) {
     tf::Tensor zeros(tf::DT_FLOAT, {columns});
     zeros.flat<float>().setZero();
     layer->bias = graph->AddConstant(product->name() + "/no_bias", zeros)->name();
   }
-  // The one reshape undoes the other.
-  const bool drop = !layer->rows_of.empty() && layer->reshape != nullptr && layer->column_dims == 1 &&
-                    SameRows(graph->Shape(layer->rows_of), graph->Shape(layer->reshape->name()));
   const bool transposed = IsTransposed(*product);
-  graph->Become(product, "_SavedmodelDense",
-                {drop ? layer->rows_of : layer->input, product->input(1), layer->bias});
+  std::vector<std::string> inputs{drop ? layer->rows_of : layer->input, product->input(1), layer->bias};
+  if (!layer->summand.empty()) inputs.push_back(layer->summand);
+  graph->Become(product, "_SavedmodelDense", inputs);
   auto& attributes = *product->mutable_attr();
-  attributes["num_summands"].set_i(0);
+  attributes["num_summands"].set_i(layer->summand.empty() ? 0 : 1);
   attributes["transpose_b"].set_b(transposed);
   for (int i = 0; i < 2; ++i) attributes["strides"].mutable_list()->add_i(1);
   attributes["activation"].set_s(layer->activation);
@@ -124,8 +133,12 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product) {
   MatchInput(graph, shape.dim_size(1 - last), &layer);
   MatchReshape(graph, columns, &layer);
   MatchBias(graph, columns, &layer);
+  // The one reshape undoes the other.
+  const bool drop = !layer.rows_of.empty() && layer.reshape != nullptr && layer.column_dims == 1 &&
+                    SameRows(graph->Shape(layer.rows_of), graph->Shape(layer.reshape->name()));
+  MatchSummand(graph, layer.reshape != nullptr && !drop, &layer);
   MatchActivation(graph, &layer);
-  Rewrite(graph, columns, &layer);
+  Rewrite(graph, columns, drop, &layer);
   return true;
 }
 

@@ -5,7 +5,8 @@ namespace savedmodel::engine {
 
 class Rewriter;
 
-// After FuseGelu.
+// After FuseGelu and ReplaceTensordot.
 int FuseDense(Rewriter* graph);
+int ReplaceTensordot(Rewriter* graph);
 
 }  // namespace savedmodel::engine
