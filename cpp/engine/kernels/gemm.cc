@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <new>
 
 #include "engine/kernels/isa.h"
 
@@ -32,7 +31,6 @@ namespace {
 
 using Index = std::int64_t;
 
-constexpr std::align_val_t kAlignment{64};
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
 // Words of depth that are summed up at once. A panel of them and the next take a quarter of a second-level
@@ -47,21 +45,12 @@ constexpr double kMultiplicationsPerNs = 50;
 
 Index DivideUp(Index a, Index b) { return (a + b - 1) / b; }
 
-struct Free {
-  void operator()(float* data) const { ::operator delete[](data, kAlignment); }
-};
-
-float* Allocate(Index floats) {
-  const auto bytes = static_cast<std::size_t>(std::max<Index>(floats, 1)) * sizeof(float);
-  return static_cast<float*>(::operator new[](bytes, kAlignment));
-}
-
 // The thread's own room for rows that are copied; at most some hundred KB.
 float* Room(Index floats) {
-  thread_local std::unique_ptr<float, Free> room;
+  thread_local Floats room;
   thread_local Index size = 0;
   if (size < floats) {
-    room.reset(Allocate(floats));
+    room = Floats(floats, false);
     size = floats;
   }
   return room.get();
@@ -173,8 +162,6 @@ double Balance(Index units, Index threads) {
 
 }  // namespace
 
-void PackedWeights::Free::operator()(float* data) const { ::operator delete[](data, kAlignment); }
-
 PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, bool transposed, Index depth,
                              Index columns)
     : kernel_(kernel),
@@ -186,7 +173,7 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
   const Index blocks = std::max<Index>(DivideUp(steps_, kMostDepth), 1);
   depth_block_ = std::max<Index>(DivideUp(DivideUp(steps_, blocks), 16), 1) * 16;
   padded_ = DivideUp(columns, lanes) * lanes;
-  data_.reset(Allocate(padded_ * steps_));
+  data_ = Floats(padded_ * steps_, false);
   const auto at = [=](Index k, Index j) {
     return j >= columns || k >= depth ? 0.0F : transposed ? weights[j * depth + k] : weights[k * columns + j];
   };

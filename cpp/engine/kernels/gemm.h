@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 
+#include "engine/kernels/floats.h"
 #include "engine/kernels/gemm_strip.h"
 #include "engine/kernels/vector_kernels.h"
 
@@ -32,14 +32,11 @@ class PackedWeights {
   const GemmKernel& kernel() const { return kernel_; }
 
  private:
-  struct Free {
-    void operator()(float* data) const;
-  };
   const GemmKernel& kernel_;
   const std::int64_t depth_, columns_, steps_, panel_width_;
   std::int64_t depth_block_;
   std::int64_t padded_;  // columns with the zeros
-  std::unique_ptr<float, Free> data_;
+  Floats data_;
 };
 
 // Where the rows of `a` are. A matrix is one line; a convolution that takes every other pixel has lines of
