@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "engine/kernels/isa.h"
 
@@ -174,22 +175,28 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
   depth_block_ = std::max<Index>(DivideUp(DivideUp(steps_, blocks), 16), 1) * 16;
   padded_ = DivideUp(columns, lanes) * lanes;
   data_ = Floats(padded_ * steps_, false);
-  const auto at = [=](Index k, Index j) {
-    return j >= columns || k >= depth ? 0.0F : transposed ? weights[j * depth + k] : weights[k * columns + j];
-  };
+  // Words of one step: for each column as many numbers as a word has.
+  std::vector<float> numbers(static_cast<std::size_t>(panel_width_ * kernel.numbers));
   float* packed = data_.get();
   for (Index begin = 0; begin < steps_; begin += depth_block_) {
     const Index end = std::min(begin + depth_block_, steps_);
     for (Index first = 0; first < padded_; first += panel_width_) {
       const Index width = std::min(panel_width_, padded_ - first);
-      for (Index step = begin; step < end; ++step) {
-        for (Index j = first; j < first + width; ++j, ++packed) {
-          if (kernel.round == nullptr) {
-            *packed = at(step, j);
-          } else {
-            const float pair[] = {at(2 * step, j), at(2 * step + 1, j)};
-            kernel.round(pair, 2, packed);
-          }
+      const Index whole = std::min(width, columns - first);
+      for (Index step = begin; step < end; ++step, packed += width) {
+        if (whole < width || (step + 1) * kernel.numbers > depth)
+          std::fill(numbers.begin(), numbers.end(), 0.0F);
+        for (Index i = 0; i < kernel.numbers && step * kernel.numbers + i < depth; ++i) {
+          const Index k = step * kernel.numbers + i;
+          const float* from = transposed ? weights + first * depth + k : weights + k * columns + first;
+          const Index stride = transposed ? depth : 1;
+          float* to = numbers.data() + i;
+          for (Index j = 0; j < whole; ++j) to[j * kernel.numbers] = from[j * stride];
+        }
+        if (kernel.round != nullptr) {
+          kernel.round(numbers.data(), width * kernel.numbers, packed);
+        } else {
+          std::memcpy(packed, numbers.data(), static_cast<std::size_t>(width) * sizeof(float));
         }
       }
     }
