@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from savedmodel import _core
+from savedmodel import _core, _tensorflow
 
 
 def _proto_bytes(proto: Any, what: str) -> bytes:
@@ -46,7 +46,7 @@ class SessionOptions:
     xla: bool | None = None
     """Compile clusters of ops with XLA."""
     config: Any = None
-    """A tensorflow.ConfigProto or its bytes: the base of all the above. If it has
+    """A tensorflow.ConfigProto, its bytes or its text form: the base of all the above. If it has
     intra_op_parallelism_threads, and the load no `threads`, the model runs on TensorFlow's shared pool."""
 
     def __post_init__(self) -> None:
@@ -69,15 +69,18 @@ class SessionOptions:
         options.allow_soft_placement = self.allow_soft_placement
         options.log_device_placement = self.log_device_placement
         options.xla = self.xla
-        options.config = _proto_bytes(self.config, "SessionOptions.config")
+        options.config = self._config_bytes()
         return options
+
+    def _config_bytes(self) -> bytes:
+        if isinstance(self.config, str):
+            _tensorflow.locate()
+            return _core.parse_session_config(self.config)
+        return _proto_bytes(self.config, "SessionOptions.config")
 
     def __getstate__(self) -> dict[str, Any]:
         # A ConfigProto need not be importable on the other side.
-        return {
-            **self.__dict__,
-            "config": _proto_bytes(self.config, "SessionOptions.config") or None,
-        }
+        return {**self.__dict__, "config": self._config_bytes() or None}
 
 
 @dataclass(frozen=True, kw_only=True)
