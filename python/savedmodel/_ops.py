@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import configparser
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,8 @@ class OpList:
 @functools.cache
 def op_list() -> OpList:
     """Read the list, once."""
+    import configparser  # most loads need no list
+
     parser = configparser.ConfigParser(
         delimiters=("=",), comment_prefixes=("#",), allow_no_value=True, interpolation=None
     )
