@@ -113,10 +113,13 @@ def choose_signature(signatures: Sequence[str], key: str | None) -> str:
     raise click.UsageError(f"which signature? give --signature-def; there are: {known}")
 
 
-def session_options(config: str | None) -> sm.SessionOptions | None:
-    """SessionOptions of a file with a ConfigProto in text form."""
+def session_options(config: str | None) -> sm.SessionOptions:
+    """SessionOptions of a file with a ConfigProto in text form.
+
+    Without one, nodes whose device is not here run on the CPU, as in saved_model_cli.
+    """
     if config is None:
-        return None
+        return sm.SessionOptions(allow_soft_placement=True)
     try:
         return sm.SessionOptions(config=Path(config).read_text(encoding="utf-8"))
     except UnicodeDecodeError:

@@ -63,7 +63,8 @@ def command(
     def make(folder: Path, function: sm.Signature) -> dict[str, str]:
         return write_inputs(folder, function, sources, batch, seed)
 
-    with sm.load(directory, tags=chosen, threads=threads, optimize=level) as model:
+    session = _arguments.session_options(None)
+    with sm.load(directory, tags=chosen, threads=threads, optimize=level, session=session) as model:
         names = list(model.signatures)
         if signature is not None or sources.any():
             names = [_arguments.choose_signature(names, signature)]

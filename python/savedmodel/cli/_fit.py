@@ -98,9 +98,8 @@ def _all_text(array: Array) -> bool:
 
 
 def _describe(array: Array) -> str:
-    kind = (
-        "strings" if array.dtype.kind in "SUT" else "Python objects" if array.dtype == object else array.dtype
-    )
+    text = array.dtype.kind in "SUT" or (array.dtype == object and _all_text(array))
+    kind = "strings" if text else "Python objects" if array.dtype == object else array.dtype
     return f"{kind} of the shape {list(array.shape)}"
 
 

@@ -14,6 +14,9 @@ import click
 
 import savedmodel as sm
 
+COMPLETE = "_SAVEDMODEL_COMPLETE"
+"""The variable by which a shell asks for completions."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -131,6 +134,10 @@ def _explain(error: BaseException) -> object:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; what goes wrong becomes one line on stderr, unless --debug."""
     meta: dict[str, Any] = {}
+    if instruction := os.environ.get(COMPLETE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(group, {}, "savedmodel", COMPLETE, instruction)
     try:
         with group.make_context("savedmodel", list(sys.argv[1:] if arguments is None else arguments)) as ctx:
             meta = ctx.meta
