@@ -12,7 +12,8 @@ import click
 import savedmodel as sm
 from savedmodel.cli import _arguments, _inputs
 from savedmodel.cli._bench_inputs import write_inputs
-from savedmodel.cli._bench_rounds import Plan, Report, measure
+from savedmodel.cli._bench_report import Plan, Report
+from savedmodel.cli._bench_rounds import measure
 from savedmodel.cli._machine import cpus
 from savedmodel.cli._runtimes import ADAPTERS, missing
 

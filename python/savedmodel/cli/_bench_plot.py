@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from savedmodel.cli._bench_rounds import Case, Report
+from savedmodel.cli._bench_report import Case, Report
 from savedmodel.cli._machine import line
 from savedmodel.cli._text import plural, printable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from savedmodel.cli._bench_rounds import Report
+from savedmodel.cli._bench_report import Report
 from savedmodel.cli._console import LEFT, RIGHT, console, heading, table
 from savedmodel.cli._machine import line
 from savedmodel.cli._text import duration, plural, rate, size, tag_set

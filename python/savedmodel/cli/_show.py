@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import threading
@@ -35,7 +36,7 @@ def command(
     Nothing is run, and no weight is read. Signatures are shown as they are written.
     """
     if not as_json:  # rich, while TensorFlow is being opened
-        threading.Thread(target=importlib.import_module, args=("savedmodel.cli._show_text",)).start()
+        threading.Thread(target=_import_early).start()
     inspection = sm.inspect(directory)
     graphs = _choose(inspection.meta_graphs, tags)
     if signature is not None:
@@ -52,6 +53,11 @@ def command(
     print_inspection(
         inspection, graphs, signature=signature, ops=list_ops or everything, everything=everything
     )
+
+
+def _import_early() -> None:
+    with contextlib.suppress(ImportError):  # raised again where it is needed
+        importlib.import_module("savedmodel.cli._show_text")
 
 
 def _choose(graphs: list[sm.MetaGraph], tags: str | None) -> list[sm.MetaGraph]:
