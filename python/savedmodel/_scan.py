@@ -59,6 +59,14 @@ def _check_names(names: Iterable[str], what: str) -> frozenset[str]:
     return chosen
 
 
+def _what_the_loader_does(op: str) -> str:
+    if op.startswith("InitializeTable"):
+        return "fills a table from an asset of the model"
+    if op.startswith("Restore"):
+        return "reads the model's own variables"
+    return "the saver's; no load and no call runs it"
+
+
 def _findings(
     graph: MetaGraphInfo, op: str, use: OpUse, deny: frozenset[str], allow: frozenset[str]
 ) -> Iterable[Finding]:
@@ -76,7 +84,7 @@ def _findings(
         return Finding(op, category, reason, tuple(sorted(graph.tags)), count, nodes, denied)
 
     if use.loader_count and category != KNOWN:
-        yield finding(LOADER, "serves the load: the saver's, or a table made from an asset", use.loader_count)
+        yield finding(LOADER, _what_the_loader_does(op), use.loader_count)
     rest = use.count - (use.loader_count if category != KNOWN else 0)
     if rest and (category != KNOWN or op in deny):
         yield finding(category, reason or categories().get(category, "only computes"), rest)

@@ -45,14 +45,16 @@ signature = click.option(
     help="The signature. (serving_default, or the only one)",
 )
 device = click.option("--device", metavar="NAME", help='Where the graph runs, such as "gpu:1".')
-threads = click.option("--threads", type=click.IntRange(1, 4096), help="Intra-op threads. (as many as CPUs)")
+threads = click.option(
+    "--threads", type=click.IntRange(1, 4096), metavar="N", help="Intra-op threads. (as many as CPUs)"
+)
 session_config = click.option(
     "--session-config",
     type=click.Path(dir_okay=False),
     metavar="FILE",
     help="A tensorflow.ConfigProto in text form.",
 )
-seed = click.option("--seed", type=int, default=0, show_default=True, help="Of made-up inputs.")
+seed = click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of made-up inputs.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

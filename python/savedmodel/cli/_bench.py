@@ -36,10 +36,19 @@ def _contenders(against: str) -> tuple[list[str], dict[str, str]]:
 @_arguments.directory
 @_arguments.tags
 @_arguments.signature
-@click.option("--batch", type=_arguments.Numbers(), default="1", show_default=True, help="Batch sizes.")
-@click.option("--threads", type=_arguments.Numbers(), help="Intra-op threads. (as many as CPUs)")
 @click.option(
-    "--concurrency", type=_arguments.Numbers(), default="1", show_default=True, help="Callers at a time."
+    "--batch", type=_arguments.Numbers(), metavar="N,N", default="1", show_default=True, help="Batch sizes."
+)
+@click.option(
+    "--threads", type=_arguments.Numbers(), metavar="N,N", help="Intra-op threads. (as many as CPUs)"
+)
+@click.option(
+    "--concurrency",
+    type=_arguments.Numbers(),
+    metavar="N,N",
+    default="1",
+    show_default=True,
+    help="Callers at a time.",
 )
 @click.option("--against", default="", metavar="A,B", help="Also tf, onnxruntime, openvino.")
 @click.option(
@@ -52,12 +61,24 @@ def _contenders(against: str) -> tuple[list[str], dict[str, str]]:
     show_default=True,
     help="load's optimize=",
 )
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Of each contender.")
 @click.option(
-    "--seconds", type=click.FloatRange(0.001), default=0.5, show_default=True, help="Of each round."
+    "--rounds", type=click.IntRange(1), metavar="N", default=5, show_default=True, help="Of each contender."
 )
 @click.option(
-    "--warmup", type=click.FloatRange(0), default=0.5, show_default=True, help="Seconds before; not counted."
+    "--seconds",
+    type=click.FloatRange(0.001),
+    metavar="X",
+    default=0.5,
+    show_default=True,
+    help="Of each round.",
+)
+@click.option(
+    "--warmup",
+    type=click.FloatRange(0),
+    metavar="X",
+    default=0.5,
+    show_default=True,
+    help="Seconds before; not counted.",
 )
 @_inputs.options
 @_arguments.as_json
@@ -95,7 +116,7 @@ def command(
     with tempfile.TemporaryDirectory(prefix="savedmodel-bench-") as scratch:
         files = write_inputs(Path(scratch), graph.signatures[name], sources, batch, seed)
         plan = Plan(
-            path=str(Path(directory).resolve()),
+            path=directory,
             tags=list(chosen),
             signature=name,
             batches=files,

@@ -35,7 +35,7 @@ def write_plot(report: Report, path: str) -> None:
     _throughput(right, report, colours, settings)
     plan = report.plan
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    figure.suptitle(f"{printable(Path(plan.path).name)}: {printable(plan.signature)}")
+    figure.suptitle(f"{printable(Path(plan.path).resolve().name)}: {printable(plan.signature)}")
     notes = (
         f"{line(report.machine)}; {versions}; {plural(plan.rounds, 'round')} of {plan.seconds:g} s, "
         f"interleaved, after {plan.warmup:g} s of warm-up; optimize={plan.optimize}"

@@ -15,6 +15,7 @@ from savedmodel.cli._bench_report import Case, Plan, Report
 from savedmodel.cli._child import Child, ChildError
 from savedmodel.cli._difference import Tolerance, difference
 from savedmodel.cli._runtimes import read
+from savedmodel.cli._text import plural
 
 _NEAR = Tolerance(relative=1e-2, absolute=1e-3)  # bfloat16 may take part
 
@@ -28,11 +29,14 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     out = console(stderr=True)
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+    # A bar that redraws itself would take time from what is measured.
+    with Progress(
+        *columns, console=out, transient=True, auto_refresh=False, disable=not out.is_terminal
+    ) as bar:
         task = bar.add_task("", total=total)
 
         def step(text: str) -> None:
-            bar.update(task, advance=1, description=text)
+            bar.update(task, advance=1, description=text, refresh=True)
 
         yield step
 
@@ -145,7 +149,7 @@ def _rounds(
     order = random.Random(plan.seed)
     cases = {name: Case(name, threads, batch, concurrency) for name in children}
     report.cases += cases.values()
-    label = f"batch {batch}, {threads} threads, {concurrency} callers"
+    label = f"batch {batch}, {plural(threads, 'thread')}, {plural(concurrency, 'caller')}"
     for number in range(plan.rounds + 1):
         turn = list(children)
         order.shuffle(turn)

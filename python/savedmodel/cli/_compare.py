@@ -23,9 +23,25 @@ from savedmodel.cli._difference import Difference, Tolerance, difference
 @_arguments.directory
 @_arguments.tags
 @click.option("--signature-def", "signature", metavar="KEY", help="One signature. (all)")
-@click.option("--batch", type=_arguments.Numbers(), default="1,3", show_default=True, help="Batch sizes.")
-@click.option("--rtol", type=click.FloatRange(0), default=1e-4, show_default=True, help="Relative tolerance.")
-@click.option("--atol", type=click.FloatRange(0), default=1e-5, show_default=True, help="Absolute tolerance.")
+@click.option(
+    "--batch", type=_arguments.Numbers(), metavar="N,N", default="1,3", show_default=True, help="Batch sizes."
+)
+@click.option(
+    "--rtol",
+    type=click.FloatRange(0),
+    metavar="X",
+    default=1e-4,
+    show_default=True,
+    help="Relative tolerance.",
+)
+@click.option(
+    "--atol",
+    type=click.FloatRange(0),
+    metavar="X",
+    default=1e-5,
+    show_default=True,
+    help="Absolute tolerance.",
+)
 @click.option(
     "--level",
     type=click.Choice(["none", "default", "bf16"]),

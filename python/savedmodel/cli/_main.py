@@ -38,7 +38,9 @@ COMMANDS = {
         "savedmodel run models/mlp --input-exprs 'x=np.ones((1, 64))'",
     ),
     "scan": Entry(
-        "_scan", "list ops that reach files, network, processes", "savedmodel scan models/mlp --allow python"
+        "_scan",
+        "list ops that reach files, network, processes",
+        "savedmodel scan models/mlp --allow files,unknown",
     ),
     "bench": Entry(
         "_bench",

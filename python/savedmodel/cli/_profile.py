@@ -42,13 +42,19 @@ class Profile:
 @_arguments.directory
 @_arguments.tags
 @_arguments.signature
-@click.option("--runs", type=click.IntRange(1), default=10, show_default=True, help="Traced runs.")
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Of made-up inputs.")
+@click.option(
+    "--runs", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="Traced runs."
+)
+@click.option(
+    "--batch", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Of made-up inputs."
+)
 @_inputs.options
 @_arguments.device
 @_arguments.threads
 @_arguments.session_config
-@click.option("--top", type=click.IntRange(1), default=15, show_default=True, help="Rows of each table.")
+@click.option(
+    "--top", type=click.IntRange(1), metavar="N", default=15, show_default=True, help="Rows of each table."
+)
 @_arguments.as_json
 @click.option("--plot", type=click.Path(dir_okay=False), metavar="FILE.png", help="Write a bar chart.")
 @click.option(

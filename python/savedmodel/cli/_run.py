@@ -22,7 +22,9 @@ from savedmodel.cli._text import printable
 @_arguments.signature
 @_inputs.options
 @click.option("--random", "made_up", is_flag=True, help="Make up the inputs that are not given.")
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Of made-up inputs.")
+@click.option(
+    "--batch", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Of made-up inputs."
+)
 @click.option("--outdir", type=click.Path(), metavar="DIR", help="Write each output to <output key>.npy.")
 @click.option("--overwrite", is_flag=True, help="Overwrite files in --outdir.")
 @_arguments.device

@@ -51,7 +51,7 @@ def command(
     from savedmodel.cli._show_text import print_inspection
 
     print_inspection(
-        inspection, graphs, signature=signature, ops=list_ops or everything, everything=everything
+        directory, inspection, graphs, signature=signature, ops=list_ops or everything, everything=everything
     )
 
 

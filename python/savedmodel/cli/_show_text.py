@@ -15,6 +15,7 @@ from savedmodel.cli._text import plural, size, tag_set
 
 
 def print_inspection(
+    title: str,
     inspection: sm.Inspection,
     graphs: list[sm.MetaGraph],
     *,
@@ -24,7 +25,7 @@ def print_inspection(
 ) -> None:
     """Print the hierarchy tag sets -> signatures -> inputs and outputs, and what else is asked for."""
     out = console()
-    heading(out, inspection.path, f"{size(inspection.size_bytes)} in {plural(len(inspection.files), 'file')}")
+    heading(out, title, f"{size(inspection.size_bytes)} in {plural(len(inspection.files), 'file')}")
     for graph in graphs:
         out.print()
         _meta_graph(out, graph, signature, ops, everything)
