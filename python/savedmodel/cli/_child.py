@@ -15,8 +15,14 @@ from typing import Any
 
 import savedmodel as sm
 
-# A GPU that only some of the runtimes find would make nonsense of a comparison.
-_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONWARNINGS": "ignore"}
+ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    # A GPU that only some of the runtimes find would make nonsense of a comparison.
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "PYTHONWARNINGS": "ignore",
+    # Modules are not looked for in the working directory, which -m would add.
+    "PYTHONSAFEPATH": "1",
+}
 
 
 class ChildError(sm.Error):
@@ -32,13 +38,17 @@ class Child:
         started = time.clock_gettime(time.CLOCK_MONOTONIC)  # the same clock in every process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "savedmodel.cli._child_main"],
-            env={**os.environ, **_ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
         )
-        self.about = self.ask(runtime=runtime, started=started, **request)
+        try:
+            self.about = self.ask(runtime=runtime, started=started, **request)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Child:
         return self
@@ -78,7 +88,10 @@ class Child:
         self._stderr.close()
 
     def _last_words(self) -> str:
-        status = self._process.wait(10)
+        try:
+            status = self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            return "its process answers no more"
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
         end = f"its process ended with signal {-status}" if status < 0 else f"exit status {status}"

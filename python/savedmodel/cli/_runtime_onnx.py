@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from savedmodel.cli._child import ENVIRONMENT
 from savedmodel.cli._runtimes import Array, Inputs, Request
 
 _OPSET = "18"
@@ -21,7 +23,7 @@ def convert(path: str, tags: list[str], signature: str, target: Path) -> None:
     """Run tf2onnx's command. Raises RuntimeError with the last line of what it said."""
     command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", path, "--tag", ",".join(tags)]
     command += ["--signature_def", signature, "--opset", _OPSET, "--output", str(target)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **ENVIRONMENT})
     if done.returncode != 0 or not target.exists():
         words = [line for line in done.stderr.strip().splitlines() if line.strip()]
         raise RuntimeError(f"tf2onnx failed: {words[-1] if words else 'it says nothing'}")
