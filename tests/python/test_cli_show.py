@@ -187,6 +187,12 @@ def test_a_reader_that_has_seen_enough(models: Path) -> None:
     assert (done.stdout, done.stderr) == ("{\n", "")
 
 
+def test_without_a_command_there_is_help() -> None:
+    done = savedmodel()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == output("--help")
+
+
 def test_help_has_an_example_of_each_command() -> None:
     text = output("--help")
     for name in ("show", "run", "scan", "bench", "compare", "profile", "optimize"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 import sys
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,8 +122,8 @@ def read_file(file: str, name: str | None, allow_pickle: bool) -> Any:
         if "allow_pickle" in str(error):
             raise _refused(file, "has an array of Python objects, which is") from None
         raise
-    except EOFError:
-        raise ValueError(f"{file} ends too early") from None
+    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{file} is damaged: {error}") from None
 
 
 def _refused(file: str, what: str) -> ValueError:

@@ -121,7 +121,9 @@ def _say(text: object, where: str = "savedmodel") -> int:
     return 2
 
 
-def _explain(error: BaseException) -> object:
+def _explain(error: Exception) -> object:
+    if isinstance(error, click.ClickException):
+        return error.format_message()
     if isinstance(error, ModuleNotFoundError) and error.name == "rich":
         return "the command line needs rich; install it with: pip install 'savedmodel[cli]'"
     if isinstance(error, KeyError) and error.args:
@@ -130,7 +132,9 @@ def _explain(error: BaseException) -> object:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"there is not enough memory: {error}"
-    return error
+    if isinstance(error, sm.Error | OSError | TypeError | ValueError):
+        return error
+    return f"{type(error).__name__}: {error} (--debug shows where)"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -140,8 +144,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(group, {}, "savedmodel", COMPLETE, instruction)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        click.echo(
+            group.get_help(click.Context(group, info_name="savedmodel", **group.context_settings)), err=True
+        )
+        return 2
     try:
-        with group.make_context("savedmodel", list(sys.argv[1:] if arguments is None else arguments)) as ctx:
+        with group.make_context("savedmodel", given) as ctx:
             meta = ctx.meta
             group.invoke(ctx)
         sys.stdout.flush()
@@ -156,11 +166,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # The reader has seen enough; Python would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (sm.Error, click.ClickException, OSError, TypeError, ValueError, KeyError, ImportError) as error:
-        if meta.get("savedmodel.debug"):
-            raise
-        return _say(error.format_message() if isinstance(error, click.ClickException) else _explain(error))
-    except MemoryError as error:
+    except Exception as error:
         if meta.get("savedmodel.debug"):
             raise
         return _say(_explain(error))

@@ -14,7 +14,7 @@ import click
 import savedmodel as sm
 from savedmodel.cli import _arguments, _inputs, _machine
 from savedmodel.cli._random import random_inputs
-from savedmodel.cli._text import duration, plural
+from savedmodel.cli._text import common_path, duration, plural
 
 
 @dataclass(frozen=True)
@@ -142,19 +142,6 @@ def _rows(events: Iterable[Any], key: Callable[[Any], tuple[str, str]], runs: in
     return sorted(found, key=lambda row: -row.seconds)
 
 
-def _common_path(names: list[str]) -> str:
-    """The folders that all names begin with: functions that were called give long ones."""
-    if len(names) < 2:
-        return ""
-    paths = [name.split("/")[:-1] for name in names]
-    common: list[str] = []
-    for parts in zip(*paths, strict=False):
-        if len(set(parts)) > 1:
-            break
-        common.append(parts[0])
-    return "".join(part + "/" for part in common)
-
-
 def _print(title: str, profile: Profile, top: int, threads: int | None) -> None:
     from savedmodel.cli._console import LEFT, RIGHT, console, heading, table
 
@@ -180,7 +167,7 @@ def _print(title: str, profile: Profile, top: int, threads: int | None) -> None:
     cells = [(r.name, str(r.nodes), duration(r.seconds), f"{r.share:.1%}") for r in profile.by_op]
     table(out, cells[:top], header=("op", "nodes", "time", "share"), justify=justify, keep=[1, 2, 3])
     out.print()
-    common = _common_path([row.name for row in profile.by_node[:top]])
+    common = common_path([row.name for row in profile.by_node[:top]])
     heading(out, "by node", f"below {common}" if common else "")
     cells = [(r.name[len(common) :], r.op, duration(r.seconds), f"{r.share:.1%}") for r in profile.by_node]
     table(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from savedmodel.cli import _machine
 from savedmodel.cli._bench_plot import COLOURS
-from savedmodel.cli._text import duration, plural, printable
+from savedmodel.cli._text import common_path, duration, plural, printable
 
 if TYPE_CHECKING:
     from savedmodel.cli._profile import Profile, Row
@@ -29,7 +29,10 @@ def write_plot(title: str, profile: Profile, top: int, path: str) -> None:
         axes, (profile.by_op, profile.by_node), ("by kind of op", "by node"), strict=True
     ):
         shown: list[Row] = rows[:top]
-        names = [_short(row.name) + (f" x{row.nodes}" if row.nodes > 1 else "") for row in shown]
+        common = common_path([row.name for row in shown])
+        names = [
+            _short(row.name[len(common) :]) + (f" x{row.nodes}" if row.nodes > 1 else "") for row in shown
+        ]
         bars = axis.barh(range(len(shown)), [row.share * 100 for row in shown], color=COLOURS[0])
         axis.bar_label(bars, [duration(row.seconds) for row in shown], padding=3, fontsize=8)
         axis.set_yticks(range(len(shown)), names, fontsize=8)

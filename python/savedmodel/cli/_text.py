@@ -47,3 +47,16 @@ def rate(value: float) -> str:
 def tag_set(tags: object) -> str:
     """Tags as they are shown: 'gpu, serve', or 'no tags'."""
     return ", ".join(sorted(map(printable, tags))) or "no tags"  # type: ignore[call-overload]
+
+
+def common_path(names: list[str]) -> str:
+    """The folders that all names begin with: functions that were called give long ones."""
+    if len(names) < 2:
+        return ""
+    paths = [name.split("/")[:-1] for name in names]
+    common: list[str] = []
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    return "".join(part + "/" for part in common)
