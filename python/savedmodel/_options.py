@@ -46,7 +46,7 @@ class SessionOptions:
     xla: bool | None = None
     """Compile clusters of ops with XLA."""
     config: Any = None
-    """A tensorflow.ConfigProto, its bytes or its text form: the base of all the above. If it has
+    """A tensorflow.ConfigProto or its bytes: the base of all the above. If it has
     intra_op_parallelism_threads, and the load no `threads`, the model runs on TensorFlow's shared pool."""
 
     def __post_init__(self) -> None:
@@ -69,18 +69,24 @@ class SessionOptions:
         options.allow_soft_placement = self.allow_soft_placement
         options.log_device_placement = self.log_device_placement
         options.xla = self.xla
-        options.config = self._config_bytes()
+        options.config = _proto_bytes(self.config, "SessionOptions.config")
         return options
 
-    def _config_bytes(self) -> bytes:
-        if isinstance(self.config, str):
-            _tensorflow.locate()
-            return _core.parse_session_config(self.config)
-        return _proto_bytes(self.config, "SessionOptions.config")
+    @classmethod
+    def from_text(cls, text: str) -> SessionOptions:
+        """Options whose `config` is given in the text form of a tensorflow.ConfigProto.
+
+        Raises InvalidArgumentError that names the line and column of a mistake.
+        """
+        _tensorflow.locate()
+        return cls(config=_core.parse_session_config(text))
 
     def __getstate__(self) -> dict[str, Any]:
         # A ConfigProto need not be importable on the other side.
-        return {**self.__dict__, "config": self._config_bytes() or None}
+        return {
+            **self.__dict__,
+            "config": _proto_bytes(self.config, "SessionOptions.config") or None,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

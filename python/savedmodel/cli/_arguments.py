@@ -123,7 +123,7 @@ def session_options(config: str | None) -> sm.SessionOptions:
     if config is None:
         return sm.SessionOptions(allow_soft_placement=True)
     try:
-        return sm.SessionOptions(config=Path(config).read_text(encoding="utf-8"))
+        return sm.SessionOptions.from_text(Path(config).read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise ValueError(f"--session-config {config}: no text") from None
 
