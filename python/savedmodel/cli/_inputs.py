@@ -121,7 +121,9 @@ def read_file(file: str, name: str | None, allow_pickle: bool) -> Any:
     except ValueError as error:
         if "allow_pickle" in str(error):
             raise _refused(file, "has an array of Python objects, which is") from None
-        raise
+        if str(error).startswith(file):
+            raise
+        raise ValueError(f"{file} is damaged: {error}") from None
     except (EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{file} is damaged: {error}") from None
 
