@@ -9,6 +9,7 @@
 #include "engine/graph.h"
 #include "engine/provenance.h"
 #include "savedmodel/error.h"
+#include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/cc/saved_model/loader_util.h"
 #include "tensorflow/core/framework/op.h"
 
@@ -86,10 +87,11 @@ void AddTensors(const tf::TensorInfo& info, std::vector<std::string>* names) {
   for (const tf::TensorInfo& part : info.composite_tensor().components()) AddTensors(part, names);
 }
 
-// What calls of signatures and the load's init op run.
-std::vector<std::string> RunTensors(const tf::MetaGraphDef& meta_graph) {
-  std::vector<std::string> names{InitOpOf(meta_graph)};
+// What calls of signatures run.
+std::vector<std::string> SignatureTensors(const tf::MetaGraphDef& meta_graph) {
+  std::vector<std::string> names;
   for (const auto& [key, signature] : meta_graph.signature_def()) {
+    if (key == tf::kSavedModelInitOpSignatureKey || key == tf::kSavedModelTrainOpSignatureKey) continue;
     for (const auto& [output, info] : signature.outputs()) AddTensors(info, &names);
   }
   return names;
@@ -106,23 +108,26 @@ std::set<std::string> AssetTensors(const tf::MetaGraphDef& meta_graph) {
 class LoaderUses {
  public:
   LoaderUses(const tf::MetaGraphDef& meta_graph, const Scopes& scopes)
-      : run_(scopes, RunTensors(meta_graph)),
+      : called_(scopes, SignatureTensors(meta_graph)),
+        initialized_(scopes, {InitOpOf(meta_graph)}),
         restored_(scopes, {meta_graph.saver_def().restore_op_name()}),
         variables_(scopes, {meta_graph.saver_def().filename_tensor_name()}),
         assets_(scopes, AssetTensors(meta_graph)) {}
 
   bool Has(const Scope& scope, const tf::NodeDef& node) {
+    // Only a load feeds the names of files.
+    if (called_.Has(node)) return false;
     if (IsTableFromFile(node.op())) {
       return node.input_size() > 1 && assets_.OnlyFromSources(scope, node.input(1));
     }
-    // Savers that nothing runs are left over from training.
-    if (!IsSaverOp(node.op()) || run_.Has(node)) return false;
-    if (!IsRestore(node.op()) || !restored_.Has(node)) return true;
-    return node.input_size() > 0 && variables_.OnlyFromSources(scope, node.input(0));
+    if (!IsSaverOp(node.op()) || initialized_.Has(node)) return false;
+    if (!restored_.Has(node)) return true;  // savers that nothing runs are left over from training
+    return IsRestore(node.op()) && node.input_size() > 0 && variables_.OnlyFromSources(scope, node.input(0));
   }
 
  private:
-  Reach run_;
+  Reach called_;
+  Reach initialized_;
   Reach restored_;
   Provenance variables_;
   Provenance assets_;
@@ -139,25 +144,26 @@ std::map<std::string, OpUse> CountOpUses(const tf::MetaGraphDef& meta_graph) {
   const Scopes scopes(meta_graph.graph_def());
   LoaderUses loader(meta_graph, scopes);
   std::map<std::string, OpUse> uses;
-  const auto add = [&](const Scope& scope, const std::string& prefix) {
-    for (const auto& [name, node] : scope.nodes) {
-      const tf::OpDef* op = nullptr;
-      // A function may be called as if it were an op, but can't take the name of one.
-      if (scopes.functions().count(node->op()) > 0 &&
-          !tf::OpRegistry::Global()->LookUpOpDef(node->op(), &op).ok()) {
-        continue;
-      }
-      OpUse& use = uses[OpOf(*node)];
-      ++use.count;
-      if (loader.Has(scope, *node)) {
-        ++use.loader_count;
-      } else if (use.nodes.size() < kNodesShown) {
-        use.nodes.push_back(prefix + name);
-      }
+  const auto add = [&](const Scope& scope, const tf::NodeDef& node, const std::string& prefix) {
+    const tf::OpDef* op = nullptr;
+    // A function may be called as if it were an op, but can't take the name of one.
+    if (scopes.functions().count(node.op()) > 0 &&
+        !tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) {
+      return;
+    }
+    OpUse& use = uses[OpOf(node)];
+    ++use.count;
+    if (loader.Has(scope, node)) {
+      ++use.loader_count;
+    } else if (use.nodes.size() < kNodesShown) {
+      use.nodes.push_back(prefix + node.name());
     }
   };
-  add(scopes.graph(), "");
-  for (const auto& [name, scope] : scopes.functions()) add(scope, name + "/");
+  for (const tf::NodeDef& node : meta_graph.graph_def().node()) add(scopes.graph(), node, "");
+  for (const tf::FunctionDef& function : meta_graph.graph_def().library().function()) {
+    const std::string& name = function.signature().name();
+    for (const tf::NodeDef& node : function.node_def()) add(scopes.functions().at(name), node, name + "/");
+  }
   return uses;
 }
 

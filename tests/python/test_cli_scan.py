@@ -175,6 +175,16 @@ def test_a_restore(tmp_path: Path, prefix: str, signature: str, expected: dict[s
     assert found(save(tmp_path / "m", nodes, output=signature, more=SAVER)) == expected
 
 
+def test_what_a_restore_does_beside_restoring(tmp_path: Path) -> None:
+    nodes = const("elsewhere", "/etc/other") + const("names", "v") + const("slices", "")
+    nodes += node("name", "Placeholder", attributes='attr { key: "dtype" value { type: DT_STRING } }')
+    nodes += node("merge", "MergeV2Checkpoints", "names", "elsewhere")
+    restore = node("restore", "RestoreV2", "name", "names", "slices", "^merge", attributes=RESTORE)
+    alone = node("restore", "RestoreV2", "name", "names", "slices", attributes=RESTORE)
+    assert found(save(tmp_path / "with", nodes + restore, more=SAVER)) == {"MergeV2Checkpoints": "files"}
+    assert found(save(tmp_path / "without", nodes + alone, more=SAVER)) == {}
+
+
 def test_a_table_from_a_file_that_is_no_asset(tmp_path: Path) -> None:
     types = "".join(
         f'attr {{ key: "{key}" value {{ type: {kind} }} }}'
@@ -191,6 +201,10 @@ def test_a_table_from_a_file_that_is_no_asset(tmp_path: Path) -> None:
     asset = 'asset_file_def {{ tensor_info {{ name: "passwd:0" }} filename: "{name}" }}'
     inside = save(tmp_path / "inside", nodes, init="init", more=asset.format(name="vocab.txt"))
     assert found(inside) == {}
+    # A call feeds no asset's path: the constant would be read.
+    nodes += node("after", "Identity", "x", "^init", attributes=STRINGS)
+    called = save(tmp_path / "called", nodes, output="after:0", more=asset.format(name="vocab.txt"))
+    assert found(called) == {"InitializeTableFromTextFileV2": "files"}
     outside = save(tmp_path / "outside", nodes, init="init", more=asset.format(name="../../etc/passwd"))
     assert found(outside) == {"InitializeTableFromTextFileV2": "files"}
 
