@@ -168,19 +168,23 @@ std::map<std::string, OpUse> CountOpUses(const tf::MetaGraphDef& meta_graph) {
 }
 
 void CheckOps(const std::string& path, const tf::MetaGraphDef& meta_graph, const OpRules& rules) {
-  std::string text;
-  std::size_t found = 0;
+  std::vector<std::string> found;
+  std::vector<std::string> unknown;
   for (const auto& [op, use] : CountOpUses(meta_graph)) {
+    if (use.count == use.loader_count) continue;
     const auto refused = rules.refused.find(op);
-    if (use.count == use.loader_count || (refused == rules.refused.end() && rules.known.count(op) > 0)) {
-      continue;
+    const std::string where = op + " at '" + use.nodes.front() + "' ";
+    if (refused != rules.refused.end()) {
+      found.push_back(where + "(" + refused->second + ")");
+    } else if (rules.known.count(op) == 0) {
+      unknown.push_back(where + "(unknown)");
     }
-    if (++found > kOpsShown) continue;
-    text += (text.empty() ? "" : "; ") + op + " at '" + use.nodes.front() + "' (" +
-            (refused == rules.refused.end() ? "unknown" : refused->second) + ")";
   }
-  if (found == 0) return;
-  if (found > kOpsShown) text += "; and " + std::to_string(found - kOpsShown) + " more ops";
+  found.insert(found.end(), unknown.begin(), unknown.end());
+  if (found.empty()) return;
+  std::string text;
+  for (std::size_t i = 0; i < found.size() && i < kOpsShown; ++i) text += (i ? "; " : "") + found[i];
+  if (found.size() > kOpsShown) text += "; and " + std::to_string(found.size() - kOpsShown) + " more ops";
   throw Error(Code::kPermissionDenied, "'" + path + "' uses ops that are not allowed: " + text);
 }
 
