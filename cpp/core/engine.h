@@ -55,6 +55,8 @@ class Engine {
   virtual ~Engine() = default;
   virtual std::unique_ptr<EngineModel> Load(const std::string& path, const LoadOptions& options) = 0;
   virtual Inspection Inspect(const std::string& path) = 0;
+  virtual std::vector<std::string> RegisteredOps() = 0;
+  virtual std::string ParseSessionConfig(const std::string& text) = 0;
 };
 
 using LogHandler = std::function<void(const LogRecord&)>;

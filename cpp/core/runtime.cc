@@ -234,4 +234,10 @@ void SetLogHandler(std::function<void(const LogRecord&)> handler) {
 
 Inspection Inspect(const std::string& path) { return internal::GetEngine().Inspect(path); }
 
+std::vector<std::string> RegisteredOps() { return internal::GetEngine().RegisteredOps(); }
+
+std::string ParseSessionConfig(const std::string& text) {
+  return internal::GetEngine().ParseSessionConfig(text);
+}
+
 }  // namespace savedmodel

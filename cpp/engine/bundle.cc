@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "engine/files.h"
 #include "engine/function.h"
+#include "engine/op_uses.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/options.h"
@@ -210,6 +211,7 @@ void Bundle::Load() {
   OpenOpLibraries(options.op_libraries);
   if (!options.device.empty()) CheckDeviceExists(FullDeviceName(options.device), source_.session_options);
   tf::MetaGraphDef meta_graph = source_.ReadGraph();
+  if (options.op_rules) CheckOps(source_.path, meta_graph, *options.op_rules);
   CheckFiles(source_.path, meta_graph);
 
   shared_ = std::make_shared<SharedSession>(MakeThreads(options, source_.session_options.config),
@@ -239,6 +241,10 @@ void Bundle::UseSaved() {
   if (source_.options.optimize == Optimize::kNone || !OptimizedFiles::Exist(source_.path)) return;
   if (!source_.options.device.empty()) {
     shared_->saved_why_not = "it was made for no device in particular";
+    return;
+  }
+  if (source_.options.op_rules) {
+    shared_->saved_why_not = "rules for ops hold for the model's own graph";
     return;
   }
   const Origin origin = source_.MakeOrigin();

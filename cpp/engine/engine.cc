@@ -5,6 +5,8 @@
 #include "engine/bundle.h"
 #include "engine/inspect.h"
 #include "engine/logging.h"
+#include "engine/op_uses.h"
+#include "engine/options.h"
 #include "savedmodel/export.h"
 
 namespace savedmodel::engine {
@@ -20,6 +22,8 @@ class TensorFlowEngine : public internal::Engine {
     const QuietInfo quiet;
     return InspectSavedModel(path);
   }
+  std::vector<std::string> RegisteredOps() override { return ListRegisteredOps(); }
+  std::string ParseSessionConfig(const std::string& text) override { return ParseConfigText(text); }
 };
 
 }  // namespace

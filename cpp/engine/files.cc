@@ -41,8 +41,7 @@ std::string DescribeDirectory(const std::string& path) {
 
 void CheckAssetPaths(const std::string& path, const tf::MetaGraphDef& meta_graph) {
   for (const tf::AssetFileDef& asset : AssetFiles(meta_graph)) {
-    const std::string clean = tf::io::CleanPath(tf::io::JoinPath("assets", asset.filename()));
-    if (clean.rfind("assets/", 0) != 0 || tf::io::IsAbsolutePath(asset.filename())) {
+    if (!StaysInside(asset)) {
       throw Error(Code::kInvalidArgument, Quote(path) + ": the asset " + Quote(asset.filename()) +
                                               " lies outside of the SavedModel's assets folder");
     }
@@ -233,6 +232,11 @@ std::vector<tf::AssetFileDef> AssetFiles(const tf::MetaGraphDef& meta_graph) {
     if (any.UnpackTo(&asset)) assets.push_back(asset);
   }
   return assets;
+}
+
+bool StaysInside(const tf::AssetFileDef& asset) {
+  const std::string clean = tf::io::CleanPath(tf::io::JoinPath("assets", asset.filename()));
+  return clean.rfind("assets/", 0) == 0 && !tf::io::IsAbsolutePath(asset.filename());
 }
 
 void CheckFiles(const std::string& path, const tf::MetaGraphDef& meta_graph) {

@@ -17,6 +17,9 @@ tensorflow::SavedModel ReadSavedModelProto(const std::string& path);
 
 std::vector<tensorflow::AssetFileDef> AssetFiles(const tensorflow::MetaGraphDef& meta_graph);
 
+// False if the asset's path leads out of the SavedModel's folder.
+bool StaysInside(const tensorflow::AssetFileDef& asset);
+
 // Throws unless every asset's path stays in the directory and everything that the graph restores is in
 // the variables files at its full length. (TensorFlow loads without it, and fails at the first run.)
 void CheckFiles(const std::string& path, const tensorflow::MetaGraphDef& meta_graph);

@@ -5,6 +5,8 @@
 
 #include "engine/files.h"
 #include "engine/graph.h"
+#include "engine/object_graph.h"
+#include "engine/op_uses.h"
 #include "engine/signatures.h"
 #include "tensorflow/cc/saved_model/fingerprinting.h"
 #include "tensorflow/core/framework/function.pb.h"
@@ -27,13 +29,10 @@ MetaGraphInfo InspectMetaGraph(const tf::MetaGraphDef& meta_graph,
   info.min_consumer = graph.versions().min_consumer();
   info.num_nodes = graph.node_size();
   info.num_functions = graph.library().function_size();
-  for (const tf::NodeDef& node : graph.node()) info.ops.insert(node.op());
-  for (const tf::FunctionDef& function : graph.library().function()) {
-    for (const tf::NodeDef& node : function.node_def()) info.ops.insert(node.op());
-  }
-  // A function may be called as if it were an op.
-  for (const tf::FunctionDef& function : graph.library().function())
-    info.ops.erase(function.signature().name());
+  info.init_op = InitOpOf(meta_graph);
+  info.op_uses = CountOpUses(meta_graph);
+  for (const auto& [op, use] : info.op_uses) info.ops.insert(op.substr(0, op.find(':')));
+  info.concrete_functions = ReadConcreteFunctions(meta_graph.object_graph_def());
   for (const tf::AssetFileDef& asset : AssetFiles(meta_graph)) {
     const auto file = files.find("assets/" + asset.filename());
     info.assets.push_back(

@@ -3,10 +3,37 @@
 
 #include <cmath>
 
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/text_format.h"
 #include "savedmodel/error.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
+namespace {
+
+// Keeps the first error, which the parser would log.
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void RecordError(int line, int column, absl::string_view message) override {
+    if (!text.empty()) return;
+    text = "line " + std::to_string(line + 1) + ", column " + std::to_string(column + 1) + ": " +
+           std::string(message);
+  }
+  std::string text;
+};
+
+}  // namespace
+
+std::string ParseConfigText(const std::string& text) {
+  tf::ConfigProto config;
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  if (!parser.ParseFromString(text, &config)) {
+    throw Error(Code::kInvalidArgument, "session config: no ConfigProto in text form, " + error.text);
+  }
+  return config.SerializeAsString();
+}
 
 tf::SessionOptions MakeSessionOptions(const LoadOptions& options) {
   const SessionOptions& session = options.session;

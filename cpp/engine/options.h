@@ -10,6 +10,9 @@
 
 namespace savedmodel::engine {
 
+// Serialized ConfigProto of its text form.
+std::string ParseConfigText(const std::string& text);
+
 tensorflow::SessionOptions MakeSessionOptions(const LoadOptions& options);
 
 // `options` laid over its own proto, and that over `base`.

@@ -19,6 +19,17 @@ void bind_inspection(py::module_& m) {
           },
           "None if the file is missing.")
       .def("__repr__", [](const AssetInfo& asset) { return "AssetInfo('" + asset.filename + "')"; });
+  py::class_<OpUse>(m, "OpUse", "How often a graph and its functions use an op.")
+      .def_readonly("count", &OpUse::count)
+      .def_readonly("loader_count", &OpUse::loader_count,
+                    "Of those, what only serves the loader: the saver's ops, tables made from assets.")
+      .def_readonly("nodes", &OpUse::nodes, "The first of the others: 'node', or 'function/node'.");
+  py::class_<ConcreteFunctionInfo>(m, "ConcreteFunctionInfo",
+                                   "A traced function that is an attribute of the saved object.")
+      .def_readonly("attribute", &ConcreteFunctionInfo::attribute)
+      .def_readonly("name", &ConcreteFunctionInfo::name, "In the graph's function library.")
+      .def_readonly("inputs", &ConcreteFunctionInfo::inputs)
+      .def_readonly("outputs", &ConcreteFunctionInfo::outputs);
   py::class_<MetaGraphInfo>(m, "MetaGraphInfo", "One MetaGraph of a SavedModel.")
       .def_property_readonly("tags",
                              [](const MetaGraphInfo& info) { return py::frozenset(py::cast(info.tags)); })
@@ -26,6 +37,9 @@ void bind_inspection(py::module_& m) {
       .def_property_readonly(
           "ops", [](const MetaGraphInfo& info) { return py::frozenset(py::cast(info.ops)); },
           "Used by the graph and by its functions.")
+      .def_readonly("op_uses", &MetaGraphInfo::op_uses, "By op.")
+      .def_readonly("init_op", &MetaGraphInfo::init_op, "The node that a load runs; may be empty.")
+      .def_readonly("concrete_functions", &MetaGraphInfo::concrete_functions, "Of TF2 models; sorted.")
       .def_readonly("variables", &MetaGraphInfo::variables, "By the graph's variable name.")
       .def_readonly("tensorflow_version", &MetaGraphInfo::tensorflow_version, "That wrote it.")
       .def_readonly("producer", &MetaGraphInfo::producer, "The GraphDef version of the writer.")
@@ -84,6 +98,15 @@ void bind_inspection(py::module_& m) {
         return inspection;
       },
       py::arg("path"));
+  m.def("registered_ops", [] {
+    std::vector<std::string> ops;
+    {
+      const ReleaseGil release;
+      ops = RegisteredOps();
+    }
+    AfterCall();
+    return ops;
+  });
 }
 
 }  // namespace savedmodel::python

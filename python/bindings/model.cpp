@@ -69,6 +69,7 @@ void bind_model(py::module_& m) {
       .def_property(
           "config", [](const SessionOptions& options) { return py::bytes(options.config); },
           [](SessionOptions& options, const py::bytes& config) { options.config = config; });
+  m.def("parse_session_config", [](const std::string& text) { return py::bytes(ParseSessionConfig(text)); });
   py::class_<LoadOptions>(m, "LoadOptions")
       .def(py::init<>())
       .def_readwrite("tags", &LoadOptions::tags)
@@ -82,6 +83,10 @@ void bind_model(py::module_& m) {
                                                   : Optimize::kDefault;
            })
       .def_readwrite("op_libraries", &LoadOptions::op_libraries)
+      .def("set_op_rules",
+           [](LoadOptions& options, std::map<std::string, std::string> refused, std::set<std::string> known) {
+             options.op_rules = OpRules{std::move(refused), std::move(known)};
+           })
       .def("set_run",
            [](LoadOptions& options, std::optional<double> timeout, bool trace, const py::bytes& proto) {
              options.run = {timeout, trace, proto};

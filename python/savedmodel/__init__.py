@@ -38,6 +38,7 @@ from savedmodel._core import (
 from savedmodel._inspect import Inspection, MetaGraph, inspect
 from savedmodel._model import Model, load
 from savedmodel._options import RunOptions, SessionOptions
+from savedmodel._scan import Finding, scan
 from savedmodel._trace import Trace
 
 __version__ = _core.__version__
@@ -50,6 +51,7 @@ __all__ = [
     "DeadlineExceededError",
     "Error",
     "FailedPreconditionError",
+    "Finding",
     "Inspection",
     "InternalError",
     "InvalidArgumentError",
@@ -74,4 +76,5 @@ __all__ = [
     "empty",
     "inspect",
     "load",
+    "scan",
 ]

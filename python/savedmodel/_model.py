@@ -13,6 +13,7 @@ import numpy as np
 from savedmodel import _core, _repr, _tensorflow, _verify
 from savedmodel._core import Signature
 from savedmodel._inspect import file_system_path
+from savedmodel._ops import op_list
 from savedmodel._optimization import Optimization
 from savedmodel._options import RunOptions, SessionOptions
 from savedmodel._trace import Trace
@@ -96,6 +97,7 @@ class Model:
         session: SessionOptions | None = None,
         run: RunOptions | None = None,
         op_libraries: Iterable[str | os.PathLike[str]] = (),
+        ops: Literal["any", "safe"] = "any",
     ) -> None:
         if isinstance(tags, str):
             raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
@@ -106,6 +108,8 @@ class Model:
         _check_type("verify", verify, bool)
         if optimize not in ("none", "default", "bf16"):
             raise ValueError(f"optimize is 'none', 'default' or 'bf16': {optimize!r}")
+        if ops not in ("any", "safe"):
+            raise ValueError(f"ops is 'any' or 'safe': {ops!r}")
         _check_type("device", device, str)
         _check_type("session", session, SessionOptions)
         _check_type("run", run, RunOptions)
@@ -123,7 +127,9 @@ class Model:
             "session": session,
             "run": run,
             "op_libraries": libraries,
+            "ops": ops,
         }
+        _tensorflow.locate()
         options = _core.LoadOptions()
         options.tags = set(tag_set)
         options.device = device or ""
@@ -133,7 +139,10 @@ class Model:
         run = run or RunOptions()
         options.set_run(run.timeout, run.trace, run._proto_bytes())
         options.op_libraries = list(libraries)
-        _tensorflow.locate()
+        if ops == "safe":
+            listed = op_list()
+            refused = {op: f"{category}: {reason}" for op, (category, reason) in listed.harmful.items()}
+            options.set_op_rules(refused, set(listed.known))
         self._core = _core.load(file_system_path(path), options)
         self._trace_by_default = run.trace
         self.signatures: Mapping[str, Signature] = _Named(
@@ -300,6 +309,7 @@ def load(
     session: SessionOptions | None = None,
     run: RunOptions | None = None,
     op_libraries: Iterable[str | os.PathLike[str]] = (),
+    ops: Literal["any", "safe"] = "any",
 ) -> Model:
     """Load a SavedModel through TensorFlow's C++ loader.
 
@@ -317,9 +327,13 @@ def load(
         the output's largest value ("bf16": 0.1). `model.verified` tells what could not be compared.
     session, run: TensorFlow's options; `run` holds for the restore and init ops and for every later run.
     op_libraries: shared libraries with custom ops.
+    ops: "safe" refuses, before anything of the model runs, a graph with ops that reach beyond its computation
+        (files, network, processes, Python, memory, foreign code) or that are not known, as `scan` lists them;
+        what the loader itself needs is allowed. Optimized graphs that lie beside the model are not used then.
 
     Raises Error's subclasses: NotFoundError (no SavedModel, no such tags, a file is missing), DataLossError
-    (truncated, corrupted), InvalidArgumentError (no such device, ...), with TensorFlow's own message.
+    (truncated, corrupted), InvalidArgumentError (no such device, ...), PermissionDeniedError (`ops="safe"`),
+    with TensorFlow's own message where it is TensorFlow's.
     """
     return Model(
         path,
@@ -331,4 +345,5 @@ def load(
         session=session,
         run=run,
         op_libraries=op_libraries,
+        ops=ops,
     )

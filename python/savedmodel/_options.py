@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from savedmodel import _core
+from savedmodel import _core, _tensorflow
 
 
 def _proto_bytes(proto: Any, what: str) -> bytes:
@@ -71,6 +71,15 @@ class SessionOptions:
         options.xla = self.xla
         options.config = _proto_bytes(self.config, "SessionOptions.config")
         return options
+
+    @classmethod
+    def from_text(cls, text: str) -> SessionOptions:
+        """Options whose `config` is given in the text form of a tensorflow.ConfigProto.
+
+        Raises InvalidArgumentError that names the line and column of a mistake.
+        """
+        _tensorflow.locate()
+        return cls(config=_core.parse_session_config(text))
 
     def __getstate__(self) -> dict[str, Any]:
         # A ConfigProto need not be importable on the other side.

@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "savedmodel/inspect.h"
+#include "savedmodel/model.h"
 #include "tests/cpp/support.h"
 
 namespace savedmodel {
@@ -41,6 +43,33 @@ TEST(Inspect, OpsAreThoseOfTheGraphAndOfItsFunctions) {
   EXPECT_EQ(meta_graph.ops.count("Placeholder"), 1U);  // in the graph
   EXPECT_EQ(meta_graph.ops.count("AddV2"), 1U);        // in a function
   for (const std::string& op : meta_graph.ops) EXPECT_NE(op.rfind("__inference", 0), 0U) << op;
+}
+
+TEST(Inspect, WhatOnlyServesTheLoader) {
+  const auto uses = Inspect(ModelPath("table")).meta_graphs.at(0).op_uses;
+  for (const char* op : {"RestoreV2", "SaveV2", "InitializeTableFromTextFileV2"}) {
+    EXPECT_EQ(uses.at(op).count, uses.at(op).loader_count) << op;
+    EXPECT_TRUE(uses.at(op).nodes.empty()) << op;
+  }
+  EXPECT_EQ(uses.at("LookupTableFindV2").loader_count, 0);
+  EXPECT_FALSE(uses.at("LookupTableFindV2").nodes.empty());
+}
+
+TEST(Inspect, RegisteredOps) {
+  const std::vector<std::string> ops = RegisteredOps();
+  EXPECT_TRUE(std::is_sorted(ops.begin(), ops.end()));
+  EXPECT_TRUE(std::binary_search(ops.begin(), ops.end(), "MatMul"));
+}
+
+TEST(OpRules, RefuseBeforeTheLoad) {
+  LoadOptions options;
+  options.op_rules = OpRules{{{"MatMul", "multiplies"}}, {}};
+  const Error refused = ThrownBy([&] { (void)Model::Load(ModelPath("mlp"), options); });
+  EXPECT_EQ(refused.code(), Code::kPermissionDenied);
+  EXPECT_TRUE(Mentions(refused, {"MatMul at '", "(multiplies)", "(unknown)", "more ops"}));
+  const std::vector<std::string> ops = RegisteredOps();
+  options.op_rules = OpRules{{{"RestoreV2", "reads"}}, {ops.begin(), ops.end()}};  // the loader may
+  EXPECT_EQ(Model::Load(ModelPath("mlp"), options).signatures().size(), 1U);
 }
 
 TEST(Inspect, Variables) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "savedmodel/export.h"
 
 namespace savedmodel {
 
@@ -34,6 +37,15 @@ enum class Optimize {
   kBf16,     // kDefault, and matrix products and convolutions in bfloat16; needs a CPU that has it
 };
 
+// Serialized tensorflow.ConfigProto of its text form. Throws Error (kInvalidArgument) that names the line.
+SAVEDMODEL_API std::string ParseSessionConfig(const std::string& text);
+
+// Ops that a graph may use. What only serves the loader (OpUse) is always allowed.
+struct OpRules {
+  std::map<std::string, std::string> refused;  // op -> why
+  std::set<std::string> known;                 // an op that is neither refused nor known is refused
+};
+
 struct LoadOptions {
   std::set<std::string> tags{"serve"};  // matched exactly against a MetaGraph's tag set
   std::string device;                   // "cpu", "gpu:1", "/device:CPU:1"; empty: as the graph says
@@ -44,6 +56,9 @@ struct LoadOptions {
   SessionOptions session;
   RunOptions run;
   std::vector<std::string> op_libraries;  // shared libraries with custom ops, opened before the load
+  // Checked before anything of the model runs: Error (kPermissionDenied). Optimized graphs on disk are not
+  // used then.
+  std::optional<OpRules> op_rules;
 };
 
 }  // namespace savedmodel

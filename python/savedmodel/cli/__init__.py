@@ -3,6 +3,23 @@
 
 from __future__ import annotations
 
-from savedmodel.cli._main import main
+import sys
+from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns its exit status: 0, 1 where a check found something, or 2 after an error."""
+    try:
+        from savedmodel.cli._main import run
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
+        print(
+            "savedmodel: the command line needs click and rich; "
+            "install them with: pip install 'savedmodel[cli]'",
+            file=sys.stderr,
+        )
+        return 2
+    return run(arguments)

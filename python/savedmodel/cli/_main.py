@@ -1,33 +1,173 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments, errors and exit codes of the command `savedmodel`."""
+"""The commands, their errors and exit codes. Each command's module is imported when it is called."""
 
 from __future__ import annotations
 
-import argparse
+import importlib
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
 
 import savedmodel as sm
-from savedmodel.cli import _optimize
+
+COMPLETE = "_SAVEDMODEL_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="savedmodel", description="Work with TensorFlow SavedModels.")
-    parser.add_argument("--version", action="version", version=f"savedmodel {sm.__version__}")
-    parser.add_argument("--debug", action="store_true", help="tracebacks instead of one-line errors")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _optimize.add_to(commands)
-    return parser
+@dataclass(frozen=True)
+class Entry:
+    """What is said of a command before its module is imported."""
+
+    module: str
+    summary: str
+    example: str
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns its exit status: 0, or 2 after an error, which is one line on stderr."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except (sm.Error, OSError, TypeError, ValueError) as error:
-        if options.debug:
-            raise
-        print(f"savedmodel: {error}", file=sys.stderr)
+# `convert` and `freeze` get their line here, and a module each.
+COMMANDS = {
+    "show": Entry(
+        "_show", "tag sets, signatures, functions, ops and files", "savedmodel show models/mlp --all"
+    ),
+    "run": Entry(
+        "_run",
+        "run a signature on files, expressions or examples",
+        "savedmodel run models/mlp --input-exprs 'x=np.ones((1, 64))'",
+    ),
+    "scan": Entry(
+        "_scan",
+        "list ops that reach files, network, processes",
+        "savedmodel scan models/mlp --allow files,unknown",
+    ),
+    "bench": Entry(
+        "_bench",
+        "measure latency and throughput, alone or against others",
+        "savedmodel bench models/mlp --batch 1,8,32 --against tf",
+    ),
+    "compare": Entry(
+        "_compare", "compare results with TensorFlow's", "savedmodel compare models/mlp --rtol 1e-4"
+    ),
+    "profile": Entry(
+        "_profile", "where the time of a call goes, op by op", "savedmodel profile models/mlp --plot ops.png"
+    ),
+    "optimize": Entry(
+        "_optimize",
+        "write a SavedModel with its optimized graphs beside it",
+        "savedmodel optimize models/mlp models/mlp_optimized",
+    ),
+    "completion": Entry(
+        "_completion", "print the script that completes commands", 'eval "$(savedmodel completion bash)"'
+    ),
+}
+
+
+def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.find_root().meta["savedmodel.debug"] = True
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = importlib.import_module(f"savedmodel.cli.{entry.module}").command
+        if not any(parameter.name == "debug" for parameter in command.params):
+            command.name, command.short_help = cmd_name, entry.summary
+            command.epilog = f"\b\nexample: {entry.example}"
+            command.params.append(_debug_option())
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            for name, entry in COMMANDS.items():
+                formatter.write(f"  {name:<11} {entry.summary}\n")
+                formatter.write(f"{'':14}{entry.example}\n")
+
+
+def _debug_option() -> click.Option:
+    return click.Option(
+        ["--debug"], is_flag=True, expose_value=False, callback=_set_debug, help="Show tracebacks."
+    )
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # saved_model_cli's users write --tag_set.
+        "token_normalize_func": lambda name: name.replace("_", "-"),
+    },
+    params=[_debug_option()],
+    epilog="Errors are one line and exit status 2; `savedmodel COMMAND --help` tells the options.",
+)
+@click.version_option(sm.__version__, prog_name="savedmodel", message="%(prog)s %(version)s")
+def group() -> None:
+    """Work with TensorFlow SavedModels, without TensorFlow's Python."""
+
+
+def _say(text: object, where: str = "savedmodel") -> int:
+    from savedmodel.cli._text import printable
+
+    print(f"{where}: {printable(' '.join(str(text).split()))}", file=sys.stderr)
+    return 2
+
+
+def _explain(error: Exception) -> object:
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, ModuleNotFoundError) and error.name == "rich":
+        return "the command line needs rich; install it with: pip install 'savedmodel[cli]'"
+    if isinstance(error, KeyError) and error.args:
+        return error.args[0]  # its str() is a repr
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory: {error}"
+    if isinstance(error, sm.Error | OSError | TypeError | ValueError):
+        return error
+    return f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; what goes wrong becomes one line on stderr, unless --debug."""
+    meta: dict[str, Any] = {}
+    if instruction := os.environ.get(COMPLETE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(group, {}, "savedmodel", COMPLETE, instruction)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        click.echo(
+            group.get_help(click.Context(group, info_name="savedmodel", **group.context_settings)), err=True
+        )
         return 2
+    try:
+        with group.make_context("savedmodel", given) as ctx:
+            meta = ctx.meta
+            group.invoke(ctx)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx is not None else "savedmodel"
+        return _say(error.format_message(), path)
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader has seen enough; Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if meta.get("savedmodel.debug"):
+            raise
+        return _say(_explain(error))
     return 0

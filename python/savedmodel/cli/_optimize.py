@@ -3,46 +3,38 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from typing import Literal
+
+import click
 
 import savedmodel as sm
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
-
-_ABOUT = """Copy a SavedModel, and put its optimized signatures beside it.
-
-The copy is the SavedModel as it was; other programs load it as ever. A load through
-savedmodel with the same TensorFlow on the same kind of CPU takes the optimized graphs
-from there. With SRC as DST they are added to it.
-
-example: savedmodel optimize models/resnet50 models/resnet50_optimized"""
+from savedmodel.cli import _arguments
 
 
-def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "optimize",
-        help="write a SavedModel with its optimized graphs, which loads sooner",
-        description=_ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("src", metavar="SRC", help="a SavedModel directory")
-    parser.add_argument("dst", metavar="DST", help="a directory that does not exist yet, or SRC")
-    parser.add_argument(
-        "--tag_set", "--tag-set", default="serve", metavar="A,B", help="tags of the MetaGraph (serve)"
-    )
-    parser.add_argument("--level", choices=["default", "bf16"], default="default", help="load's optimize=")
-    parser.add_argument("--verify", action="store_true", help="first compare its results with the original's")
-    parser.set_defaults(run=_run)
+@click.command
+@click.argument("src", type=click.Path(file_okay=False))
+@click.argument("dst", type=click.Path())
+@_arguments.tags
+@click.option(
+    "--level",
+    type=click.Choice(["default", "bf16"]),
+    default="default",
+    show_default=True,
+    help="load's optimize=",
+)
+@click.option("--verify", is_flag=True, help="First compare its results with the original's.")
+def command(src: str, dst: str, tags: str | None, level: Literal["default", "bf16"], verify: bool) -> None:
+    """Copy the SavedModel SRC to DST, and put its optimized signatures beside it.
 
-
-def _run(options: argparse.Namespace) -> None:
-    tags = [tag for tag in options.tag_set.split(",") if tag]
-    with sm.load(options.src, tags=tags, optimize=options.level, verify=options.verify) as model:
-        model.save_optimized(options.dst)
+    The copy is the SavedModel as it was; other programs load it as ever. A load through savedmodel with the
+    same TensorFlow on the same kind of CPU takes the optimized graphs from there. DST does not exist yet, or
+    is SRC: then they are added to it.
+    """
+    chosen = _arguments.choose_tags(src, tags)
+    with sm.load(src, tags=chosen, optimize=level, verify=verify) as model:
+        model.save_optimized(dst)
         for name, why_not in model.verified.items():
-            print(f"{name}: {'not compared: ' + why_not if why_not else 'same results'}")
-    with sm.load(options.dst, tags=tags, optimize=options.level) as model:
+            click.echo(f"{name}: {'not compared: ' + why_not if why_not else 'same results'}")
+    with sm.load(dst, tags=chosen, optimize=level) as model:
         for report in model.optimization:
-            print(report)
+            click.echo(report)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`savedmodel run DIR`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+import savedmodel as sm
+from savedmodel.cli import _arguments, _inputs
+from savedmodel.cli._random import random_inputs
+from savedmodel.cli._text import printable
+
+
+@click.command
+@_arguments.directory
+@_arguments.tags
+@_arguments.signature
+@_inputs.options
+@click.option("--random", "made_up", is_flag=True, help="Make up the inputs that are not given.")
+@click.option(
+    "--batch", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Of made-up inputs."
+)
+@click.option("--outdir", type=click.Path(), metavar="DIR", help="Write each output to <output key>.npy.")
+@click.option("--overwrite", is_flag=True, help="Overwrite files in --outdir.")
+@_arguments.device
+@_arguments.threads
+@_arguments.session_config
+def command(
+    directory: str,
+    tags: str | None,
+    signature: str | None,
+    sources: _inputs.Sources,
+    seed: int,
+    made_up: bool,
+    batch: int,
+    outdir: str | None,
+    overwrite: bool,
+    device: str | None,
+    threads: int | None,
+    session_config: str | None,
+) -> None:
+    """Run a signature of the SavedModel in DIR and print its outputs.
+
+    Numbers are cast to an input's dtype where that loses nothing (floats are rounded). A sparse input is
+    given by its parts: 'x#indices=[[0, 1]];x#values=[3.0];x#dense_shape=[2, 4]'. In expressions, np.random
+    is seeded with --seed.
+    """
+    chosen = _arguments.choose_tags(directory, tags)
+    values = sources.read()
+    session = _arguments.session_options(session_config)
+    with sm.load(directory, tags=chosen, device=device, threads=threads, session=session) as model:
+        function = model.signatures[_arguments.choose_signature(list(model.signatures), signature)]
+        feeds = _inputs.match(values, function.inputs)
+        if made_up:
+            feeds = random_inputs(function.inputs, batch=batch, seed=seed, given=feeds)
+        missing = [k for k, spec in function.inputs.items() if k not in feeds and spec.default is None]
+        if missing:
+            raise click.UsageError(
+                f"no value for {', '.join(map(repr, missing))}: give --inputs, --input-exprs or "
+                "--input-examples, or --random"
+            )
+        files = {} if outdir is None else _files(outdir, function.outputs, overwrite)
+        results = function.run(feeds)
+        for key, value in results.items():
+            click.echo(f"Result for output key {printable(key)}:\n{_text(value)}")
+            if key in files:
+                _save(files[key], value)
+                click.echo(f"Output {printable(key)} is saved to {files[key]}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, sm.SparseTensor | sm.RaggedTensor):
+        return "\n".join(f"{part}:\n{_text(inner)}" for part, inner in value._asdict().items())
+    return str(value)
+
+
+def _files(outdir: str, outputs: Mapping[str, sm.TensorSpec], overwrite: bool) -> dict[str, Path]:
+    """Where each output goes. Checked before the run: it may be long, and may change the model's state."""
+    # A key may hold a path, and a model is not to choose where files go.
+    files = {
+        key: Path(outdir) / (key.replace("/", "_").replace("\0", "_") + (".npy" if _dense(spec) else ".npz"))
+        for key, spec in outputs.items()
+    }
+    if len(set(files.values())) < len(files):
+        raise ValueError("two outputs would be written to one file: " + ", ".join(map(repr, files)))
+    existing = [str(file) for file in files.values() if file.exists()]
+    if existing and not overwrite:
+        raise FileExistsError(f"{', '.join(existing)} exists already; --overwrite replaces it")
+    Path(outdir).mkdir(parents=True, exist_ok=True)
+    return files
+
+
+def _dense(spec: sm.TensorSpec) -> bool:
+    return spec.encoding == "dense"
+
+
+def _save(file: Path, value: Any) -> None:
+    if isinstance(value, sm.SparseTensor):
+        np.savez(file, **value._asdict())
+    elif isinstance(value, sm.RaggedTensor):
+        splits = {f"row_splits_{i}": split for i, split in enumerate(value.nested_row_splits)}
+        np.savez(file, flat_values=value.flat_values, **splits)
+    else:
+        np.save(file, value)
