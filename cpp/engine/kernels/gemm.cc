@@ -216,7 +216,11 @@ void Gemm(const GemmProblem& problem, const PackedWeights& weights, int threads,
   if (threads < 2) return Part(problem, weights).Run(0, problem.rows, 0, panels);
   // The larger factor is split, so that each thread reads a part of it, unless that leaves threads idle.
   const Index tiles = DivideUp(problem.rows, weights.kernel().tile_rows);
-  const double by_rows = Balance(tiles, threads) + (problem.rows > weights.columns() ? 0.1 : 0);
+  // Rows that are rounded had better be so once.
+  const double preferred = weights.kernel().round != nullptr  ? 0.2
+                           : problem.rows > weights.columns() ? 0.1
+                                                              : 0;
+  const double by_rows = Balance(tiles, threads) + preferred;
   const bool rows = by_rows > Balance(panels, threads);
   const Index units = rows ? tiles : panels;
   const auto all = static_cast<double>(problem.rows * weights.columns() * weights.depth());

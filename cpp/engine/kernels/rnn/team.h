@@ -29,6 +29,7 @@ class HelpChoice {
   std::atomic<double> alone_{0};  // the rate without help
   std::atomic<int> wait_{0};      // runs without help before the next trial
   std::atomic<int> backoff_{0};
+  std::atomic<int> misses_{0};  // runs with help in a row that took longer than without
 };
 
 }  // namespace savedmodel::engine::rnn

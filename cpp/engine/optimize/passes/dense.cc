@@ -4,6 +4,7 @@
 // | [Reshape to rows ->] MatMul or BatchMatMulV2 (float32, constant b     | _SavedmodelDense [-> Reshape] |
 // |   of two dimensions) [-> Reshape that keeps or splits the columns]    |                               |
 // |   [-> BiasAdd, AddV2 or Add of a constant row]                        |   (zeros where no bias is)    |
+// |   [-> AddV2 or Add of anything of the same shape]                     |   adds in place               |
 // |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid or _SavedmodelGelu]  |                               |
 #include "engine/optimize/passes/dense.h"
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Depthwise convolutions without oneDNN's set-up, and with the swish that its kernel can't apply:
 //
-// | pattern (float32, NHWC, constant weights of [h, w, channels, 1], not dilated) | becomes             |
-// |--------------------------------------------------------------------------------|---------------------|
-// | DepthwiseConv2dNative [-> BiasAdd of a constant]                               | _SavedmodelDepthwise|
-// |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid, x * Sigmoid(x)]              |   (zeros: no bias)  |
-// | _FusedDepthwiseConv2dNative {BiasAdd [, Relu, Relu6, Elu or _FusedHardSwish]}  |                     |
+// | pattern (float32, NHWC, constant weights of [h, w, channels, 1], undilated)  | becomes              |
+// |------------------------------------------------------------------------------|----------------------|
+// | DepthwiseConv2dNative [-> BiasAdd of a constant]                             | _SavedmodelDepthwise |
+// |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid, x * Sigmoid(x)]            |   (zeros: no bias)   |
+// | _FusedDepthwiseConv2dNative {BiasAdd [, Relu, Relu6, Elu, _FusedHardSwish]}  |                      |
 #include <algorithm>
 #include <string>
 #include <vector>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// | exported by   | pattern, factors in any order and grouping                 | becomes |
-// |---------------|------------------------------------------------------------|-------------------------------|
-// | Keras 3       | 0.5 * x * Erfc(-x / sqrt(2))                               | _SavedmodelGelu | | Keras 2,
-// HF   | 0.5 * x * (1 + Erf(x / sqrt(2)))                           | _SavedmodelGelu               | | all,
-// "tanh"   | 0.5 * x * (1 + Tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))  | _SavedmodelGelu {approximate} |
+// | exported by | pattern, factors in any order and grouping                | becomes                       |
+// |-------------|-----------------------------------------------------------|-------------------------------|
+// | Keras 3     | 0.5 * x * Erfc(-x / sqrt(2))                              | _SavedmodelGelu               |
+// | Keras 2, HF | 0.5 * x * (1 + Erf(x / sqrt(2)))                          | _SavedmodelGelu               |
+// | all, "tanh" | 0.5 * x * (1 + Tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) | _SavedmodelGelu {approximate} |
 #include "engine/optimize/passes/gelu.h"
 
 #include <cmath>

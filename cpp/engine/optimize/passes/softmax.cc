@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// | pattern (float32)                            | becomes                    |
-// |----------------------------------------------|----------------------------|
+// | pattern (float32)                              | becomes                    |
+// |------------------------------------------------|----------------------------|
 // | [Mul by a positive constant scalar ->] Softmax | _SavedmodelSoftmax {scale} |
 #include "engine/optimize/passes/softmax.h"
 

@@ -2,10 +2,10 @@
 // Global average pooling, and the products of images with one factor for each channel, which Eigen computes
 // as a broadcast of any shape:
 //
-// | pattern (float32, x of [n, h, w, c])                     | becomes                    |
-// |----------------------------------------------------------|----------------------------|
-// | Mean(x, {1, 2}), the axes in any order or from the end    | _SavedmodelSpatialMean(x)  |
-// | Mul(x, f), f of [n or 1, 1, 1, c], on either side         | _SavedmodelScaleChannels   |
+// | pattern (float32, x of [n, h, w, c])                    | becomes                   |
+// |---------------------------------------------------------|---------------------------|
+// | Mean(x, {1, 2}), the axes in any order or from the end  | _SavedmodelSpatialMean(x) |
+// | Mul(x, f), f of [n or 1, 1, 1, c], on either side       | _SavedmodelScaleChannels  |
 #include <set>
 
 #include "engine/optimize/passes/convolution.h"

@@ -2,12 +2,12 @@
 // 3x3 convolutions of stride 1 with fewer products, where there are enough channels for the transforms not to
 // matter, and enough pixels for weights of 16/9 the size not to:
 //
-// | pattern (float32, NHWC, constant weights of [3, 3, 32 and more, 32 and more]) | becomes             |
-// |--------------------------------------------------------------------------------|---------------------|
-// | Conv2D, strides and dilations 1 [-> BiasAdd of a constant]                     | _SavedmodelWinograd |
-// |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid, x * Sigmoid(x)]              |   (zeros: no bias)  |
-// | _FusedConv2D {BiasAdd [, Add]                                                  | _SavedmodelWinograd,|
-// |   [, Relu, Relu6, LeakyRelu, Elu or _FusedHardSwish]}                          |   adds in place     |
+// | pattern (float32, NHWC, constant weights of [3, 3, 32 and more, 32 and more]) | becomes              |
+// |-------------------------------------------------------------------------------|----------------------|
+// | Conv2D, strides and dilations 1 [-> BiasAdd of a constant]                    | _SavedmodelWinograd  |
+// |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid, x * Sigmoid(x)]             |   (zeros: no bias)   |
+// | _FusedConv2D {BiasAdd [, Add]                                                 | _SavedmodelWinograd, |
+// |   [, Relu, Relu6, LeakyRelu, Elu or _FusedHardSwish]}                         |   adds in place      |
 #include <algorithm>
 #include <string>
 #include <vector>
