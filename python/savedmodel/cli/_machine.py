@@ -9,7 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from savedmodel.cli._text import plural, size
+from savedmodel._repr import size
+from savedmodel.cli._text import plural
 
 
 def cpus() -> int:

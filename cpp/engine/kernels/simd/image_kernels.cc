@@ -224,7 +224,7 @@ inline void TransformInput(T (&d)[4]) {
   d[3] = d1 - d[3];
 }
 
-// `count` channels of a tile, which `lines` and `columns` of are in the image.
+// Some channels of a tile; `at` has its pixels, null for those beyond the image.
 template <bool kWhole>
 inline void InputTile(const float* const (&at)[4][4], Index channel, Index count, float* to, Index step) {
   Vec rows[4][4];
