@@ -83,14 +83,13 @@ def model_html(model: Model) -> str:
     return f"<p><b>Model</b> <code>{html.escape(model.path)}</code></p>{_table(_HEADER, rows)}"
 
 
-def size(count: int) -> str:
-    """A number of bytes, in units of 1000."""
-    value = float(count)
+def _bytes(count: int) -> str:
+    size = float(count)
     for unit in ("bytes", "KB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
 
 
 def _meta_graph_rows(graph: MetaGraphInfo, indent: str) -> list[str]:
@@ -108,7 +107,7 @@ def meta_graph_text(graph: MetaGraphInfo) -> str:
 
 
 def inspection_text(inspection: Inspection) -> str:
-    rows = [f"<SavedModel {inspection.path!r}, {size(inspection.size_bytes)}"]
+    rows = [f"<SavedModel {inspection.path!r}, {_bytes(inspection.size_bytes)}"]
     for graph in inspection.meta_graphs:
         rows += _meta_graph_rows(graph, "  ")
     return "\n".join(rows) + ">"

@@ -2,12 +2,12 @@
 // _SavedmodelWinograd: activation(3x3 convolution of stride 1 + bias + summand) of float32 images, NHWC, with
 // constant weights, which are transformed at the first run.
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/kernels/activation.h"
+#include "engine/kernels/from_constant.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/winograd.h"
 #include "engine/threads/parallel_for.h"
@@ -113,15 +113,10 @@ class WinogradOp : public tf::OpKernel {
   }
 
   std::shared_ptr<const WinogradWeights> Transform(const tf::Tensor& filter) {
-    const auto transform = [&] {
+    return weights_.Get(filter, [&] {
       return std::make_shared<const WinogradWeights>(*kernel_, static_cast<const float*>(filter.data()),
                                                      filter.dim_size(2), filter.dim_size(3));
-    };
-    std::call_once(once_, [&] {
-      weights_ = transform();
-      transformed_from_ = filter;  // keeps the address from being used again
     });
-    return transformed_from_.data() == filter.data() ? weights_ : transform();
   }
 
   const Isa isa_ = BestIsa();
@@ -130,9 +125,7 @@ class WinogradOp : public tf::OpKernel {
   std::vector<std::int64_t> paddings_;
   Activation activation_ = Activation::kNone;
   float leaky_slope_ = 0;
-  std::once_flag once_;
-  std::shared_ptr<const WinogradWeights> weights_;
-  tf::Tensor transformed_from_;
+  FromConstant<WinogradWeights> weights_;
 };
 
 REGISTER_KERNEL_BUILDER(Name("_SavedmodelWinograd").Device(tf::DEVICE_CPU), WinogradOp);

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from savedmodel._repr import size
 from savedmodel.cli._bench_report import Report
 from savedmodel.cli._console import LEFT, RIGHT, console, heading, table
 from savedmodel.cli._machine import line
-from savedmodel.cli._text import duration, plural, rate, tag_set
+from savedmodel.cli._text import duration, plural, rate, size, tag_set
 
 
 def print_report(report: Report) -> None:

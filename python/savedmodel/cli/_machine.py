@@ -9,8 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from savedmodel._repr import size
-from savedmodel.cli._text import plural
+from savedmodel.cli._text import plural, size
 
 
 def cpus() -> int:

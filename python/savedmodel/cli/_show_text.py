@@ -9,10 +9,9 @@ from typing import Any
 from rich.console import Console
 
 import savedmodel as sm
-from savedmodel._repr import size
 from savedmodel.cli._console import RIGHT, console, heading, table
 from savedmodel.cli._fit import parts_of
-from savedmodel.cli._text import plural, tag_set
+from savedmodel.cli._text import plural, size, tag_set
 
 
 def print_inspection(

@@ -11,6 +11,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def size(count: int) -> str:
+    """A number of bytes, in units of 1000."""
+    value = float(count)
+    for unit in ("bytes", "KB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
 def plural(count: int, what: str) -> str:
     """'1 file', '2 files'."""
     return f"{count} {what}" + ("" if count == 1 else "s")
