@@ -200,7 +200,7 @@ TEST_P(VectorKernelsTest, LayerNormAndSoftmax) {
     std::vector<float> norm(3 * n);
     std::vector<float> soft(3 * n);
     kernels_.layer_norm(x.data(), 3, columns, gamma.data(), beta.data(), 1e-3F, norm.data());
-    kernels_.softmax(x.data(), 3, columns, 0.7F, soft.data());
+    kernels_.softmax(x.data(), 3, columns, columns, 0.7F, soft.data());
     for (std::size_t r = 0; r < 3; ++r) {
       double mean = 0;
       double variance = 0;
@@ -227,11 +227,11 @@ TEST_P(VectorKernelsTest, SoftmaxOfNanIsNan) {
   for (const std::size_t at : {std::size_t{0}, std::size_t{20}, std::size_t{36}}) {
     auto y = x;
     y[at] = kNan;
-    kernels_.softmax(y.data(), 1, 37, 1, y.data());
+    kernels_.softmax(y.data(), 1, 37, 37, 1, y.data());
     for (const float value : y) EXPECT_TRUE(std::isnan(value)) << at;
   }
   x[5] = -kInf;  // what masks do
-  kernels_.softmax(x.data(), 1, 37, 1, x.data());
+  kernels_.softmax(x.data(), 1, 37, 37, 1, x.data());
   EXPECT_EQ(x[5], 0);
   EXPECT_NEAR(static_cast<double>(x[36]), 1.0 / 36, 1e-7);
 }

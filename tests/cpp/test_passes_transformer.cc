@@ -4,62 +4,17 @@
 
 #include <cmath>
 #include <functional>
-#include <memory>
 
 #include "engine/optimize/passes/dense.h"
 #include "engine/optimize/passes/gelu.h"
 #include "engine/optimize/passes/layer_norm.h"
 #include "engine/optimize/passes/softmax.h"
 #include "engine/optimize/rewriter.h"
-#include "tensorflow/core/public/session.h"
 #include "tests/cpp/transformer_graphs.h"
 
 namespace savedmodel::engine {
 namespace {
 namespace tf = tensorflow;
-using Pass = int (*)(Rewriter*);
-
-tf::Tensor Run(const tf::GraphDef& graph, const tf::Tensor& x) {
-  tf::SessionOptions options;  // the graph as it is: TensorFlow's rewrites have mistakes of their own
-  options.config.mutable_graph_options()->mutable_rewrite_options()->set_disable_meta_optimizer(true);
-  const std::unique_ptr<tf::Session> session(tf::NewSession(options));
-  std::vector<tf::Tensor> results;
-  auto status = session->Create(graph);
-  if (status.ok()) status = session->Run({{"x", x}}, {"out"}, {}, &results);
-  EXPECT_TRUE(status.ok()) << status.ToString();
-  return results.empty() ? tf::Tensor() : results[0];
-}
-
-int Count(const tf::GraphDef& graph, const std::string& op) {
-  int count = 0;
-  for (const tf::NodeDef& node : graph.node()) count += node.op() == op ? 1 : 0;
-  return count;
-}
-
-// The passes fire `count` times in all, and change no result.
-tf::GraphDef Expect(const tf::GraphDef& graph, const std::vector<Pass>& passes, int count,
-                    const tf::TensorShape& shape = {3, 4, 8}) {
-  tf::GraphDef rewritten = graph;
-  Rewriter rewriter(&rewritten);
-  int fired = 0;
-  for (const Pass pass : passes) {
-    fired += pass(&rewriter);
-    rewriter.RemoveUnread({"out", "fetched"});
-  }
-  rewriter.Finish();
-  EXPECT_EQ(fired, count);
-  const tf::Tensor x = TestGraph::RandomTensor(shape, 99);
-  const tf::Tensor before = Run(graph, x);
-  const tf::Tensor after = Run(rewritten, x);
-  EXPECT_EQ(before.shape().DebugString(), after.shape().DebugString());
-  if (before.shape() != after.shape()) return rewritten;
-  float scale = 0;
-  for (std::int64_t i = 0; i < before.NumElements(); ++i)
-    scale = std::max(scale, std::abs(before.flat<float>()(i)));
-  for (std::int64_t i = 0; i < before.NumElements(); ++i)
-    EXPECT_NEAR(before.flat<float>()(i), after.flat<float>()(i), 1e-5F * scale);
-  return rewritten;
-}
 
 std::string ErfcGelu(TestGraph* graph, const std::string& x, float half = 0.5F) {
   graph->Op("half", "Mul", {graph->Scalar(half), x});

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Graphs as exported models write dense layers, built node by node.
+// Graphs as exported models write dense layers, built node by node; results before and after passes in
+// TensorFlow's session.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "engine/optimize/rewriter.h"
 #include "tensorflow/core/framework/attr_value_util.h"
 #include "tensorflow/core/framework/graph.pb.h"
 #include "tensorflow/core/framework/graph_def_util.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/tensor.h"
+#include "tensorflow/core/public/session.h"
 
 namespace savedmodel::engine {
 
@@ -81,5 +89,48 @@ class TestGraph {
   int constants_ = 0;
   unsigned seed_ = 0;
 };
+
+inline tensorflow::Tensor RunGraph(const tensorflow::GraphDef& graph, const tensorflow::Tensor& x) {
+  tensorflow::SessionOptions options;  // the graph as it is: TensorFlow's rewrites have mistakes of their own
+  options.config.mutable_graph_options()->mutable_rewrite_options()->set_disable_meta_optimizer(true);
+  const std::unique_ptr<tensorflow::Session> session(tensorflow::NewSession(options));
+  std::vector<tensorflow::Tensor> results;
+  auto status = session->Create(graph);
+  if (status.ok()) status = session->Run({{"x", x}}, {"out"}, {}, &results);
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  return results.empty() ? tensorflow::Tensor() : results[0];
+}
+
+inline int Count(const tensorflow::GraphDef& graph, const std::string& op) {
+  int count = 0;
+  for (const tensorflow::NodeDef& node : graph.node()) count += node.op() == op ? 1 : 0;
+  return count;
+}
+
+// The passes fire `count` times in all, and change no result.
+inline tensorflow::GraphDef Expect(const tensorflow::GraphDef& graph,
+                                   const std::vector<int (*)(Rewriter*)>& passes, int count,
+                                   const tensorflow::TensorShape& shape = {3, 4, 8}) {
+  tensorflow::GraphDef rewritten = graph;
+  Rewriter rewriter(&rewritten);
+  int fired = 0;
+  for (const auto pass : passes) {
+    fired += pass(&rewriter);
+    rewriter.RemoveUnread({"out", "fetched"});
+  }
+  rewriter.Finish();
+  EXPECT_EQ(fired, count);
+  const tensorflow::Tensor x = TestGraph::RandomTensor(shape, 99);
+  const tensorflow::Tensor before = RunGraph(graph, x);
+  const tensorflow::Tensor after = RunGraph(rewritten, x);
+  EXPECT_EQ(before.shape().DebugString(), after.shape().DebugString());
+  if (before.shape() != after.shape()) return rewritten;
+  float scale = 0;
+  for (std::int64_t i = 0; i < before.NumElements(); ++i)
+    scale = std::max(scale, std::abs(before.flat<float>()(i)));
+  for (std::int64_t i = 0; i < before.NumElements(); ++i)
+    EXPECT_NEAR(before.flat<float>()(i), after.flat<float>()(i), 1e-5F * scale);
+  return rewritten;
+}
 
 }  // namespace savedmodel::engine

@@ -27,4 +27,15 @@ class Floats {
   std::unique_ptr<float, Delete> data_;
 };
 
+// Room of the calling thread's own, until it is asked for again; it never shrinks.
+inline float* ThreadRoom(std::int64_t floats) {
+  thread_local Floats room;
+  thread_local std::int64_t size = 0;
+  if (size < floats) {
+    room = Floats(floats, false);
+    size = floats;
+  }
+  return room.get();
+}
+
 }  // namespace savedmodel::engine

@@ -46,17 +46,6 @@ constexpr double kMultiplicationsPerNs = 50;
 
 Index DivideUp(Index a, Index b) { return (a + b - 1) / b; }
 
-// The thread's own room for rows that are copied; at most some hundred KB.
-float* Room(Index floats) {
-  thread_local Floats room;
-  thread_local Index size = 0;
-  if (size < floats) {
-    room = Floats(floats, false);
-    size = floats;
-  }
-  return room.get();
-}
-
 const float* Row(const GemmRows& a, Index row) {
   if (a.rows_per_line == 0) return a.data + row * a.row_step;
   const Index line = row / a.rows_per_line;
@@ -135,7 +124,7 @@ class Part {
     const Index step = DivideUp(strip_.depth, kLine) * kLine + kLine;
     const Index depth = first * kernel.numbers;
     const Index count = std::min(strip_.depth * kernel.numbers, weights_.depth() - depth);
-    float* const room = Room(strip_.rows * step);
+    float* const room = ThreadRoom(strip_.rows * step);
     for (Index i = 0; i < strip_.rows; ++i) {
       const float* from = Row(problem_.a, row + i) + depth;
       if (kernel.round != nullptr) {

@@ -100,10 +100,10 @@ class SoftmaxOp : public tf::OpKernel {
     const tf::Tensor& logits = context->input(0);
     OP_REQUIRES(context, logits.dims() > 0,
                 absl::InvalidArgumentError(absl::StrCat("logits must have a dimension")));
-    ForRows(context, logits.dim_size(logits.dims() - 1), 0.5,
-            [&](const float* x, std::int64_t rows, float* y) {
-              kernels_.softmax(x, rows, logits.dim_size(logits.dims() - 1), scale_, y);
-            });
+    const std::int64_t columns = logits.dim_size(logits.dims() - 1);
+    ForRows(context, columns, 0.5, [&](const float* x, std::int64_t rows, float* y) {
+      kernels_.softmax(x, rows, columns, columns, scale_, y);
+    });
   }
 
  private:

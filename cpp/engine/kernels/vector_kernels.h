@@ -28,8 +28,9 @@ struct VectorKernels {
   // y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, for each row of `columns`.
   void (*layer_norm)(const float* x, std::int64_t rows, std::int64_t columns, const float* gamma,
                      const float* beta, float epsilon, float* y);
-  // softmax(x * scale), scale > 0
-  void (*softmax)(const float* x, std::int64_t rows, std::int64_t columns, float scale, float* y);
+  // softmax(x * scale), scale > 0, of rows that are `step` apart in both.
+  void (*softmax)(const float* x, std::int64_t rows, std::int64_t columns, std::int64_t step, float scale,
+                  float* y);
 };
 
 const VectorKernels& VectorKernelsOf(Isa isa);

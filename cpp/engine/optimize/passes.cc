@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/passes.h"
 
+#include "engine/optimize/passes/attention.h"
 #include "engine/optimize/passes/convolution.h"
 #include "engine/optimize/passes/dense.h"
 #include "engine/optimize/passes/gelu.h"
@@ -24,6 +25,7 @@ const std::vector<Pass>& Passes() {
       {"layer_norm", "layer normalization written out becomes one op", FuseLayerNorm},
       {"tensordot", "products of rows without reshapes around them", ReplaceTensordot},
       {"dense", "a matrix product, its bias and its activation become one op", FuseDense},
+      {"attention", "scores, mask, softmax and values of all heads become one op", FuseAttention},
       {"softmax", "softmax without oneDNN's set-up", ReplaceSoftmax},
   };
   return *passes;

@@ -31,9 +31,10 @@ void LayerNorm(const float* x, std::int64_t rows, std::int64_t columns, const fl
   }
 }
 
-void Softmax(const float* x, std::int64_t rows, std::int64_t columns, float slope, float* y) {
+void Softmax(const float* x, std::int64_t rows, std::int64_t columns, std::int64_t step, float slope,
+             float* y) {
   const std::int64_t whole = columns - columns % kLanes;
-  for (; rows > 0; --rows, x += columns, y += columns) {
+  for (; rows > 0; --rows, x += step, y += step) {
     Vec mosts = Broadcast(x[0]);
     for (std::int64_t i = 0; i < whole; i += kLanes) {
       const Vec value = Load(x + i);

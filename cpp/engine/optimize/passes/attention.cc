@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scaled dot-product attention (float32):
+//
+// | what              | is                                                                         |
+// |-------------------|----------------------------------------------------------------------------|
+// | query, key, value | of four dimensions, with any Transposes; query and key times a constant    |
+// | scores            | BatchMatMul(V2), or Einsum: [sample, head, query, key], times a constant   |
+// | weights           | Softmax([AddV2 or Add of a mask to] the scores), read by nobody else       |
+// | result            | BatchMatMul(V2) [-> Transpose {0, 2, 1, 3}], or Einsum of weights and value |
+//
+// becomes _SavedmodelAttention(query, key, value[, mask]), if sample comes first and depth last in all of
+// them.
+#include "engine/optimize/passes/attention.h"
+
+#include <string>
+#include <vector>
+
+#include "engine/optimize/passes/match.h"
+#include "engine/optimize/passes/pattern.h"
+#include "tensorflow/core/framework/attr_value.pb.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+// What each axis is: b sample, n head, t query, s key, d depth.
+struct Operand {
+  std::string tensor;
+  std::string axes;
+  double scale = 1;
+
+  bool IsRows(char position) const {
+    return axes == std::string{'b', 'n', position, 'd'} || axes == std::string{'b', position, 'n', 'd'};
+  }
+  bool heads_first() const { return axes[1] == 'n'; }
+};
+
+struct Scores {
+  Operand query, key;
+  double scale = 1;
+};
+
+bool IsProduct(const Rewriter& graph, const tf::NodeDef* node) {
+  return IsPlain(graph, node, "BatchMatMulV2") || IsPlain(graph, node, "BatchMatMul") ||
+         IsPlain(graph, node, "Einsum");
+}
+
+// Of a Transpose, by axis of the result; empty if it is not constant.
+std::vector<std::size_t> Permutation(Rewriter* graph, const tf::NodeDef& transpose) {
+  const tf::Tensor* value = graph->Constant(transpose, 1);
+  std::vector<std::size_t> result;
+  if (value == nullptr || value->NumElements() != 4) return result;
+  for (int i = 0; i < 4; ++i) {
+    const std::int64_t axis =
+        value->dtype() == tf::DT_INT32 ? value->flat<std::int32_t>()(i) : value->flat<std::int64_t>()(i);
+    if (axis < -4 || axis > 3) return {};
+    result.push_back(static_cast<std::size_t>(axis < 0 ? axis + 4 : axis));
+  }
+  return result;
+}
+
+// Goes up through Transposes and, if `scales`, products with a constant.
+void Follow(Rewriter* graph, bool scales, Operand* operand) {
+  while (true) {
+    const TensorId id(operand->tensor);
+    const tf::NodeDef* node = id.output == 0 ? graph->Find(id.node) : nullptr;
+    if (IsPlain(*graph, node, "Transpose")) {
+      const std::vector<std::size_t> permutation = Permutation(graph, *node);
+      if (permutation.empty()) return;
+      std::string axes(4, '?');
+      for (std::size_t i = 0; i < 4; ++i) axes[permutation[i]] = operand->axes[i];
+      operand->axes = axes;
+      operand->tensor = node->input(0);
+      continue;
+    }
+    Product product = scales ? Factors(graph, operand->tensor) : Product();
+    if (product.nodes.empty() || product.tensors.size() != 1) return;
+    operand->scale *= product.scale;
+    operand->tensor = product.tensors[0];
+  }
+}
+
+// The axes of both inputs and of the result, of four letters each; false for any other equation.
+bool ParseEquation(const tf::NodeDef& einsum, std::string (&terms)[3]) {
+  const auto found = einsum.attr().find("equation");
+  if (found == einsum.attr().end() || Rewriter::DataInputs(einsum) != 2) return false;
+  const std::string& equation = found->second.s();
+  if (equation.size() != 15 || equation[4] != ',' || equation.compare(9, 2, "->") != 0) return false;
+  terms[0] = equation.substr(0, 4);
+  terms[1] = equation.substr(5, 4);
+  terms[2] = equation.substr(11, 4);
+  return true;
+}
+
+// Each letter of `term` becomes the one at its place in `to`; letters that are not in `from` become d.
+std::string Renamed(const std::string& term, const std::string& from, const std::string& to) {
+  std::string result;
+  for (const char letter : term) {
+    const std::size_t at = from.find(letter);
+    result += at == std::string::npos ? 'd' : to[at];
+  }
+  return result;
+}
+
+bool HasFourDimensions(Rewriter* graph, const Operand& operand) {
+  return graph->Shape(operand.tensor).dims() == 4;
+}
+
+bool MatchScores(Rewriter* graph, const tf::NodeDef& product, Scores* scores) {
+  Operand first{product.input(0), "bntd"}, second{product.input(1), "bnsd"};
+  if (product.op() == "Einsum") {
+    std::string terms[3];
+    if (!ParseEquation(product, terms)) return false;
+    first.axes = Renamed(terms[0], terms[2], "bnts");
+    second.axes = Renamed(terms[1], terms[2], "bnts");
+    if (first.axes.find('s') != std::string::npos) std::swap(first, second);
+    // The letter of depth must be one and the same.
+    for (const char letter : terms[0]) {
+      if (terms[2].find(letter) == std::string::npos && terms[1].find(letter) == std::string::npos)
+        return false;
+    }
+  } else {
+    if (Flag(product, "adj_x")) return false;
+    if (!Flag(product, "adj_y")) second.axes = "bnds";
+  }
+  Follow(graph, true, &first);
+  Follow(graph, true, &second);
+  scores->query = first;
+  scores->key = second;
+  scores->scale *= first.scale * second.scale;
+  return first.IsRows('t') && second.IsRows('s') && HasFourDimensions(graph, first) &&
+         HasFourDimensions(graph, second);
+}
+
+// The scores behind a Softmax, and the mask, if they have one; `mask_at` says which input of the sum it is.
+bool MatchLogits(Rewriter* graph, const std::string& logits, int mask_at, Pattern* inside, Scores* scores,
+                 std::string* mask) {
+  std::string tensor = logits;
+  if (mask_at >= 0) {
+    const tf::NodeDef* sum = inside->Sum(logits);
+    if (sum == nullptr) return false;
+    *mask = sum->input(mask_at);
+    tensor = sum->input(1 - mask_at);
+    const int rank = graph->Shape(*mask).dims();
+    if (rank < 1 || rank > 4) return false;
+  }
+  const Product factors = Factors(graph, tensor);
+  if (factors.tensors.size() != 1) return false;
+  inside->Include(factors.nodes);
+  const TensorId id(factors.tensors[0]);
+  const tf::NodeDef* product = id.output == 0 ? graph->Find(id.node) : nullptr;
+  if (!IsProduct(*graph, product)) return false;
+  inside->Include({product});
+  scores->scale = factors.scale;
+  return MatchScores(graph, *product, scores);
+}
+
+// What `product` makes of weights, its input number `weights`.
+bool MatchResult(Rewriter* graph, const tf::NodeDef& product, int weights, Operand* value, Operand* result) {
+  *value = {product.input(1 - weights), "bnsd"};
+  *result = {product.name(), "bntd"};
+  if (product.op() == "Einsum") {
+    std::string terms[3];
+    if (!ParseEquation(product, terms)) return false;
+    const std::string &of_weights = terms[weights], &of_value = terms[1 - weights];
+    value->axes = Renamed(of_value, of_weights, "bnts");
+    result->axes = Renamed(terms[2], of_weights, "bnts");
+    const std::size_t depth = value->axes.find('d');
+    // A letter of the result that is neither the weights' nor the value's would be read as depth.
+    if (depth == std::string::npos || terms[2].find(of_value[depth]) == std::string::npos) return false;
+  } else if (weights != 0 || Flag(product, "adj_x") || Flag(product, "adj_y")) {
+    return false;
+  }
+  Follow(graph, false, value);
+  return value->IsRows('s') && HasFourDimensions(graph, *value) && result->IsRows('t');
+}
+
+// The Transpose that alone reads a result with heads first, and puts positions there.
+tf::NodeDef* HeadsBehind(Rewriter* graph, const tf::NodeDef& product) {
+  tf::NodeDef* reader = graph->OnlyReader(product);
+  if (!IsPlain(*graph, reader, "Transpose") || reader->input(0) != product.name()) return nullptr;
+  return Permutation(graph, *reader) == std::vector<std::size_t>{0, 2, 1, 3} ? reader : nullptr;
+}
+
+bool Fuse(Rewriter* graph, tf::NodeDef* product, int weights, int mask_at) {
+  Pattern inside(graph, product);
+  const tf::NodeDef* softmax = inside.Node(product->input(weights), "Softmax");
+  Operand value, result;
+  if (softmax == nullptr || !MatchResult(graph, *product, weights, &value, &result)) return false;
+  Scores scores;
+  std::string mask;
+  if (!MatchLogits(graph, softmax->input(0), mask_at, &inside, &scores, &mask) || !inside.IsAlone())
+    return false;
+  tf::NodeDef* root = product;
+  bool heads_first = result.heads_first();
+  if (tf::NodeDef* transpose = heads_first ? HeadsBehind(graph, *product) : nullptr; transpose != nullptr) {
+    root = transpose;
+    heads_first = false;
+  }
+  std::vector<std::string> inputs{scores.query.tensor, scores.key.tensor, value.tensor};
+  if (!mask.empty()) inputs.push_back(mask);
+  graph->Become(root, "_SavedmodelAttention", inputs);
+  auto& attributes = *root->mutable_attr();
+  attributes["num_masks"].set_i(mask.empty() ? 0 : 1);
+  attributes["scale"].set_f(static_cast<float>(scores.scale));
+  auto* layouts = attributes["heads_first"].mutable_list();
+  for (const Operand* operand : {&scores.query, &scores.key, &value}) layouts->add_b(operand->heads_first());
+  layouts->add_b(heads_first);
+  return true;
+}
+
+bool FuseAny(Rewriter* graph, tf::NodeDef* product) {
+  for (const int weights : {0, 1}) {
+    for (const int mask_at : {-1, 0, 1}) {
+      if (Fuse(graph, product, weights, mask_at)) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+int FuseAttention(Rewriter* graph) {
+  int count = 0;
+  for (tf::NodeDef* node : graph->nodes()) {
+    if (IsProduct(*graph, node)) count += FuseAny(graph, node) ? 1 : 0;
+  }
+  return count;
+}
+
+}  // namespace savedmodel::engine
