@@ -2,11 +2,11 @@
 #include "engine/kernels/attention.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "engine/kernels/attention_kernels.h"
 #include "engine/kernels/floats.h"
 #include "engine/kernels/gemm_strip.h"
+#include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
 
@@ -20,11 +20,8 @@ namespace {
 
 using Index = std::int64_t;
 
-constexpr float kInf = std::numeric_limits<float>::infinity();
 // Scores that wait for their softmax: an eighth of a second-level cache of 1 MB.
 constexpr Index kScores = Index{1} << 15;
-
-Index RoundUp(Index count, Index unit) { return (count + unit - 1) / unit * unit; }
 
 const float* At(const HeadRows& rows, Index sample, Index head) {
   return rows.data + sample * rows.sample_step + head * rows.head_step;
@@ -97,8 +94,6 @@ class Heads {
     strip.rows = rows;
     strip.tile_rows = strip.a_step % 1024 == 0 ? 8 : gemm_.tile_rows;
     strip.depth = depth;
-    strip.low = -kInf;
-    strip.high = kInf;
     strip.activation = Activation::kNone;
     float* const c = strip.c;
     for (Index column = 0; column < columns; column += panel_width_) {
@@ -125,7 +120,7 @@ class Heads {
 std::int64_t PartsOfHead(const AttentionProblem& problem, int threads) {
   const Index heads = std::max<Index>(problem.samples * problem.heads, 1);
   constexpr Index kFewestRows = 32;  // keys and values are packed for each part
-  const Index wanted = threads < 2 ? 1 : (2 * Index{threads} + heads - 1) / heads;
+  const Index wanted = threads < 2 ? 1 : DivideUp(2 * Index{threads}, heads);
   return std::clamp<Index>(problem.rows / kFewestRows, 1, wanted);
 }
 

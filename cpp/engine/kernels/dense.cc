@@ -9,6 +9,7 @@
 #include "engine/kernels/activation.h"
 #include "engine/kernels/from_constant.h"
 #include "engine/kernels/gemm.h"
+#include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
@@ -19,8 +20,6 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
-
-std::int64_t DivideUp(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 absl::Status InferShape(tf::shape_inference::InferenceContext* context) {
   namespace si = tf::shape_inference;

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <vector>
 
+#include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 
 namespace savedmodel::engine {
@@ -32,8 +32,6 @@ namespace {
 
 using Index = std::int64_t;
 
-constexpr float kInf = std::numeric_limits<float>::infinity();
-
 // Words of depth that are summed up at once. A panel of them and the next take a quarter of a second-level
 // cache of 1 MB, the rows of `a` that meet them at most half.
 constexpr Index kMostDepth = 1024;
@@ -43,8 +41,6 @@ constexpr Index kFewWeights = Index{1} << 15;
 constexpr Index kFloatsOfANearby = Index{1} << 12;
 
 constexpr double kMultiplicationsPerNs = 50;
-
-Index DivideUp(Index a, Index b) { return (a + b - 1) / b; }
 
 const float* Row(const GemmRows& a, Index row) {
   if (a.rows_per_line == 0) return a.data + row * a.row_step;
@@ -92,10 +88,7 @@ class Part {
     // Where the summand is `c` itself it must be read before anything is written there.
     const float* summand = first ? problem_.summand : problem_.c;
     strip_.summand_step = problem_.c_step;
-    strip_.low = -kInf;
-    strip_.high = kInf;
-    strip_.activation = Activation::kNone;
-    if (last) SetActivation();
+    strip_.activation = last ? problem_.activation : Activation::kNone;
     const Index width = weights_.panel_width();
     for (Index panel = first_panel; panel < end_panel; ++panel) {
       const Index column = panel * width;
@@ -110,18 +103,10 @@ class Part {
     }
   }
 
-  void SetActivation() {
-    strip_.activation = problem_.activation;
-    if (strip_.activation != Activation::kRelu && strip_.activation != Activation::kRelu6) return;
-    strip_.low = 0;
-    if (strip_.activation == Activation::kRelu6) strip_.high = 6;
-    strip_.activation = Activation::kNone;
-  }
-
   void Copy(Index row, Index first) {
     constexpr Index kLine = 16;
     const GemmKernel& kernel = weights_.kernel();
-    const Index step = DivideUp(strip_.depth, kLine) * kLine + kLine;
+    const Index step = RoundUp(strip_.depth, kLine) + kLine;
     const Index depth = first * kernel.numbers;
     const Index count = std::min(strip_.depth * kernel.numbers, weights_.depth() - depth);
     float* const room = ThreadRoom(strip_.rows * step);
@@ -161,8 +146,8 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
       panel_width_(Index{kernel.lanes} * kernel.panel_vectors) {
   const Index lanes = kernel.lanes;
   const Index blocks = std::max<Index>(DivideUp(steps_, kMostDepth), 1);
-  depth_block_ = std::max<Index>(DivideUp(DivideUp(steps_, blocks), 16), 1) * 16;
-  padded_ = DivideUp(columns, lanes) * lanes;
+  depth_block_ = RoundUp(std::max<Index>(DivideUp(steps_, blocks), 1), 16);
+  padded_ = RoundUp(columns, lanes);
   data_ = Floats(padded_ * steps_, false);
   // Words of one step: for each column as many numbers as a word has.
   std::vector<float> numbers(static_cast<std::size_t>(panel_width_ * kernel.numbers));

@@ -8,6 +8,7 @@
 
 #include "engine/kernels/floats.h"
 #include "engine/kernels/gemm_strip.h"
+#include "engine/kernels/integers.h"
 #include "engine/kernels/vector_kernels.h"
 
 namespace savedmodel::engine {
@@ -26,7 +27,7 @@ class PackedWeights {
   std::int64_t steps() const { return steps_; }              // depth in words
   std::int64_t depth_block() const { return depth_block_; }  // in words
   std::int64_t panel_width() const { return panel_width_; }
-  std::int64_t panels() const { return (columns_ + panel_width_ - 1) / panel_width_; }
+  std::int64_t panels() const { return DivideUp(columns_, panel_width_); }
   // The rows of a block that begins at `step`, which is a multiple of the block, of panel number `panel`.
   const float* Panel(std::int64_t step, std::int64_t panel) const;
   const GemmKernel& kernel() const { return kernel_; }

@@ -9,7 +9,7 @@ namespace savedmodel::engine {
 enum class Activation;
 enum class Isa;
 
-// Rows of c = activation(clamp(a * weights + bias + summand)) in one panel of columns. `a` and the weights
+// Rows of c = activation(a * weights + bias + summand) in one panel of columns. `a` and the weights
 // are words of 32 bits: a float, or two bfloat16 that follow each other in depth.
 struct GemmStrip {
   const float* a;
@@ -25,7 +25,6 @@ struct GemmStrip {
   std::int64_t tile_rows;  // at most so many are computed at once
   std::int64_t columns;    // at most a panel's
   std::int64_t depth;      // in words
-  float low, high;
   Activation activation;
   float leaky_slope;
 };

@@ -25,37 +25,9 @@ struct DepthwiseImage {
   float leaky_slope;
 };
 
-// Images of which a 3x3 convolution of stride 1 computes tiles of 2x2 pixels, counted line by line and image
-// by image. A tile's transform is 16 points: [16][tiles of the block][channels].
-struct WinogradImages {
-  const float* x;        // [images, height, width, channels]
-  const float* bias;     // [results]
-  const float* summand;  // null, or of y's shape, and y itself possibly
-  float* y;              // [images, out_height, out_width, results]
-  std::int64_t height, width, channels;
-  std::int64_t out_height, out_width, results;
-  std::int64_t pad_top, pad_left;
-  Activation activation;
-  float leaky_slope;
-};
-
-// Some tiles of them, and where their transforms are.
-struct WinogradBlock {
-  float* inputs;    // of `tiles` tiles, from number `first_tile` on
-  float* products;  // the same
-  std::int64_t first_tile, tiles;
-};
-
 struct ImageKernels {
   // Rows [first, end) of the result.
   void (*depthwise)(const DepthwiseImage& image, std::int64_t first, std::int64_t end);
-  // Tiles [first, end) of the block.
-  void (*winograd_inputs)(const WinogradImages& images, const WinogradBlock& block, std::int64_t first,
-                          std::int64_t end);
-  void (*winograd_results)(const WinogradImages& images, const WinogradBlock& block, std::int64_t first,
-                           std::int64_t end);
-  // One point of windows [3, 3] whose values lie side by side: weights are [3, 3, windows].
-  void (*winograd_weights)(const float* weights, std::int64_t windows, int point, float* transformed);
   // y[c] = scale * the sum of x[row * step + c] over all rows.
   void (*sum_rows)(const float* x, std::int64_t rows, std::int64_t step, std::int64_t columns, float scale,
                    float* y);

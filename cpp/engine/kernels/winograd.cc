@@ -4,9 +4,15 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 
 namespace savedmodel::engine {
+
+SAVEDMODEL_DECLARE_PER_ISA(WinogradKernels, kWinogradKernels)
+
+const WinogradKernels& WinogradKernelsOf(Isa isa) { return SAVEDMODEL_OF_ISA(isa, kWinogradKernels); }
+
 namespace {
 
 using Index = std::int64_t;
@@ -16,8 +22,6 @@ constexpr int kPoints = 16;
 constexpr Index kFloatsOfBlock = Index{1} << 19;
 constexpr Index kLeastTiles = 14;
 constexpr double kNsPerFloat = 0.05;  // of a transform
-
-Index DivideUp(Index a, Index b) { return (a + b - 1) / b; }
 
 Index Tiles(const WinogradProblem& problem) {
   const WinogradImages& images = problem.images;
@@ -37,7 +41,7 @@ WinogradWeights::WinogradWeights(const GemmKernel& kernel, const float* weights,
                                  Index results) {
   std::vector<float> transformed(static_cast<std::size_t>(channels * results));
   for (int point = 0; point < kPoints; ++point) {
-    ImageKernelsOf(BestIsa()).winograd_weights(weights, channels * results, point, transformed.data());
+    WinogradKernelsOf(BestIsa()).weights(weights, channels * results, point, transformed.data());
     points_[static_cast<std::size_t>(point)] =
         std::make_unique<const PackedWeights>(kernel, transformed.data(), false, channels, results);
   }
@@ -50,7 +54,7 @@ Index WinogradRoom(const WinogradProblem& problem, int threads) {
 void Winograd(const WinogradProblem& problem, const WinogradWeights& weights, Isa isa, float* room,
               int threads, const ForParts& run) {
   const WinogradImages& images = problem.images;
-  const ImageKernels& kernels = ImageKernelsOf(isa);
+  const WinogradKernels& kernels = WinogradKernelsOf(isa);
   const Index channels = images.channels, results = images.results, tiles = Tiles(problem);
   const Index most = TilesOfBlock(problem, threads);
   for (Index first = 0; first < tiles; first += most) {
@@ -61,7 +65,7 @@ void Winograd(const WinogradProblem& problem, const WinogradWeights& weights, Is
     block.products = room + kPoints * block.tiles * channels;
     const auto transform = static_cast<double>(kPoints) * kNsPerFloat;
     run(block.tiles, transform * static_cast<double>(channels),
-        [&](Index begin, Index end) { kernels.winograd_inputs(images, block, begin, end); });
+        [&](Index begin, Index end) { kernels.inputs(images, block, begin, end); });
     // Each part has weights of its own: a point's, or some panels of them.
     const Index panels = threads > kPoints / 2 ? weights[0].panels() : 1;
     const double cost =
@@ -80,7 +84,7 @@ void Winograd(const WinogradProblem& problem, const WinogradWeights& weights, Is
       }
     });
     run(block.tiles, transform * static_cast<double>(results),
-        [&](Index begin, Index end) { kernels.winograd_results(images, block, begin, end); });
+        [&](Index begin, Index end) { kernels.results(images, block, begin, end); });
   }
 }
 

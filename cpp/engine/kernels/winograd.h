@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "engine/kernels/gemm.h"
-#include "engine/kernels/image_kernels.h"
+#include "engine/kernels/winograd_kernels.h"
 
 namespace savedmodel::engine {
 

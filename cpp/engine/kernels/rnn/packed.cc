@@ -13,7 +13,7 @@ namespace {
 // The gates [first, first + gates) of a matrix of `depth` rows of `all_gates` * `units`.
 Floats PackGates(const float* from, Index depth, Index units, Index block, Index all_gates, Index first,
                  Index gates) {
-  const Index blocks = (units + block - 1) / block;
+  const Index blocks = DivideUp(units, block);
   Floats packed(blocks * depth * gates * block);
   if (from == nullptr) return packed;
   float* to = packed.get();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/kernels/floats.h"
+#include "engine/kernels/integers.h"
 #include "engine/kernels/rnn/kernel.h"
 #include "engine/kernels/rnn/routines.h"
 
@@ -11,7 +12,7 @@ namespace savedmodel::engine::rnn {
 struct Packed {
   Packed(Cell cell, const Weights& weights, Isa isa);
 
-  Index Blocks() const { return (units + block - 1) / block; }
+  Index Blocks() const { return DivideUp(units, block); }
   // Multiplications for one row of one step.
   Index ProjectCost() const { return inputs * units * Gates(cell); }
   Index StepCost() const { return units * units * Gates(cell); }
