@@ -13,17 +13,33 @@ bool Fits(const PartialShape& expected, const Shape& shape) {
   return true;
 }
 
-[[noreturn]] void Refuse(UsageError::Kind kind, const std::string& label, const TensorSpec& spec,
-                         const Tensor& tensor) {
-  throw UsageError(kind, label + ", input '" + spec.key + "': expected " + spec.ToString() + ", got " +
+[[noreturn]] void Refuse(UsageError::Kind kind, const std::string& label, const char* what,
+                         const TensorSpec& spec, const Tensor& tensor) {
+  throw UsageError(kind, label + ", " + what + " '" + spec.key + "': expected " + spec.ToString() + ", got " +
                              DTypeName(tensor.dtype()) + " " + tensor.shape().ToString());
+}
+
+void Check(const std::string& label, const char* what, const TensorSpec& spec, const Tensor& tensor) {
+  if (tensor.dtype() != spec.dtype) Refuse(UsageError::Kind::kDType, label, what, spec, tensor);
+  if (!Fits(spec.shape, tensor.shape())) Refuse(UsageError::Kind::kValue, label, what, spec, tensor);
 }
 
 }  // namespace
 
 void CheckInput(const std::string& label, const TensorSpec& spec, const Tensor& tensor) {
-  if (tensor.dtype() != spec.dtype) Refuse(UsageError::Kind::kDType, label, spec, tensor);
-  if (!Fits(spec.shape, tensor.shape())) Refuse(UsageError::Kind::kValue, label, spec, tensor);
+  Check(label, "input", spec, tensor);
+}
+
+void CheckBuffer(const std::string& label, const TensorSpec& spec, const Tensor& buffer) {
+  if (buffer.dtype() == DType::kString) {
+    throw UsageError(UsageError::Kind::kDType,
+                     label + ", output '" + spec.key + "': strings have no buffer; leave its Tensor empty");
+  }
+  Check(label, "the buffer for output", spec, buffer);
+  if (!buffer.writable()) {
+    throw UsageError(UsageError::Kind::kValue,
+                     label + ", the buffer for output '" + spec.key + "' is read-only");
+  }
 }
 
 }  // namespace savedmodel::internal

@@ -27,8 +27,11 @@ class EngineFunction {
   virtual const std::vector<TensorSpec>& outputs() const = 0;
   virtual const std::string& copies_inputs_because() const = 0;
   virtual const OptimizationReport& optimization() const = 0;
-  // Inputs are checked already. Thread-safe.
-  virtual void Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) = 0;
+  // Inputs are checked already. `into`: outputs that are not empty are buffers of the right type, and get the
+  // values; UsageError, and nothing is written, if a shape differs. `options` and `trace` may be null.
+  // Thread-safe.
+  virtual void Run(const Tensor* inputs, Tensor* outputs, bool into, const RunOptions* options,
+                   Trace* trace) = 0;
 };
 
 class EngineModel {

@@ -3,11 +3,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <set>
 
+#include "core/clock.h"
 #include "core/model_state.h"
 #include "core/runtime.h"
+#include "core/shared_pool.h"
 
 namespace savedmodel {
 namespace internal {
@@ -40,13 +41,6 @@ std::vector<TensorSpec> SelectOutputs(const Signature& signature, const std::vec
   return selected;
 }
 
-void CheckOptions(const RunOptions& options) {
-  if (options.timeout && !(*options.timeout > 0 && std::isfinite(*options.timeout))) {
-    throw UsageError(UsageError::Kind::kValue, "a timeout is a number of seconds greater than 0, got " +
-                                                   std::to_string(*options.timeout));
-  }
-}
-
 }  // namespace
 
 void ModelState::Enter() {
@@ -76,6 +70,10 @@ ModelState::ModelState() : fork_generation(ForkGeneration()) {
 }
 
 void ModelState::Close() {
+  if (Delivering() == this) {
+    throw Error(Code::kFailedPrecondition,
+                "a callback of RunAsync can't close its model, which would wait for it");
+  }
   gate.Shut();
   // A forked child has none of TensorFlow's threads: freeing the session there would wait for them.
   if (fork_generation != ForkGeneration()) return;
@@ -90,9 +88,10 @@ void ModelState::Close() {
 
 ModelState::~ModelState() {
   if (fork_generation != ForkGeneration()) {  // leaked on purpose; the registry's mutex may be held for good
-    for (auto& [key, function] : functions) new std::shared_ptr<EngineFunction>(std::move(function));
-    for (auto& [key, function] : ad_hoc) new std::shared_ptr<EngineFunction>(std::move(function));
+    for (auto& [key, function] : functions) new std::shared_ptr<BoundFunction>(std::move(function));
+    for (auto& [key, function] : ad_hoc) new std::shared_ptr<BoundFunction>(std::move(function));
     (void)engine.release();  // NOLINT(bugprone-unused-return-value)
+    if (options.thread_pool) new std::shared_ptr<ThreadPool>(options.thread_pool);
     return;
   }
   {
@@ -100,6 +99,10 @@ ModelState::~ModelState() {
     GetRegistry().models.erase(this);
   }
   Close();
+  // A pool can't be destroyed in a thread of its own, which may be the last to hold the model.
+  if (options.thread_pool == nullptr || options.thread_pool->CurrentThreadId() < 0) return;
+  engine.reset();
+  ScheduleShared([pool = std::move(options.thread_pool)] {});
 }
 
 void ModelState::Cancel() {
@@ -116,12 +119,23 @@ using internal::Visit;
 
 Model Model::Load(const std::string& path, const LoadOptions& options) {
   internal::CheckOptions(options.run);
+  if (options.run.cancellation != nullptr) {
+    throw UsageError(UsageError::Kind::kArguments, "a cancellation is of single runs, not of a load");
+  }
+  if (options.thread_pool != nullptr && options.thread_pool->NumThreads() < 1) {
+    throw UsageError(UsageError::Kind::kValue, "the thread pool has no threads");
+  }
+  internal::CalibrateTicks();
   internal::Engine& engine = internal::GetEngine();
   internal::MarkThreadsStarted();
   auto state = std::make_shared<ModelState>();
   state->path = path;
   state->options = options;
-  state->engine = engine.Load(path, options);
+  // The state alone keeps the pool: it knows how to let go of it.
+  LoadOptions lent = options;
+  lent.thread_pool = std::shared_ptr<ThreadPool>(std::shared_ptr<ThreadPool>(), options.thread_pool.get());
+  state->engine = engine.Load(path, lent);
+  internal::CalibrateTicks();
   const auto& signatures = state->engine->signatures();
   if (signatures.count(internal::kDefaultSignature) > 0) {
     state->default_signature = internal::kDefaultSignature;
@@ -152,12 +166,13 @@ Function Model::function(const std::string& signature, const std::vector<std::st
   {
     std::lock_guard<std::mutex> lock(state_->mutex);
     const auto cached = state_->functions.find(key);
-    if (cached != state_->functions.end()) state->engine = cached->second;
+    if (cached != state_->functions.end()) state->bound = cached->second;
   }
-  if (state->engine == nullptr) {
-    state->engine = state_->engine->Bind(found->second, internal::SelectOutputs(found->second, outputs));
+  if (state->bound == nullptr) {
+    state->bound = std::make_shared<internal::BoundFunction>(
+        state_->engine->Bind(found->second, internal::SelectOutputs(found->second, outputs)));
     std::lock_guard<std::mutex> lock(state_->mutex);
-    state->engine = state_->functions.emplace(key, state->engine).first->second;
+    state->bound = state_->functions.emplace(key, state->bound).first->second;
   }
   return Function(std::move(state));
 }
@@ -169,20 +184,20 @@ Function Model::function(const std::vector<std::string>& fetches,
   state->model = state_;
   state->label = "run by tensor name";
   ModelState::AdHocKey key(fetches, feeds);
-  std::list<std::pair<ModelState::AdHocKey, std::shared_ptr<internal::EngineFunction>>> evicted;
+  std::list<std::pair<ModelState::AdHocKey, std::shared_ptr<internal::BoundFunction>>> evicted;
   std::unique_lock<std::mutex> lock(state_->mutex);
   auto& recent = state_->ad_hoc;
   const auto cached =
       std::find_if(recent.begin(), recent.end(), [&](const auto& entry) { return entry.first == key; });
   if (cached != recent.end()) {
     recent.splice(recent.begin(), recent, cached);
-    state->engine = recent.front().second;
+    state->bound = recent.front().second;
     return Function(std::move(state));
   }
   lock.unlock();
-  state->engine = state_->engine->Bind(fetches, feeds);
+  state->bound = std::make_shared<internal::BoundFunction>(state_->engine->Bind(fetches, feeds));
   lock.lock();
-  recent.emplace_front(std::move(key), state->engine);
+  recent.emplace_front(std::move(key), state->bound);
   if (recent.size() > internal::kAdHocFunctions) evicted.splice(evicted.begin(), recent, --recent.end());
   return Function(std::move(state));
 }
@@ -201,7 +216,7 @@ std::vector<OptimizationReport> Model::Optimization() const {
   std::vector<OptimizationReport> reports;
   for (const auto& [name, signature] : signatures()) {
     try {
-      reports.push_back(function(name).state_->engine->optimization());
+      reports.push_back(function(name).state_->engine().optimization());
     } catch (const Error& error) {  // a signature that can't run
       reports.emplace_back();
       reports.back().function = "signature '" + name + "'";
@@ -219,6 +234,15 @@ std::map<std::string, std::int64_t> Model::Placement() const {
 void Model::SaveOptimized(const std::string& target) const {
   Visit visit(*state_);
   state_->engine->SaveOptimized(target);
+}
+
+std::vector<RunCounters> Model::Counters() const {
+  std::vector<RunCounters> counters;
+  const std::lock_guard<std::mutex> lock(state_->mutex);
+  for (const auto& [key, bound] : state_->functions) {
+    counters.push_back(FunctionState{state_, bound, "signature '" + key.first + "'"}.Counters());
+  }
+  return counters;
 }
 
 void Model::Close() { state_->Close(); }
@@ -249,59 +273,6 @@ bool CancelAllRuns(double seconds) {
     idle &= model->gate.WaitFor(std::max(left.count(), 0.0));
   }
   return idle;
-}
-
-const std::vector<TensorSpec>& Function::inputs() const { return state_->engine->inputs(); }
-const std::vector<TensorSpec>& Function::outputs() const { return state_->engine->outputs(); }
-const std::string& Function::copies_inputs_because() const { return state_->engine->copies_inputs_because(); }
-
-void Function::Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) const {
-  if (options != nullptr) internal::CheckOptions(*options);
-  const std::vector<TensorSpec>& specs = state_->engine->inputs();
-  for (std::size_t i = 0; i < specs.size(); ++i) internal::CheckInput(state_->label, specs[i], inputs[i]);
-  Visit visit(*state_->model);
-  state_->engine->Run(inputs, outputs, options, trace);
-}
-
-std::vector<Tensor> Function::Run(const std::vector<Tensor>& inputs) const {
-  if (inputs.size() != this->inputs().size()) {
-    throw UsageError(UsageError::Kind::kArguments, state_->label + " takes " +
-                                                       std::to_string(this->inputs().size()) +
-                                                       " tensors, got " + std::to_string(inputs.size()));
-  }
-  std::vector<Tensor> outputs(this->outputs().size());
-  Run(inputs.data(), outputs.data());
-  return outputs;
-}
-
-std::vector<Tensor> Function::Run(const std::vector<Tensor>& inputs, const RunOptions& options,
-                                  Trace* trace) const {
-  if (inputs.size() != this->inputs().size()) return Run(inputs);  // throws
-  std::vector<Tensor> outputs(this->outputs().size());
-  Run(inputs.data(), outputs.data(), &options, trace);
-  return outputs;
-}
-
-std::map<std::string, Tensor> Function::Run(const std::map<std::string, Tensor>& inputs) const {
-  std::vector<Tensor> ordered;
-  for (const TensorSpec& spec : this->inputs()) {
-    const auto given = inputs.find(spec.key);
-    if (given == inputs.end() && spec.default_value.dtype() == DType::kInvalid) {
-      throw UsageError(UsageError::Kind::kArguments,
-                       state_->label + " needs the input '" + spec.key + "': " + spec.ToString());
-    }
-    ordered.push_back(given == inputs.end() ? spec.default_value : given->second);
-  }
-  for (const auto& [key, tensor] : inputs) {
-    const auto& specs = this->inputs();
-    if (std::none_of(specs.begin(), specs.end(), [&](const TensorSpec& spec) { return spec.key == key; })) {
-      throw UsageError(UsageError::Kind::kArguments, state_->label + " has no input '" + key + "'");
-    }
-  }
-  std::vector<Tensor> results = Run(ordered);
-  std::map<std::string, Tensor> named;
-  for (std::size_t i = 0; i < results.size(); ++i) named.emplace(outputs()[i].key, std::move(results[i]));
-  return named;
 }
 
 }  // namespace savedmodel

@@ -11,11 +11,19 @@
 #include <utility>
 #include <vector>
 
+#include "core/call_counters.h"
 #include "core/engine.h"
 #include "core/run_gate.h"
 #include "savedmodel/model.h"
 
 namespace savedmodel::internal {
+
+// A function as all its copies share it.
+struct BoundFunction {
+  explicit BoundFunction(std::unique_ptr<EngineFunction> made) : engine(std::move(made)) {}
+  const std::unique_ptr<EngineFunction> engine;
+  CallCounters counters;
+};
 
 struct ModelState : std::enable_shared_from_this<ModelState> {
   ModelState();
@@ -40,16 +48,32 @@ struct ModelState : std::enable_shared_from_this<ModelState> {
   std::mutex mutex;  // guards what follows
   bool closed = false;
   // By signature and outputs: as many as the program names.
-  std::map<std::pair<std::string, Names>, std::shared_ptr<EngineFunction>> functions;
+  std::map<std::pair<std::string, Names>, std::shared_ptr<BoundFunction>> functions;
   // Any number of sets, so only the latest are kept, the last used in front.
-  std::list<std::pair<AdHocKey, std::shared_ptr<EngineFunction>>> ad_hoc;
+  std::list<std::pair<AdHocKey, std::shared_ptr<BoundFunction>>> ad_hoc;
 };
 
 struct FunctionState {
   std::shared_ptr<ModelState> model;
-  std::shared_ptr<EngineFunction> engine;
+  std::shared_ptr<BoundFunction> bound;
   std::string label;  // "signature 'serving_default'", for messages
+
+  EngineFunction& engine() const { return *bound->engine; }
+  RunCounters Counters() const;
 };
+
+// One run, inside of the model's gate, checked and counted; `outputs` as EngineFunction::Run has them.
+struct RunCall {
+  Span<const Tensor> inputs;
+  Span<Tensor> outputs;
+  bool into = false;
+  const RunOptions* options = nullptr;
+  Trace* trace = nullptr;
+};
+void RunInside(const FunctionState& function, const RunCall& call);
+
+// The model that the calling thread delivers results of, in a callback; else null.
+const ModelState* Delivering();
 
 // Holds a model open for the length of a call.
 class Visit {
@@ -65,5 +89,8 @@ class Visit {
 
 // Throws UsageError unless `tensor` fits `spec`. `label` names the function.
 void CheckInput(const std::string& label, const TensorSpec& spec, const Tensor& tensor);
+// The same for an output's buffer, which must be writable and not of strings.
+void CheckBuffer(const std::string& label, const TensorSpec& spec, const Tensor& buffer);
+void CheckOptions(const RunOptions& options);
 
 }  // namespace savedmodel::internal

@@ -12,9 +12,9 @@
 namespace savedmodel {
 namespace {
 
-// Owns strings and the views on them.
+// Owns strings, one behind the other, and the views on them.
 struct StringBlock {
-  std::vector<std::string> values;
+  std::string bytes;
   std::vector<std::string_view> views;
 };
 
@@ -57,6 +57,11 @@ Tensor Tensor::Wrap(DType dtype, const Shape& shape, const void* data, std::shar
   return Tensor(dtype, shape, data, std::move(owner), false);
 }
 
+Tensor Tensor::WrapMutable(DType dtype, const Shape& shape, void* data, std::shared_ptr<const void> owner) {
+  CheckNumeric(dtype);
+  return Tensor(dtype, shape, data, std::move(owner), true);
+}
+
 Tensor Tensor::Wrap(DType dtype, const Shape& shape, const void* data, std::function<void()> deleter) {
   return Wrap(dtype, shape, data,
               std::shared_ptr<const void>(data, [deleter = std::move(deleter)](const void*) { deleter(); }));
@@ -77,13 +82,24 @@ Tensor Tensor::Copy(DType dtype, const Shape& shape, const void* data) {
 }
 
 Tensor Tensor::Strings(const Shape& shape, const std::vector<std::string>& values) {
+  const std::vector<std::string_view> views(values.begin(), values.end());
+  return CopyStrings(shape, views);
+}
+
+Tensor Tensor::CopyStrings(const Shape& shape, Span<const std::string_view> values) {
   if (shape.num_elements() != values.size()) {
     throw UsageError(UsageError::Kind::kValue,
                      std::to_string(values.size()) + " strings do not fill the shape " + shape.ToString());
   }
   auto block = std::make_shared<StringBlock>();
-  block->values = values;
-  block->views.assign(block->values.begin(), block->values.end());
+  std::size_t bytes = 0;
+  for (const std::string_view value : values) bytes += value.size();
+  block->bytes.reserve(bytes);
+  block->views.reserve(values.size());
+  for (const std::string_view value : values) {
+    block->views.emplace_back(block->bytes.data() + block->bytes.size(), value.size());
+    block->bytes.append(value);
+  }
   const std::string_view* views = block->views.data();
   return WrapStrings(shape, views, std::move(block));
 }
@@ -112,9 +128,9 @@ std::string_view Tensor::string(std::size_t i) const {
   return strings()[i];
 }
 
-const std::string_view* Tensor::strings() const {
+Span<const std::string_view> Tensor::strings() const {
   CheckType(DType::kString);
-  return static_cast<const std::string_view*>(data_);
+  return {static_cast<const std::string_view*>(data_), num_elements_};
 }
 
 void Tensor::CheckType(DType requested) const {

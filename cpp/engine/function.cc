@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <optional>
 #include <utility>
 
+#include "engine/cancellation.h"
 #include "engine/options.h"
 #include "engine/plan.h"
 #include "engine/prepare.h"
@@ -18,12 +20,13 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// Runs that are not the default one go through Session::Run, which takes options per call; a callable
-// would have to be made for each.
-bool IsDefault(const RunOptions* options, const Trace* trace) {
-  return trace == nullptr &&
-         (options == nullptr || (!options->timeout && !options->trace && options->proto.empty()));
+// Runs that are traced or have TensorFlow's options go through Session::Run, which takes options per call; a
+// callable would have to be made for each.
+bool NeedsRunOptions(const RunOptions* options, const Trace* trace) {
+  return trace != nullptr || (options != nullptr && (options->trace || !options->proto.empty()));
 }
+
+bool HasTimeout(const RunOptions* options) { return options != nullptr && options->timeout; }
 
 // Feeds and fetches of one run. A thread keeps the vectors for its next, for what they cost is their
 // allocation, and so it does with the idle buffers of inputs that were borrowed.
@@ -93,14 +96,20 @@ class CallableFunction : public internal::EngineFunction {
     return plan_.copies_because.empty() && kept_an_input_ ? *kept : plan_.copies_because;
   }
   const OptimizationReport& optimization() const override { return report_; }
-  void Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) override;
+  void Run(const Tensor* inputs, Tensor* outputs, bool into, const RunOptions* options,
+           Trace* trace) override;
 
  private:
   tf::Session::CallableHandle Callable();
   void CheckSharedFeeds(const Tensor* inputs) const;
   void RunSession(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                   const RunOptions* options, Trace* trace) const;
-  Tensor Finish(tf::Tensor result, const std::vector<tf::Tensor>& feeds) const;
+  void RunExecutor(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
+                   const RunOptions* options) const;
+  bool Aliases(const tf::Tensor& result, const std::vector<tf::Tensor>& feeds) const;
+  void Deliver(const Tensor* inputs, bool into, std::vector<tf::Tensor>* feeds,
+               std::vector<tf::Tensor>* fetched, std::vector<tf::Tensor>* fed, Tensor* outputs) const;
+  void CheckShape(std::size_t output, const tf::Tensor& result, const Tensor& buffer) const;
 
   std::shared_ptr<SharedSession> shared_;
   std::string label_;
@@ -150,20 +159,41 @@ void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vec
   if (trace != nullptr) *trace = ReadTrace(metadata);
 }
 
-Tensor CallableFunction::Finish(tf::Tensor result, const std::vector<tf::Tensor>& feeds) const {
-  // An empty slice still holds the buffer that it was cut from.
-  if (result.NumElements() == 0) return FromTensorFlow(tf::Tensor(result.dtype(), result.shape()));
-  // What looks at the caller's array would change with it; what looks at a v1 variable, with the next run.
-  const bool aliases =
-      !result.RefCountIsOne() && (shared_->graph.has_reference_variables() ||
-                                  (result.dtype() != tf::DT_STRING &&
-                                   std::any_of(feeds.begin(), feeds.end(), [&](const tf::Tensor& feed) {
-                                     return feed.dtype() != tf::DT_STRING && Overlaps(feed, result);
-                                   })));
-  return FromTensorFlow(aliases ? tf::tensor::DeepCopy(result) : std::move(result));
+// In the caller's thread, with a word for it whatever the timeout.
+void CallableFunction::RunExecutor(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
+                                   const RunOptions* options) const {
+  Cancellation* cancellation = options == nullptr ? nullptr : options->cancellation.get();
+  if (cancellation == nullptr && !HasTimeout(options)) {
+    return executor_->Run(feeds, fetched, &shared_->cancellation);
+  }
+  tf::CancellationManager run(&shared_->cancellation);
+  const LinkedCancellation linked(cancellation, &run);
+  std::optional<Deadline> deadline;
+  if (HasTimeout(options)) deadline.emplace(*options->timeout, &run);
+  try {
+    executor_->Run(feeds, fetched, &run);
+  } catch (const Error&) {
+    // What a kernel says that is stopped is its own affair.
+    if (!run.IsCancelled() || shared_->cancellation.IsCancelled()) throw;
+    if (deadline && deadline->passed()) {
+      throw Error(Code::kDeadlineExceeded,
+                  label_ + ": the run took longer than " + std::to_string(*options->timeout) + " s");
+    }
+    throw Error(Code::kCancelled, label_ + ": the run was cancelled");
+  }
 }
 
-void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options, Trace* trace) {
+// What looks at the caller's array would change with it; what looks at a v1 variable, with the next run.
+bool CallableFunction::Aliases(const tf::Tensor& result, const std::vector<tf::Tensor>& feeds) const {
+  return !result.RefCountIsOne() && (shared_->graph.has_reference_variables() ||
+                                     (result.dtype() != tf::DT_STRING &&
+                                      std::any_of(feeds.begin(), feeds.end(), [&](const tf::Tensor& feed) {
+                                        return feed.dtype() != tf::DT_STRING && Overlaps(feed, result);
+                                      })));
+}
+
+void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, bool into, const RunOptions* options,
+                           Trace* trace) {
   if (!plan_.same_feeds.empty()) CheckSharedFeeds(inputs);
   Scratch scratch(plan_.graph.feeds.size(), &kept_an_input_);
   std::vector<tf::Tensor>& feeds = scratch.feeds;
@@ -172,30 +202,70 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, const RunOptio
   for (std::size_t i = 0; i < feeds.size(); ++i)
     ToTensorFlow(inputs[plan_.feed_inputs[i]], borrow, &feeds[i]);
   // Before the run: kernels may write into inputs that are copies.
-  for (std::size_t i = 0; i < plan_.sources.size(); ++i) {
-    if (plan_.sources[i].fed)
-      outputs[i] = FromTensorFlow(tf::tensor::DeepCopy(feeds[plan_.sources[i].index]));
+  std::vector<tf::Tensor> fed;
+  for (const CallPlan::Source& source : plan_.sources) {
+    if (source.fed) fed.push_back(tf::tensor::DeepCopy(feeds[source.index]));
   }
   if (!plan_.graph.fetches.empty()) {
-    const IntraOpThreads::Run run(shared_->threads.get());
-    if (!IsDefault(options, trace)) {
+    // The graph as it was loaded serves where another run may write what is a constant in the optimized one.
+    const bool own = executor_ != nullptr && !NeedsRunOptions(options, trace) &&
+                     !(report_.variables_frozen > 0 && shared_->thawed);
+    const IntraOpThreads::Run run(shared_->threads.get(), own);
+    if (own) {
+      RunExecutor(feeds, &fetched, options);
+    } else if (NeedsRunOptions(options, trace) || HasTimeout(options)) {
       RunSession(feeds, &fetched, options, trace);
-    } else if (executor_ != nullptr && !(report_.variables_frozen > 0 && shared_->thawed)) {
-      executor_->Run(feeds, &fetched, &shared_->cancellation);
     } else {
       ThrowIfError(shared_->session().RunCallable(Callable(), feeds, &fetched, nullptr));
     }
   }
+  Deliver(inputs, into, &feeds, &fetched, &fed, outputs);
+}
+
+void CallableFunction::Deliver(const Tensor* inputs, bool into, std::vector<tf::Tensor>* feeds,
+                               std::vector<tf::Tensor>* fetched, std::vector<tf::Tensor>* fed,
+                               Tensor* outputs) const {
   // A copy that we made may be handed out; what is left is the caller's.
-  for (std::size_t i = 0; i < feeds.size(); ++i) {
-    if (feeds[i].data() != inputs[plan_.feed_inputs[i]].data()) feeds[i] = tf::Tensor();
+  for (std::size_t i = 0; i < feeds->size(); ++i) {
+    tf::Tensor& feed = (*feeds)[i];
+    if (feed.data() != inputs[plan_.feed_inputs[i]].data()) feed = tf::Tensor();
   }
+  const auto is_buffer = [&](std::size_t i) { return into && outputs[i].dtype() != DType::kInvalid; };
+  const auto result = [&, next = std::size_t{0}](std::size_t i) mutable -> tf::Tensor& {
+    return plan_.sources[i].fed ? (*fed)[next++] : (*fetched)[plan_.sources[i].index];
+  };
+  if (into) {
+    // Before anything is written: it may be an input's memory.
+    auto look = result;
+    for (std::size_t i = 0; i < plan_.sources.size(); ++i) {
+      tf::Tensor& value = look(i);
+      if (is_buffer(i)) CheckShape(i, value, outputs[i]);
+      if (Aliases(value, *feeds)) value = tf::tensor::DeepCopy(value);
+    }
+  }
+  auto take = result;
   for (std::size_t i = 0; i < plan_.sources.size(); ++i) {
-    const std::size_t fetch = plan_.sources[i].index;
-    if (plan_.sources[i].fed) continue;
-    outputs[i] = Finish(plan_.fetch_uses[fetch] == 1 ? std::move(fetched[fetch]) : fetched[fetch], feeds);
+    tf::Tensor& value = take(i);
+    if (is_buffer(i)) {
+      if (value.NumElements() > 0) std::memcpy(outputs[i].mutable_data(), value.data(), value.TotalBytes());
+    } else if (value.NumElements() == 0) {
+      // An empty slice still holds the buffer that it was cut from.
+      outputs[i] = FromTensorFlow(tf::Tensor(value.dtype(), value.shape()));
+    } else if (Aliases(value, *feeds)) {
+      outputs[i] = FromTensorFlow(tf::tensor::DeepCopy(value));
+    } else {
+      const bool last = plan_.sources[i].fed || plan_.fetch_uses[plan_.sources[i].index] == 1;
+      outputs[i] = FromTensorFlow(last ? std::move(value) : value);
+    }
   }
-  fetched.clear();
+  fetched->clear();
+}
+
+void CallableFunction::CheckShape(std::size_t output, const tf::Tensor& result, const Tensor& buffer) const {
+  if (SameShape(result, buffer.shape())) return;
+  throw UsageError(UsageError::Kind::kValue, label_ + ", output '" + outputs_[output].key +
+                                                 "': the result is " + result.shape().DebugString() +
+                                                 ", the buffer " + buffer.shape().ToString());
 }
 
 }  // namespace

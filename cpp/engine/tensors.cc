@@ -16,10 +16,49 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
+// Blocks of one size that the thread has no use for just now. Without a destructor, for threads let go of
+// buffers until they end.
+template <std::size_t size>
+class SpareBlocks {
+ public:
+  static void* Take() {
+    Stack& spare = Here();
+    return spare.count > 0 ? spare.blocks[--spare.count] : ::operator new(size);
+  }
+  static void Put(void* block) {
+    static thread_local const AtExit at_exit;
+    (void)at_exit;
+    Stack& spare = Here();
+    if (spare.count == kMost || spare.ended) return ::operator delete(block);
+    spare.blocks[spare.count++] = block;
+  }
+
+ private:
+  static constexpr int kMost = 16;
+  struct Stack {
+    void* blocks[kMost];
+    int count;
+    bool ended;
+  };
+  struct AtExit {
+    ~AtExit() {
+      Stack& spare = Here();
+      spare.ended = true;
+      while (spare.count > 0) ::operator delete(spare.blocks[--spare.count]);
+    }
+  };
+  static Stack& Here() {
+    static thread_local Stack stack;
+    return stack;
+  }
+};
+
 // The caller's memory. It holds the source's owner only if it outlives the run: two atomic operations
 // and an allocation for each input of each call are saved.
 class BorrowedBuffer : public tf::TensorBuffer {
  public:
+  static void* operator new(std::size_t) { return SpareBlocks<kBlock>::Take(); }
+  static void operator delete(void* block) { SpareBlocks<kBlock>::Put(block); }
   explicit BorrowedBuffer(const Tensor& source)
       : tf::TensorBuffer(const_cast<void*>(source.data())), size_(source.byte_size()), source_(&source) {}
   std::size_t size() const override { return size_; }
@@ -37,10 +76,13 @@ class BorrowedBuffer : public tf::TensorBuffer {
   void set_source(const Tensor& source) { source_ = &source; }
 
  private:
+  static constexpr std::size_t kBlock = 64;
   std::size_t size_;
   const Tensor* source_;  // valid until the run returns
   std::shared_ptr<const void> owner_;
 };
+
+static_assert(sizeof(BorrowedBuffer) <= 64);
 
 tf::TensorShape ToShape(const Shape& shape) {
   tf::TensorShape result;
@@ -54,14 +96,6 @@ BorrowedBuffer* Borrowed(tf::Tensor* feed) {
   return buffer == nullptr || buffer->OwnsMemory() ? nullptr : static_cast<BorrowedBuffer*>(buffer);
 }
 
-bool SameShape(const tf::Tensor& feed, const Shape& shape) {
-  if (feed.dims() != static_cast<int>(shape.size())) return false;
-  for (int i = 0; i < feed.dims(); ++i) {
-    if (feed.dim_size(i) != shape[static_cast<std::size_t>(i)]) return false;
-  }
-  return true;
-}
-
 // Keeps a string result and the array of views on it.
 struct StringResult {
   tf::Tensor tensor;
@@ -69,6 +103,14 @@ struct StringResult {
 };
 
 }  // namespace
+
+bool SameShape(const tf::Tensor& tensor, const Shape& shape) {
+  if (tensor.dims() != static_cast<int>(shape.size())) return false;
+  for (int i = 0; i < tensor.dims(); ++i) {
+    if (tensor.dim_size(i) != shape[static_cast<std::size_t>(i)]) return false;
+  }
+  return true;
+}
 
 void ToTensorFlow(const Tensor& tensor, bool borrow, tf::Tensor* feed) {
   const auto dtype = static_cast<tf::DataType>(tensor.dtype());
@@ -87,7 +129,7 @@ void ToTensorFlow(const Tensor& tensor, bool borrow, tf::Tensor* feed) {
   *feed = tf::Tensor(dtype, ToShape(tensor.shape()));
   if (tensor.dtype() == DType::kString) {
     auto flat = feed->flat<tf::tstring>();
-    const std::string_view* views = tensor.strings();
+    const Span<const std::string_view> views = tensor.strings();
     for (std::size_t i = 0; i < tensor.num_elements(); ++i) {
       flat(static_cast<Eigen::Index>(i)).assign(views[i].data(), views[i].size());
     }
@@ -140,7 +182,7 @@ bool Overlaps(const tf::Tensor& a, const tf::Tensor& b) {
 bool SameValue(const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype() || a.shape() != b.shape()) return false;
   if (a.dtype() == DType::kString)
-    return std::equal(a.strings(), a.strings() + a.num_elements(), b.strings());
+    return std::equal(a.strings().begin(), a.strings().end(), b.strings().begin());
   return a.data() == b.data() || a.byte_size() == 0 || std::memcmp(a.data(), b.data(), a.byte_size()) == 0;
 }
 

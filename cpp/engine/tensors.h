@@ -20,6 +20,8 @@ bool EndFeed(tensorflow::Tensor* feed);
 // A view on `tensor`'s memory; strings get an array of views on them. Nothing is copied.
 Tensor FromTensorFlow(tensorflow::Tensor tensor);
 
+bool SameShape(const tensorflow::Tensor& tensor, const Shape& shape);
+
 // True if the two overlap in memory.
 bool Overlaps(const tensorflow::Tensor& a, const tensorflow::Tensor& b);
 

@@ -46,7 +46,7 @@ py::tuple RunTensors(const ModelHandle& handle, const std::vector<std::string>& 
   std::vector<Tensor> outputs(function.outputs().size());
   {
     const ReleaseGil release;
-    function.Run(inputs.data(), outputs.data(), &options.run, trace);
+    function.Run(inputs, outputs, &options.run, trace);
   }
   py::tuple results(outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) results[i] = ToNumpy(outputs[i]);
@@ -71,7 +71,11 @@ void bind_model(py::module_& m) {
           [](SessionOptions& options, const py::bytes& config) { options.config = config; });
   m.def("parse_session_config", [](const std::string& text) { return py::bytes(ParseSessionConfig(text)); });
   py::class_<LoadOptions>(m, "LoadOptions")
-      .def(py::init<>())
+      .def(py::init([] {
+        LoadOptions options;
+        options.counters = false;  // nobody reads them here
+        return options;
+      }))
       .def_readwrite("tags", &LoadOptions::tags)
       .def_readwrite("device", &LoadOptions::device)
       .def_readwrite("threads", &LoadOptions::threads)

@@ -276,7 +276,7 @@ py::object StringsToNumpy(const Tensor& tensor) {
   const Shape& shape = tensor.shape();
   py::array array(py::dtype("O"), std::vector<py::ssize_t>(shape.begin(), shape.end()));
   auto** items = reinterpret_cast<PyObject**>(array_proxy(array.ptr())->data);
-  const std::string_view* strings = tensor.strings();
+  const Span<const std::string_view> strings = tensor.strings();
   for (std::size_t i = 0; i < tensor.num_elements(); ++i) {
     PyObject* bytes =
         PyBytes_FromStringAndSize(strings[i].data(), static_cast<Py_ssize_t>(strings[i].size()));

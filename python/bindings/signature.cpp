@@ -176,7 +176,7 @@ py::object Execute(const State& state, const Bound& bound, const Given& given, c
   ConvertInputs(state.inputs, given.data(), bound.function, state.label, inputs.data());
   {
     const ReleaseGil release;
-    bound.function.Run(inputs.data(), outputs.data(), options, trace);
+    bound.function.Run(inputs, outputs, options, trace);
   }
   auto results = py::reinterpret_steal<py::object>(PyDict_New());
   if (!results) throw py::error_already_set();

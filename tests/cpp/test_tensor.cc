@@ -222,6 +222,38 @@ TEST(Tensor, StringsAreCopied) {
   EXPECT_EQ(MistakeIn([&] { (void)tensor.string(4); }).kind(), UsageError::Kind::kValue);
 }
 
+TEST(Tensor, StringsFromViews) {
+  const std::string bytes("one\0two", 7);
+  const std::vector<std::string_view> views{std::string_view(bytes).substr(0, 3), bytes, ""};
+  const Tensor tensor = Tensor::Strings({3}, views);
+  EXPECT_EQ(tensor.strings().size(), 3U);
+  EXPECT_EQ(std::vector<std::string>(tensor.strings().begin(), tensor.strings().end()),
+            (std::vector<std::string>{"one", bytes, ""}));
+  EXPECT_NE(tensor.string(1).data(), bytes.data());
+  const std::string_view array[] = {"a", "b"};
+  EXPECT_EQ(Tensor::Strings({1, 2}, array).string(1), "b");
+  EXPECT_THROW(Tensor::Strings({2}, views), UsageError);
+}
+
+TEST(Tensor, ValuesAreASpan) {
+  const float numbers[] = {1, 2, 3};
+  Tensor tensor = Tensor::Copy(DType::kFloat32, {3}, numbers);
+  for (float& value : tensor.mutable_values<float>()) value *= 2;
+  EXPECT_EQ(tensor.values<float>().size(), 3U);
+  EXPECT_EQ(tensor.values<float>()[2], 6);
+  EXPECT_THROW((void)tensor.values<double>(), UsageError);
+  const Tensor lent = Tensor::Wrap(DType::kFloat32, {3}, numbers, std::shared_ptr<const void>());
+  EXPECT_THROW((void)Tensor(lent).mutable_values<float>(), Error);
+}
+
+TEST(Tensor, WrapMutableLendsMemoryToWriteTo) {
+  std::vector<float> numbers(2);
+  Tensor tensor = Tensor::WrapMutable(DType::kFloat32, {2}, numbers.data(), nullptr);
+  tensor.mutable_values<float>()[1] = 4;
+  EXPECT_EQ(numbers[1], 4);
+  EXPECT_THROW(Tensor::WrapMutable(DType::kString, {2}, numbers.data(), nullptr), UsageError);
+}
+
 TEST(Tensor, StringsFillTheirShape) {
   EXPECT_EQ(Tensor::Strings({}, {"scalar"}).string(0), "scalar");
   EXPECT_EQ(Tensor::Strings({0, 3}, {}).num_elements(), 0U);
@@ -236,7 +268,7 @@ TEST(Tensor, WrapStringsBorrowsTheViews) {
   const std::weak_ptr<std::vector<std::string_view>> alive = views;
   const std::string_view* first = views->data();
   Tensor tensor = Tensor::WrapStrings({2}, first, std::shared_ptr<const void>(std::move(views)));
-  EXPECT_EQ(tensor.strings(), first);
+  EXPECT_EQ(tensor.strings().data(), first);
   EXPECT_EQ(tensor.string(1), "static bytes");
   EXPECT_FALSE(alive.expired());
   tensor = Tensor();

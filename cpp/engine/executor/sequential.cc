@@ -73,20 +73,50 @@ constexpr std::int32_t kUnneeded = 0;  // never read
 
 // The tensors of one run.
 struct SequentialExecutor::Values {
-  Values(std::int32_t slots, std::int32_t feed_count, std::int32_t guard_count)
-      : tensors(static_cast<std::size_t>(slots)),
-        guards(static_cast<std::size_t>(guard_count)),
-        feeds(static_cast<std::size_t>(feed_count)) {}
-  ~Values() {
-    for (std::size_t i = feeds; i < tensors.size(); ++i) delete tensors[i];
-  }
-  Values(const Values&) = delete;
-  Values& operator=(const Values&) = delete;
-
   absl::InlinedVector<tf::Tensor*, 32> tensors;
   absl::InlinedVector<tf::Tensor, 4> guards;
   absl::InlinedVector<tf::TensorValue, 16> arguments;
-  std::size_t feeds;  // the first tensors are the caller's
+
+  bool IsInline(const SequentialExecutor& of) const {
+    return of.slot_count_ <= static_cast<std::int32_t>(tensors.capacity()) &&
+           of.guard_count_ <= static_cast<std::int32_t>(guards.capacity()) &&
+           of.most_inputs_ <= static_cast<std::int32_t>(arguments.capacity());
+  }
+};
+
+// A run's values. Where they would have to be allocated, the thread keeps them for its next run.
+class SequentialExecutor::Lease {
+ public:
+  explicit Lease(const SequentialExecutor& executor)
+      : feeds_(static_cast<std::size_t>(executor.feed_count_)),
+        kept_(here_.IsInline(executor) ? nullptr : Take()) {
+    values().tensors.resize(static_cast<std::size_t>(executor.slot_count_), nullptr);
+    values().guards.resize(static_cast<std::size_t>(executor.guard_count_));
+  }
+  ~Lease() {
+    Values& used = values();
+    for (std::size_t i = feeds_; i < used.tensors.size(); ++i) delete used.tensors[i];
+    used.tensors.resize(0);  // clear() would let go of the memory
+    used.guards.resize(0);
+    if (kept_ != nullptr) Spare() = std::move(kept_);
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+
+  Values& values() { return kept_ == nullptr ? here_ : *kept_; }
+
+ private:
+  static std::unique_ptr<Values>& Spare() {
+    thread_local std::unique_ptr<Values> spare;
+    return spare;
+  }
+  static std::unique_ptr<Values> Take() {
+    return Spare() == nullptr ? std::make_unique<Values>() : std::move(Spare());
+  }
+
+  std::size_t feeds_;  // the first tensors are the caller's
+  Values here_;
+  std::unique_ptr<Values> kept_;
 };
 
 std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph graph, tf::Device* device,
@@ -264,7 +294,8 @@ void SequentialExecutor::Compute(const Step& step, tf::OpKernelContext::Params* 
 void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                              tf::CancellationManager* cancellation) const {
   static auto* const runner = new std::function<void(std::function<void()>)>(RunInline);
-  Values values(slot_count_, feed_count_, guard_count_);
+  Lease lease(*this);
+  Values& values = lease.values();
   for (std::int32_t i = 0; i < feed_count_; ++i) {
     const auto feed = static_cast<std::size_t>(i);
     values.tensors[feed] = const_cast<tf::Tensor*>(&feeds[feed]);
@@ -281,7 +312,7 @@ void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<t
   params.output_attr_array = attributes_.data();
   for (const Step& step : steps_) {
     if (cancellation->IsCancelled()) {
-      throw Error(Code::kCancelled, "the model was closed while the call was running");
+      throw Error(Code::kCancelled, "the model was closed, or the run cancelled, while it was going on");
     }
     for (std::int32_t i = 0; i < step.unguards; ++i) {
       const Slot guard = unguards_[static_cast<std::size_t>(step.first_unguard + i)];

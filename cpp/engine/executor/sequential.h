@@ -37,6 +37,7 @@ class SequentialExecutor : public GraphExecutor {
     std::int32_t unguards;
   };
   struct Values;
+  class Lease;
 
   SequentialExecutor(ExecutableGraph graph, tensorflow::Device* device);
   bool Plan(const std::vector<tensorflow::Node*>& order, const ConstantPool* pool, std::string* why_not);

@@ -17,11 +17,30 @@ struct IntraOpThreads::Workers {
   std::unique_ptr<Eigen::ThreadPoolDevice> eigen;
 };
 
+namespace {
+
+tf::thread::ThreadPoolInterface* Either(ForkJoinPool* own, ServicePool* service) {
+  if (own != nullptr) return own;
+  return service;
+}
+
+}  // namespace
+
 IntraOpThreads::IntraOpThreads(int threads)
-    : pool_(threads), wrapped_(&pool_), workers_(std::make_unique<Workers>()) {
-  workers_->cpu.num_threads = threads;
+    : IntraOpThreads(std::make_unique<ForkJoinPool>(threads), nullptr) {}
+
+IntraOpThreads::IntraOpThreads(ThreadPool* pool)
+    : IntraOpThreads(nullptr, std::make_unique<ServicePool>(pool)) {}
+
+IntraOpThreads::IntraOpThreads(std::unique_ptr<ForkJoinPool> own, std::unique_ptr<ServicePool> service)
+    : own_(std::move(own)),
+      service_(std::move(service)),
+      wrapped_(Either(own_.get(), service_.get())),
+      workers_(std::make_unique<Workers>()) {
+  tf::thread::ThreadPoolInterface* pool = Either(own_.get(), service_.get());
+  workers_->cpu.num_threads = pool->NumThreads();
   workers_->cpu.workers = &wrapped_;
-  workers_->eigen = std::make_unique<Eigen::ThreadPoolDevice>(&pool_, threads);
+  workers_->eigen = std::make_unique<Eigen::ThreadPoolDevice>(pool, pool->NumThreads());
 }
 
 IntraOpThreads::~IntraOpThreads() = default;
@@ -35,11 +54,14 @@ void IntraOpThreads::UseFor(const tf::DeviceMgr& devices) {
   }
 }
 
-IntraOpThreads::Run::Run(IntraOpThreads* threads) {
-  if (threads != nullptr && threads->pool_.NumThreads() > 1) call_.emplace(threads->pool_.fork_join());
+IntraOpThreads::Run::Run(IntraOpThreads* threads, bool kernels_here) {
+  if (threads == nullptr) return;
+  if (threads->own_ != nullptr && threads->own_->NumThreads() > 1) call_.emplace(threads->own_->fork_join());
+  if (threads->service_ != nullptr) in_service_.emplace(threads->service_.get(), kernels_here);
 }
 
 std::unique_ptr<IntraOpThreads> MakeThreads(const LoadOptions& options, const tf::ConfigProto& config) {
+  if (options.thread_pool != nullptr) return std::make_unique<IntraOpThreads>(options.thread_pool.get());
   if (options.threads > 0) return std::make_unique<IntraOpThreads>(options.threads);
   if (config.intra_op_parallelism_threads() != 0) return nullptr;
   return std::make_unique<IntraOpThreads>(DefaultThreads());

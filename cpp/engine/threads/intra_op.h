@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "engine/threads/fork_join_pool.h"
+#include "engine/threads/service_pool.h"
 #include "savedmodel/options.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/platform/threadpool.h"
@@ -17,24 +18,30 @@ namespace savedmodel::engine {
 class IntraOpThreads {
  public:
   explicit IntraOpThreads(int threads);
+  // A service's, which must outlive this.
+  explicit IntraOpThreads(ThreadPool* pool);
   ~IntraOpThreads();
   // Makes CPU devices, which must be a session's own, use these. Must outlive them, and be called before
   // their first run.
   void UseFor(const tensorflow::DeviceMgr& devices);
 
-  // Around each run, in the calling thread: as many callers as threads leave each to itself. `threads`
-  // may be null.
+  // Around each run, in the calling thread, which runs the kernels, or has a session do it: as many callers
+  // as threads leave each to itself. `threads` may be null.
   class Run {
    public:
-    explicit Run(IntraOpThreads* threads);
+    Run(IntraOpThreads* threads, bool kernels_here);
 
    private:
     std::optional<ForkJoin::Call> call_;
+    std::optional<ServicePool::Run> in_service_;
   };
 
  private:
   struct Workers;
-  ForkJoinPool pool_;
+  IntraOpThreads(std::unique_ptr<ForkJoinPool> own, std::unique_ptr<ServicePool> service);
+
+  std::unique_ptr<ForkJoinPool> own_;  // or
+  std::unique_ptr<ServicePool> service_;
   tensorflow::thread::ThreadPool wrapped_;
   std::unique_ptr<Workers> workers_;
 };

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "engine/threads/fork_join_pool.h"
+#include "engine/threads/service_pool.h"
 #include "tensorflow/core/platform/threadpool.h"
 
 namespace savedmodel::engine {
@@ -36,13 +37,19 @@ ForkJoinPool* OwnPool(const tf::DeviceBase::CpuWorkerThreads& threads) {
   return dynamic_cast<ForkJoinPool*>(threads.workers->AsEigenThreadPool());
 }
 
+bool IsInline(const tf::DeviceBase::CpuWorkerThreads& threads) {
+  const auto* pool = dynamic_cast<ServicePool*>(threads.workers->AsEigenThreadPool());
+  return pool != nullptr && pool->IsInline();
+}
+
 }  // namespace
 
 int UsableThreads(tf::OpKernelContext* context) {
   const tf::DeviceBase::CpuWorkerThreads* threads = context->device()->tensorflow_cpu_worker_threads();
   if (threads == nullptr || threads->num_threads < 2) return 1;
   ForkJoinPool* own = OwnPool(*threads);
-  return own == nullptr ? threads->num_threads : own->fork_join().Enter() + 1;
+  if (own != nullptr) return own->fork_join().Enter() + 1;
+  return IsInline(*threads) ? 1 : threads->num_threads;
 }
 
 void ParallelFor(tf::OpKernelContext* context, std::int64_t count, double cost, Work work) {
@@ -54,6 +61,7 @@ void ParallelFor(tf::OpKernelContext* context, std::int64_t count, double cost, 
       std::min(static_cast<std::int64_t>(worth), std::int64_t{kPartsPerThread} * threads->num_threads);
   Loop loop{count, parts, work};
   ForkJoinPool* own = OwnPool(*threads);
+  if (own == nullptr && IsInline(*threads)) return work(0, count);
   if (own == nullptr) {
     const std::int64_t helpers = std::min<std::int64_t>(parts, threads->num_threads);
     threads->workers->ParallelFor(helpers, tf::thread::ThreadPool::SchedulingParams::Fixed(1),

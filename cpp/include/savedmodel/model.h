@@ -2,58 +2,26 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "savedmodel/counters.h"
 #include "savedmodel/error.h"
 #include "savedmodel/export.h"
+#include "savedmodel/function.h"
 #include "savedmodel/optimization.h"
 #include "savedmodel/options.h"
 #include "savedmodel/signature.h"
 #include "savedmodel/tensor.h"
-#include "savedmodel/trace.h"
 
 namespace savedmodel {
 
 namespace internal {
-struct FunctionState;
 struct ModelState;
 }  // namespace internal
-
-// A signature, or a set of graph tensors, made ready to run. A value: copies share it. Thread-safe.
-// Keeps the model's session alive until the model is closed.
-class SAVEDMODEL_API Function {
- public:
-  Function() = default;  // holds nothing
-
-  // Dense tensors in the order of Run; composites are replaced by their components.
-  const std::vector<TensorSpec>& inputs() const;
-  const std::vector<TensorSpec>& outputs() const;
-
-  // Checks `inputs` (UsageError), runs, and returns the results in the order of outputs().
-  std::vector<Tensor> Run(const std::vector<Tensor>& inputs) const;
-  std::vector<Tensor> Run(std::initializer_list<Tensor> inputs) const { return Run(std::vector(inputs)); }
-  std::vector<Tensor> Run(const std::vector<Tensor>& inputs, const RunOptions& options,
-                          Trace* trace = nullptr) const;
-  // By key; an input with a default may be left out.
-  std::map<std::string, Tensor> Run(const std::map<std::string, Tensor>& inputs) const;
-  // Without a vector: `inputs` holds inputs().size() tensors, `outputs` room for outputs().size().
-  // `options` may be null, for the model's own.
-  void Run(const Tensor* inputs, Tensor* outputs, const RunOptions* options = nullptr,
-           Trace* trace = nullptr) const;
-
-  // Empty if aligned inputs are read in place, else why a run copies them.
-  const std::string& copies_inputs_because() const;
-
- private:
-  friend class Model;
-  explicit Function(std::shared_ptr<internal::FunctionState> state) : state_(std::move(state)) {}
-  std::shared_ptr<internal::FunctionState> state_;
-};
 
 // A loaded MetaGraph: a session, its signatures. A value: copies share it. Thread-safe.
 class SAVEDMODEL_API Model {
@@ -92,7 +60,11 @@ class SAVEDMODEL_API Model {
   // CPU, take them from there. With the model's own directory nothing is copied.
   void SaveOptimized(const std::string& target) const;
 
-  // Waits for running calls, then frees the session. Calls after it throw kFailedPrecondition.
+  // Of each function made of a signature, until the model is closed.
+  std::vector<RunCounters> Counters() const;
+
+  // Waits for running calls, and for the callbacks of RunAsync, then frees the session; so it is not for a
+  // callback to call. Calls after it throw kFailedPrecondition.
   void Close();
   bool closed() const;
   // Asks running calls to stop (they throw kCancelled) and refuses new ones; waits up to `seconds`.

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "savedmodel/cancellation.h"
 #include "savedmodel/export.h"
+#include "savedmodel/thread_pool.h"
 
 namespace savedmodel {
 
@@ -25,9 +28,12 @@ struct SessionOptions {
 
 // For one run, or, as LoadOptions::run, for the load itself and as every later run's default.
 struct RunOptions {
-  std::optional<double> timeout;  // seconds, > 0; rounded up to a millisecond
+  std::optional<double> timeout;  // seconds, > 0; the run ends at its next op after it
   bool trace = false;             // collect step statistics
   std::string proto;              // serialized tensorflow.RunOptions, the base of the above
+  // Of one run, not of LoadOptions::run. What only a session can run (OptimizationReport::executor) is not
+  // stopped while it runs.
+  std::shared_ptr<Cancellation> cancellation;
 };
 
 enum class Optimize {
@@ -52,6 +58,10 @@ struct LoadOptions {
   // Intra-op threads of this model, the caller among them. 0: as many as the CPUs that the process may use,
   // or TensorFlow's shared pool if the session's config has intra_op_parallelism_threads.
   int threads = 0;
+  // In place of threads of its own, for intra-op work and RunAsync; `threads` is not used then. A run in one
+  // of its threads stays in that thread.
+  std::shared_ptr<ThreadPool> thread_pool;
+  bool counters = true;  // Function::Counters
   Optimize optimize = Optimize::kDefault;
   SessionOptions session;
   RunOptions run;

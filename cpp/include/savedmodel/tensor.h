@@ -1,65 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "savedmodel/dtype.h"
 #include "savedmodel/export.h"
+#include "savedmodel/shape.h"
+#include "savedmodel/span.h"
 
 namespace savedmodel {
 
 // Memory that TensorFlow can read in place starts at a multiple of this (EIGEN_MAX_ALIGN_BYTES).
 inline constexpr std::size_t kAlignment = 64;
-
-// Dimensions of a tensor; up to eight are held inline, so that making one allocates nothing.
-class SAVEDMODEL_API Shape {
- public:
-  Shape() {}
-  Shape(std::initializer_list<std::int64_t> dims) : Shape(dims.begin(), dims.size()) {}
-  explicit Shape(const std::vector<std::int64_t>& dims) : Shape(dims.data(), dims.size()) {}
-  Shape(const std::int64_t* dims, std::size_t rank) : rank_(rank) {
-    if (rank <= kInline) {
-      std::copy_n(dims, rank, inline_);
-    } else {
-      heap_.assign(dims, dims + rank);
-    }
-  }
-
-  std::size_t size() const { return rank_; }
-  const std::int64_t* data() const { return rank_ <= kInline ? inline_ : heap_.data(); }
-  const std::int64_t* begin() const { return data(); }
-  const std::int64_t* end() const { return data() + rank_; }
-  std::int64_t operator[](std::size_t i) const { return data()[i]; }
-  bool operator==(const Shape& other) const;
-  bool operator!=(const Shape& other) const { return !(*this == other); }
-
-  // Product of the dimensions; throws Error when one is negative or the product overflows.
-  std::size_t num_elements() const {
-    std::int64_t count = 1;
-    for (std::int64_t dim : *this) {
-      if (dim < 0 || __builtin_mul_overflow(count, dim, &count)) Refuse();
-    }
-    return static_cast<std::size_t>(count);
-  }
-  std::string ToString() const;  // "[2, 3]"
-
- private:
-  friend class Tensor;
-  static constexpr std::size_t kInline = 8;
-  [[noreturn]] void Refuse() const;
-  std::size_t rank_ = 0;
-  std::int64_t inline_[kInline];
-  std::vector<std::int64_t> heap_;
-};
 
 // A typed, shaped, shared view of dense row-major memory. Copying a Tensor shares the memory.
 class SAVEDMODEL_API Tensor {
@@ -77,10 +37,17 @@ class SAVEDMODEL_API Tensor {
   // rare case that TensorFlow holds on to it, `keep(handle)` is asked for one before the run returns.
   using KeepFn = std::shared_ptr<const void> (*)(const void* handle);
   static Tensor Lend(DType dtype, const Shape& shape, const void* data, const void* handle, KeepFn keep);
+  // Borrows memory that may be written to, for a run to put a result into (Function::RunInto).
+  static Tensor WrapMutable(DType dtype, const Shape& shape, void* data, std::shared_ptr<const void> owner);
   // Copies `data`.
   static Tensor Copy(DType dtype, const Shape& shape, const void* data);
-  // Copies the strings.
+  // Copies the strings, which may hold any bytes.
   static Tensor Strings(const Shape& shape, const std::vector<std::string>& values);
+  template <typename Views,
+            typename = std::enable_if_t<std::is_convertible_v<const Views&, Span<const std::string_view>>>>
+  static Tensor Strings(const Shape& shape, const Views& views) {
+    return CopyStrings(shape, views);
+  }
   // Borrows the views and their bytes, which `owner` keeps alive; a run copies them.
   static Tensor WrapStrings(const Shape& shape, const std::string_view* views,
                             std::shared_ptr<const void> owner);
@@ -104,10 +71,18 @@ class SAVEDMODEL_API Tensor {
     CheckType(DTypeOf<T>());
     return static_cast<T*>(mutable_data());
   }
-  // Element `i` of a string tensor; throws UsageError for other types.
+  // All elements, in row-major order, as long as the tensor lives: for (float v : y.values<float>()).
+  template <typename T>
+  Span<const T> values() const {
+    return {data<T>(), num_elements_};
+  }
+  template <typename T>
+  Span<T> mutable_values() {
+    return {mutable_data<T>(), num_elements_};
+  }
+  // Of a string tensor: element `i`, or all; throws UsageError for other types.
   std::string_view string(std::size_t i) const;
-  // All of them, num_elements() long.
-  const std::string_view* strings() const;
+  Span<const std::string_view> strings() const;
 
   // True if nobody else (a weight, a constant, another result) looks at this memory.
   bool writable() const { return writable_; }
@@ -132,6 +107,7 @@ class SAVEDMODEL_API Tensor {
     std::size_t bytes = 0;
     if (__builtin_mul_overflow(num_elements_, DTypeSize(dtype), &bytes)) shape.Refuse();
   }
+  static Tensor CopyStrings(const Shape& shape, Span<const std::string_view> values);
   void CheckType(DType requested) const;
 
   DType dtype_ = DType::kInvalid;

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// INTERNAL. RunCounters while they count: relaxed atomics, two of them for a call.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "savedmodel/counters.h"
+#include "savedmodel/error.h"
+
+namespace savedmodel::internal {
+
+class CallCounters {
+ public:
+  void Succeeded(std::uint64_t ticks);
+  void Failed(Code code);
+  // Adds what was counted to `counters`.
+  void Read(RunCounters* counters) const;
+
+ private:
+  alignas(64) std::atomic<std::uint64_t> total_ns_{0};
+  std::array<std::atomic<std::uint64_t>, RunCounters::kBuckets> latency_{};
+  std::array<std::atomic<std::uint64_t>, 17> errors_{};
+};
+
+}  // namespace savedmodel::internal

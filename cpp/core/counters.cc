@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "savedmodel/counters.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "core/call_counters.h"
+#include "core/clock.h"
+
+namespace savedmodel {
+namespace {
+
+constexpr unsigned kFirst = 7;  // 2^7 ns end the first bucket
+constexpr std::size_t kLast = RunCounters::kBuckets - 1;
+
+std::size_t BucketOf(std::uint64_t ns) {
+  if (ns < (std::uint64_t{1} << kFirst)) return 0;
+  const auto exponent = 63U - static_cast<unsigned>(__builtin_clzll(ns));
+  return std::min<std::size_t>(1 + std::size_t{4} * (exponent - kFirst) + ((ns >> (exponent - 2)) & 3),
+                               kLast);
+}
+
+}  // namespace
+
+std::uint64_t RunCounters::errors_in_all() const {
+  return std::accumulate(errors.begin(), errors.end(), std::uint64_t{0});
+}
+
+double RunCounters::UpperBound(std::size_t bucket) {
+  if (bucket >= kLast) return std::numeric_limits<double>::infinity();
+  if (bucket == 0) return std::ldexp(1e-9, kFirst);
+  const std::size_t quarter = bucket - 1;
+  return std::ldexp(1e-9 * (1 + static_cast<double>(quarter % 4 + 1) / 4),
+                    static_cast<int>(kFirst + quarter / 4));
+}
+
+double RunCounters::Quantile(double fraction) const {
+  const auto all = static_cast<double>(successes);
+  const double rank = std::min(std::max(std::ceil(fraction * all), 1.0), all);
+  double below = 0;
+  for (std::size_t i = 0; i < kBuckets && successes > 0; ++i) {
+    const auto here = static_cast<double>(latency[i]);
+    if (here == 0 || below + here < rank) {
+      below += here;
+      continue;
+    }
+    const double low = i == 0 ? 0 : UpperBound(i - 1);
+    const double high = i == kLast ? low : UpperBound(i);
+    return low + (high - low) * (rank - below) / here;
+  }
+  return 0;
+}
+
+namespace internal {
+
+void CallCounters::Succeeded(std::uint64_t ticks) {
+  // Clocks of two cores may differ by more than a call takes.
+  const auto elapsed = std::max<std::int64_t>(static_cast<std::int64_t>(ticks), 0);
+  const auto ns = static_cast<std::uint64_t>(static_cast<double>(elapsed) * NanosecondsPerTick());
+  latency_[BucketOf(ns)].fetch_add(1, std::memory_order_relaxed);
+  total_ns_.fetch_add(ns, std::memory_order_relaxed);
+}
+
+void CallCounters::Failed(Code code) {
+  const auto index = static_cast<std::size_t>(code);
+  errors_[index < errors_.size() ? index : static_cast<std::size_t>(Code::kUnknown)].fetch_add(
+      1, std::memory_order_relaxed);
+}
+
+void CallCounters::Read(RunCounters* counters) const {
+  for (std::size_t i = 0; i < latency_.size(); ++i) {
+    const std::uint64_t calls = latency_[i].load(std::memory_order_relaxed);
+    counters->latency[i] += calls;
+    counters->successes += calls;
+  }
+  for (std::size_t i = 0; i < errors_.size(); ++i) {
+    counters->errors[i] += errors_[i].load(std::memory_order_relaxed);
+  }
+  counters->total_seconds += static_cast<double>(total_ns_.load(std::memory_order_relaxed)) * 1e-9;
+}
+
+}  // namespace internal
+}  // namespace savedmodel

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace savedmodel {
+
+// `size` elements that follow each other in memory that somebody else owns; std::span for C++17. Made of an
+// array, of anything with data() and size(), or of a pointer and a size. Element access is not checked.
+template <typename T>
+class Span {
+ public:
+  using value_type = std::remove_cv_t<T>;
+
+  constexpr Span() = default;
+  constexpr Span(T* data, std::size_t size) : data_(data), size_(size) {}
+  template <std::size_t N>
+  constexpr Span(T (&array)[N]) : data_(array), size_(N) {}
+  // A container that dies at the end of the statement serves as an argument.
+  template <typename C, typename D = decltype(std::declval<C&>().data()),
+            typename = decltype(std::declval<C&>().size()),
+            typename = std::enable_if_t<std::is_convertible_v<std::remove_pointer_t<D> (*)[], T (*)[]>>>
+  constexpr Span(C&& container) : data_(container.data()), size_(container.size()) {}
+
+  constexpr T* data() const { return data_; }
+  constexpr std::size_t size() const { return size_; }
+  constexpr bool empty() const { return size_ == 0; }
+  constexpr T* begin() const { return data_; }
+  constexpr T* end() const { return data_ + size_; }
+  constexpr T& operator[](std::size_t i) const { return data_[i]; }
+
+ private:
+  T* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace savedmodel

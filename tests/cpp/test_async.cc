@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// RunAsync: what is delivered, in which thread, how often, and what lives how long.
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <future>
+#include <limits>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "savedmodel/model.h"
+#include "tests/cpp/service_threads.h"
+#include "tests/cpp/support.h"
+
+namespace savedmodel {
+namespace {
+
+using testing::Floats;
+using testing::Int;
+using testing::LoadModel;
+using testing::Mentions;
+using testing::ServiceThreads;
+using testing::Tensors;
+using testing::Values;
+
+constexpr std::int32_t kForever = std::numeric_limits<std::int32_t>::max();
+constexpr auto kSoon = std::chrono::seconds(60);  // a bound for what must not hang
+
+struct Outcome {
+  Code code{};  // none: it went well
+  std::string what;
+  Tensors results;
+  std::thread::id thread;
+};
+
+// A second delivery throws out of the callback, which ends the process.
+std::future<Outcome> Async(const Function& function, Tensors inputs, const RunOptions& options = {}) {
+  auto promise = std::make_shared<std::promise<Outcome>>();
+  std::future<Outcome> future = promise->get_future();
+  function.RunAsync(
+      std::move(inputs),
+      [promise](const Error* error, Tensors results) {
+        Outcome outcome{{}, "", std::move(results), std::this_thread::get_id()};
+        if (error != nullptr) {
+          outcome.code = error->code();
+          outcome.what = error->what();
+        }
+        promise->set_value(std::move(outcome));
+      },
+      options);
+  return future;
+}
+
+TEST(RunAsync, DeliversTheResults) {
+  const Model model = LoadModel("add");
+  const Function add = model.function("serving_default");
+  std::vector<std::future<Outcome>> runs;
+  for (int i = 0; i < 100; ++i) {
+    runs.push_back(Async(add, {Floats({static_cast<float>(i)}), Floats({1})}));
+  }
+  for (int i = 0; i < 100; ++i) {
+    const Outcome outcome = runs[static_cast<std::size_t>(i)].get();
+    EXPECT_EQ(outcome.code, Code{});
+    EXPECT_EQ(Values(outcome.results.at(0)), std::vector<float>{static_cast<float>(i + 1)});
+    EXPECT_NE(outcome.thread, std::this_thread::get_id());
+  }
+}
+
+TEST(RunAsync, DeliversMistakesAndTensorFlowsErrors) {
+  const Model model = LoadModel("add");
+  const Function add = model.function("serving_default");
+  const Outcome mistake = Async(add, {Floats({1})}).get();
+  EXPECT_EQ(mistake.code, Code::kInvalidArgument);
+  EXPECT_TRUE(testing::Has(mistake.what, "takes 2 tensors, got 1"));
+  const Outcome error = Async(add, {Floats({1, 2}), Floats({1, 2, 3})}).get();
+  EXPECT_EQ(error.code, Code::kInvalidArgument);
+  EXPECT_TRUE(error.results.empty());
+  EXPECT_THROW(add.RunAsync({}, nullptr), UsageError);
+}
+
+TEST(RunAsync, OnAClosedModelTheCallerIsTold) {
+  Model model = LoadModel("add");
+  const Function add = model.function("serving_default");
+  model.Close();
+  const Outcome outcome = Async(add, {Floats({1}), Floats({2})}).get();
+  EXPECT_EQ(outcome.code, Code::kFailedPrecondition);
+  EXPECT_EQ(outcome.thread, std::this_thread::get_id());
+}
+
+TEST(RunAsync, InputsAreHeldUntilTheRunHasEnded) {
+  std::atomic<bool> freed{false};
+  std::promise<float> sum;
+  const Model model = LoadModel("add");
+  {
+    auto values = std::make_shared<std::vector<float>>(16, 1.5F);
+    const float* data = values->data();
+    const Tensor x = Tensor::Wrap(DType::kFloat32, {16}, data, [values, &freed]() mutable {
+      values.reset();
+      freed = true;
+    });
+    model.function("serving_default").RunAsync({x, x}, [&](const Error*, const Tensors& results) {
+      sum.set_value(results.at(0).data<float>()[15]);
+    });
+  }
+  EXPECT_EQ(sum.get_future().get(), 3);
+  EXPECT_TRUE(freed);
+}
+
+TEST(RunAsync, CanBeCancelled) {
+  const Model model = LoadModel("slow");
+  RunOptions options;
+  options.cancellation = std::make_shared<Cancellation>();
+  auto run = Async(model.function("spin"), {Int(kForever)}, options);
+  EXPECT_EQ(run.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  options.cancellation->Cancel();
+  ASSERT_EQ(run.wait_for(kSoon), std::future_status::ready);
+  EXPECT_EQ(run.get().code, Code::kCancelled);
+}
+
+TEST(RunAsync, CloseWaitsForTheCallbacks) {
+  Model model = LoadModel("add");
+  const Function add = model.function("serving_default");
+  std::atomic<int> done{0};
+  for (int i = 0; i < 20; ++i) {
+    add.RunAsync({Floats({1}), Floats({2})}, [&](const Error* error, const Tensors& results) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      if (error == nullptr && Values(results.at(0)) == std::vector<float>{3}) ++done;
+    });
+  }
+  model.Close();
+  EXPECT_EQ(done, 20);
+}
+
+// The job is the last to hold the model, or the callback is.
+TEST(RunAsync, TheModelMayGoMeanwhile) {
+  for (const bool in_callback : {false, true}) {
+    std::promise<float> sum;
+    {
+      const Model model = LoadModel("add");
+      const std::shared_ptr<Model> kept = in_callback ? std::make_shared<Model>(model) : nullptr;
+      model.function("serving_default")
+          .RunAsync({Floats({1}), Floats({2})}, [&sum, kept](const Error*, const Tensors& results) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+            sum.set_value(results.at(0).data<float>()[0]);
+          });
+    }
+    EXPECT_EQ(sum.get_future().get(), 3);
+  }
+}
+
+TEST(RunAsync, ACallbackMayStartTheNext) {
+  const Model model = LoadModel("add");
+  const Function add = model.function("serving_default");
+  std::promise<float> last;
+  std::function<void(int, const Tensor&)> next = [&](int left, const Tensor& x) {
+    add.RunAsync({x, Floats({1})}, [&, left](const Error*, const Tensors& results) {
+      if (left == 0) return last.set_value(results.at(0).data<float>()[0]);
+      next(left - 1, results.at(0));
+    });
+  };
+  next(99, Floats({0}));
+  EXPECT_EQ(last.get_future().get(), 100);
+}
+
+TEST(RunAsync, ACallbackCannotCloseItsModel) {
+  Model model = LoadModel("add");
+  Model other = LoadModel("add");
+  std::promise<Code> code;
+  model.function("serving_default").RunAsync({Floats({1}), Floats({2})}, [&](const Error*, const Tensors&) {
+    other.Close();
+    code.set_value(testing::ThrownBy([&] { model.Close(); }).code());
+  });
+  EXPECT_EQ(code.get_future().get(), Code::kFailedPrecondition);
+  EXPECT_FALSE(model.closed());
+}
+
+TEST(RunAsync, UsesTheThreadsOfTheService) {
+  LoadOptions options;
+  const auto threads = std::make_shared<ServiceThreads>(2);
+  options.thread_pool = threads;
+  const Model model = LoadModel("add", options);
+  const Outcome outcome = Async(model.function("serving_default"), {Floats({1}), Floats({2})}).get();
+  EXPECT_EQ(Values(outcome.results.at(0)), std::vector<float>{3});
+  EXPECT_TRUE(threads->Owns(outcome.thread));
+}
+
+TEST(RunAsync, APoolThatDropsItsTasksOwesAnAnswer) {
+  class Ended : public ThreadPool {
+   public:
+    explicit Ended(bool throws) : throws_(throws) {}
+    void Schedule(std::function<void()> task) override {
+      task = nullptr;
+      if (throws_) throw std::runtime_error("ended");
+    }
+    int NumThreads() const override { return 1; }
+    int CurrentThreadId() const override { return -1; }
+
+   private:
+    bool throws_;
+  };
+  for (const bool throws : {false, true}) {
+    LoadOptions options;
+    options.thread_pool = std::make_shared<Ended>(throws);
+    Model model = LoadModel("add", options);
+    auto run = Async(model.function("serving_default"), {Floats({1}), Floats({2})});
+    ASSERT_EQ(run.wait_for(kSoon), std::future_status::ready);
+    EXPECT_EQ(run.get().code, Code::kUnavailable);
+    model.Close();
+  }
+}
+
+}  // namespace
+}  // namespace savedmodel
