@@ -16,11 +16,14 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=_core.__version__)
     choice = parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--cmake-dir", action="store_true", help="for find_package: -Dsavedmodel_DIR=DIR")
+    choice.add_argument("--pkg-config-dir", action="store_true", help="for PKG_CONFIG_PATH")
     choice.add_argument("--include-dir", action="store_true", help="the public C++ headers")
     choice.add_argument("--library-dir", action="store_true", help="libsavedmodel.so")
     arguments = parser.parse_args()
     if arguments.cmake_dir:
         print(root / "lib" / "cmake" / "savedmodel")
+    elif arguments.pkg_config_dir:
+        print(root / "lib" / "pkgconfig")
     elif arguments.include_dir:
         print(root / "include")
     else:

@@ -1,15 +1,18 @@
-"""The CMake package that is installed with the Python one, used as a C++ service would use it."""
+"""The C++ package that is installed with the Python one, used as a C++ service would use it."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import savedmodel as sm
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSUMER = ROOT / "tests" / "package"
@@ -35,28 +38,52 @@ def clean_environment(**changes: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in hidden} | changes
 
 
+def need(*tools: str) -> None:
+    for tool in tools:
+        if shutil.which(tool) is None and not (tool == "c++" and "CXX" in os.environ):
+            pytest.skip(f"no {tool}")
+
+
+def cmake_build(source: Path, build: Path, **definitions: str) -> None:
+    configure: list[str | Path] = ["cmake", "-S", source, "-B", build, "-DCMAKE_BUILD_TYPE=Release"]
+    if shutil.which("ninja") is not None:
+        configure += ["-G", "Ninja"]
+    run(configure + [f"-D{name}={value}" for name, value in definitions.items()], clean_environment())
+    run(["cmake", "--build", build], clean_environment())
+
+
 @pytest.fixture(scope="module")
 def consumer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program in tests/package, built against the installed package."""
-    if shutil.which("cmake") is None:
-        pytest.skip("no cmake")
-    if shutil.which("c++") is None and "CXX" not in os.environ:
-        pytest.skip("no C++ compiler")
+    need("cmake", "c++")
     build = tmp_path_factory.mktemp("consumer")
-    configure: list[str | Path] = ["cmake", "-S", CONSUMER, "-B", build]
-    if shutil.which("ninja") is not None:
-        configure += ["-G", "Ninja"]
-    configure += [f"-Dsavedmodel_DIR={ask_package('--cmake-dir')}", "-DCMAKE_BUILD_TYPE=Release"]
-    configure += ["-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
-    run(configure, clean_environment())
-    run(["cmake", "--build", build], clean_environment())
+    directory = str(ask_package("--cmake-dir"))
+    cmake_build(CONSUMER, build, savedmodel_DIR=directory, CMAKE_EXPORT_COMPILE_COMMANDS="ON")
     return build / "consumer"
+
+
+def code_blocks(document: str, language: str) -> list[str]:
+    text = (ROOT / document).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def pkg_config(*arguments: str) -> list[str]:
+    env = clean_environment(PKG_CONFIG_PATH=str(ask_package("--pkg-config-dir")))
+    return run(["pkg-config", *arguments, "savedmodel"], env).stdout.split()
+
+
+def compile_with_pkg_config(source: Path, target: Path, *arguments: str) -> None:
+    need("pkg-config", "c++")
+    compiler = os.environ.get("CXX", "c++")
+    flags = pkg_config("--cflags", "--libs", *arguments)
+    run([compiler, "-std=c++17", source, "-o", target, *flags], clean_environment())
 
 
 def test_the_folders_that_the_package_names_are_there() -> None:
     assert (ask_package("--cmake-dir") / "savedmodelConfig.cmake").is_file()
     assert (ask_package("--include-dir") / "savedmodel" / "model.h").is_file()
     assert (ask_package("--library-dir") / "libsavedmodel.so").is_file()
+    assert (ask_package("--pkg-config-dir") / "savedmodel.pc").is_file()
 
 
 def test_installed_headers_are_those_of_the_sources() -> None:
@@ -66,7 +93,8 @@ def test_installed_headers_are_those_of_the_sources() -> None:
 
 
 def test_package_names_no_path_of_the_machine_that_built_it() -> None:
-    for path in ask_package("--cmake-dir").glob("*.cmake"):
+    configs = [*ask_package("--cmake-dir").glob("*.cmake"), ask_package("--pkg-config-dir") / "savedmodel.pc"]
+    for path in configs:
         text = path.read_text()
         assert str(ROOT) not in text, path.name
         assert sys.prefix not in text, path.name
@@ -129,3 +157,88 @@ def test_errors_come_as_codes(consumer: Path, tmp_path: Path) -> None:
     done = run([consumer, tmp_path / "no_such_model"], clean_environment(), check=False)
     assert done.returncode == 1
     assert done.stdout.startswith("NOT_FOUND: no such directory")
+
+
+def test_readme_example_builds_and_runs(models: Path, tmp_path: Path) -> None:
+    """Its program and its five lines of CMake, in a fresh folder, give Python's result."""
+    need("cmake", "c++")
+    (program,) = (block for block in code_blocks("README.md", "cpp") if "int main" in block)
+    (cmake,) = code_blocks("README.md", "cmake")
+    assert len(cmake.strip().splitlines()) == 5
+    (tmp_path / "main.cc").write_text(program)
+    (tmp_path / "CMakeLists.txt").write_text(cmake)
+    (tmp_path / "models").symlink_to(models)
+    cmake_build(tmp_path, tmp_path / "build", savedmodel_DIR=str(ask_package("--cmake-dir")))
+    done = subprocess.run(
+        [tmp_path / "build" / "my_service"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    with sm.load(models / "mlp") as model:
+        (expected,) = model(np.full((1, 64), 0.5, np.float32)).values()
+    assert float(done.stdout) == pytest.approx(expected.ravel()[0], rel=1e-4)
+    assert done.stderr == ""
+
+
+def test_readme_and_guide_show_the_same_package() -> None:
+    assert code_blocks("docs/cpp.md", "cmake")[0] == code_blocks("README.md", "cmake")[0]
+
+
+def test_every_example_of_the_guide_compiles(tmp_path: Path) -> None:
+    """Each as the body of a function that is given a model, a function and an input."""
+    blocks = code_blocks("docs/cpp.md", "cpp")
+    assert len(blocks) > 5
+    headers = ("deque", "iostream", "savedmodel/savedmodel.h", "thread")
+    includes = {f"#include <{header}>" for header in headers}
+    text = ""
+    for i, block in enumerate(blocks):
+        lines = block.splitlines()
+        includes.update(line for line in lines if line.startswith("#include"))
+        body = "\n".join("" if line.startswith("#include") else line for line in lines)
+        parameters = "savedmodel::Model model, savedmodel::Function f, savedmodel::Tensor x"
+        text += f"void Example{i}({parameters}) {{ {{\n{body}\n}} }}\n"
+        text += f"auto* example{i} = &Example{i};\n"
+    source = tmp_path / "guide.cc"
+    source.write_text("\n".join(sorted(includes)) + "\n" + text + "int main() {}\n")
+    compile_with_pkg_config(source, tmp_path / "guide")
+
+
+def test_pkg_config_builds_a_program(models: Path, tmp_path: Path) -> None:
+    compile_with_pkg_config(CONSUMER / "main.cc", tmp_path / "program")
+    done = run([tmp_path / "program", models / "add"], clean_environment())
+    assert done.stdout == "z = 2 2 2\n"
+    assert done.stderr == ""
+
+
+def test_pkg_config_names_the_version() -> None:
+    need("pkg-config")
+    assert pkg_config("--modversion") == [sm.__version__]
+
+
+def test_pkg_config_can_leave_out_the_run_path(models: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    compile_with_pkg_config(CONSUMER / "main.cc", program, "--define-variable=rpath=")
+    assert run([program, models / "add"], clean_environment(), check=False).returncode != 0
+    found = clean_environment(LD_LIBRARY_PATH=str(ask_package("--library-dir")))
+    assert run([program, models / "add"], found).stdout == "z = 2 2 2\n"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "accepted"),
+    [("0.1", True), ("0.1.0", True), ("0.2", False), ("0.0", False), ("1.0", False), ("0.1.99", False)],
+)
+def test_find_package_checks_the_version(wanted: str, accepted: bool, tmp_path: Path) -> None:
+    need("cmake", "c++")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.22)\n"
+        "project(version LANGUAGES CXX)\n"
+        f"find_package(savedmodel {wanted} CONFIG QUIET)\n"
+        'message(STATUS "found: ${savedmodel_FOUND}")\n'
+    )
+    directory = f"-Dsavedmodel_DIR={ask_package('--cmake-dir')}"
+    done = run(["cmake", "-S", tmp_path, "-B", tmp_path / "build", directory], clean_environment())
+    assert f"found: {int(accepted)}" in done.stdout
