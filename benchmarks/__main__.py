@@ -1,4 +1,4 @@
-"""`python -m benchmarks [compare | peers | soak | scaling]`, from the repository root."""
+"""`python -m benchmarks [compare | peers | soak | scaling | serving]`, from the repository root."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .models import COMPARED, MODELS
 from .paths import PATHS, PEER_PATHS
 from .peers import PeerSettings, peers
 from .scaling import SCALING_PATHS, scaling
+from .serving import ServingSettings, serving
 from .soak import soak
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -39,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         description="Times every way to call a SavedModel. benchmarks/README.md says how.",
     )
     add = result.add_argument
-    add("what", nargs="?", default="compare", choices=["compare", "peers", "soak", "scaling"])
+    add("what", nargs="?", default="compare", choices=["compare", "peers", "soak", "scaling", "serving"])
     known = f"of {', '.join(MODELS)} (default: peers all, compare the first {len(COMPARED)})"
     add("--models", type=names, metavar="A,B", help=known)
     known = f"compare: of {', '.join(PATHS)}; peers: of {', '.join(PEER_PATHS)} (default: all)"
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add("--round-ms", type=positive, help="length of one round (250)")
     add("--cold", action=argparse.BooleanOptionalAction, default=True, help="time cold starts too")
     add("--cold-runs", type=positive, help="counted cold starts of each path (5)")
+    add("--connections", type=numbers, default=(1, 8, 32), metavar="N,M", help="serving (1,8,32)")
     add("--calls", type=positive, help="soak: calls of xy (1,000,000)")
     add("--cycles", type=positive, help="soak: load/close cycles of mlp (200)")
     add("--quick", action="store_true", help="a smoke run under a minute; says little of speed")
@@ -85,6 +87,17 @@ def main() -> int:
         return soak(calls, cycles, folder / f"{prefix}soak.json")
     if options.what == "scaling":
         return scaling(options.paths or SCALING_PATHS, rounds, seconds, folder / f"{prefix}scaling.json")
+    if options.what == "serving":
+        return serving(
+            ServingSettings(
+                models=options.models or (("xy", "mlp") if quick else ("xy", "mlp", "mobilenet_v2")),
+                connections=options.connections,
+                threads=(options.threads or (1,))[0],
+                rounds=rounds,
+                seconds=seconds,
+                file=folder / f"{prefix}serving.json",
+            )
+        )
     if options.what == "peers":
         wanted = options.precision or precisions
         return peers(

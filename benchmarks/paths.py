@@ -120,7 +120,7 @@ def package_version(name: str) -> str | None:
 
 
 @cache
-def build_program(name: str) -> tuple[Path | None, str]:
+def build_program(name: str, *definitions: str) -> tuple[Path | None, str]:
     """Build the C++ program of a folder on demand. Returns it and "", or None and why there is none."""
     folder = tensorflow_dir()
     if folder is None:
@@ -133,7 +133,7 @@ def build_program(name: str) -> tuple[Path | None, str]:
     build = HERE / ".build" / f"{name}-{key}"
     configure = ["cmake", "-S", str(HERE / name), "-B", str(build)]
     for step in (
-        [*configure, f"-DTENSORFLOW_DIR={folder}", "-DCMAKE_BUILD_TYPE=Release"],
+        [*configure, f"-DTENSORFLOW_DIR={folder}", "-DCMAKE_BUILD_TYPE=Release", *definitions],
         ["cmake", "--build", str(build)],
     ):
         done = subprocess.run(step, capture_output=True, text=True)

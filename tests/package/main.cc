@@ -6,7 +6,7 @@
 #include <iostream>
 #include <vector>
 
-#if __has_include("tensorflow/core/public/session.h") || __has_include("absl/status/status.h")
+#if __has_include("tensorflow/core/public/session.h")
 #error "the package must not lead to TensorFlow's headers"
 #endif
 

@@ -11,12 +11,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import savedmodel as sm
 
 from .helpers import Load
+
+if TYPE_CHECKING:
+    from .grpc_server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = ROOT / "tests" / "models"
@@ -99,3 +102,39 @@ def load(models: Path) -> Iterator[Load]:
     yield load_by_name
     for model in loaded:
         model.close()
+
+
+@pytest.fixture(scope="session")
+def server_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """examples/grpc_server, built."""
+    pytest.importorskip("tritonclient.grpc", reason="no tritonclient")
+    from . import grpc_server
+
+    reason = grpc_server.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    return grpc_server.build(tmp_path_factory.mktemp("grpc_server"))
+
+
+@pytest.fixture(scope="session")
+def running_server(
+    server_program: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    from .grpc_server import MODELS, Server, layout
+
+    folder = tmp_path_factory.mktemp("served")
+    arguments = ["--max_message=1000000", "--workers=2", f"--models={layout(folder, models, MODELS)}"]
+    with Server(server_program, *arguments, errors=folder / "stderr") as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_server: Server) -> Iterator[Server]:
+    """One server for all, which must answer after whatever a test has done to it."""
+    from .grpc_server import infer
+
+    yield running_server
+    assert running_server.process.poll() is None, running_server.errors.read_text()
+    client = running_server.connect()
+    assert infer(client, "add", {"x": [1.0], "y": [2.0]})["z"].tolist() == [3.0]
+    client.close()

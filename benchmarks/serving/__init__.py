@@ -1,0 +1,234 @@
+"""`python -m benchmarks serving`: requests per second of examples/grpc_server, and of the same server
+without a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from .. import machine
+from ..models import MODELS, SEED, ModelSpec, ensure_model, input_files
+from ..paths import build_program
+from ..progress import progress
+from ..table import count, markdown, number
+from ..worker import QUIET, Worker, WorkerError
+
+START_SECONDS = 120
+OURS, FLOOR = "savedmodel", "noop"
+ABOUT = {
+    OURS: "the model; runs of one thread, as many at a time as there are cores",
+    FLOOR: "the same server and request, answered with as many zeros as the model has results",
+}
+
+
+@dataclass(frozen=True)
+class ServingSettings:
+    models: tuple[str, ...]
+    connections: tuple[int, ...]
+    threads: int
+    rounds: int
+    seconds: float
+    file: Path
+
+
+@dataclass
+class Cell:
+    """One model, server and number of connections."""
+
+    model: str
+    server: str
+    connections: int
+    rounds: list[dict[str, float]] = field(default_factory=list)
+
+    def of(self, key: str) -> float:
+        return median(one[key] for one in self.rounds)
+
+    def as_json(self) -> dict[str, Any]:
+        head = {"model": self.model, "server": self.server, "connections": self.connections}
+        if not self.rounds:
+            return head
+        keys = ("requests_per_second", "p50_us", "p99_us", "server_cores", "client_cores")
+        return {**head, **{key: self.of(key) for key in keys}, "rounds": self.rounds}
+
+
+@contextmanager
+def serve(program: Path, *arguments: str) -> Iterator[tuple[int, str]]:
+    """A server that is ready: its process id and its address."""
+    process = subprocess.Popen(
+        [program, "--port=0", *arguments], stdout=subprocess.PIPE, env={**os.environ, **QUIET}, text=True
+    )
+    assert process.stdout is not None
+    try:
+        lines = []
+        while not lines or lines[-1] != "ready":
+            if not select.select([process.stdout], [], [], START_SECONDS)[0]:
+                raise WorkerError("the server did not start")
+            lines.append(process.stdout.readline().strip())
+            if not lines[-1]:
+                raise WorkerError("the server ended")
+        yield process.pid, lines[0].rpartition(" ")[2]
+    finally:
+        process.terminate()
+        process.wait(60)
+        process.stdout.close()
+
+
+def cpu_seconds(process: int) -> float:
+    """Of all threads of a process, so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def check_answer(driver: Worker, model: ModelSpec) -> int:
+    """Compares the server's answer with a run in Python. Returns how many numbers it has."""
+    script = (
+        "import sys, json, numpy as np, savedmodel as sm\n"
+        "model, *inputs = sys.argv[1:]\n"
+        "feeds = {n: np.fromfile(f, '<f4').reshape([int(d) for d in s.split('x')])\n"
+        "         for _, n, s, f in zip(*[iter(inputs)] * 4)}\n"
+        "f = sm.load(model).signatures['serving_default']\n"
+        "print(json.dumps({k: v.ravel().tolist() for k, v in f.run(feeds).items()}))\n"
+    )
+    arguments = [word for item in input_files(model, 1) for word in item.arguments()]
+    command = [sys.executable, "-c", script, str(model.saved_model), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **QUIET})
+    if done.returncode != 0:
+        raise WorkerError(f"no answer to compare with: {done.stderr.strip().splitlines()[-1:]}")
+    wanted = {name: np.array(values) for name, values in json.loads(done.stdout).items()}
+    found = driver.outputs()
+    if found.keys() != wanted.keys():
+        raise WorkerError(f"the server answers {sorted(found)}, not {sorted(wanted)}")
+    for name, values in wanted.items():
+        if found[name].shape != values.shape or not np.allclose(found[name], values, rtol=1e-4, atol=1e-5):
+            raise WorkerError(f"the server's {name} is not the model's")
+    return sum(values.size for values in wanted.values())
+
+
+def measure(
+    name: str, program: Path, server: tuple[int, str], settings: ServingSettings, step: Callable[[str], None]
+) -> list[Cell]:
+    """Rounds of both servers with each number of connections, in a random order each time."""
+    order = random.Random(SEED)
+    model = MODELS[name]
+    cells = [Cell(name, which, amount) for amount in settings.connections for which in (OURS, FLOOR)]
+    inputs = [word for item in input_files(model, 1) for word in item.arguments()]
+    with ExitStack() as stack:
+        servers = {OURS: server}
+        drivers: dict[str, Worker] = {}
+
+        def connect(which: str) -> None:
+            command = [str(program), "--target", servers[which][1], "--model", name, *inputs]
+            drivers[which] = stack.enter_context(Worker(command))
+            drivers[which].receive()
+            drivers[which].ask("round", connections=1, seconds=settings.seconds / 4)  # uncounted
+
+        connect(OURS)
+        results = check_answer(drivers[OURS], model)
+        servers[FLOOR] = stack.enter_context(serve(server_of(program), f"--noop={results}"))
+        connect(FLOOR)
+        for _ in range(settings.rounds):
+            step(name)
+            for cell in order.sample(cells, len(cells)):
+                process = servers[cell.server][0]
+                used, start = cpu_seconds(process), time.perf_counter()
+                answer = drivers[cell.server].ask(
+                    "round", connections=cell.connections, seconds=settings.seconds
+                )
+                elapsed = time.perf_counter() - start
+                answer["server_cores"] = (cpu_seconds(process) - used) / elapsed
+                answer["requests_per_second"] = answer["requests"] / answer["seconds"]
+                cell.rounds.append(answer)
+    return cells
+
+
+def server_of(program: Path) -> Path:
+    return program.parent / "grpc_server" / "grpc_server"
+
+
+def table(cells: Sequence[Cell]) -> str:
+    rows = [
+        [
+            *(cell.model, str(cell.connections), cell.server),
+            *(number(cell.of(key)) for key in ("requests_per_second", "p50_us", "p99_us")),
+            *(f"{cell.of(key):.2f}" for key in ("server_cores", "client_cores")),
+        ]
+        for cell in cells
+        if cell.rounds
+    ]
+    headers = ["Model", "Connections", "Server", "requests/s", "p50 us", "p99 us", "server", "client"]
+    return markdown(headers, rows, left=3)
+
+
+def report(
+    cells: Sequence[Cell], settings: ServingSettings, about: dict[str, Any], skipped: dict[str, str]
+) -> str:
+    length = f"{count(settings.rounds, 'round')} of {settings.seconds * 1000:.0f} ms"
+    lines = [
+        "# The gRPC server under load\n",
+        *machine.lines(about),
+        f"- Settings: batch 1, {count(settings.threads, 'thread')} a run, {length} per cell, interleaved; "
+        "CPU only; client and server on this machine",
+        *(f"- `{name}`: {text}" for name, text in ABOUT.items()),
+        "- Each connection has one request under way. server, client: the cores that each kept busy",
+        *(f"- Skipped: {name}: {reason}" for name, reason in skipped.items()),
+        "\nMedians over the rounds.\n",
+        table(cells),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def serving(settings: ServingSettings) -> int:
+    """Measure, print a table, write JSON and Markdown. Returns the exit status."""
+    about = machine.describe()
+    where = [sys.executable, "-m", "savedmodel", "--cmake-dir"]
+    package = subprocess.run(where, capture_output=True, text=True).stdout.strip()
+    program, reason = build_program("serving", f"-Dsavedmodel_DIR={package}")
+    if program is None:
+        print(f"The server cannot be built: {reason}. examples/grpc_server/README.md says what it needs.")
+        return 1
+    skipped: dict[str, str] = {}
+    cells: list[Cell] = []
+    with tempfile.TemporaryDirectory() as folder, progress(len(settings.models) * settings.rounds) as step:
+        for name in settings.models:
+            missing = ensure_model(MODELS[name])
+            if missing is not None or not MODELS[name].only_float32:
+                skipped[name] = missing or "the load driver knows float32 only"
+                continue
+            version = Path(folder) / name / "1"
+            version.parent.mkdir()
+            version.symlink_to(MODELS[name].saved_model)
+        with serve(server_of(program), f"--models={folder}", f"--threads={settings.threads}") as server:
+            for name in settings.models:
+                try:
+                    if name not in skipped:
+                        cells += measure(name, program, server, settings, step)
+                except WorkerError as error:
+                    skipped[name] = str(error)
+    text = report(cells, settings, about, skipped)
+    print(text)
+    settings.file.parent.mkdir(parents=True, exist_ok=True)
+    data = {
+        "machine": about,
+        "threads": settings.threads,
+        "round_seconds": settings.seconds,
+        "skipped": skipped,
+        "serving": [cell.as_json() for cell in cells],
+    }
+    settings.file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    settings.file.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(f"Written: {settings.file}, {settings.file.with_suffix('.md').name}")
+    return 0 if cells else 1
