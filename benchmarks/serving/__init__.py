@@ -73,7 +73,7 @@ def serve(program: Path, *arguments: str) -> Iterator[tuple[int, str]]:
     )
     assert process.stdout is not None
     try:
-        lines = []
+        lines: list[str] = []
         while not lines or lines[-1] != "ready":
             if not select.select([process.stdout], [], [], START_SECONDS)[0]:
                 raise WorkerError("the server did not start")

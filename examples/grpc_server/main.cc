@@ -4,6 +4,8 @@
 #include <absl/flags/flag.h>
 #include <absl/flags/parse.h>
 #include <absl/flags/usage.h>
+#include <absl/flags/usage_config.h>
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
@@ -46,6 +48,9 @@ void CheckFlags() {
 
 int main(int argc, char** argv) {
   absl::SetProgramUsageMessage("serves a directory of SavedModels by the Open Inference Protocol");
+  absl::FlagsUsageConfig usage;  // --help tells of our flags, wherever they are
+  usage.contains_help_flags = [](absl::string_view file) { return !absl::StrContains(file, "absl/"); };
+  absl::SetFlagsUsageConfig(usage);
   if (absl::ParseCommandLine(argc, argv).size() > 1) Fail("takes options only; see --help");
   CheckFlags();
   sigset_t signals;  // blocked before there are threads, which inherit that

@@ -85,7 +85,7 @@ WRONG = {
     ),
     "unknown signature": (request("multi", "nope", x=FLOATS), "there is no signature 'nope'"),
     "no default signature": (request("dtypes", x=FLOATS), "there is no signature ''"),
-    "many inputs": (request("add", **{f"i{i}": FLOATS for i in range(1000)}), "there is no input 'i0'"),
+    "many inputs": (request("add", "", **{f"i{i}": FLOATS for i in range(1000)}), "there is no input 'i0'"),
 }
 
 
