@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "engine/files.h"
 #include "engine/function.h"
+#include "engine/graph_checks.h"
 #include "engine/op_uses.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/variable_use.h"
@@ -212,6 +213,7 @@ void Bundle::Load() {
   if (!options.device.empty()) CheckDeviceExists(FullDeviceName(options.device), source_.session_options);
   tf::MetaGraphDef meta_graph = source_.ReadGraph();
   if (options.op_rules) CheckOps(source_.path, meta_graph, *options.op_rules);
+  CheckGraph(source_.path, meta_graph);
   CheckFiles(source_.path, meta_graph);
 
   shared_ = std::make_shared<SharedSession>(MakeThreads(options, source_.session_options.config),

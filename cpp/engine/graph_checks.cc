@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/graph_checks.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <unordered_map>
+
+#include "engine/graph.h"
+#include "savedmodel/error.h"
+#include "tensorflow/core/framework/attr_value.pb.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/node_def.pb.h"
+#include "tensorflow/core/framework/node_def_util.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/op_def.pb.h"
+#include "tensorflow/core/framework/tensor.pb.h"
+#include "tensorflow/core/framework/tensor_shape.h"
+#include "tensorflow/core/framework/types.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+// A graph that is inlined, as all are, has as many nodes as its functions have together, each as often as it
+// is called. The largest real ones have some hundred thousand.
+constexpr double kMostNodes = 1e8;
+
+double MachineMemory() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+}
+
+// What is wrong with a part of the graph, or "".
+std::string FaultOf(int type) {
+  if (!tf::DataType_IsValid(type)) {
+    return "the data type " + std::to_string(type) + ", which TensorFlow does not have";
+  }
+  return "";
+}
+
+std::string FaultOf(const tf::TensorShapeProto& shape) {
+  if (shape.dim_size() >= tf::TensorShape::MaxDimensions()) {
+    return "a tensor of " + std::to_string(shape.dim_size()) + " dimensions, more than TensorFlow can have";
+  }
+  std::int64_t elements = 1;
+  for (const auto& dim : shape.dim()) {
+    if (dim.size() > 0 && __builtin_mul_overflow(elements, dim.size(), &elements)) {
+      return "a tensor of more elements than 64 bits can count";
+    }
+  }
+  return "";
+}
+
+std::string FaultOf(const tf::TensorProto& tensor) {
+  std::string fault = FaultOf(tensor.dtype());
+  if (fault.empty()) fault = FaultOf(tensor.tensor_shape());
+  if (!fault.empty()) return fault;
+  double bytes = std::max(tf::DataTypeSize(tf::BaseType(tensor.dtype())), 1);
+  for (const auto& dim : tensor.tensor_shape().dim()) bytes *= static_cast<double>(dim.size());
+  static const double memory = MachineMemory();
+  if (bytes <= memory) return "";
+  return "a tensor of " + std::to_string(static_cast<std::int64_t>(bytes / 1e9)) +
+         " GB, more than the machine's memory";
+}
+
+std::string FaultOf(const tf::AttrValue& value) {
+  std::string fault;
+  const auto look = [&](std::string found) {
+    if (fault.empty()) fault = std::move(found);
+  };
+  const auto type = [&](int one) {
+    if (one == tf::DT_INVALID) return;  // not known
+    look(FaultOf(one));
+    if (one > tf::kDataTypeRefOffset) look("a type of references, which no attribute may have");
+  };
+  if (value.value_case() == tf::AttrValue::kType) type(value.type());
+  if (value.has_tensor()) look(FaultOf(value.tensor()));
+  for (const int one : value.list().type()) type(one);
+  for (const auto& one : value.list().tensor()) look(FaultOf(one));
+  return fault;
+}
+
+std::string FaultOf(const tf::NodeDef& node) {
+  for (const auto& [name, value] : node.attr()) {
+    if (!name.empty() && name[0] == '_') continue;  // notes that nobody has to understand
+    const std::string fault = FaultOf(value);
+    if (!fault.empty()) return "its attribute '" + name + "' has " + fault;
+  }
+  if (node.op() != "Const") return "";
+  const auto dtype = node.attr().find("dtype");
+  const auto value = node.attr().find("value");
+  if (dtype == node.attr().end() || value == node.attr().end() || !value->second.has_tensor() ||
+      value->second.tensor().dtype() == dtype->second.type()) {
+    return "";
+  }
+  return "its value is " + tf::DataTypeString(value->second.tensor().dtype()) +
+         ", and its attribute 'dtype' " + tf::DataTypeString(dtype->second.type());
+}
+
+// TensorFlow's own check is left out for graphs of old versions. (Those of function bodies are always
+// counted.)
+std::string FaultOfInputs(const tf::NodeDef& node) {
+  const tf::OpDef* op = nullptr;
+  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return "";
+  tf::DataTypeVector types;
+  if (!tf::InputTypesForNode(node, *op, &types).ok()) {
+    tf::NodeDef complete = node;  // attributes that have their default may be left out
+    tf::AddDefaultsToNodeDef(*op, &complete);
+    types.clear();
+    if (!tf::InputTypesForNode(complete, *op, &types).ok()) return "";
+  }
+  const auto given = std::count_if(node.input().begin(), node.input().end(),
+                                   [](const std::string& input) { return input[0] != '^'; });
+  if (static_cast<std::size_t>(given) == types.size()) return "";
+  return "it has " + std::to_string(given) + " inputs, and " + node.op() + " takes " +
+         std::to_string(types.size());
+}
+
+// How many nodes a function is when all that it calls is inlined; infinite for one that calls itself.
+class InlinedNodes {
+ public:
+  explicit InlinedNodes(const tf::FunctionDefLibrary& library) {
+    for (const tf::FunctionDef& function : library.function()) {
+      functions_.emplace(function.signature().name(), Function{&function});
+    }
+  }
+  double Of(const tf::NodeDef& node) {
+    double count = 1;
+    if (functions_.count(node.op()) > 0) count += OfFunction(node.op());
+    for (const std::string& name : CalledFunctions(node)) count += OfFunction(name);
+    return count;
+  }
+
+ private:
+  struct Function {
+    const tf::FunctionDef* definition;
+    double nodes = 0;
+    bool done = false;
+    bool entered = false;
+  };
+  double OfFunction(const std::string& name) {
+    const auto found = functions_.find(name);
+    if (found == functions_.end()) return 0;
+    Function& function = found->second;
+    if (function.done) return function.nodes;
+    if (function.entered || depth_ > 1000) return std::numeric_limits<double>::infinity();
+    function.entered = true;
+    ++depth_;
+    for (const tf::NodeDef& node : function.definition->node_def()) function.nodes += Of(node);
+    --depth_;
+    function.done = true;
+    return function.nodes;
+  }
+  std::unordered_map<std::string, Function> functions_;
+  int depth_ = 0;
+};
+
+[[noreturn]] void Refuse(const std::string& path, const std::string& where, const std::string& fault) {
+  throw Error(Code::kInvalidArgument, "'" + path + "': " + where + ": " + fault);
+}
+
+}  // namespace
+
+void CheckGraph(const std::string& path, const tf::MetaGraphDef& meta_graph) {
+  const tf::GraphDef& graph = meta_graph.graph_def();
+  const auto check = [&](const tf::NodeDef& node, const std::string& function) {
+    const std::string fault = FaultOf(node);
+    if (fault.empty()) return;
+    Refuse(path, "node '" + node.name() + "'" + (function.empty() ? "" : " of function '" + function + "'"),
+           fault);
+  };
+  InlinedNodes inlined(graph.library());
+  double count = 0;
+  for (const tf::NodeDef& node : graph.node()) {
+    check(node, "");
+    const std::string fault = FaultOfInputs(node);
+    if (!fault.empty()) Refuse(path, "node '" + node.name() + "'", fault);
+    count += inlined.Of(node);
+    if (count > kMostNodes) {
+      Refuse(path, "node '" + node.name() + "'",
+             "it calls functions that call themselves, or each other so often that the graph has no end");
+    }
+  }
+  for (const tf::FunctionDef& function : graph.library().function()) {
+    for (const tf::NodeDef& node : function.node_def()) check(node, function.signature().name());
+  }
+}
+
+}  // namespace savedmodel::engine
