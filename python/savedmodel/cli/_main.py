@@ -42,6 +42,11 @@ COMMANDS = {
         "list ops that reach files, network, processes",
         "savedmodel scan models/mlp --allow files,unknown",
     ),
+    "check": Entry(
+        "_check",
+        "whether a model loads; in a child process, whatever it does",
+        "savedmodel check models/mlp --isolated --run",
+    ),
     "bench": Entry(
         "_bench",
         "measure latency and throughput, alone or against others",

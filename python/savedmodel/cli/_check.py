@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`savedmodel check DIR`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+
+import click
+
+from savedmodel.cli import _arguments
+from savedmodel.cli._check_steps import Step, steps
+from savedmodel.cli._isolated import isolated_steps
+from savedmodel.cli._text import printable
+
+OUTCOMES = ("done", "refused", "crashed", "hung")
+
+
+@click.command
+@_arguments.directory
+@_arguments.tags
+@click.option("--isolated", is_flag=True, help="In a child process, with limits: whatever becomes of it.")
+@click.option("--run", "run", is_flag=True, help="Also call each signature once, on made-up inputs.")
+@click.option(
+    "--ops", type=click.Choice(["any", "safe"]), default="any", show_default=True, help="load's ops="
+)
+@click.option(
+    "--level",
+    type=click.Choice(["none", "default", "bf16"]),
+    default="default",
+    show_default=True,
+    help="load's optimize=",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    default=120.0,
+    show_default=True,
+    help="Of the child, in all.",
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(0, min_open=True),
+    metavar="GB",
+    help="That the child may write to. (three quarters of the machine's)",
+)
+@_arguments.as_json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    directory: str,
+    tags: str | None,
+    isolated: bool,
+    run: bool,
+    ops: str,
+    level: str,
+    timeout: float,
+    memory: float | None,
+    as_json: bool,
+) -> None:
+    """Load the SavedModel in DIR, and say whether that goes well.
+
+    The exit status is 0 if it loads, 1 if it is refused, crashes or hangs. With --run, a signature that
+    refuses its made-up inputs is no failure; one that crashes or hangs is. Without --isolated, a model that
+    makes TensorFlow abort ends this command, too. The child has all rights of its user: it is no sandbox.
+    """
+    if not os.path.isdir(directory):
+        raise click.UsageError(f"no such directory: '{directory}'")
+    request = {
+        "path": os.path.abspath(directory),
+        "tags": tags,
+        "level": level,
+        "ops": ops,
+        "run": run,
+        "memory": int(memory * 1e9) if memory is not None else _most_memory(),
+    }
+    results = _pair(isolated_steps(request, timeout) if isolated else steps(request))
+    if as_json:
+        click.echo(json.dumps({"path": directory, "steps": results}, indent=2))
+    else:
+        _print(directory, results)
+    load_failed = results[0]["outcome"] != "done"
+    died = any(one["outcome"] in ("crashed", "hung") for one in results)
+    ctx.exit(1 if load_failed or died else 0)
+
+
+def _most_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 * 3
+
+
+def _pair(said: Iterable[Step]) -> list[Step]:
+    """Each step with its outcome: {"at", "outcome", "text"}, with "signature" and "lines" if there."""
+    results: list[Step] = []
+    at: Step = {"at": "load"}
+    for step in said:
+        if "at" in step:
+            at = step
+            continue
+        (outcome,) = (name for name in OUTCOMES if name in step)
+        rest = {"lines": step["lines"]} if "lines" in step else {}
+        results.append({**at, "outcome": outcome, "text": step[outcome], **rest})
+    return results
+
+
+def _print(title: str, results: list[Step]) -> None:
+    from savedmodel.cli._console import console, heading
+
+    out = console()
+    for one in results:
+        text = one["text"] if one["outcome"] == "done" else f"{one['outcome']}: {one['text']}"
+        if "signature" in one:
+            heading(out, f"  {one['signature']}: {text}")
+        else:
+            heading(out, f"{title}: {text}")
+        for line in one.get("lines", ()):
+            out.print("    " + printable(line), overflow="fold", style="dim")

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loading a model and calling its signatures, step by step; as a program, in a process with limits.
+
+The program's argument is a JSON object: {"path", "tags", "level", "ops", "run", "memory"}; tags as --tag-set
+has them, or null; memory in bytes. It writes what it begins, and what came of it, as lines of JSON to
+stdout, so that the last one tells where a process died.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+Step = dict[str, Any]
+"""{"at": "load"} or {"at": "run", "signature": key}; what came of it: {"done": text} or {"refused": text}."""
+
+
+def steps(request: dict[str, Any]) -> Iterator[Step]:
+    """Do it; errors are steps, too."""
+    import click
+
+    import savedmodel as sm
+    from savedmodel.cli._arguments import choose_tags
+    from savedmodel.cli._random import random_inputs
+
+    expected = (sm.Error, OSError, MemoryError, TypeError, ValueError, click.UsageError)
+    yield {"at": "load"}
+    try:
+        # Reading the file is the first thing that a damaged one may break.
+        tags = choose_tags(request["path"], request["tags"])
+        model = sm.load(request["path"], tags=tags, optimize=request["level"], ops=request["ops"])
+    except expected as error:
+        yield {"refused": _text(error)}
+        return
+    yield {"done": "loads"}
+    with model:
+        for key, signature in model.signatures.items() if request["run"] else ():
+            yield {"at": "run", "signature": key}
+            try:
+                signature.run(random_inputs(signature.inputs, batch=1, seed=0))
+            except expected as error:
+                yield {"refused": _text(error)}
+            else:
+                yield {"done": "runs"}
+
+
+def _text(error: Exception) -> str:
+    """In one line. (A UsageError's str() is its message.)"""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def main() -> int:
+    """Do what the argument says, within its memory."""
+    import resource
+
+    request = json.loads(sys.argv[1])
+    # What the process writes to, not the files that it maps: TensorFlow's libraries are a gigabyte.
+    resource.setrlimit(resource.RLIMIT_DATA, (request["memory"], request["memory"]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)  # ops may print
+        for step in steps(request):
+            answers.write(json.dumps(step) + "\n")
+            answers.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
