@@ -365,7 +365,7 @@ TEST_P(ForkJoinOf, RunsARegionInsideOfARegionInOneThread) {
   EXPECT_EQ(runs, 150 * GetParam());
 }
 
-#if !defined(__SANITIZE_THREAD__)  // it does not follow threads across a fork
+#if !defined(SAVEDMODEL_SANITIZE_THREAD)  // it does not follow threads across a fork
 TEST(ForkJoin, IsDestroyedInAForkedChild) {
   auto* pool = new ForkJoin(Threads(4));
   Region(*pool, 4, [](int) {});
