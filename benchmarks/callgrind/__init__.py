@@ -1,0 +1,1 @@
+"""Instructions of a call, counted by valgrind's callgrind."""
