@@ -30,7 +30,7 @@ using Clock = std::chrono::steady_clock;
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kBatch = 200;                // runs of one child
-constexpr auto kLongest = std::chrono::seconds(10);  // of one run
+constexpr auto kLongest = std::chrono::seconds(15);  // of one run; TensorFlow waits 10 s for memory
 constexpr rlim_t kMostMemory = rlim_t{8} << 30;      // address space, bytes
 
 // What a child tells its parent, in memory that both have.
@@ -39,6 +39,8 @@ struct Progress {
   std::atomic<std::int64_t> started;  // steady clock, ns
   std::atomic<std::uint64_t> outcomes[savedmodel::fuzz::kOutcomes];
 };
+
+volatile std::sig_atomic_t stopped = 0;
 
 void SayWhere(int signal) {
   void* frames[64];
