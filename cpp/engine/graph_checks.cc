@@ -118,6 +118,12 @@ std::string FaultOfInputs(const tf::NodeDef& node) {
          std::to_string(types.size());
 }
 
+// TensorFlow looks branches and bodies of loops up without a look at what it found.
+bool IsFunctional(const std::string& op) {
+  return op == "While" || op == "StatelessWhile" || op == "If" || op == "StatelessIf" || op == "Case" ||
+         op == "StatelessCase";
+}
+
 // How many nodes a function is when all that it calls is inlined; infinite for one that calls itself.
 class InlinedNodes {
  public:
@@ -131,6 +137,14 @@ class InlinedNodes {
     if (functions_.count(node.op()) > 0) count += OfFunction(node.op());
     for (const std::string& name : CalledFunctions(node)) count += OfFunction(name);
     return count;
+  }
+  // "", or what a loop or a branch lacks.
+  std::string FaultOfCalls(const tf::NodeDef& node) const {
+    if (!IsFunctional(node.op())) return "";
+    for (const std::string& name : CalledFunctions(node)) {
+      if (functions_.count(name) == 0) return "it calls the function '" + name + "', which is not there";
+    }
+    return "";
   }
 
  private:
@@ -165,13 +179,14 @@ class InlinedNodes {
 
 void CheckGraph(const std::string& path, const tf::MetaGraphDef& meta_graph) {
   const tf::GraphDef& graph = meta_graph.graph_def();
+  InlinedNodes inlined(graph.library());
   const auto check = [&](const tf::NodeDef& node, const std::string& function) {
-    const std::string fault = FaultOf(node);
+    std::string fault = FaultOf(node);
+    if (fault.empty()) fault = inlined.FaultOfCalls(node);
     if (fault.empty()) return;
     Refuse(path, "node '" + node.name() + "'" + (function.empty() ? "" : " of function '" + function + "'"),
            fault);
   };
-  InlinedNodes inlined(graph.library());
   double count = 0;
   for (const tf::NodeDef& node : graph.node()) {
     check(node, "");

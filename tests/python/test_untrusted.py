@@ -71,6 +71,17 @@ REFUSED = {
     "more elements than can be counted": (shaped(1 << 31, 1 << 31, 1 << 31), "more elements than 64 bits"),
     "too many dimensions": (shaped(*[1] * 300), "a tensor of 300 dimensions"),
     "a constant larger than the memory": (shaped(1 << 50), "GB, more than the machine's memory"),
+    "a loop without its body": (
+        node(
+            "i",
+            "While",
+            "x",
+            attributes='attr { key: "T" value { list { type: DT_STRING } } }'
+            'attr { key: "cond" value { func { name: "lost" } } }'
+            'attr { key: "body" value { func { name: "lost" } } }',
+        ),
+        "node 'i': it calls the function 'lost', which is not there",
+    ),
     "an input too few": (
         node("i", "AddV2", "x", attributes=STRINGS),
         "node 'i': it has 1 inputs, and AddV2 takes 2",
