@@ -169,9 +169,10 @@ int RunAll(const fs::path& models, const fs::path& scratch, std::uint64_t first,
   if (campaign.fixtures.empty()) return std::cerr << "no models in " << models << "\n", 2;
   campaign.progress = static_cast<Progress*>(
       mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-  for (std::uint64_t seed = first; seed < last;)
-    seed = campaign.RunBatch(seed, std::min(seed + kBatch, last));
-  std::cout << last - first << " runs of " << campaign.fixtures.size() << " models: ";
+  std::signal(SIGINT, [](int) { stopped = 1; });  // goes on to the end of a batch, then counts
+  std::uint64_t seed = first;
+  while (seed < last && stopped == 0) seed = campaign.RunBatch(seed, std::min(seed + kBatch, last));
+  std::cout << seed - first << " runs of " << campaign.fixtures.size() << " models: ";
   static constexpr const char* kNames[] = {"refused", "loaded", "ran"};
   for (int i = 0; i < savedmodel::fuzz::kOutcomes; ++i) {
     std::cout << campaign.progress->outcomes[i] << " " << kNames[i] << ", ";
