@@ -93,7 +93,7 @@ void bind_model(py::module_& m) {
            })
       .def("set_run",
            [](LoadOptions& options, std::optional<double> timeout, bool trace, const py::bytes& proto) {
-             options.run = {timeout, trace, proto};
+             options.run = {timeout, trace, proto, nullptr};
            });
   py::class_<PassReport>(m, "PassReport")
       .def_readonly("name", &PassReport::name)
