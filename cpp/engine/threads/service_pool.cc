@@ -20,12 +20,17 @@ void RunAsWorker(const std::function<void()>& task) {
 
 }  // namespace
 
-thread_local bool ServicePool::in_run_ = false;
+thread_local bool ServicePool::inline_ = true;
 
 void ServicePool::Schedule(std::function<void()> task) {
   // The caller of a loop waits for its root at once.
   if (IsInline() || KindOf(task) == LoopTask::kRoot) return RunAsWorker(task);
-  pool_->Schedule([task = std::move(task)] { RunAsWorker(task); });
+  pool_->Schedule([task = std::move(task)] {
+    // It waits for nothing, and may hand out parts of its own.
+    const bool outer = std::exchange(inline_, false);
+    RunAsWorker(task);
+    inline_ = outer;
+  });
 }
 
 void ServicePool::ScheduleWithHint(std::function<void()> task, int start, int limit) {
@@ -35,22 +40,8 @@ void ServicePool::ScheduleWithHint(std::function<void()> task, int start, int li
 }
 
 ServicePool::Run::Run(ServicePool* pool, bool kernels_here)
-    : pool_(pool != nullptr && pool->CurrentThreadId() >= 0 ? pool : nullptr), kernels_here_(kernels_here) {
-  if (pool_ == nullptr) return;
-  if (kernels_here_) {
-    outer_ = std::exchange(in_run_, true);
-  } else {
-    ++pool_->elsewhere_;
-  }
-}
+    : outer_(std::exchange(inline_, !kernels_here || pool->CurrentThreadId() >= 0)) {}
 
-ServicePool::Run::~Run() {
-  if (pool_ == nullptr) return;
-  if (kernels_here_) {
-    in_run_ = outer_;
-  } else {
-    --pool_->elsewhere_;
-  }
-}
+ServicePool::Run::~Run() { inline_ = outer_; }
 
 }  // namespace savedmodel::engine

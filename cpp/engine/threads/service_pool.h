@@ -5,7 +5,6 @@
 // left to do it; so a run in a thread of the pool does all of its work there.
 #pragma once
 
-#include <atomic>
 #include <functional>
 
 #include "savedmodel/thread_pool.h"
@@ -23,10 +22,9 @@ class ServicePool : public tensorflow::thread::ThreadPoolInterface {
   int CurrentThreadId() const override { return pool_->CurrentThreadId(); }
 
   // True if what the calling thread schedules just now is done in it.
-  bool IsInline() const { return in_run_ || elsewhere_.load(std::memory_order_relaxed) > 0; }
+  static bool IsInline() { return inline_; }
 
-  // A run that begins in the calling thread. One whose kernels run in threads of a session has them do all
-  // of their work, too, as long as it blocks a thread of the pool.
+  // A run that begins in the calling thread, which runs its kernels, or has a session do it.
   class Run {
    public:
     Run(ServicePool* pool, bool kernels_here);
@@ -35,15 +33,12 @@ class ServicePool : public tensorflow::thread::ThreadPoolInterface {
     Run& operator=(const Run&) = delete;
 
    private:
-    ServicePool* pool_;  // null: the thread is not one of the pool
-    bool kernels_here_;
-    bool outer_ = false;
+    bool outer_;
   };
 
  private:
-  static thread_local bool in_run_;
+  static thread_local bool inline_;  // true in threads that nothing is known of, a session's among them
   ThreadPool* pool_;
-  std::atomic<int> elsewhere_{0};
 };
 
 }  // namespace savedmodel::engine
