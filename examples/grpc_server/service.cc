@@ -126,7 +126,7 @@ class Service::InferCall final : public Reactor {
     taken->Swap(const_cast<ModelInferRequest*>(request));
     const auto run = [this, service, taken, response] {
       CheckWanted();  // it may have waited
-      service->Infer(taken, response);
+      service->Infer(taken, cancellation_, response);
       CheckWanted();
     };
     if (service->workers_.Post([this, run] { Finish(StatusOf(run)); })) return;
@@ -134,17 +134,18 @@ class Service::InferCall final : public Reactor {
   }
 
  private:
-  void OnCancel() override { cancelled_ = true; }
+  void OnCancel() override { cancellation_->Cancel(); }  // its client has gone, or its deadline has passed
   void OnDone() override { delete this; }
   void CheckWanted() const {
     if (context_->deadline() < std::chrono::system_clock::now()) {
       throw Error(Code::kDeadlineExceeded, "the deadline has passed");
     }
-    if (cancelled_) throw Error(Code::kCancelled, "the client has cancelled the call");
+    if (cancellation_->cancelled()) throw Error(Code::kCancelled, "the client has cancelled the call");
   }
 
   Context* const context_;
-  std::atomic<bool> cancelled_{false};
+  const std::shared_ptr<savedmodel::Cancellation> cancellation_ =
+      std::make_shared<savedmodel::Cancellation>();
 };
 
 Service::Service()
@@ -168,7 +169,8 @@ const Repository& Service::repository() const {
   return repository_;
 }
 
-void Service::Infer(const Request& request, ModelInferResponse* response) const {
+void Service::Infer(const Request& request, const std::shared_ptr<savedmodel::Cancellation>& cancellation,
+                    ModelInferResponse* response) const {
   CheckParameters(*request);
   response->set_model_name(request->model_name());
   response->set_id(request->id());
@@ -199,7 +201,9 @@ void Service::Infer(const Request& request, ModelInferResponse* response) const 
   // One output or all: a function is a graph of its own, and a client could ask for 2^N of them.
   if (request->outputs_size() == 1 && function.outputs().size() > 1)
     function = model.function(signature, {request->outputs(0).name()});
-  const std::vector<Tensor> results = function.Run(DecodeInputs(request, function.inputs()));
+  savedmodel::RunOptions options;
+  options.cancellation = cancellation;
+  const std::vector<Tensor> results = function.Run(DecodeInputs(request, function.inputs()), options);
   for (const auto& output : request->outputs()) {
     encode(output.name(), results[Index(function.outputs(), output.name(), "output")]);
   }

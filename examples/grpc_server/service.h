@@ -32,7 +32,8 @@ class Service final : public inference::GRPCInferenceService::CallbackService {
   Method<inference::ModelInferRequest, inference::ModelInferResponse> ModelInfer;
 
   using Request = std::shared_ptr<const inference::ModelInferRequest>;
-  void Infer(const Request& request, inference::ModelInferResponse* response) const;
+  void Infer(const Request& request, const std::shared_ptr<savedmodel::Cancellation>& cancellation,
+             inference::ModelInferResponse* response) const;
   const Repository& repository() const;  // throws Error (kUnavailable) before it is loaded
 
   const std::vector<float> noop_;  // the answer to everything, if it is not empty

@@ -197,8 +197,23 @@ def test_clients_that_disconnect(server: Server) -> None:
     time.sleep(0.1)
     for client in clients:
         client.close()
-    # Health is answered while runs that nobody waits for go on.
     assert server.client.is_server_ready(client_timeout=10)
+    slow(server, 3)  # the runs that nobody waits for do not keep the workers
+
+
+def test_a_run_ends_with_its_deadline(server_program: Path, models: Path, tmp_path: Path) -> None:
+    """With one worker: whoever comes next would otherwise wait for hours."""
+    folder = layout(tmp_path / "models", models, {"slow/1": "slow"})
+    arguments = [f"--models={folder}", "--workers=1"]
+    with Server(server_program, *arguments, errors=tmp_path / "stderr") as server:
+        refused(lambda: slow(server, 2**31 - 1, timeout=0.5), "DEADLINE_EXCEEDED")
+        assert np.isfinite(slow(server, 3, timeout=60))
+        call = server.client.async_infer(
+            "slow", [given("n", np.int32(2**31 - 1))], callback=lambda result, error: None
+        )
+        time.sleep(0.5)
+        call.cancel()
+        assert np.isfinite(slow(server, 3, timeout=60))
 
 
 def test_a_request_that_is_cancelled(server: Server) -> None:
@@ -258,7 +273,7 @@ def test_what_takes_longer_than_the_grace_is_cancelled(
         Server(server_program, *arguments, errors=tmp_path / "stderr") as server,
         concurrent.futures.ThreadPoolExecutor(1) as pool,
     ):
-        call = pool.submit(slow, server, 3 * SLOW)
+        call = pool.submit(slow, server, 2**31 - 1)
         time.sleep(0.3)
         server.stop()
         refused(call.result, "UNAVAILABLE")  # its connection is closed
