@@ -74,7 +74,10 @@ class Server:
         # SAVEDMODEL_SERVER_PREFIX: valgrind, say.
         command = [*os.environ.get("SAVEDMODEL_SERVER_PREFIX", "").split(), str(program), "--port=0"]
         with errors.open("w") as stderr:
-            self.process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=stderr)
+            # Unbuffered: select() does not see what a buffer has read ahead.
+            self.process = subprocess.Popen(
+                [*command, *arguments], stdout=subprocess.PIPE, stderr=stderr, bufsize=0
+            )
         listening = self.line()
         assert listening.startswith("listening on "), listening + errors.read_text()
         self.port = int(listening.rpartition(":")[2])
