@@ -312,7 +312,7 @@ void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<t
   params.output_attr_array = attributes_.data();
   for (const Step& step : steps_) {
     if (cancellation->IsCancelled()) {
-      throw Error(Code::kCancelled, "the model was closed, or the run cancelled, while it was going on");
+      throw Error(Code::kCancelled, "the model was closed while the call was running");
     }
     for (std::int32_t i = 0; i < step.unguards; ++i) {
       const Slot guard = unguards_[static_cast<std::size_t>(step.first_unguard + i)];

@@ -5,7 +5,7 @@
 
 #include "engine/kernels/attention_kernels.h"
 #include "engine/kernels/floats.h"
-#include "engine/kernels/gemm_strip.h"
+#include "engine/kernels/gemm.h"
 #include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
@@ -92,7 +92,7 @@ class Heads {
   void Multiply(GemmStrip strip, Index rows, Index depth, const float* packed, Index columns,
                 const float* summand) const {
     strip.rows = rows;
-    strip.tile_rows = strip.a_step % 1024 == 0 ? 8 : gemm_.tile_rows;
+    strip.tile_rows = TileRows(gemm_, strip.a_step);
     strip.depth = depth;
     strip.activation = Activation::kNone;
     float* const c = strip.c;

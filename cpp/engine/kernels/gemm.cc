@@ -56,8 +56,7 @@ class Part {
     const GemmKernel& kernel = weights.kernel();
     strip_.leaky_slope = problem.leaky_slope;
     strip_.c_step = problem.c_step;
-    // Rows so far apart fall into the same set of the first-level cache, which has room for eight lines.
-    strip_.tile_rows = problem.a.row_step % 1024 == 0 ? 8 : kernel.tile_rows;
+    strip_.tile_rows = TileRows(kernel, problem.a.row_step);
     copies_ = problem.a.rows_per_line != 0 || kernel.round != nullptr;
     const bool few = weights.steps() * weights.columns() <= kFewWeights;
     const Index floats = few ? kFloatsOfANearby : kFloatsOfA;

@@ -62,6 +62,12 @@ struct GemmProblem {
   float leaky_slope = 0;
 };
 
+// Rows of `a` that are computed at once. Rows a multiple of 4 KB apart fall into the same set of the
+// first-level cache, which has room for eight lines.
+inline std::int64_t TileRows(const GemmKernel& kernel, std::int64_t row_step) {
+  return row_step % 1024 == 0 ? 8 : kernel.tile_rows;
+}
+
 // Calls work(begin, end) for parts of [0, count), in any threads, and returns when all is done. `cost` is
 // what one item takes, in nanoseconds.
 using ForParts = std::function<void(std::int64_t count, double cost,

@@ -55,6 +55,13 @@ session_config = click.option(
     help="A tensorflow.ConfigProto in text form.",
 )
 seed = click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of made-up inputs.")
+level = click.option(
+    "--level",
+    type=click.Choice(["none", "default", "bf16"]),
+    default="default",
+    show_default=True,
+    help="load's optimize=",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -54,13 +54,7 @@ def _contenders(against: str) -> tuple[list[str], dict[str, str]]:
 @click.option(
     "--onnx", type=click.Path(dir_okay=False), help="The model for onnxruntime. (tf2onnx makes one)"
 )
-@click.option(
-    "--level",
-    type=click.Choice(["none", "default", "bf16"]),
-    default="default",
-    show_default=True,
-    help="load's optimize=",
-)
+@_arguments.level
 @click.option(
     "--rounds", type=click.IntRange(1), metavar="N", default=5, show_default=True, help="Of each contender."
 )

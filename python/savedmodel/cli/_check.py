@@ -25,13 +25,7 @@ OUTCOMES = ("done", "refused", "crashed", "hung")
 @click.option(
     "--ops", type=click.Choice(["any", "safe"]), default="any", show_default=True, help="load's ops="
 )
-@click.option(
-    "--level",
-    type=click.Choice(["none", "default", "bf16"]),
-    default="default",
-    show_default=True,
-    help="load's optimize=",
-)
+@_arguments.level
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),

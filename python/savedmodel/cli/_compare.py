@@ -42,13 +42,7 @@ from savedmodel.cli._difference import Difference, Tolerance, difference
     show_default=True,
     help="Absolute tolerance.",
 )
-@click.option(
-    "--level",
-    type=click.Choice(["none", "default", "bf16"]),
-    default="default",
-    show_default=True,
-    help="load's optimize=",
-)
+@_arguments.level
 @_arguments.threads
 @_inputs.options
 @_arguments.as_json
