@@ -11,6 +11,9 @@ TensorFlow's Python package is never imported; its shared libraries are opened a
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from savedmodel import _core
 from savedmodel._arrays import empty
 from savedmodel._composite import RaggedTensor, SparseTensor
@@ -41,6 +44,19 @@ from savedmodel._options import RunOptions, SessionOptions
 from savedmodel._scan import Finding, scan
 from savedmodel._trace import Trace
 
+if TYPE_CHECKING:
+    from savedmodel._publish import (
+        Problem,
+        Published,
+        Removal,
+        Version,
+        publish,
+        remove_old_versions,
+        rollback,
+        verify,
+        versions,
+    )
+
 __version__ = _core.__version__
 
 __all__ = [
@@ -60,7 +76,10 @@ __all__ = [
     "NotFoundError",
     "OutOfRangeError",
     "PermissionDeniedError",
+    "Problem",
+    "Published",
     "RaggedTensor",
+    "Removal",
     "ResourceExhaustedError",
     "RunOptions",
     "SessionOptions",
@@ -72,9 +91,35 @@ __all__ = [
     "UnavailableError",
     "UnimplementedError",
     "UnknownError",
+    "Version",
     "__version__",
     "empty",
     "inspect",
     "load",
+    "publish",
+    "remove_old_versions",
+    "rollback",
     "scan",
+    "verify",
+    "versions",
 ]
+
+# Not on the way to a loaded model: their modules are imported when they are first used.
+_LAZY = {
+    **dict.fromkeys(("Problem", "Published", "Removal", "Version"), "savedmodel._publish"),
+    **dict.fromkeys(
+        ("publish", "remove_old_versions", "rollback", "verify", "versions"), "savedmodel._publish"
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

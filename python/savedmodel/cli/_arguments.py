@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import savedmodel as sm
-from savedmodel.cli._text import tag_set
+from savedmodel.cli._text import printable, tag_set
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -143,3 +146,44 @@ def check_plot(file: str) -> None:
         raise click.UsageError(f"--plot {file}: it writes PNG, so the name ends in .png")
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError("--plot needs matplotlib; install it with: pip install 'savedmodel[plot]'")
+
+
+def trial_options(function: Function) -> Function:
+    """How a version is tried before it is published; the function gets them as `sm.publish` does."""
+
+    @functools.wraps(function)
+    def wrapped(no_verify: bool, tags: str | None, op_library: tuple[str, ...], **rest: Any) -> Any:
+        options = {} if tags is None else {"tags": split_tags(tags)}
+        return function(verify=not no_verify, op_libraries=op_library, **options, **rest)
+
+    for option in (
+        click.option("--op-library", multiple=True, metavar="FILE", help="Custom ops for that load."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            default=600.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="For that load.",
+        ),
+        click.option("--no-verify", is_flag=True, help="Don't load it first."),
+        tags,
+    ):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
+def warn_unusable(done: sm.Published) -> None:
+    """What the trial found."""
+    for name, why in done.unusable.items():
+        print(
+            f"savedmodel: warning: {printable(f'signature {name!r} can not be run: {why}')}", file=sys.stderr
+        )
+
+
+def to_json(value: Any) -> str:
+    """Dataclasses, or a list of them, as JSON; times as ISO 8601."""
+    plain = (
+        [dataclasses.asdict(one) for one in value] if isinstance(value, list) else dataclasses.asdict(value)
+    )
+    return json.dumps(plain, indent=2, default=lambda time: time.isoformat())

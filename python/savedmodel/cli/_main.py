@@ -63,6 +63,15 @@ COMMANDS = {
         "write a SavedModel with its optimized graphs beside it",
         "savedmodel optimize models/mlp models/mlp_optimized",
     ),
+    "publish": Entry(
+        "_publish",
+        "put a SavedModel in production as a new version",
+        "savedmodel publish exports/mlp models/mlp",
+    ),
+    "versions": Entry("_versions", "the versions of a model", "savedmodel versions models/mlp"),
+    "rollback": Entry("_rollback", "publish an older version again", "savedmodel rollback models/mlp --to 3"),
+    "gc": Entry("_gc", "remove old versions", "savedmodel gc models/mlp --keep 3"),
+    "verify": Entry("_verify", "compare versions with their manifests", "savedmodel verify models/mlp/4"),
     "completion": Entry(
         "_completion", "print the script that completes commands", 'eval "$(savedmodel completion bash)"'
     ),

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of a folder: listed, copied with their checksums, made durable, moved."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+_CHUNK = 1 << 20  # bytes
+_MAX_DEPTH = 32  # a link may lead back
+_NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+
+Stamp = tuple[int, int, int]
+"""Size in bytes, time of the last change in ns, inode."""
+
+
+def list_files(folder: Path) -> dict[str, Stamp]:
+    """The files below a folder by relative name, links followed. Raises ValueError for what is no file."""
+    return dict(sorted(_walk(folder, "", 0)))
+
+
+def _walk(folder: Path, below: str, depth: int) -> Iterator[tuple[str, Stamp]]:
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"{str(folder / below)!r} is {depth} folders deep; does a link lead back?")
+    with os.scandir(folder / below) as entries:
+        for entry in entries:
+            name = below + entry.name
+            about = entry.stat()
+            if stat.S_ISDIR(about.st_mode):
+                yield from _walk(folder, name + "/", depth + 1)
+            elif stat.S_ISREG(about.st_mode):
+                yield name, (about.st_size, about.st_mtime_ns, about.st_ino)
+            else:
+                raise ValueError(f"{str(folder / name)!r} is neither a file nor a folder")
+
+
+def sha256(file: Path) -> str:
+    """The checksum of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(file, "rb", buffering=0) as opened:
+        while chunk := opened.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def copy(source: Path, target: Path) -> str:
+    """Copy a file that is not there yet to the disk itself. Returns the checksum of what was read."""
+    digest = hashlib.sha256()
+    with open(source, "rb", buffering=0) as reader, open(target, "xb", buffering=0) as writer:
+        try:
+            while chunk := reader.read(_CHUNK):
+                digest.update(chunk)
+                left = memoryview(chunk)
+                while left:  # a write may take less
+                    left = left[writer.write(left) :]
+            os.fsync(writer.fileno())
+        except OSError as error:  # a full disk has no name of its own
+            raise OSError(error.errno, error.strerror, str(target)) from None
+    return digest.hexdigest()
+
+
+def link(source: Path, target: Path) -> str:
+    """Link a file, or copy it where there are no links. Returns its checksum."""
+    try:
+        os.link(source, target, follow_symlinks=True)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return copy(source, target)
+    sync(target)
+    return sha256(target)
+
+
+def write(target: Path, content: bytes) -> None:
+    """Write a file that is not there yet, to the disk itself."""
+    with open(target, "xb", buffering=0) as writer:
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[writer.write(left) :]
+            os.fsync(writer.fileno())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(target)) from None
+
+
+def sync(path: Path) -> None:
+    """Have a file, or a folder's names, written to the disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def sync_folders(root: Path) -> None:
+    """`sync` of a folder and of all below it."""
+    for folder, _, _ in os.walk(root, topdown=False):
+        sync(Path(folder))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, so that they outlast a crash."""
+    missing = []
+    above = folder
+    while not above.exists():
+        missing.append(above)
+        above = above.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        sync(made.parent)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename a folder. Raises FileExistsError if the target exists, an empty folder too."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is not None:
+        names = os.fsencode(source), os.fsencode(target)
+        if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS):  # file systems need not know the flag
+            raise OSError(code, os.strerror(code), str(source), None, str(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno == errno.ENOTEMPTY:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        raise
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, as far as it goes."""
+    for current, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(current, name))
+        for name in folders:
+            path = os.path.join(current, name)
+            with contextlib.suppress(OSError):
+                os.unlink(path) if os.path.islink(path) else os.rmdir(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)

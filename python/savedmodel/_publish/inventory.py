@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which versions there are, and whether they are what was published."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from savedmodel._core import FailedPreconditionError, NotFoundError
+from savedmodel._inspect import file_system_path
+from savedmodel._publish import files, layout, manifest
+from savedmodel._publish.manifest import Manifest, ManifestError
+
+State = Literal["good", "withdrawn", "no manifest", "broken manifest", "incomplete"]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a published model."""
+
+    version: int
+    path: str
+    state: State
+    """"good": the files of its manifest are there, with their sizes; "no manifest": put there by other means;
+    "withdrawn": one of these, but a rollback replaced it; "broken manifest"; "incomplete"."""
+    problem: str
+    """Why it is "incomplete" or has a "broken manifest"; else empty."""
+    size_bytes: int
+    published: datetime | None
+    """UTC; this and the next two are None without a readable manifest."""
+    source: str | None
+    """The folder that was published."""
+    fingerprint: str | None
+    """SHA-256 of all names and contents: the same for the same files."""
+    withdraws: tuple[int, ...] = ()
+    """The versions that this one, made by a rollback, replaced."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that is not what the manifest says."""
+
+    file: str
+    """Its relative name."""
+    what: str
+    """"changed", "missing", "added", or what is wrong with the manifest."""
+
+
+def _size_problems(expected: Manifest, found: dict[str, files.Stamp]) -> Iterator[Problem]:
+    for name in sorted({*expected.files, *found} - {manifest.NAME}):
+        if name not in found:
+            yield Problem(name, "missing")
+        elif name not in expected.files:
+            yield Problem(name, "added")
+        elif expected.files[name][0] != found[name][0]:
+            yield Problem(name, "changed")
+
+
+def _look_at(version: int, path: Path) -> Version:
+    found: dict[str, files.Stamp] = {}
+    expected = None
+    state: State = "good"
+    problem = ""
+    try:
+        found = files.list_files(path)
+        expected = Manifest.read(path)
+    except ManifestError as error:
+        state, problem = "broken manifest", str(error)
+    except (OSError, ValueError) as error:
+        state, problem = "incomplete", str(error)
+    if state == "good":
+        if not any(name in found for name in layout.SAVED_MODEL):
+            state, problem = "incomplete", "there is no saved_model.pb"
+        elif expected is None:
+            state = "no manifest"
+        elif first := next(_size_problems(expected, found), None):
+            state, problem = "incomplete", f"{first.file}: {first.what}"
+    return Version(
+        version=version,
+        path=str(path),
+        state=state,
+        problem=problem,
+        size_bytes=sum(size for size, _, _ in found.values()),
+        published=expected.published if expected else None,
+        source=expected.source if expected else None,
+        fingerprint=expected.fingerprint if expected else None,
+        withdraws=expected.withdraws if expected else (),
+    )
+
+
+def versions(directory: str | os.PathLike[str]) -> list[Version]:
+    """List the versions of a model, in ascending order; a server takes the last one.
+
+    Names and sizes are compared with the manifests; `verify` compares every byte.
+    Raises NotFoundError if there is no such directory.
+    """
+    found = layout.list_versions(Path(file_system_path(directory)))
+    listed: list[Version] = []
+    withdrawn: set[int] = set()
+    for version, path in reversed(found.items()):
+        one = _look_at(version, path)
+        if not path.is_dir():  # removed meanwhile
+            continue
+        if version in withdrawn:
+            if not one.problem:
+                one = replace(one, state="withdrawn")
+        elif one.state == "good":  # what a withdrawn version withdrew is as it was before
+            withdrawn.update(one.withdraws)
+        listed.append(one)
+    return listed[::-1]
+
+
+def verify(path: str | os.PathLike[str]) -> list[Problem]:
+    """Compare every byte of a published version with its manifest, and return what differs.
+
+    path: the folder of a version. Raises NotFoundError if there is none, FailedPreconditionError if it has
+    no manifest.
+    """
+    folder = Path(file_system_path(path))
+    if not folder.is_dir():
+        raise NotFoundError(f"no such directory: {str(folder)!r}")
+    try:
+        expected = Manifest.read(folder)
+    except ManifestError as error:
+        return [Problem(manifest.NAME, str(error))]
+    if expected is None:
+        raise FailedPreconditionError(f"{str(folder)!r} has no manifest: it was not published by savedmodel")
+    found = files.list_files(folder)
+    problems = list(_size_problems(expected, found))
+    known = {problem.file for problem in problems}
+    for name, (_, digest) in expected.files.items():
+        if name not in known and files.sha256(folder / name) != digest:
+            problems.append(Problem(name, "changed"))
+    return sorted(problems, key=lambda problem: problem.file)

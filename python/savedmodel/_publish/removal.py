@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Versions that nobody needs any more, and what unfinished publications left."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from savedmodel._core import NotFoundError
+from savedmodel._inspect import file_system_path
+from savedmodel._publish import files, inventory, layout
+from savedmodel._publish.layout import FolderLock
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What was removed, or would be."""
+
+    removed: tuple[int, ...]
+    """Versions."""
+    in_use: tuple[int, ...]
+    """Versions that stayed because a watcher of this host holds them."""
+    temporary: tuple[str, ...]
+    """Names of what unfinished publications and removals had left."""
+    size_bytes: int
+    """Of the versions; less is freed where others share their files by a rollback."""
+
+
+def _to_remove(listed: list[inventory.Version], keep: int) -> list[inventory.Version]:
+    usable = [one for one in listed if one.state in ("good", "no manifest")]
+    oldest_kept = usable[-keep:][0].version if usable else 0
+    good = [one.version for one in listed if one.state == "good"]
+    return [one for one in listed if one.version < oldest_kept and one.version not in good[-1:]]
+
+
+def remove_old_versions(
+    directory: str | os.PathLike[str], *, keep: int = 3, dry_run: bool = False
+) -> Removal:
+    """Remove the versions below the `keep` newest that are good, and what unfinished publications left.
+
+    Versions without a manifest count as good. The newest one with all files of its manifest stays whatever
+    its number. Versions that a process of this host publishes, or watches, stay. Other readers hold nothing:
+    keep enough for a server that still loads one. dry_run: only tell what would be removed.
+
+    Raises NotFoundError if there is no such directory.
+    """
+    if keep < 1:
+        raise ValueError(f"keep is at least 1: {keep}")
+    folder = Path(file_system_path(directory))
+    if not folder.is_dir():
+        raise NotFoundError(f"no such directory: {str(folder)!r}")
+    removed: list[int] = []
+    in_use: list[int] = []
+    temporary: list[str] = []
+    size_bytes = 0
+    doomed: list[tuple[Path, FolderLock]] = []
+    try:
+        with FolderLock(folder):
+            for path in layout.list_temporary(folder):
+                if lock := _take(path):
+                    temporary.append(path.name)
+                    doomed.append((path, lock))
+            for one in _to_remove(inventory.versions(folder), keep):
+                path = Path(one.path)
+                lock = _take(path)
+                if lock is None:
+                    in_use.append(one.version)
+                    continue
+                removed.append(one.version)
+                size_bytes += one.size_bytes
+                if not dry_run:  # at once for all who list the folder, whatever happens to us next
+                    aside = folder / layout.temporary_name(f"{layout.REMOVED}{one.version}-")
+                    os.rename(path, aside)
+                    path = aside
+                doomed.append((path, lock))
+        if not dry_run:
+            for path, _ in doomed:
+                files.remove(path)
+    finally:
+        for _, lock in doomed:
+            lock.close()
+    return Removal(tuple(removed), tuple(in_use), tuple(temporary), size_bytes)
+
+
+def _take(path: Path) -> FolderLock | None:
+    """Its lock, if nobody holds it."""
+    try:
+        return FolderLock(path, wait=False)
+    except (BlockingIOError, FileNotFoundError, NotADirectoryError):
+        return None

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process that `trial` starts: a pickled (path, options of the load, seconds) in, a line of JSON out."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import signal
+import sys
+
+import savedmodel as sm
+
+
+def _unusable(model: sm.Model) -> dict[str, str]:
+    """By signature, why it can't be run. Raises FailedPreconditionError if it is the default one, or all."""
+    reports = {report.function: report for report in model.optimization}  # makes each one ready
+    ready = {name: reports[f"signature {name!r}"] for name in model.signatures}
+    unusable = {name: report.why_not for name, report in ready.items() if not report.executor}
+    if unusable and ("serving_default" in unusable or len(unusable) == len(ready)):
+        raise sm.FailedPreconditionError(unusable.get("serving_default") or next(iter(unusable.values())))
+    return unusable
+
+
+def main() -> None:
+    path, options, timeout = pickle.load(sys.stdin.buffer)
+    # Should the parent be gone by then.
+    signal.setitimer(signal.ITIMER_REAL, timeout + 5)
+    try:
+        if "tags" not in options:
+            sets = [graph.tags for graph in sm.inspect(path).meta_graphs]
+            if len(sets) == 1:
+                options["tags"] = sets[0]
+        with sm.load(path, **options) as model:
+            answer: dict[str, object] = {"unusable": _unusable(model)}
+    except (sm.Error, OSError, TypeError, ValueError, KeyError, MemoryError) as error:
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        answer = {"kind": type(error).__name__, "error": text}
+    print("\n" + json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,393 @@
+"""`sm.publish`, `versions`, `verify`, `rollback`, `remove_old_versions`: what is published, what is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+import savedmodel as sm
+from savedmodel._publish.layout import FolderLock, version_of
+
+from .graphs import node, save
+from .helpers import run_python
+
+MANIFEST = "assets.extra/savedmodel_manifest.json"
+
+
+def publish(source: Path, directory: Path, **options: object) -> sm.Published:
+    """Without the load, which takes a second."""
+    return sm.publish(source, directory, verify=False, **options)  # type: ignore[arg-type]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def states(directory: Path) -> dict[int, str]:
+    return {one.version: one.state for one in sm.versions(directory)}
+
+
+def names(directory: Path) -> set[str]:
+    return {entry.name for entry in directory.iterdir()}
+
+
+# Publishing.
+
+
+def test_a_version_is_the_model_and_its_manifest(models: Path, tmp_path: Path) -> None:
+    before = contents(models / "mlp")
+    done = sm.publish(models / "mlp", tmp_path / "a" / "mlp")
+    assert done.version == 1
+    assert Path(done.path) == tmp_path / "a" / "mlp" / "1"
+    assert names(tmp_path / "a" / "mlp") == {"1"}
+    files = contents(Path(done.path))
+    manifest = json.loads(files.pop(MANIFEST))
+    assert files == before == contents(models / "mlp")
+    assert manifest["files"].keys() == before.keys()
+    assert manifest["source"] == str(models / "mlp")
+    assert manifest["fingerprint"] == done.fingerprint
+    assert manifest["verified"]
+    assert manifest["savedmodel"] == sm.__version__
+    (listed,) = sm.versions(tmp_path / "a" / "mlp")
+    assert listed.published is not None
+    assert abs((datetime.now(timezone.utc) - listed.published).total_seconds()) < 600
+    assert listed.size_bytes == done.size_bytes == sum(map(len, contents(Path(done.path)).values()))
+    x = np.ones((1, 64), np.float32)
+    with sm.load(done.path) as model, sm.load(models / "mlp") as original:
+        np.testing.assert_array_equal(model(x)["probs"], original(x)["probs"])
+
+
+def test_numbers(models: Path, tmp_path: Path) -> None:
+    assert publish(models / "add", tmp_path).version == 1
+    assert publish(models / "add", tmp_path).version == 2
+    assert publish(models / "add", tmp_path, version=10).version == 10
+    assert publish(models / "mlp", tmp_path, version=4).version == 4
+    assert publish(models / "add", tmp_path).version == 11
+    before = contents(tmp_path / "4")
+    with pytest.raises(sm.AlreadyExistsError, match=r"version 4 of .* exists already"):
+        publish(models / "add", tmp_path, version=4)
+    assert contents(tmp_path / "4") == before
+    (tmp_path / "20").mkdir()  # another's, who has only begun
+    with pytest.raises(sm.AlreadyExistsError):
+        publish(models / "add", tmp_path, version=20)
+    assert publish(models / "add", tmp_path).version == 21
+    with pytest.raises(ValueError, match="version is 0"):
+        publish(models / "add", tmp_path, version=-1)
+    assert not any(name.startswith(".") for name in names(tmp_path))
+
+
+def test_what_a_server_takes_for_a_version() -> None:
+    assert [version_of(name) for name in ("7", "007", "0", str(2**63 - 1))] == [7, 7, 0, 2**63 - 1]
+    for name in ("", "-1", "1.0", ".new-12", "v1", "1_0", "\u0661", str(2**63), "1" * 5000):
+        assert version_of(name) is None
+
+
+def test_links_are_followed(models: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "saved_model.pb").symlink_to(models / "mlp" / "saved_model.pb")
+    (source / "variables").symlink_to(models / "mlp" / "variables")
+    done = publish(source, tmp_path / "mlp")
+    assert not any(path.is_symlink() for path in Path(done.path).rglob("*"))
+    assert sm.load(done.path)(np.ones((1, 64), np.float32))["probs"].shape == (1, 10)
+    (source / "again").symlink_to(source)
+    with pytest.raises((ValueError, OSError)):
+        publish(source, tmp_path / "mlp")
+    assert names(tmp_path / "mlp") == {"1"}
+
+
+def test_a_published_version_is_published_on(models: Path, tmp_path: Path) -> None:
+    first = publish(models / "mlp", tmp_path / "staging")
+    second = publish(Path(first.path), tmp_path / "production")
+    assert second.fingerprint == first.fingerprint
+    assert sm.verify(second.path) == []
+    assert sm.versions(tmp_path / "production")[0].source == first.path
+
+
+@pytest.mark.parametrize("name", ["bad_short_shard", "bad_missing_asset", "bad_unknown_op_in_function"])
+def test_what_does_not_load_is_not_published(models: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(sm.Error) as caught:
+        sm.publish(models / name, tmp_path / "m")
+    assert ".new-" not in str(caught.value)
+    assert names(tmp_path / "m") == set()
+
+
+def test_the_load_tells_what_can_not_be_run(models: Path, tmp_path: Path) -> None:
+    done = sm.publish(models / "resource_out", tmp_path)
+    assert done.unusable.keys() == {"resource", "variant"}
+
+
+def test_options_of_the_load(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(sm.NotFoundError, match="tags"):
+        sm.publish(models / "v1_multi_tags", tmp_path, tags=("nobody",))
+    with pytest.raises(TypeError, match="no_such_option"):
+        sm.publish(models / "add", tmp_path, no_such_option=1)
+    with pytest.raises(sm.PermissionDeniedError, match="ReadFile"):
+        sm.publish(save(tmp_path / "m", node("r", "ReadFile", "x"), output="r:0"), tmp_path / "p", ops="safe")
+    assert sm.publish(models / "v1_multi_tags", tmp_path / "p", tags=("gpu", "serve")).version == 1
+
+
+def test_a_load_that_takes_too_long_or_dies(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(sm.DeadlineExceededError, match=r"within 0.01 s"):
+        sm.publish(models / "mlp", tmp_path / "m", timeout=0.01)
+    aborts = save(tmp_path / "aborts", node("stop", "Abort"), init="stop")
+    with pytest.raises(sm.InternalError, match="the process that loaded the model ended with signal 6"):
+        sm.publish(aborts, tmp_path / "m")
+    assert names(tmp_path / "m") == set()
+    for timeout in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="timeout"):
+            sm.publish(models / "mlp", tmp_path / "m", timeout=timeout)
+
+
+def test_what_is_no_model(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(sm.NotFoundError, match="no such directory"):
+        publish(tmp_path / "none", tmp_path / "m")
+    with pytest.raises(sm.NotFoundError, match="is not a SavedModel"):
+        publish(models, tmp_path / "m")
+    assert names(tmp_path / "m") == set()
+    source = tmp_path / "source"
+    shutil.copytree(models / "mlp", source)
+    for inside in (source, source / "versions"):
+        with pytest.raises(sm.InvalidArgumentError, match="lies in the model"):
+            publish(source, inside)
+    os.mkfifo(source / "pipe")
+    with pytest.raises(ValueError, match="neither a file nor a folder"):
+        publish(source, tmp_path / "m")
+
+
+def test_a_source_that_changes_meanwhile(models: Path, tmp_path: Path) -> None:
+    """A training job that goes on writing."""
+    source = tmp_path / "source"
+    shutil.copytree(models / "mlp", source)
+    code = f"""
+        import sys, savedmodel as sm
+        done = []
+        def write(event, arguments):
+            if event == "open" and "/.new-" in (name := str(arguments[0])) and ".pb" in name and not done:
+                done.append(True)
+                open({str(source / "saved_model.pb")!r}, "ab").write(b"x")
+        sys.addaudithook(write)
+        try:
+            sm.publish({str(source)!r}, {str(tmp_path / "m")!r}, verify=False)
+        except sm.AbortedError as error:
+            print(error)
+    """
+    assert "was changed while it was copied" in run_python(code)[0]
+    assert names(tmp_path / "m") == set()
+
+
+# Looking at versions.
+
+
+def test_verify_finds_every_changed_byte(models: Path, tmp_path: Path) -> None:
+    path = Path(publish(models / "mlp", tmp_path).path)
+    assert sm.verify(path) == []
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        content = file.read_bytes()
+        name = str(file.relative_to(path))
+        for position in (0, len(content) // 2, len(content) - 1):
+            changed = bytearray(content)
+            changed[position] ^= 1
+            file.write_bytes(changed)
+            problems = sm.verify(path)
+            assert [one.file for one in problems] == [name], position
+            assert problems[0].what == "changed" or name == MANIFEST
+        file.write_bytes(content)
+    assert sm.verify(path) == []
+    (path / "variables" / "variables.index").unlink()
+    (path / "assets.extra" / "more").write_bytes(b"")
+    assert [(one.file, one.what) for one in sm.verify(path)] == [
+        ("assets.extra/more", "added"),
+        ("variables/variables.index", "missing"),
+    ]
+
+
+def test_verify_needs_a_manifest(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(sm.FailedPreconditionError, match="no manifest"):
+        sm.verify(models / "mlp")
+    with pytest.raises(sm.NotFoundError, match="no such directory"):
+        sm.verify(tmp_path / "none")
+    for content in (b"", b"[]", b"{}", b"null", b'{"sha256": 1}', b"\xff", b"[" * 100_000):
+        (tmp_path / "assets.extra").mkdir(exist_ok=True)
+        (tmp_path / MANIFEST).write_bytes(content)
+        (problem,) = sm.verify(tmp_path)
+        assert problem.file == MANIFEST
+
+
+def test_states(models: Path, tmp_path: Path) -> None:
+    for _ in range(5):
+        publish(models / "mlp", tmp_path)
+    (tmp_path / "2" / MANIFEST).write_text("{}")
+    (tmp_path / "3" / "variables" / "variables.index").unlink()
+    (tmp_path / "4" / MANIFEST).unlink()
+    (tmp_path / "6").mkdir()
+    (tmp_path / "7").write_text("a file")
+    assert states(tmp_path) == {
+        1: "good",
+        2: "broken manifest",
+        3: "incomplete",
+        4: "no manifest",
+        5: "good",
+        6: "incomplete",
+    }
+    assert sm.versions(tmp_path)[2].problem == "variables/variables.index: missing"
+    with pytest.raises(sm.NotFoundError, match="no such directory"):
+        sm.versions(tmp_path / "none")
+
+
+# Going back.
+
+
+def test_rollback(models: Path, tmp_path: Path) -> None:
+    for name in ("add", "mlp", "identity"):
+        publish(models / name, tmp_path)
+    done = sm.rollback(tmp_path)
+    assert (done.version, done.withdrawn) == (4, (3,))
+    assert states(tmp_path) == {1: "good", 2: "good", 3: "withdrawn", 4: "good"}
+    assert contents(tmp_path / "4").keys() == contents(tmp_path / "2").keys()
+    assert sm.verify(tmp_path / "4") == sm.verify(tmp_path / "3") == []
+    model = "saved_model.pb"
+    assert (tmp_path / "4" / model).stat().st_ino == (tmp_path / "2" / model).stat().st_ino
+    assert (tmp_path / "4" / MANIFEST).stat().st_ino != (tmp_path / "2" / MANIFEST).stat().st_ino
+    # What the withdrawn ones consist of is not brought back by itself,
+    again = sm.rollback(tmp_path, verify=False)
+    assert again.version == 5
+    assert contents(tmp_path / "5")[model] == contents(tmp_path / "1")[model]
+    assert states(tmp_path) == {1: "good", 2: "withdrawn", 3: "withdrawn", 4: "withdrawn", 5: "good"}
+    with pytest.raises(sm.NotFoundError, match="no version to go back to from 5; there are: 1, 2, 3, 4, 5"):
+        sm.rollback(tmp_path)
+    # but by its number.
+    assert sm.rollback(tmp_path, to=3, verify=False).version == 6
+    assert states(tmp_path) == {1: "good", 2: "good", 3: "good", 4: "withdrawn", 5: "withdrawn", 6: "good"}
+    assert publish(models / "add", tmp_path).version == 7
+
+
+def test_rollback_of_what_others_put_there(models: Path, tmp_path: Path) -> None:
+    for version, name in enumerate(("add", "mlp", "identity"), 1):
+        shutil.copytree(models / name, tmp_path / str(version))
+    assert sm.rollback(tmp_path, verify=False).withdrawn == (3,)
+    assert states(tmp_path) == {1: "no manifest", 2: "no manifest", 3: "withdrawn", 4: "good"}
+    assert sm.rollback(tmp_path, verify=False).withdrawn == (2, 3, 4)
+    assert contents(tmp_path / "5")["saved_model.pb"] == contents(models / "add")["saved_model.pb"]
+
+
+def test_what_can_not_be_brought_back(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(sm.NotFoundError, match="no such directory"):
+        sm.rollback(tmp_path / "none")
+    with pytest.raises(sm.NotFoundError, match="no versions"):
+        sm.rollback(tmp_path)
+    publish(models / "mlp", tmp_path)
+    with pytest.raises(sm.NotFoundError, match="no version to go back to"):
+        sm.rollback(tmp_path)
+    publish(models / "add", tmp_path)
+    with pytest.raises(sm.NotFoundError, match="no version 7; there are: 1, 2"):
+        sm.rollback(tmp_path, to=7)
+    with pytest.raises(sm.InvalidArgumentError, match="the newest one already"):
+        sm.rollback(tmp_path, to=2)
+    file = tmp_path / "1" / "saved_model.pb"
+    content = bytearray(file.read_bytes())
+    content[100] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(sm.DataLossError, match=r"is not what was published: saved_model.pb differs"):
+        sm.rollback(tmp_path)
+    file.unlink()
+    with pytest.raises(sm.FailedPreconditionError, match=r"saved_model.pb"):
+        sm.rollback(tmp_path, to=1)
+    assert names(tmp_path) == {"1", "2"}
+
+
+def test_a_version_published_during_a_rollback(models: Path, tmp_path: Path) -> None:
+    for name in ("add", "mlp"):
+        publish(models / name, tmp_path)
+    code = f"""
+        import os, sys, savedmodel as sm
+        def publish(event, arguments):
+            if event == "os.link" and not os.path.exists({str(tmp_path / "3")!r}):
+                os.mkdir({str(tmp_path / "3")!r})
+        sys.addaudithook(publish)
+        try:
+            sm.rollback({str(tmp_path)!r}, verify=False)
+        except sm.AbortedError as error:
+            print(error)
+    """
+    assert "version 3 was published during the rollback from 2" in run_python(code)[0]
+    assert names(tmp_path) == {"1", "2", "3"}
+
+
+# Removing.
+
+
+def test_the_newest_stay(models: Path, tmp_path: Path) -> None:
+    for _ in range(6):
+        publish(models / "add", tmp_path)
+    planned = sm.remove_old_versions(tmp_path, dry_run=True)
+    assert names(tmp_path) == {"1", "2", "3", "4", "5", "6"}
+    done = sm.remove_old_versions(tmp_path)
+    assert done == planned
+    assert (done.removed, done.in_use, done.temporary) == ((1, 2, 3), (), ())
+    assert names(tmp_path) == {"4", "5", "6"}
+    assert sm.remove_old_versions(tmp_path, keep=1).removed == (4, 5)
+    assert sm.remove_old_versions(tmp_path, keep=1).removed == ()
+    with pytest.raises(ValueError, match="keep is at least 1"):
+        sm.remove_old_versions(tmp_path, keep=0)
+    with pytest.raises(sm.NotFoundError):
+        sm.remove_old_versions(tmp_path / "none")
+
+
+def test_the_newest_good_one_stays(models: Path, tmp_path: Path) -> None:
+    for _ in range(5):
+        publish(models / "add", tmp_path)
+    for version in (4, 5):
+        (tmp_path / str(version) / "saved_model.pb").unlink()
+    assert sm.remove_old_versions(tmp_path, keep=1).removed == (1, 2)
+    assert states(tmp_path) == {3: "good", 4: "incomplete", 5: "incomplete"}
+    (tmp_path / "6").mkdir()
+    shutil.copytree(models / "add", tmp_path / "7")
+    assert sm.remove_old_versions(tmp_path, keep=1).removed == (4, 5, 6)
+    assert states(tmp_path) == {3: "good", 7: "no manifest"}
+
+
+def test_a_version_in_use_stays(models: Path, tmp_path: Path) -> None:
+    for _ in range(3):
+        publish(models / "add", tmp_path)
+    with FolderLock(tmp_path / "1", shared=True):
+        done = sm.remove_old_versions(tmp_path, keep=1)
+        assert (done.removed, done.in_use) == ((2,), (1,))
+    assert sm.remove_old_versions(tmp_path, keep=1).removed == (1,)
+
+
+def test_left_overs_are_swept_unless_somebody_works_on_them(models: Path, tmp_path: Path) -> None:
+    publish(models / "add", tmp_path)
+    for name in (".new-1", ".new-2", ".removed-7-a", ".other"):
+        shutil.copytree(models / "mlp", tmp_path / name)
+    with FolderLock(tmp_path / ".new-2", shared=True):
+        assert sm.remove_old_versions(tmp_path).temporary == (".new-1", ".removed-7-a")
+    assert names(tmp_path) == {"1", ".new-2", ".other"}
+
+
+def test_nothing_of_this_is_imported_with_the_package() -> None:
+    code = """
+        import sys, savedmodel as sm
+        print([name for name in sys.modules if "_publish" in name])
+        assert "publish" in dir(sm)
+        print(sm.publish.__module__)
+        try:
+            sm.no_such_name
+        except AttributeError as error:
+            print(error)
+    """
+    printed = run_python(code)[0].splitlines()
+    assert printed[0] == "[]"
+    assert printed[1].startswith("savedmodel._publish")
+    assert printed[2] == "module 'savedmodel' has no attribute 'no_such_name'"
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(sm, name) is not None for name in sm.__all__)
+    assert sys.modules["savedmodel"].__all__ == sorted(sm.__all__)
