@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         verify,
         versions,
     )
+    from savedmodel._watch import VersionChange, Watched, WatchedSignature, WatchStatus, watch
 
 __version__ = _core.__version__
 
@@ -92,6 +93,10 @@ __all__ = [
     "UnimplementedError",
     "UnknownError",
     "Version",
+    "VersionChange",
+    "WatchStatus",
+    "Watched",
+    "WatchedSignature",
     "__version__",
     "empty",
     "inspect",
@@ -102,6 +107,7 @@ __all__ = [
     "scan",
     "verify",
     "versions",
+    "watch",
 ]
 
 # Not on the way to a loaded model: their modules are imported when they are first used.
@@ -109,6 +115,9 @@ _LAZY = {
     **dict.fromkeys(("Problem", "Published", "Removal", "Version"), "savedmodel._publish"),
     **dict.fromkeys(
         ("publish", "remove_old_versions", "rollback", "verify", "versions"), "savedmodel._publish"
+    ),
+    **dict.fromkeys(
+        ("VersionChange", "WatchStatus", "Watched", "WatchedSignature", "watch"), "savedmodel._watch"
     ),
 }
 

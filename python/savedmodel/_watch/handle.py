@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The handle: called like a model, by whatever version serves."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from savedmodel._core import FailedPreconditionError, Signature, TensorSpec
+from savedmodel._inspect import file_system_path
+from savedmodel._model import Model
+from savedmodel._watch.switcher import Switcher, VersionChange, WatchStatus
+
+
+class WatchedSignature:
+    """A signature of whatever version serves: called, and run, as `Signature` is."""
+
+    def __init__(self, switcher: Switcher, name: str) -> None:
+        self._switcher = switcher
+        self.name = name
+
+    @property
+    def _current(self) -> Signature:
+        return self._switcher.model.signatures[self.name]
+
+    @property
+    def method_name(self) -> str:
+        return self._current.method_name
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        return self._current.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        return self._current.outputs
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        while True:
+            model = self._switcher.model
+            try:
+                return model.signatures[self.name](*args, **kwargs)
+            except FailedPreconditionError:
+                if not _was_replaced(self._switcher, model):
+                    raise
+
+    def run(self, inputs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """As `Signature.run`."""
+        while True:
+            model = self._switcher.model
+            try:
+                return model.signatures[self.name].run(inputs, **options)
+            except FailedPreconditionError:
+                if not _was_replaced(self._switcher, model):
+                    raise
+
+    def explain(self, /, *args: Any, **kwargs: Any) -> dict[str, str]:
+        return self._current.explain(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return repr(self._current)
+
+
+class _Signatures(Mapping[str, WatchedSignature]):
+    def __init__(self, switcher: Switcher) -> None:
+        self._switcher = switcher
+
+    def __getitem__(self, name: str) -> WatchedSignature:
+        self._switcher.model.signatures[name]  # its KeyError says what there is
+        return WatchedSignature(self._switcher, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._switcher.model.signatures)
+
+    def __len__(self) -> int:
+        return len(self._switcher.model.signatures)
+
+    def __repr__(self) -> str:
+        return repr(self._switcher.model.signatures)
+
+
+def _was_replaced(switcher: Switcher, model: Model) -> bool:
+    """Whether a call came to its model only after the switch, when it was closed already."""
+    return model.closed and model is not switcher.model
+
+
+class Watched:
+    """The newest version of a model: made by `watch`, called like a model, from any number of threads.
+
+    A call runs on one version, from its beginning to its end. Two calls may run on different ones.
+    Use it in a `with` block, call `close`, or let it be collected.
+    """
+
+    def __init__(self, switcher: Switcher, poll: float) -> None:
+        self._switcher = switcher
+        # The thread knows the switcher only, and ends when this object is collected.
+        weakref.finalize(self, switcher.stop.set).atexit = False
+        self._thread = threading.Thread(
+            target=switcher.run, args=(poll,), name="savedmodel watch", daemon=True
+        )
+        self._thread.start()
+        _watching[self._thread] = switcher
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Run the default signature: 'serving_default', or the only one there is."""
+        while True:
+            model = self._switcher.model
+            try:
+                return model(*args, **kwargs)
+            except FailedPreconditionError:
+                if not _was_replaced(self._switcher, model):
+                    raise
+
+    def run(self, fetches: Any, feeds: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Fetch any tensors of the graph by name, as `Model.run`."""
+        while True:
+            model = self._switcher.model
+            try:
+                return model.run(fetches, feeds, **options)
+            except FailedPreconditionError:
+                if not _was_replaced(self._switcher, model):
+                    raise
+
+    @property
+    def signatures(self) -> Mapping[str, WatchedSignature]:
+        """The signatures by name, of whatever version serves. They can be kept."""
+        return _Signatures(self._switcher)
+
+    @property
+    def version(self) -> int:
+        """The version that serves."""
+        return self._switcher.status().version
+
+    @property
+    def path(self) -> str:
+        """The directory of the version that serves."""
+        return self._switcher.status().path
+
+    @property
+    def status(self) -> WatchStatus:
+        """The version that serves, those that failed, and what goes on."""
+        return self._switcher.status()
+
+    def refresh(self) -> int:
+        """Look for a newer version now, wait until it is loaded, and return the version that serves.
+
+        What goes wrong is reported as ever.
+        """
+        self._switcher.look()
+        return self.version
+
+    @property
+    def closed(self) -> bool:
+        return self._switcher.status().closed
+
+    def close(self) -> None:
+        """Wait for running calls, then free all. Calls after it raise FailedPreconditionError."""
+        self._switcher.close()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        _watching.pop(self._thread, None)
+
+    def __enter__(self) -> Watched:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        status = self.status
+        state = "closed" if status.closed else f"version {status.version}"
+        return f"<savedmodel.Watched {os.path.dirname(status.path)!r}, {state}>"
+
+
+_watching: weakref.WeakKeyDictionary[threading.Thread, Switcher] = weakref.WeakKeyDictionary()
+
+
+@atexit.register
+def _end_threads() -> None:
+    """A load must not go on while the libraries that it runs in are torn down."""
+    for thread, switcher in [*_watching.items()]:
+        switcher.stop.set()
+        thread.join()
+
+
+def _make_ready(model: Model) -> None:
+    """The first call would do it otherwise."""
+    model.optimization  # noqa: B018 - what it says is of no interest here
+
+
+def watch(
+    directory: str | os.PathLike[str],
+    *,
+    poll: float = 1.0,
+    warmup: bool | Callable[[Model], object] = True,
+    on_change: Callable[[VersionChange], object] | None = None,
+    **load_options: Any,
+) -> Watched:
+    """Load the newest version of a model, and replace it when there is a newer one.
+
+    A newer version is loaded and warmed up by a thread; then calls take it, those that run finish on the old
+    one, and that is closed. Until then there is memory for two. One that can't be loaded, or warmed up,
+    changes nothing: it is reported (`status`, a warning to the logger "savedmodel.watch", `on_change`) and
+    left alone until its files change. At the start, the newest one that can be loaded serves. If the folder
+    of the one that serves is taken away, the next lower one replaces it.
+
+    directory: in TensorFlow Serving's layout, `directory/<integer>/`.
+    poll: seconds between two looks at the directory.
+    warmup: True makes each signature ready, so that no call waits for it; or a function of the model, which
+        may call it, and refuses a version by raising an exception.
+    on_change: called with a VersionChange after each switch, the first one too, and each failure; by the
+        watching thread, or the one that calls `watch` or `refresh`. What it raises is logged.
+    load_options: as `load` has them.
+
+    A version that serves has a lock, so that `remove_old_versions` on the same host leaves it alone.
+    Raises what the load of the newest version raises if none can be loaded; NotFoundError if there is none.
+    """
+    if not 0 < poll < float("inf"):
+        raise ValueError(f"poll is a positive number of seconds: {poll!r}")
+    if not (isinstance(warmup, bool) or callable(warmup)):
+        raise TypeError(f"warmup is True, False or a function of the model, got {warmup!r}")
+    if on_change is not None and not callable(on_change):
+        raise TypeError(f"on_change is a function or None, got {on_change!r}")
+    if warmup is True:
+        warm_up: Callable[[Model], object] = _make_ready
+    else:
+        warm_up = warmup or (lambda model: None)
+    switcher = Switcher(Path(file_system_path(directory)), warm_up, on_change, load_options)
+    switcher.start()
+    return Watched(switcher, poll)

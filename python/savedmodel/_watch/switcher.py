@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks for a newer version, loads and warms it up, puts it in place, and closes the old one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from savedmodel._core import DataLossError, Error, NotFoundError
+from savedmodel._model import Model, load
+from savedmodel._publish import files, inventory, layout
+from savedmodel._publish.layout import FolderLock
+
+_log = logging.getLogger("savedmodel.watch")
+
+
+@dataclass(frozen=True)
+class VersionChange:
+    """A version was put in place, or could not be."""
+
+    version: int
+    """The one that was tried."""
+    previous: int | None
+    """The one that served before; it still does if there is an error."""
+    error: Exception | None
+    """Why it could not be loaded or warmed up."""
+    seconds: float
+    """What the load and the warm-up took."""
+
+
+@dataclass(frozen=True)
+class WatchStatus:
+    """What a watched model does at the moment."""
+
+    version: int
+    """The one that serves."""
+    path: str
+    since: datetime
+    """UTC: when it was put in place."""
+    loading: int | None
+    """The version that is being loaded and warmed up."""
+    draining: tuple[int, ...]
+    """Versions that were replaced, and finish the calls that they had begun."""
+    failed: Mapping[int, str]
+    """Versions that could not be loaded or warmed up, and why; tried again when their files change."""
+    error: str
+    """Why the directory could not be read at the last look, if it could not."""
+    switches: int
+    """How often a version was replaced."""
+    closed: bool
+
+
+@dataclass(frozen=True)
+class _Serving:
+    version: int
+    path: Path
+    model: Model
+    lock: FolderLock
+    since: datetime
+
+    def close(self) -> None:
+        """Waits for running calls."""
+        self.model.close()
+        self.lock.close()
+
+
+@dataclass(frozen=True)
+class _Failure:
+    stamp: dict[str, files.Stamp]
+    error: Exception
+
+
+class Switcher:
+    """The part of a watched model that its thread knows: the handle itself can be collected."""
+
+    model: Model
+    """The one that serves: read by every call, without a lock."""
+
+    def __init__(
+        self,
+        directory: Path,
+        warm_up: Callable[[Model], object],
+        on_change: Callable[[VersionChange], object] | None,
+        options: dict[str, Any],
+    ) -> None:
+        self.stop = threading.Event()
+        self._directory = directory
+        self._warm_up = warm_up
+        self._on_change = on_change
+        self._options = options
+        self._looking = threading.Lock()
+        self._serving: _Serving | None = None
+        self._failed: dict[int, _Failure] = {}
+        self._draining: dict[_Serving, threading.Thread] = {}
+        self._loading: int | None = None
+        self._error = ""
+        self._switches = 0
+        self._closed = False
+
+    def start(self) -> None:
+        """Put a first version in place. Raises why there is none."""
+        self.look()
+        if self._serving is None:
+            for failure in self._failed.values():  # the newest is the first
+                raise failure.error
+            raise NotFoundError(self._error or f"{str(self._directory)!r} has no versions")
+
+    def run(self, poll: float) -> None:
+        """What the thread does until it is told to stop."""
+        try:
+            while not self.stop.wait(poll):
+                try:
+                    self.look()
+                except Exception:
+                    _log.exception("%s: looking for a newer version failed", self._directory)
+        finally:
+            self.close()
+
+    def look(self) -> None:
+        """Look for another version, and put it in place."""
+        changes: list[VersionChange] = []
+        with self._looking:
+            if not self._closed:
+                self._look(changes)
+        for change in changes:
+            self._report(change)
+
+    def _look(self, changes: list[VersionChange]) -> None:
+        try:
+            found = layout.list_versions(self._directory)
+        except (Error, OSError) as error:
+            if not self._error:
+                _log.warning("%s: %s", self._directory, error)
+            self._error = str(error)
+            return
+        self._error = ""
+        self._failed = {version: one for version, one in self._failed.items() if version in found}
+        for version, path in reversed(found.items()):
+            if self._serving is not None and version <= self._serving.version in found:
+                return
+            if self._replace(version, path, changes):
+                return
+
+    def _replace(self, version: int, path: Path, changes: list[VersionChange]) -> bool:
+        """Try to put a version in place."""
+        if not layout.is_saved_model(path):  # being copied, perhaps
+            return False
+        lock = layout.hold(path)
+        if lock is None:  # being removed
+            return False
+        started = time.monotonic()
+        previous = self._serving.version if self._serving is not None else None
+        stamp: dict[str, files.Stamp] = {}
+        try:
+            stamp = files.list_files(path)
+            if version in self._failed and self._failed[version].stamp == stamp:
+                lock.close()
+                return False
+            self._loading = version
+            model = self._load(version, path)
+            if files.list_files(path) != stamp:  # a copy goes on: next time
+                model.close()
+                lock.close()
+                return False
+        except Exception as error:
+            lock.close()
+            error.__traceback__ = None  # its frames would keep what they hold
+            self._failed[version] = _Failure(stamp, error)
+            changes.append(VersionChange(version, previous, error, time.monotonic() - started))
+            return False
+        finally:
+            self._loading = None
+        self._failed.pop(version, None)
+        self._switch(_Serving(version, path, model, lock, datetime.now(timezone.utc)))
+        changes.append(VersionChange(version, previous, None, time.monotonic() - started))
+        return True
+
+    def _load(self, version: int, path: Path) -> Model:
+        if problem := inventory.look_at(version, path).problem:
+            raise DataLossError(f"{str(path)!r} is not what was published: {problem}")
+        model = load(path, **self._options)
+        try:
+            self._warm_up(model)
+        except BaseException:
+            model.close()
+            raise
+        return model
+
+    def _switch(self, new: _Serving) -> None:
+        old, self._serving = self._serving, new
+        self.model = new.model  # from here on, calls take it
+        if old is not None:
+            self._switches += 1
+            # A call may last: newer versions don't wait for it.
+            thread = threading.Thread(target=self._drain, args=(old,), name="savedmodel drain", daemon=True)
+            self._draining[old] = thread
+            thread.start()
+
+    def _drain(self, old: _Serving) -> None:
+        old.close()
+        self._draining.pop(old, None)
+
+    def _report(self, change: VersionChange) -> None:
+        if change.error is None:
+            _log.info("%s: version %d after %s", self._directory, change.version, change.previous)
+        else:
+            _log.warning(
+                "%s: version %d can't be used, %s stays: %s",
+                self._directory,
+                change.version,
+                change.previous,
+                change.error,
+            )
+        if self._on_change is not None:
+            try:
+                self._on_change(change)
+            except Exception:
+                _log.exception("%s: on_change failed", self._directory)
+
+    def status(self) -> WatchStatus:
+        serving = self._serving
+        assert serving is not None
+        return WatchStatus(
+            version=serving.version,
+            path=str(serving.path),
+            since=serving.since,
+            loading=self._loading,
+            draining=tuple(sorted(one.version for one in [*self._draining])),
+            failed={version: str(one.error) for version, one in sorted(self._failed.items())},
+            error=self._error,
+            switches=self._switches,
+            closed=self._closed,
+        )
+
+    def close(self) -> None:
+        """Wait for running calls, and free all."""
+        self.stop.set()
+        with self._looking:
+            self._closed = True
+        if self._serving is not None:
+            self._serving.close()
+        for thread in [*self._draining.values()]:
+            thread.join()
