@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         verify,
         versions,
     )
+    from savedmodel._warmup import record_warmup
     from savedmodel._watch import VersionChange, Watched, WatchedSignature, WatchStatus, watch
 
 __version__ = _core.__version__
@@ -102,6 +103,7 @@ __all__ = [
     "inspect",
     "load",
     "publish",
+    "record_warmup",
     "remove_old_versions",
     "rollback",
     "scan",
@@ -112,6 +114,7 @@ __all__ = [
 
 # Not on the way to a loaded model: their modules are imported when they are first used.
 _LAZY = {
+    "record_warmup": "savedmodel._warmup",
     **dict.fromkeys(("Problem", "Published", "Removal", "Version"), "savedmodel._publish"),
     **dict.fromkeys(
         ("publish", "remove_old_versions", "rollback", "verify", "versions"), "savedmodel._publish"

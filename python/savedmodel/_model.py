@@ -98,6 +98,7 @@ class Model:
         run: RunOptions | None = None,
         op_libraries: Iterable[str | os.PathLike[str]] = (),
         ops: Literal["any", "safe"] = "any",
+        warmup: bool = False,
     ) -> None:
         if isinstance(tags, str):
             raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
@@ -106,6 +107,7 @@ class Model:
         if threads is not None and not 1 <= operator.index(threads) <= _MAX_THREADS:
             raise ValueError(f"threads is 1 to {_MAX_THREADS}, or None for as many as CPUs: {threads}")
         _check_type("verify", verify, bool)
+        _check_type("warmup", warmup, bool)
         if optimize not in ("none", "default", "bf16"):
             raise ValueError(f"optimize is 'none', 'default' or 'bf16': {optimize!r}")
         if ops not in ("any", "safe"):
@@ -128,6 +130,7 @@ class Model:
             "run": run,
             "op_libraries": libraries,
             "ops": ops,
+            "warmup": warmup,
         }
         _tensorflow.locate()
         options = _core.LoadOptions()
@@ -152,6 +155,13 @@ class Model:
         self._default = self.signatures.get(self._core.default_signature)
         self.verified: dict[str, str] = _verify.verify(self, optimize) if verify else {}
         """With `verify=True`: by signature, why it was not compared, or "" if it was."""
+        self.warmed_up: int = self._replay() if warmup else 0
+        """With `warmup=True`: how many recorded requests were replayed."""
+
+    def _replay(self) -> int:
+        from savedmodel._warmup import replay
+
+        return replay(self)
 
     @property
     def path(self) -> str:
@@ -310,6 +320,7 @@ def load(
     run: RunOptions | None = None,
     op_libraries: Iterable[str | os.PathLike[str]] = (),
     ops: Literal["any", "safe"] = "any",
+    warmup: bool = False,
 ) -> Model:
     """Load a SavedModel through TensorFlow's C++ loader.
 
@@ -330,6 +341,8 @@ def load(
     ops: "safe" refuses, before anything of the model runs, a graph with ops that reach beyond its computation
         (files, network, processes, Python, memory, foreign code) or that are not known, as `scan` lists them;
         what the loader itself needs is allowed. Optimized graphs that lie beside the model are not used then.
+    warmup: before the model is returned, replay the requests of `assets.extra/tf_serving_warmup_requests`, if
+        there are any: TensorFlow Serving's file, which `record_warmup` writes. One that fails is an error.
 
     Raises Error's subclasses: NotFoundError (no SavedModel, no such tags, a file is missing), DataLossError
     (truncated, corrupted), InvalidArgumentError (no such device, ...), PermissionDeniedError (`ops="safe"`),
@@ -346,4 +359,5 @@ def load(
         run=run,
         op_libraries=op_libraries,
         ops=ops,
+        warmup=warmup,
     )

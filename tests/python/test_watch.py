@@ -299,9 +299,13 @@ def test_close(directory: Path) -> None:
 
 def test_a_handle_that_is_dropped(directory: Path) -> None:
     handle = sm.watch(directory, poll=60)
+    f = handle.signatures["serving_default"]
     publish(directory, 2)
-    assert sm.remove_old_versions(directory, keep=1).in_use == (1,)
     del handle
+    gc.collect()
+    assert answer(f) == 1  # its signatures keep it
+    assert sm.remove_old_versions(directory, keep=1).in_use == (1,)
+    del f
     gc.collect()
     wait_until(lambda: threads() == [])
     assert sm.remove_old_versions(directory, keep=1).removed == (1,)
@@ -393,6 +397,19 @@ def test_the_end_of_the_process(directory: Path, models: Path) -> None:
             timeout=120,
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_end_of_the_process_waits_for_no_call(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "slow", tmp_path / "m" / "1")
+    code = f"""
+        import threading, time
+        import numpy as np
+        import savedmodel as sm
+        handle = sm.watch({str(tmp_path / "m")!r}, poll=0.01)
+        threading.Thread(target=lambda: handle(np.int32(2**31 - 1)), daemon=True).start()
+        time.sleep(0.2)
+    """
+    assert run_python(code) == ("", "")
 
 
 def test_a_fork(directory: Path) -> None:

@@ -17,10 +17,10 @@ from savedmodel._core import DeadlineExceededError, InternalError
 
 
 def try_load(path: Path, options: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Load a model and make its signatures ready. timeout: seconds.
+    """Load a model, warm it up, and make its signatures ready. timeout: seconds.
 
-    Returns {"unusable": {signature: why}}. Raises what the load raises, DeadlineExceededError, or
-    InternalError if the process dies.
+    Returns {"warmed_up": requests, "unusable": {signature: why}}. Raises what the load raises,
+    DeadlineExceededError, or InternalError if the process dies.
     """
     try:
         done = subprocess.run(

@@ -30,8 +30,8 @@ def main() -> None:
             sets = [graph.tags for graph in sm.inspect(path).meta_graphs]
             if len(sets) == 1:
                 options["tags"] = sets[0]
-        with sm.load(path, **options) as model:
-            answer: dict[str, object] = {"unusable": _unusable(model)}
+        with sm.load(path, **{"warmup": True, **options}) as model:
+            answer: dict[str, object] = {"warmed_up": model.warmed_up, "unusable": _unusable(model)}
     except (sm.Error, OSError, TypeError, ValueError, KeyError, MemoryError) as error:
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         answer = {"kind": type(error).__name__, "error": text}

@@ -20,8 +20,9 @@ from savedmodel._watch.switcher import Switcher, VersionChange, WatchStatus
 class WatchedSignature:
     """A signature of whatever version serves: called, and run, as `Signature` is."""
 
-    def __init__(self, switcher: Switcher, name: str) -> None:
-        self._switcher = switcher
+    def __init__(self, watched: Watched, name: str) -> None:
+        self._watched = watched  # which ends when nobody has it any more
+        self._switcher = watched._switcher
         self.name = name
 
     @property
@@ -67,21 +68,25 @@ class WatchedSignature:
 
 
 class _Signatures(Mapping[str, WatchedSignature]):
-    def __init__(self, switcher: Switcher) -> None:
-        self._switcher = switcher
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+
+    @property
+    def _current(self) -> Mapping[str, Signature]:
+        return self._watched._switcher.model.signatures
 
     def __getitem__(self, name: str) -> WatchedSignature:
-        self._switcher.model.signatures[name]  # its KeyError says what there is
-        return WatchedSignature(self._switcher, name)
+        self._current[name]  # its KeyError says what there is
+        return WatchedSignature(self._watched, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._switcher.model.signatures)
+        return iter(self._current)
 
     def __len__(self) -> int:
-        return len(self._switcher.model.signatures)
+        return len(self._current)
 
     def __repr__(self) -> str:
-        return repr(self._switcher.model.signatures)
+        return repr(self._current)
 
 
 def _was_replaced(switcher: Switcher, model: Model) -> bool:
@@ -129,7 +134,7 @@ class Watched:
     @property
     def signatures(self) -> Mapping[str, WatchedSignature]:
         """The signatures by name, of whatever version serves. They can be kept."""
-        return _Signatures(self._switcher)
+        return _Signatures(self)
 
     @property
     def version(self) -> int:
@@ -184,13 +189,16 @@ _watching: weakref.WeakKeyDictionary[threading.Thread, Switcher] = weakref.WeakK
 def _end_threads() -> None:
     """A load must not go on while the libraries that it runs in are torn down."""
     for thread, switcher in [*_watching.items()]:
-        switcher.stop.set()
-        thread.join()
+        if thread.is_alive():  # not after a fork
+            switcher.exiting = True
+            switcher.stop.set()
+            thread.join()
 
 
 def _make_ready(model: Model) -> None:
-    """The first call would do it otherwise."""
-    model.optimization  # noqa: B018 - what it says is of no interest here
+    """The first call would do it otherwise; recorded requests have done it."""
+    if not model.warmed_up:
+        model.optimization  # noqa: B018 - what it says is of no interest here
 
 
 def watch(
@@ -211,8 +219,9 @@ def watch(
 
     directory: in TensorFlow Serving's layout, `directory/<integer>/`.
     poll: seconds between two looks at the directory.
-    warmup: True makes each signature ready, so that no call waits for it; or a function of the model, which
-        may call it, and refuses a version by raising an exception.
+    warmup: True replays the recorded requests (`load`), or, if there are none, makes each signature ready, so
+        that no call waits for it; or a function of the model, which may call it, and refuses a version by
+        raising an exception.
     on_change: called with a VersionChange after each switch, the first one too, and each failure; by the
         watching thread, or the one that calls `watch` or `refresh`. What it raises is logged.
     load_options: as `load` has them.
@@ -230,6 +239,7 @@ def watch(
         warm_up: Callable[[Model], object] = _make_ready
     else:
         warm_up = warmup or (lambda model: None)
-    switcher = Switcher(Path(file_system_path(directory)), warm_up, on_change, load_options)
+    options = {**load_options, "warmup": warmup is True}
+    switcher = Switcher(Path(file_system_path(directory)), warm_up, on_change, options)
     switcher.start()
     return Watched(switcher, poll)

@@ -90,6 +90,7 @@ class Switcher:
         options: dict[str, Any],
     ) -> None:
         self.stop = threading.Event()
+        self.exiting = False  # then nothing waits for running calls
         self._directory = directory
         self._warm_up = warm_up
         self._on_change = on_change
@@ -120,7 +121,8 @@ class Switcher:
                 except Exception:
                     _log.exception("%s: looking for a newer version failed", self._directory)
         finally:
-            self.close()
+            if not self.exiting:
+                self.close()
 
     def look(self) -> None:
         """Look for another version, and put it in place."""
@@ -243,7 +245,7 @@ class Switcher:
         self.stop.set()
         with self._looking:
             self._closed = True
-        if self._serving is not None:
-            self._serving.close()
+            if self._serving is not None:
+                self._serving.close()
         for thread in [*self._draining.values()]:
             thread.join()

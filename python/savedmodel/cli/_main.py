@@ -63,6 +63,11 @@ COMMANDS = {
         "write a SavedModel with its optimized graphs beside it",
         "savedmodel optimize models/mlp models/mlp_optimized",
     ),
+    "warmup": Entry(
+        "_warmup",
+        "record requests that a load, or a server, sends first",
+        "savedmodel warmup exports/mlp --inputs x=x.npy",
+    ),
     "publish": Entry(
         "_publish",
         "put a SavedModel in production as a new version",
