@@ -17,6 +17,7 @@ namespace {
 using savedmodel::Error;
 using savedmodel::Model;
 using savedmodel::Tensor;
+using savedmodel::Watched;
 
 // x + y for the model `add`.
 std::string Add(const Model& model) {
@@ -104,6 +105,17 @@ int ForkAfterLoad(const std::string& path, const std::string& how) {
   return 0;
 }
 
+// The child may end, or let go of what it got, without waiting for a thread that it does not have.
+int ForkWhileWatching(const std::string& path, const std::string& how) {
+  static Watched watched = Watched::Start(path);
+  Fork(how, [&] {
+    std::cout << "run: " << Outcome([&] { return Add(watched.model()); }) << "\n";
+    watched = Watched();
+  });
+  std::cout << "parent: " << Add(watched.model()) << "\n";
+  return 0;
+}
+
 int ForkBeforeLoad(const std::string& path, const std::string& how) {
   Fork(how, [&] { std::cout << "load: " << Outcome([&] { return Add(Model::Load(path)); }) << "\n"; });
   std::cout << "parent: " << Add(Model::Load(path)) << "\n";
@@ -121,6 +133,7 @@ int Dispatch(const std::string& command, const std::string& path, const std::str
   if (command == "log") return Log(path);
   if (command == "keep_loaded") return KeepLoaded(path);
   if (command == "fork_after_load") return ForkAfterLoad(path, argument);
+  if (command == "fork_while_watching") return ForkWhileWatching(path, argument);
   if (command == "fork_before_load") return ForkBeforeLoad(path, argument);
   if (command == "fork_after_inspect") return ForkAfterInspect(path, argument);
   if (command == "directory") {

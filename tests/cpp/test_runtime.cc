@@ -2,6 +2,7 @@
 // Opening TensorFlow, logging, forks and exits; each in a process of its own, see child.cc.
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -139,6 +140,18 @@ TEST_P(Fork, AfterALoadTheChildGetsErrorsAndExits) {
   EXPECT_TRUE(Has(child.out, "child status: 0\n"));
   EXPECT_TRUE(Has(child.out, "parent: 3.75"));
   EXPECT_EQ(child.err, "");
+}
+
+TEST_P(Fork, AWatchingThreadStaysWithTheParent) {
+  const std::string directory = ::testing::TempDir() + "/watched_fork";
+  std::filesystem::create_directories(directory);
+  std::error_code there;
+  std::filesystem::create_directory_symlink(ModelPath("add"), directory + "/1", there);
+  const Finished child = RunChild({"fork_while_watching", directory, GetParam()}, kPlain);
+  EXPECT_TRUE(child.exited_with(0)) << "status " << child.status;
+  EXPECT_TRUE(Has(child.out, "run: FAILED_PRECONDITION: this process was forked"));
+  EXPECT_TRUE(Has(child.out, "child status: 0\n"));
+  EXPECT_TRUE(Has(child.out, "parent: 3.75"));
 }
 
 TEST_P(Fork, BeforeALoadBothCanLoad) {

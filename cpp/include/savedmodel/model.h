@@ -21,6 +21,7 @@ namespace savedmodel {
 
 namespace internal {
 struct ModelState;
+class Watcher;
 }  // namespace internal
 
 // A loaded MetaGraph: a session, its signatures. A value: copies share it. Thread-safe.
@@ -72,6 +73,7 @@ class SAVEDMODEL_API Model {
   bool Cancel(double seconds);
 
  private:
+  friend class internal::Watcher;
   explicit Model(std::shared_ptr<internal::ModelState> state) : state_(std::move(state)) {}
   std::shared_ptr<internal::ModelState> state_;
 };

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/watcher.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "core/model_state.h"
+#include "core/runtime.h"
+
+namespace savedmodel::internal {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+// How soon a replaced version is freed after its last call.
+constexpr Seconds kDrainPoll(0.02);
+
+std::string TextOf(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& known) {
+    return known.what();
+  } catch (...) {
+    return "an exception of a type that is not known";
+  }
+}
+
+template <typename Map>
+std::vector<std::int64_t> Numbers(const Map& versions) {
+  std::vector<std::int64_t> numbers;
+  for (const auto& [number, version] : versions) numbers.push_back(number);
+  return numbers;
+}
+
+}  // namespace
+
+Watcher::Watcher(std::string directory, WatchOptions options)
+    : directory_(std::move(directory)), options_(std::move(options)) {}
+
+std::shared_ptr<Watcher> Watcher::Start(const std::string& directory, WatchOptions options) {
+  const std::uint32_t generation = ForkGeneration();
+  // A forked child has no such thread to join, and may find its mutexes held: leaked there.
+  std::shared_ptr<Watcher> watcher(new Watcher(directory, std::move(options)), [generation](Watcher* made) {
+    if (generation == ForkGeneration()) delete made;
+  });
+  watcher->Look();
+  if (watcher->options_.required) watcher->CheckFirst();
+  watcher->thread_ = std::thread([watcher = watcher.get()] { watcher->Run(); });
+  return watcher;
+}
+
+Watcher::~Watcher() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Watcher::Run() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  const auto poll = std::chrono::duration_cast<Clock::duration>(Seconds(options_.poll));
+  auto next = Clock::now() + poll;
+  while (!stop_) {
+    auto until = next;
+    if (!draining_.empty()) {
+      until = std::min(until, Clock::now() + std::chrono::duration_cast<Clock::duration>(kDrainPoll));
+    }
+    wake_.wait_until(lock, until);
+    if (stop_) return;
+    lock.unlock();
+    CloseUnused();
+    if (Clock::now() >= next) {
+      Look();
+      next = Clock::now() + poll;
+    }
+    lock.lock();
+  }
+}
+
+void Watcher::CheckFirst() const {
+  if (!loaded_.empty()) return;
+  if (!failed_.empty()) std::rethrow_exception(failed_.rbegin()->second.error);
+  throw Error(Code::kNotFound, error_.empty() ? "'" + directory_ + "' has no versions" : error_);
+}
+
+void Watcher::Look() {
+  const std::lock_guard<std::mutex> looking(looking_);
+  std::map<std::int64_t, std::string> found;
+  std::string error;
+  try {
+    found = ListVersions(directory_);
+  } catch (const std::exception& listing) {
+    error = listing.what();
+  }
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    error_ = error;
+    if (!error_.empty()) return;  // what is loaded goes on
+    for (auto one = failed_.begin(); one != failed_.end();) {
+      one = found.count(one->first) == 0 ? failed_.erase(one) : std::next(one);
+    }
+  }
+  std::vector<std::int64_t> wanted;
+  for (auto one = found.rbegin(); one != found.rend(); ++one) {
+    if (options_.versions > 0 && wanted.size() == static_cast<std::size_t>(options_.versions)) break;
+    if (Use(one->first, one->second)) wanted.push_back(one->first);
+  }
+  if (!wanted.empty()) Retire(wanted);
+  CloseUnused();
+}
+
+bool Watcher::Use(std::int64_t number, const std::string& folder) {
+  const auto started = Clock::now();
+  VersionChange change;
+  change.version = number;
+  Stamp stamp;
+  try {
+    std::shared_ptr<const void> hold;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      if (loaded_.count(number) > 0) return true;
+      if (stop_) return false;
+      if (!loaded_.empty()) change.previous = Highest().number;
+    }
+    hold = HoldVersion(folder);
+    if (hold == nullptr) return false;
+    stamp = StampOf(folder);
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      const auto failed = failed_.find(number);
+      if (failed != failed_.end() && failed->second.stamp == stamp) return false;
+      loading_ = number;
+    }
+    Model model = Load(folder);
+    if (StampOf(folder) != stamp) {  // it is being copied still: next time
+      const std::lock_guard<std::mutex> lock(mutex_);
+      loading_.reset();
+      return false;
+    }
+    PutInPlace({number, std::move(model), std::move(hold)});
+  } catch (...) {
+    const std::exception_ptr error = std::current_exception();
+    change.error = TextOf(error);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    loading_.reset();
+    failed_[number] = {std::move(stamp), error, change.error};
+  }
+  change.seconds = Seconds(Clock::now() - started).count();
+  if (options_.on_change) options_.on_change(change);
+  return change.error.empty();
+}
+
+Model Watcher::Load(const std::string& folder) const {
+  Model model = Model::Load(folder, options_.load);
+  if (options_.warm_up) {
+    options_.warm_up(model);
+  } else {
+    (void)model.Optimization();
+  }
+  return model;
+}
+
+void Watcher::PutInPlace(Version version) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  loading_.reset();
+  failed_.erase(version.number);
+  if (!loaded_.empty() && Highest().number < version.number) ++switches_;
+  loaded_.emplace(version.number, std::move(version));
+}
+
+void Watcher::Retire(const std::vector<std::int64_t>& wanted) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::int64_t highest = Highest().number;
+  for (auto one = loaded_.begin(); one != loaded_.end();) {
+    const bool stays = std::find(wanted.begin(), wanted.end(), one->first) != wanted.end();
+    if (!stays) draining_.push_back(std::move(one->second));
+    one = stays ? std::next(one) : loaded_.erase(one);
+  }
+  if (Highest().number < highest) ++switches_;
+  wake_.notify_all();  // there is something to free
+}
+
+void Watcher::CloseUnused() {
+  std::vector<Version> unused;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto used = std::partition(draining_.begin(), draining_.end(),
+                                   [](const Version& one) { return one.model.state_.use_count() > 1; });
+  std::move(used, draining_.end(), std::back_inserter(unused));
+  draining_.erase(used, draining_.end());
+}
+
+const Watcher::Version& Watcher::Highest() const { return loaded_.rbegin()->second; }
+
+Model Watcher::model() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!loaded_.empty()) return Highest().model;
+  const std::string why = failed_.empty() ? error_ : failed_.rbegin()->second.text;
+  throw Error(Code::kUnavailable,
+              "no version of '" + directory_ + "' is loaded" + (why.empty() ? "" : ": " + why));
+}
+
+Model Watcher::model(std::int64_t version) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = loaded_.find(version);
+  if (found != loaded_.end()) return found->second.model;
+  const auto failed = failed_.find(version);
+  if (failed != failed_.end()) {
+    throw Error(Code::kUnavailable, "version " + std::to_string(version) + " of '" + directory_ +
+                                        "' could not be loaded: " + failed->second.text);
+  }
+  std::string known;
+  for (const auto& [number, one] : loaded_) known += (known.empty() ? "" : ", ") + std::to_string(number);
+  throw Error(Code::kNotFound, "there is no version " + std::to_string(version) + " of '" + directory_ +
+                                   "'; those that are loaded: " + (known.empty() ? "none" : known));
+}
+
+std::int64_t Watcher::version() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (loaded_.empty()) throw Error(Code::kUnavailable, "no version of '" + directory_ + "' is loaded");
+  return Highest().number;
+}
+
+WatchStatus Watcher::status() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  WatchStatus status;
+  status.versions = Numbers(loaded_);
+  status.loading = loading_;
+  for (const Version& one : draining_) status.draining.push_back(one.number);
+  for (const auto& [number, failure] : failed_) status.failed[number] = failure.text;
+  status.error = error_;
+  status.switches = switches_;
+  return status;
+}
+
+}  // namespace savedmodel::internal

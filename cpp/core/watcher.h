@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// INTERNAL. What Watched values share: the thread, the versions in use, and those on their way out.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/versions.h"
+#include "savedmodel/watched.h"
+
+namespace savedmodel::internal {
+
+class Watcher {
+ public:
+  // Looks for the first time, then starts the thread. Throws as Watched::Start.
+  static std::shared_ptr<Watcher> Start(const std::string& directory, WatchOptions options);
+
+  Model model() const;
+  Model model(std::int64_t version) const;
+  std::int64_t version() const;
+  WatchStatus status() const;
+  void Look();
+
+ private:
+  struct Version {
+    std::int64_t number;
+    Model model;
+    std::shared_ptr<const void> lock;
+  };
+  struct Failure {
+    Stamp stamp;
+    std::exception_ptr error;
+    std::string text;
+  };
+
+  Watcher(std::string directory, WatchOptions options);
+  ~Watcher();
+  void Run();
+  void CheckFirst() const;
+  const Version& Highest() const;
+  // False if the version can't be used now.
+  bool Use(std::int64_t number, const std::string& folder);
+  Model Load(const std::string& folder) const;
+  void PutInPlace(Version version);
+  // Lets go of the loaded versions that are not among `wanted`.
+  void Retire(const std::vector<std::int64_t>& wanted);
+  void CloseUnused();
+
+  const std::string directory_;
+  const WatchOptions options_;
+  std::mutex looking_;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::map<std::int64_t, Version> loaded_;
+  std::vector<Version> draining_;
+  std::map<std::int64_t, Failure> failed_;
+  std::optional<std::int64_t> loading_;
+  std::string error_;
+  std::int64_t switches_ = 0;
+
+  std::thread thread_;
+};
+
+}  // namespace savedmodel::internal

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "savedmodel/export.h"
+#include "savedmodel/model.h"
+#include "savedmodel/options.h"
+
+namespace savedmodel {
+
+namespace internal {
+class Watcher;
+}  // namespace internal
+
+// A version was put in place, or could not be.
+struct VersionChange {
+  std::int64_t version = 0;
+  std::optional<std::int64_t> previous;  // the highest before; it still is if there is an error
+  std::string error;                     // why it could not be loaded or warmed up; else empty
+  double seconds = 0;                    // that the load and the warm-up took
+};
+
+struct WatchOptions {
+  LoadOptions load;
+  double poll = 1;  // seconds between two looks at the directory
+  // How many of the highest versions that can be loaded are kept loaded; 0: all.
+  int versions = 1;
+  // Called with a new version before others get it; refuses it by throwing. By default each signature is made
+  // ready, so that no call waits for that.
+  std::function<void(const Model& model)> warm_up;
+  // Called after each change and each failure, in the watching thread or in that of Start or Refresh. Must
+  // not throw, nor call Refresh, nor destroy the Watched.
+  std::function<void(const VersionChange& change)> on_change;
+  // Start throws if there is no version, or none that can be loaded. Else the first one is waited for.
+  bool required = true;
+};
+
+struct WatchStatus {
+  std::vector<std::int64_t> versions;  // that are loaded, ascending
+  std::optional<std::int64_t> loading;
+  std::vector<std::int64_t> draining;          // replaced, but somebody has a Model or Function of them still
+  std::map<std::int64_t, std::string> failed;  // and why; tried again when their files change
+  std::string error;                           // why the directory could not be read at the last look
+  std::int64_t switches = 0;                   // how often the highest version was replaced
+};
+
+// The newest versions of a model in TensorFlow Serving's layout, `directory/<integer>/`. A thread looks for
+// new ones, loads them beside those in use, and puts them in place; one that fails changes nothing but
+// status(). Versions whose folders are gone are dropped, unless they are all that is left.
+//
+// Thread-safe. Take the Model, or a Function of it, for each request: who holds one keeps that version
+// loaded, and the last to let go is the watching thread, as long as there is one. A version in use has a
+// shared flock on its folder: `savedmodel gc` on the same host leaves it.
+class SAVEDMODEL_API Watched {
+ public:
+  Watched() = default;  // holds nothing
+  // Loads the wanted versions, the highest first. Throws Error: what the load of the highest throws if none
+  // can be loaded, kNotFound if there is none; UsageError for options that can't be.
+  static Watched Start(const std::string& directory, WatchOptions options = {});
+
+  // The highest version that is loaded. Throws Error (kUnavailable) while there is none.
+  Model model() const;
+  // Throws Error: kNotFound if there is no such version, kUnavailable if it could not be loaded.
+  Model model(std::int64_t version) const;
+  std::int64_t version() const;  // that of model()
+  WatchStatus status() const;
+  // Looks now, and returns when what is new is in place.
+  void Refresh();
+
+ private:
+  explicit Watched(std::shared_ptr<internal::Watcher> watcher) : watcher_(std::move(watcher)) {}
+  std::shared_ptr<internal::Watcher> watcher_;  // ends its thread, after a load that is going on
+};
+
+}  // namespace savedmodel

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// Watched: versions that come and go, fail, are held and let go, under calls.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "savedmodel/watched.h"
+#include "tests/cpp/support.h"
+
+namespace savedmodel {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::Floats;
+using testing::Has;
+using testing::Mentions;
+using testing::ModelPath;
+using testing::ThrownBy;
+using testing::Values;
+
+using Versions = std::vector<std::int64_t>;
+
+void Eventually(const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!holds()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end) << "it did not come to pass";
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+float Add(const Model& model) {
+  return Values(model.function("serving_default").Run({Floats({1.5F}), Floats({2.25F})}).at(0)).at(0);
+}
+
+class WatchedTest : public ::testing::Test {
+ protected:
+  WatchedTest() {
+    std::string pattern = (fs::temp_directory_path() / "watched.XXXXXX").string();
+    directory_ = mkdtemp(pattern.data());
+  }
+  ~WatchedTest() override { fs::remove_all(directory_); }
+
+  // As `savedmodel publish` does it: whole, or not there.
+  void Publish(int version, const std::string& model = "add") {
+    const fs::path hidden = directory_ / ".new";
+    fs::copy(ModelPath(model), hidden, fs::copy_options::recursive);
+    fs::rename(hidden, directory_ / std::to_string(version));
+  }
+  void Remove(int version) { fs::remove_all(directory_ / std::to_string(version)); }
+  // Whether somebody keeps it from being removed.
+  bool Held(int version) {
+    const int file = open((directory_ / std::to_string(version)).c_str(), O_RDONLY | O_DIRECTORY);
+    const bool held = flock(file, LOCK_EX | LOCK_NB) != 0;
+    close(file);
+    return held;
+  }
+  // Looks when it is told to.
+  Watched Start(int versions = 1) {
+    WatchOptions options;
+    options.poll = 3600;
+    options.versions = versions;
+    options.on_change = [this](const VersionChange& change) { changes_.push_back(change); };
+    return Watched::Start(directory_, options);
+  }
+
+  fs::path directory_;
+  std::vector<VersionChange> changes_;
+};
+
+TEST_F(WatchedTest, ANewVersionIsFoundAndTheOldOneLetGo) {
+  Publish(9);
+  WatchOptions options;
+  options.poll = 0.01;
+  const Watched watched = Watched::Start(directory_, options);
+  EXPECT_EQ(watched.version(), 9);
+  EXPECT_EQ(Add(watched.model()), 3.75F);
+  Publish(10);  // numbers, not text
+  Eventually([&] { return watched.version() == 10; });
+  EXPECT_EQ(watched.model().path(), (directory_ / "10").string());
+  Eventually([&] { return watched.status().draining.empty(); });
+  EXPECT_FALSE(Held(9));
+  EXPECT_TRUE(Held(10));
+  EXPECT_EQ(watched.status().versions, Versions{10});
+  EXPECT_EQ(watched.status().switches, 1);
+}
+
+TEST_F(WatchedTest, WhatIsNoVersionIsLeftAlone) {
+  Publish(1);
+  for (const char* name : {"2", "latest", "-3", "4x", ".new-1", "99999999999999999999"}) {
+    fs::create_directory(directory_ / name);
+  }
+  std::ofstream(directory_ / "5") << "a file";
+  const Watched watched = Start();
+  EXPECT_EQ(watched.version(), 1);
+  EXPECT_TRUE(watched.status().failed.empty());
+}
+
+TEST_F(WatchedTest, AVersionThatFailsChangesNothing) {
+  Publish(1);
+  Watched watched = Start();
+  Publish(2, "bad_garbage_pb");
+  watched.Refresh();
+  watched.Refresh();
+  EXPECT_EQ(watched.version(), 1);
+  EXPECT_EQ(Add(watched.model()), 3.75F);
+  ASSERT_EQ(changes_.size(), 2U);  // a failure is reported once
+  EXPECT_EQ(changes_[1].version, 2);
+  EXPECT_EQ(changes_[1].previous, 1);
+  EXPECT_TRUE(Has(changes_[1].error, "saved_model.pb"));
+  EXPECT_EQ(watched.status().failed.at(2), changes_[1].error);
+  EXPECT_TRUE(
+      Mentions(ThrownBy([&] { watched.model(2); }), {"version 2", "could not be loaded", changes_[1].error}));
+
+  Remove(2);
+  Publish(2);
+  watched.Refresh();
+  EXPECT_EQ(watched.version(), 2);
+  EXPECT_TRUE(watched.status().failed.empty());
+}
+
+TEST_F(WatchedTest, AtTheStartTheHighestThatLoadsServes) {
+  Publish(1);
+  Publish(2, "bad_garbage_pb");
+  EXPECT_EQ(Start().version(), 1);
+  EXPECT_EQ(changes_.at(0).version, 2);
+  EXPECT_EQ(changes_.at(0).previous, std::nullopt);
+}
+
+TEST_F(WatchedTest, WithoutAVersionThatLoads) {
+  EXPECT_EQ(ThrownBy([&] { Start(); }).code(), Code::kNotFound);
+  Publish(1, "bad_garbage_pb");
+  EXPECT_TRUE(Mentions(ThrownBy([&] { Start(); }), {"saved_model.pb"}));
+  EXPECT_EQ(ThrownBy([&] { Watched::Start(directory_ / "no"); }).code(), Code::kNotFound);
+
+  WatchOptions options;
+  options.poll = 0.01;
+  options.required = false;
+  const Watched watched = Watched::Start(directory_, options);
+  const Error error = ThrownBy([&] { watched.model(); });
+  EXPECT_EQ(error.code(), Code::kUnavailable);
+  EXPECT_TRUE(Mentions(error, {"no version", "saved_model.pb"}));
+  EXPECT_EQ(ThrownBy([&] { watched.version(); }).code(), Code::kUnavailable);
+  Publish(2);
+  Eventually([&] { return !watched.status().versions.empty(); });
+  EXPECT_EQ(Add(watched.model()), 3.75F);
+}
+
+TEST_F(WatchedTest, OptionsThatCanNotBe) {
+  for (const double poll : {0.0, -1.0, static_cast<double>(INFINITY), static_cast<double>(NAN)}) {
+    WatchOptions options;
+    options.poll = poll;
+    EXPECT_TRUE(Mentions(testing::MistakeIn([&] { Watched::Start(directory_, options); }), {"poll"}));
+  }
+  WatchOptions options;
+  options.versions = -1;
+  EXPECT_TRUE(Mentions(testing::MistakeIn([&] { Watched::Start(directory_, options); }), {"versions"}));
+}
+
+TEST_F(WatchedTest, SeveralVersions) {
+  for (int version = 1; version <= 4; ++version) Publish(version, version == 3 ? "bad_garbage_pb" : "add");
+  Watched all = Start(0);
+  EXPECT_EQ(all.status().versions, (Versions{1, 2, 4}));
+  EXPECT_EQ(all.model(2).path(), (directory_ / "2").string());
+  EXPECT_EQ(ThrownBy([&] { all.model(5); }).code(), Code::kNotFound);
+  EXPECT_EQ(ThrownBy([&] { all.model(3); }).code(), Code::kUnavailable);
+
+  Watched two = Start(2);
+  EXPECT_EQ(two.status().versions, (Versions{2, 4}));
+  Publish(5);
+  two.Refresh();
+  EXPECT_EQ(two.status().versions, (Versions{4, 5}));
+  EXPECT_TRUE(Mentions(ThrownBy([&] { two.model(2); }), {"no version 2", "4, 5"}));
+}
+
+TEST_F(WatchedTest, AFolderThatIsTakenAway) {
+  Publish(1);
+  Publish(2);
+  Watched watched = Start();
+  Remove(2);
+  watched.Refresh();
+  EXPECT_EQ(watched.version(), 1);
+  EXPECT_EQ(watched.status().switches, 1);
+  Remove(1);
+  watched.Refresh();  // what is loaded goes on
+  EXPECT_EQ(Add(watched.model()), 3.75F);
+  fs::remove_all(directory_);
+  watched.Refresh();
+  EXPECT_EQ(Add(watched.model()), 3.75F);
+  EXPECT_TRUE(Has(watched.status().error, directory_.string()));
+}
+
+TEST_F(WatchedTest, WhoHoldsAVersionKeepsIt) {
+  Publish(1);
+  Watched watched = Start();
+  Function held = watched.model().function("serving_default");
+  Publish(2);
+  watched.Refresh();
+  EXPECT_EQ(watched.status().draining, Versions{1});
+  EXPECT_TRUE(Held(1));
+  EXPECT_EQ(Values(held.Run({Floats({1}), Floats({2})}).at(0)), std::vector<float>{3});
+  held = Function();
+  Eventually([&] { return watched.status().draining.empty(); });
+  EXPECT_FALSE(Held(1));
+}
+
+TEST_F(WatchedTest, AWarmUpCanRefuseAVersion) {
+  Publish(1);
+  WatchOptions options;
+  options.poll = 3600;
+  options.warm_up = [](const Model& model) {
+    if (Add(model) != 3.75F) throw std::runtime_error("wrong");
+    if (Has(model.path(), "/2")) throw std::runtime_error("not this one");
+  };
+  Watched watched = Watched::Start(directory_, options);
+  Publish(2);
+  watched.Refresh();
+  EXPECT_EQ(watched.version(), 1);
+  EXPECT_EQ(watched.status().failed.at(2), "not this one");
+}
+
+long ResidentPages() {
+  std::ifstream file("/proc/self/statm");
+  long all = 0;
+  long resident = 0;
+  file >> all >> resident;
+  return resident;
+}
+
+TEST_F(WatchedTest, FiftySwitchesUnderLoad) {
+  constexpr int kSwitches = 50;
+  Publish(1);
+  WatchOptions options;
+  options.poll = 0.005;
+  options.load.threads = 1;
+  const Watched watched = Watched::Start(directory_, options);
+  std::atomic<bool> stop{false};
+  std::atomic<int> wrong{0};
+  std::atomic<int> calls{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&] {
+      std::int64_t last = 0;
+      while (!stop) {
+        const Model model = watched.model();
+        const std::int64_t version = std::stoll(fs::path(model.path()).filename());
+        if (version < last || Add(model) != 3.75F) ++wrong;
+        last = version;
+        ++calls;
+      }
+    });
+  }
+  long before = 0;
+  for (int version = 2; version < 2 + kSwitches; ++version) {
+    Publish(version);
+    Eventually([&] { return watched.version() == version; });
+    if (version > 3) Remove(version - 2);
+    if (version == 15) before = ResidentPages();
+  }
+  Eventually([&] { return watched.status().draining.empty(); });
+  const long grown = ResidentPages() - before;
+  stop = true;
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(watched.status().switches, kSwitches);
+  EXPECT_GT(calls, kSwitches);
+  RecordProperty("grown_pages", static_cast<int>(grown));
+  EXPECT_LT(grown, 16 << 20 >> 12);
+}
+
+}  // namespace
+}  // namespace savedmodel
