@@ -31,7 +31,7 @@ START_SECONDS = 120
 OURS, FLOOR = "savedmodel", "noop"
 ABOUT = {
     OURS: "the model; runs of one thread, as many at a time as there are cores",
-    FLOOR: "the same server and request, answered with as many zeros as the model has results",
+    FLOOR: "the same server and request, with a model that answers as many zeros: gRPC, protobuf, one call",
 }
 
 
@@ -69,7 +69,10 @@ class Cell:
 def serve(program: Path, *arguments: str) -> Iterator[tuple[int, str]]:
     """A server that is ready: its process id and its address."""
     process = subprocess.Popen(
-        [program, "--port=0", *arguments], stdout=subprocess.PIPE, env={**os.environ, **QUIET}, text=True
+        [program, "--address=127.0.0.1:0", *arguments],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **QUIET},
+        text=True,
     )
     assert process.stdout is not None
     try:
@@ -118,6 +121,22 @@ def check_answer(driver: Worker, model: ModelSpec) -> int:
     return sum(values.size for values in wanted.values())
 
 
+def make_noop(path: Path, inputs: Sequence[str], results: int) -> None:
+    """A SavedModel that takes these inputs, and answers zeros."""
+    script = (
+        "import sys, tensorflow as tf\n"
+        "path, results, *inputs = sys.argv[1:]\n"
+        "model = tf.Module()\n"
+        "model.f = tf.function(lambda **inputs: {'output': tf.zeros(int(results))})\n"
+        "specs = {name: tf.TensorSpec(None, tf.float32, name) for name in inputs}\n"
+        "tf.saved_model.save(model, path, model.f.get_concrete_function(**specs))\n"
+    )
+    command = [sys.executable, "-c", script, str(path), str(results), *inputs]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **QUIET})
+    if done.returncode != 0:
+        raise WorkerError(f"no model for the floor: {done.stderr.strip().splitlines()[-1:]}")
+
+
 def measure(
     name: str, program: Path, server: tuple[int, str], settings: ServingSettings, step: Callable[[str], None]
 ) -> list[Cell]:
@@ -125,7 +144,8 @@ def measure(
     order = random.Random(SEED)
     model = MODELS[name]
     cells = [Cell(name, which, amount) for amount in settings.connections for which in (OURS, FLOOR)]
-    inputs = [word for item in input_files(model, 1) for word in item.arguments()]
+    files = input_files(model, 1)
+    inputs = [word for item in files for word in item.arguments()]
     with ExitStack() as stack:
         servers = {OURS: server}
         drivers: dict[str, Worker] = {}
@@ -138,7 +158,11 @@ def measure(
 
         connect(OURS)
         results = check_answer(drivers[OURS], model)
-        servers[FLOOR] = stack.enter_context(serve(server_of(program), f"--noop={results}"))
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        make_noop(Path(folder) / name / "1", [item.name for item in files], results)
+        servers[FLOOR] = stack.enter_context(
+            serve(server_of(program), f"--models={folder}", f"--threads={settings.threads}")
+        )
         connect(FLOOR)
         for _ in range(settings.rounds):
             step(name)

@@ -123,7 +123,7 @@ def running_server(
     from .grpc_server import MODELS, Server, layout
 
     folder = tmp_path_factory.mktemp("served")
-    arguments = ["--max_message=1000000", "--workers=2", f"--models={layout(folder, models, MODELS)}"]
+    arguments = ["--max_message=1000000", "--versions=0", f"--models={layout(folder, models, MODELS)}"]
     with Server(server_program, *arguments, errors=folder / "stderr") as server:
         yield server
 

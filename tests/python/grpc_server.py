@@ -37,7 +37,7 @@ MODELS = {
     "versions/latest": "mlp",
     "broken/1": "bad_garbage_pb",
     "half/1": "add",
-    "half/2": "",
+    "half/2": "bad_truncated_pb",
 }
 
 
@@ -72,7 +72,11 @@ class Server:
     def __init__(self, program: Path, *arguments: str, errors: Path) -> None:
         self.errors = errors
         # SAVEDMODEL_SERVER_PREFIX: valgrind, say.
-        command = [*os.environ.get("SAVEDMODEL_SERVER_PREFIX", "").split(), str(program), "--port=0"]
+        command = [
+            *os.environ.get("SAVEDMODEL_SERVER_PREFIX", "").split(),
+            str(program),
+            "--address=127.0.0.1:0",
+        ]
         with errors.open("w") as stderr:
             # Unbuffered: select() does not see what a buffer has read ahead.
             self.process = subprocess.Popen(

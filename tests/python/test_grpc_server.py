@@ -15,7 +15,7 @@ pytest.importorskip("tritonclient.grpc", reason="no tritonclient")
 
 from tritonclient.grpc import service_pb2
 
-from .grpc_server import Server, given, infer, refused, send
+from .grpc_server import Server, eventually, given, infer, layout, refused, send
 
 X = np.arange(4, dtype=np.float32)
 DTYPES = [
@@ -65,7 +65,28 @@ def test_what_cannot_be_loaded_is_reported(server: Server) -> None:
     assert "broken/1: " in text
     assert "half/2: " in text
     error = refused(lambda: infer(server.client, "broken", {}), "UNAVAILABLE")
-    assert error.startswith("the model could not be loaded: ")
+    assert error.startswith("no version of ")
+    assert "saved_model.pb" in error
+
+
+def test_a_new_version_is_taken_while_it_serves(server_program: Path, models: Path, tmp_path: Path) -> None:
+    folder = layout(tmp_path / "models", models, {"add/1": "add"})
+    arguments = [f"--models={folder}", "--poll=20ms"]
+    with Server(server_program, *arguments, errors=tmp_path / "stderr") as server:
+
+        def version() -> str:
+            result = server.client.infer("add", [given("x", X), given("y", X)])
+            np.testing.assert_array_equal(result.as_numpy("z"), X + X)
+            return str(result.get_response().model_version)
+
+        assert version() == "1"
+        (folder / "add" / "3").symlink_to(models / "bad_garbage_pb")
+        eventually(lambda: "cannot serve" in server.errors.read_text())
+        assert version() == "1"
+        (folder / "add" / "2").symlink_to(models / "add")
+        eventually(lambda: version() == "2")
+        refused(lambda: server.client.infer("add", [], model_version="1"), "NOT_FOUND")
+        assert list(server.client.get_model_metadata("add").versions) == ["2"]
 
 
 # ---- answers
@@ -138,7 +159,7 @@ def test_versions(server: Server) -> None:
     np.testing.assert_array_equal(infer(server.client, "half", {"x": X, "y": X})["z"], X + X)
     for version in "1", "latest", "-1", "9 ", "9" * 30:
         error = refused(lambda v=version: infer(server.client, "versions", {"x": X}, version=v), "NOT_FOUND")
-        assert f"'{version}'" in error
+        assert f"version {version} " in error or f"version '{version}'" in error
 
 
 def test_inputs_with_defaults_may_be_left_out(server: Server) -> None:
