@@ -134,7 +134,15 @@ Model Model::Load(const std::string& path, const LoadOptions& options) {
   // The state alone keeps the pool: it knows how to let go of it.
   LoadOptions lent = options;
   lent.thread_pool = std::shared_ptr<ThreadPool>(std::shared_ptr<ThreadPool>(), options.thread_pool.get());
-  state->engine = engine.Load(path, lent);
+  try {
+    state->engine = engine.Load(path, lent);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {  // of the standard library, inside TensorFlow
+    throw Error(Code::kInternal, "'" + path + "': " + error.what());
+  }
   internal::CalibrateTicks();
   const auto& signatures = state->engine->signatures();
   if (signatures.count(internal::kDefaultSignature) > 0) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 #include "core/model_state.h"
@@ -47,7 +48,11 @@ std::shared_ptr<Watcher> Watcher::Start(const std::string& directory, WatchOptio
   });
   watcher->Look();
   if (watcher->options_.required) watcher->CheckFirst();
-  watcher->thread_ = std::thread([watcher = watcher.get()] { watcher->Run(); });
+  try {
+    watcher->thread_ = std::thread([watcher = watcher.get()] { watcher->Run(); });
+  } catch (const std::system_error& error) {
+    throw Error(Code::kResourceExhausted, std::string("no thread to watch versions: ") + error.what());
+  }
   return watcher;
 }
 

@@ -5,7 +5,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
+
+#include "savedmodel/error.h"
 
 namespace savedmodel::engine {
 namespace {
@@ -58,7 +62,11 @@ Deadline::Deadline(double seconds, tensorflow::CancellationManager* run) : run_(
   Watch& watch = Watch::Get();
   const std::lock_guard<std::mutex> lock(watch.mutex);
   if (!watch.running) {
-    std::thread([&watch] { watch.Run(); }).detach();
+    try {
+      std::thread([&watch] { watch.Run(); }).detach();
+    } catch (const std::system_error& error) {
+      throw Error(Code::kResourceExhausted, std::string("no thread to watch timeouts: ") + error.what());
+    }
     watch.running = true;
   }
   place_ = watch.deadlines.emplace(Clock::now() + std::chrono::duration_cast<Clock::duration>(length), this);

@@ -40,14 +40,18 @@ std::string FaultOf(int type) {
   return "";
 }
 
+// More than any machine has bytes: a size in bytes that TensorFlow computes from it might overflow.
+constexpr std::int64_t kMostElements = std::int64_t{1} << 48;
+
 std::string FaultOf(const tf::TensorShapeProto& shape) {
   if (shape.dim_size() >= tf::TensorShape::MaxDimensions()) {
     return "a tensor of " + std::to_string(shape.dim_size()) + " dimensions, more than TensorFlow can have";
   }
   std::int64_t elements = 1;
   for (const auto& dim : shape.dim()) {
-    if (dim.size() > 0 && __builtin_mul_overflow(elements, dim.size(), &elements)) {
-      return "a tensor of more elements than 64 bits can count";
+    if (dim.size() <= 0) continue;
+    if (__builtin_mul_overflow(elements, dim.size(), &elements) || elements > kMostElements) {
+      return "a shape of more elements than any machine has bytes";
     }
   }
   return "";
@@ -65,6 +69,14 @@ std::string FaultOf(const tf::TensorProto& tensor) {
          " GB, more than the machine's memory";
 }
 
+std::string FaultOfShapes(const tf::AttrValue& value) {
+  std::string fault = FaultOf(value.shape());
+  for (const auto& one : value.list().shape()) {
+    if (fault.empty()) fault = FaultOf(one);
+  }
+  return fault;
+}
+
 std::string FaultOf(const tf::AttrValue& value) {
   std::string fault;
   const auto look = [&](std::string found) {
@@ -77,6 +89,7 @@ std::string FaultOf(const tf::AttrValue& value) {
   };
   if (value.value_case() == tf::AttrValue::kType) type(value.type());
   if (value.has_tensor()) look(FaultOf(value.tensor()));
+  look(FaultOfShapes(value));
   for (const int one : value.list().type()) type(one);
   for (const auto& one : value.list().tensor()) look(FaultOf(one));
   return fault;
@@ -84,8 +97,9 @@ std::string FaultOf(const tf::AttrValue& value) {
 
 std::string FaultOf(const tf::NodeDef& node) {
   for (const auto& [name, value] : node.attr()) {
-    if (!name.empty() && name[0] == '_') continue;  // notes that nobody has to understand
-    const std::string fault = FaultOf(value);
+    // Notes, which nobody has to understand; but TensorFlow's optimizer believes the shapes.
+    const bool note = !name.empty() && name[0] == '_';
+    const std::string fault = note ? FaultOfShapes(value) : FaultOf(value);
     if (!fault.empty()) return "its attribute '" + name + "' has " + fault;
   }
   if (node.op() != "Const") return "";
@@ -124,6 +138,26 @@ bool IsFunctional(const std::string& op) {
          op == "StatelessCase";
 }
 
+bool IsCall(const std::string& op) { return op == "PartitionedCall" || op == "StatefulPartitionedCall"; }
+
+using Arguments = google::protobuf::RepeatedPtrField<tf::OpDef::ArgDef>;
+
+// Nor does it compare how many tensors a call passes with those that the function has.
+std::string FaultOfCall(const tf::NodeDef& node, const std::string& what, const tf::OpDef& function) {
+  const auto differ = [&](const Arguments& arguments, const char* list) {
+    const auto types = node.attr().find(node.attr().count("T") > 0 ? "T" : list);
+    const bool single = std::all_of(arguments.begin(), arguments.end(), [](const auto& one) {
+      return one.number_attr().empty() && one.type_list_attr().empty();
+    });
+    return types != node.attr().end() && single && types->second.list().type_size() != arguments.size();
+  };
+  if (differ(function.input_arg(), "Tin"))
+    return "it does not have the inputs of the function '" + function.name() + "'";
+  if (what != "cond" && differ(function.output_arg(), "Tout"))
+    return "it does not have the outputs of the function '" + function.name() + "'";
+  return "";
+}
+
 // How many nodes a function is when all that it calls is inlined; infinite for one that calls itself.
 class InlinedNodes {
  public:
@@ -140,9 +174,18 @@ class InlinedNodes {
   }
   // "", or what a loop or a branch lacks.
   std::string FaultOfCalls(const tf::NodeDef& node) const {
-    if (!IsFunctional(node.op())) return "";
-    for (const std::string& name : CalledFunctions(node)) {
-      if (functions_.count(name) == 0) return "it calls the function '" + name + "', which is not there";
+    if (!IsFunctional(node.op()) && !IsCall(node.op())) return "";
+    for (const auto& [attribute, value] : node.attr()) {
+      std::vector<std::string> names;
+      if (value.has_func()) names.push_back(value.func().name());
+      for (const tf::NameAttrList& branch : value.list().func()) names.push_back(branch.name());
+      for (const std::string& name : names) {
+        const auto found = functions_.find(name);
+        if (found == functions_.end() && IsCall(node.op())) continue;  // that it does notice
+        if (found == functions_.end()) return "it calls the function '" + name + "', which is not there";
+        std::string fault = FaultOfCall(node, attribute, found->second.definition->signature());
+        if (!fault.empty()) return fault;
+      }
     }
     return "";
   }

@@ -12,6 +12,10 @@ import savedmodel as sm
 from .commands import in_terminal, savedmodel, visible, widest
 from .graphs import CALL, STRINGS, function, node, save
 
+SHAPE = (
+    'attr {{ key: "dtype" value {{ type: DT_FLOAT }} }}'
+    'attr {{ key: "shape" value {{ shape {{ dim {{ size: {size} }} }} }} }}'
+)
 FLOATS = 'attr { key: "T" value { type: DT_FLOAT } }'
 CALLS = 40
 """Functions that each call the next one twice: 2 ** 40 nodes when inlined."""
@@ -68,9 +72,26 @@ REFUSED = {
         + node("i", "Identity", "c", attributes=FLOATS),
         "node 'c': its value is int32, and its attribute 'dtype' float",
     ),
-    "more elements than can be counted": (shaped(1 << 31, 1 << 31, 1 << 31), "more elements than 64 bits"),
+    "more elements than can be counted": (
+        shaped(1 << 31, 1 << 31, 1 << 31),
+        "a shape of more elements than any machine has bytes",
+    ),
     "too many dimensions": (shaped(*[1] * 300), "a tensor of 300 dimensions"),
-    "a constant larger than the memory": (shaped(1 << 50), "GB, more than the machine's memory"),
+    "a constant larger than the memory": (shaped(1 << 46), "GB, more than the machine's memory"),
+    "a placeholder larger than all memory": (
+        node("p", "Placeholder", attributes=SHAPE.format(size=1 << 62)) + node("i", "Identity", "p"),
+        "node 'p': its attribute 'shape' has a shape of more elements",
+    ),
+    "a note of a shape larger than all memory": (
+        node(
+            "i",
+            "Identity",
+            "x",
+            attributes=STRINGS
+            + 'attr { key: "_output_shapes" value { list { shape { dim { size: 9223372036854775807 } } } } }',
+        ),
+        "node 'i': its attribute '_output_shapes' has a shape of more elements",
+    ),
     "a loop without its body": (
         node(
             "i",
@@ -108,6 +129,25 @@ def test_functions_are_looked_at_too(tmp_path: Path) -> None:
     path = save(tmp_path / "m", call, output="i:0", library=library)
     with pytest.raises(sm.InvalidArgumentError, match="node 'c' of function 'f'"):
         sm.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("Tin", "node 'i': it does not have the inputs of the function 'f'"),
+        ("Tout", "node 'i': it does not have the outputs of the function 'f'"),
+    ],
+)
+def test_calls_that_do_not_fit_are_refused(tmp_path: Path, change: str, said: str) -> None:
+    two = f'attr {{ key: "{change}" value {{ list {{ type: DT_STRING type: DT_STRING }} }} }}'
+    one = two.replace("type: DT_STRING type: DT_STRING", "type: DT_STRING")
+    attributes = CALL.format(name="f")
+    assert one in attributes
+    inputs = ["x", "x"] if change == "Tin" else ["x"]
+    call = node("i", "PartitionedCall", *inputs, attributes=attributes.replace(one, two))
+    library = function("f", node("o", "Identity", "a", attributes=STRINGS), "o:output:0")
+    with pytest.raises(sm.InvalidArgumentError, match=said):
+        sm.load(save(tmp_path / "m", call, output="i:0", library=library))
 
 
 def test_calls_without_end_are_refused(tmp_path: Path) -> None:
