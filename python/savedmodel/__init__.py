@@ -6,7 +6,8 @@
     model = sm.load("path/to/saved_model")
     results = model(x)  # numpy in, a dict of numpy arrays out
 
-TensorFlow's Python package is never imported; its shared libraries are opened at the first load.
+TensorFlow's shared libraries are opened at the first load. Its Python package is imported by
+`sm.export` only, which makes SavedModels.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from savedmodel._scan import Finding, scan
 from savedmodel._trace import Trace
 
 if TYPE_CHECKING:
+    from savedmodel import export as export
     from savedmodel._publish import (
         Problem,
         Published,
@@ -100,6 +102,7 @@ __all__ = [
     "WatchedSignature",
     "__version__",
     "empty",
+    "export",
     "inspect",
     "load",
     "publish",
@@ -126,6 +129,8 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "export":
+        return importlib.import_module("savedmodel.export")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_LAZY[name]), name)

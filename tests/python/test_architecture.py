@@ -174,15 +174,36 @@ def test_only_tensor_and_status_files_convert() -> None:
 
 
 def test_nothing_imports_tensorflow() -> None:
-    """But what the command line compares with, in a process of its own."""
+    """But what makes SavedModels, and what the command line compares with, in a process of its own."""
     wrong = [
         f"{relative(path)}: {name}"
         for package, path in modules()
-        if path != PACKAGE / "cli" / "_runtime_tensorflow.py"
+        if path != PACKAGE / "cli" / "_runtime_tensorflow.py" and not is_within(package, "savedmodel.export")
         for name in imports(path, package)
         if is_within(name, "tensorflow", "keras", "tf_keras")
     ]
     assert wrong == []
+
+
+def test_nothing_imports_export_before_it_is_asked_for() -> None:
+    """The attribute `sm.export` imports it, and it imports TensorFlow when a function of it is called."""
+    wrong = [
+        f"{relative(path)}: {name}"
+        for package, path in modules()
+        if not is_within(package, "savedmodel.export")
+        for name in imports(path, package)
+        if is_within(name, "savedmodel.export") and path != PACKAGE / "__init__.py"
+    ]
+    assert wrong == []
+    heavy = [
+        f"{relative(path)}: {name}"
+        for path in sources(PACKAGE / "export", {".py"})
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+        if is_within(name, "tensorflow", "keras", "tf_keras", "h5py", "google")
+    ]
+    assert heavy == []
 
 
 def test_nothing_imports_the_cli() -> None:
@@ -212,7 +233,9 @@ def test_cli_and_integrations_use_the_public_api() -> None:
 def test_importing_the_package_opens_no_tensorflow() -> None:
     code = """
         import sys, savedmodel
-        assert not {"tensorflow", "keras"} & set(sys.modules)
+        assert not {"tensorflow", "keras", "savedmodel.export"} & set(sys.modules)
+        assert "keras" in savedmodel.export.__all__
+        assert not {"tensorflow", "keras", "h5py", "google.protobuf"} & set(sys.modules)
         assert "libtensorflow" not in open("/proc/self/maps").read()
     """
     code = "\n".join(line.strip() for line in code.splitlines())

@@ -27,7 +27,7 @@ class Entry:
     example: str
 
 
-# `convert` and `freeze` get their line here, and a module each.
+# A new command gets its line here, and a module.
 COMMANDS = {
     "show": Entry(
         "_show", "tag sets, signatures, functions, ops and files", "savedmodel show models/mlp --all"
@@ -62,6 +62,11 @@ COMMANDS = {
         "_optimize",
         "write a SavedModel with its optimized graphs beside it",
         "savedmodel optimize models/mlp models/mlp_optimized",
+    ),
+    "convert": Entry(
+        "_convert",
+        "write a SavedModel of a Keras model, function, checkpoint, graph",
+        "savedmodel convert keras digits.keras models/digits",
     ),
     "warmup": Entry(
         "_warmup",
@@ -102,7 +107,8 @@ class _Commands(click.Group):
         if not any(parameter.name == "debug" for parameter in command.params):
             command.name, command.short_help = cmd_name, entry.summary
             command.epilog = f"\b\nexample: {entry.example}"
-            command.params.append(_debug_option())
+            for each in (command, *getattr(command, "commands", {}).values()):
+                each.params.append(_debug_option())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make SavedModels: of Keras models, functions, checkpoints, frozen graphs; piece by piece.
+
+    import savedmodel as sm
+
+    report = sm.export.keras("digits.keras", "models/digits")
+
+This is the only part of the package that needs TensorFlow's Python. It is imported by the first call.
+"""
+
+from __future__ import annotations
+
+from savedmodel.export._checkpoint import checkpoint
+from savedmodel.export._compare import Comparison
+from savedmodel.export._conversion import Conversion
+from savedmodel.export._frozen_graph import frozen_graph
+from savedmodel.export._function import function
+from savedmodel.export._keras import keras
+from savedmodel.export._signatures import GraphSignature, classify, predict, regress
+
+__all__ = [
+    "Comparison",
+    "Conversion",
+    "GraphSignature",
+    "checkpoint",
+    "classify",
+    "frozen_graph",
+    "function",
+    "keras",
+    "predict",
+    "regress",
+]

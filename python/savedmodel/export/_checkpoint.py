@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorFlow 1 checkpoints, with their .meta or with a function that builds the graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import savedmodel as sm
+from savedmodel.export._conversion import Conversion, Options, convert
+from savedmodel.export._graph_source import VARIABLES, GraphSource, Names, named_signatures
+from savedmodel.export._graphs import ancestors
+from savedmodel.export._names import near
+from savedmodel.export._samples import Values
+from savedmodel.export._signatures import GraphSignature
+from savedmodel.export._specs import Shape
+from savedmodel.export._tensorflow import tensorflow
+
+Built = GraphSignature | Mapping[str, GraphSignature] | None
+
+
+def checkpoint(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *,
+    inputs: Names | None = None,
+    outputs: Names | None = None,
+    graph: Callable[[], Built] | None = None,
+    signatures: str | Mapping[str, GraphSignature] = "serving_default",
+    batch: int | None = None,
+    input_shapes: Mapping[str, Shape | None] | None = None,
+    samples: Values | Sequence[Values] | None = None,
+    tolerance: float | None = None,
+    overwrite: bool = False,
+) -> Conversion:
+    """Write what a tf.compat.v1.train.Saver wrote as a SavedModel.
+
+    src: the checkpoint's prefix ("run/model.ckpt-100"), its .meta or .index file, or the folder, which means
+        the latest one.
+    inputs, outputs: tensor names by key, or tensor names, whose keys are then the names of their nodes.
+    graph: builds the graph, in place of the .meta file, in a graph that is the default one. It may return the
+        GraphSignature, or several by name; then inputs= and outputs= are not needed.
+    signatures: the name of the signature, or several GraphSignatures by name.
+    Optimizer slots and all else that no signature needs are left out. Tables and their assets come along.
+    The other keywords, and what is raised, are those of `keras`; NotFoundError also names variables that the
+    checkpoint lacks.
+    """
+    named = named_signatures(inputs, outputs, signatures)
+    if isinstance(named, str) and graph is None:
+        raise ValueError("inputs= and outputs= (--input, --output) name the tensors of the signature")
+    prefix = _prefix(Path(src))
+    meta = Path(f"{prefix}.meta")
+    if graph is None and not meta.is_file():
+        raise sm.NotFoundError(f"{meta}: no such file; without it, graph= (--graph) builds the graph")
+
+    def opener() -> GraphSource:
+        tf = tensorflow()
+        v1 = tf.compat.v1
+        session = v1.Session(graph=v1.Graph())
+        try:
+            with session.graph.as_default():
+                saver = built = None
+                if graph is None:
+                    saver = v1.train.import_meta_graph(str(meta), clear_devices=True)
+                else:
+                    built = graph()
+                chosen = _signatures_of(built, named)
+                meta_graph = v1.train.export_meta_graph(clear_devices=True)
+                source = GraphSource(
+                    f"{prefix.name}, a checkpoint", meta_graph, session, chosen, batch, input_shapes
+                )
+                needed = _needed_variables(v1, meta_graph, chosen)
+                _restore(tf, session, saver, needed, str(prefix))
+                session.run(v1.tables_initializer())
+        except BaseException:
+            session.close()
+            raise
+        return source
+
+    return convert(dst, Options(samples, tolerance, overwrite, [meta] if graph is None else []), opener)
+
+
+def _prefix(path: Path) -> Path:
+    if path.is_dir():
+        latest = tensorflow().train.latest_checkpoint(str(path))
+        if latest is None:
+            raise sm.NotFoundError(f"{path} has no file 'checkpoint' that names the latest one")
+        path = Path(latest)
+    elif path.suffix in (".meta", ".index"):
+        path = path.with_suffix("")
+    if not Path(f"{path}.index").is_file():
+        beside = sorted(each.stem for each in path.parent.glob("*.index"))
+        raise sm.NotFoundError(f"{path}: no such checkpoint{near(path.name, beside)}")
+    return path
+
+
+def _signatures_of(built: Built, named: Mapping[str, GraphSignature] | str) -> dict[str, GraphSignature]:
+    if not isinstance(named, str):
+        return dict(named)
+    if isinstance(built, GraphSignature):
+        built = {named: built}
+    if not isinstance(built, Mapping) or not all(isinstance(s, GraphSignature) for s in built.values()):
+        raise ValueError(
+            "the function that builds the graph returns no GraphSignature, so inputs= and outputs= "
+            "(--input, --output) must name its tensors"
+        )
+
+    def names(tensors: Mapping[str, Any]) -> dict[str, str]:
+        return {key: each if isinstance(each, str) else each.name for key, each in tensors.items()}
+
+    return {
+        name: GraphSignature(names(each.inputs), names(each.outputs), each.method_name)
+        for name, each in built.items()
+    }
+
+
+def _needed_variables(v1: Any, meta_graph: Any, signatures: Mapping[str, GraphSignature]) -> list[Any]:
+    nodes: set[str] = set()
+    for each in signatures.values():
+        nodes |= ancestors(meta_graph.graph_def, each.outputs.values(), set(each.inputs.values()))
+    every = dict.fromkeys(variable for key in VARIABLES for variable in v1.get_collection(key))
+    return [variable for variable in every if variable.op.name in nodes]
+
+
+def _restore(tf: Any, session: Any, saver: Any, needed: Sequence[Any], prefix: str) -> None:
+    if saver is not None:
+        try:
+            saver.restore(session, prefix)
+            return
+        except (tf.errors.NotFoundError, ValueError):
+            pass  # it also wants variables that no signature may need
+    if not needed:
+        return
+    stored = [name for name, _ in tf.train.list_variables(prefix)]
+    names = [(v._save_slice_info.full_name if v._save_slice_info else v.op.name) for v in needed]
+    missing = [name for name in names if name not in stored]
+    if missing:
+        raise sm.NotFoundError(
+            f"{prefix} lacks {len(missing)} of the {len(names)} variables that the signatures need, such as "
+            f"{missing[0]!r}{near(missing[0], stored)}"
+        )
+    tf.compat.v1.train.Saver(list(needed)).restore(session, prefix)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A conversion's results beside those of its source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+import savedmodel as sm
+from savedmodel.export import _samples
+from savedmodel.export._samples import Run, Values
+
+# Of the output's largest absolute value.
+_TOLERANCE = 1e-4
+LOW_PRECISION = 2e-2
+"""Where 16-bit floats are computed with."""
+_LOW = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One output of a signature: the conversion's results beside the source's."""
+
+    signature: str
+    output: str
+    dtype: str
+    samples: int
+    """How many calls were compared."""
+    made_up: bool
+    """The inputs were generated, not given."""
+    difference: float
+    """The largest absolute difference; 0 or infinite for what can't be subtracted (strings, NaN)."""
+    scale: float
+    """The source's largest absolute value."""
+
+
+def compare(
+    folder: Path,
+    sources: Mapping[str, Run],
+    *,
+    samples: Values | Sequence[Values] | None,
+    tolerance: float | None,
+    tags: Sequence[str] = ("serve",),
+) -> list[Comparison]:
+    """Load the SavedModel, call each signature as its source is called, and compare.
+
+    Raises InternalError for results that differ by more than `tolerance` of the output's largest value.
+    """
+    expected: list[tuple[str, bool, list[tuple[Values, Values]]]] = []
+    done: list[Comparison] = []
+    with sm.load(folder, tags=tags) as model:
+        used = 0
+        for name, run in sources.items():
+            inputs = model.signatures[name].inputs
+            chosen = _samples.given(samples, inputs) if inputs else []
+            used += len(chosen)
+            calls = [(one, run(one)) for one in chosen] or _samples.made_up(name, inputs, run)
+            expected.append((name, not chosen, calls))
+        if samples is not None and not used:
+            known = {name: list(model.signatures[name].inputs) for name in sources}
+            raise ValueError(f"the samples have not all inputs of any signature: {known}")
+        for name, generated, calls in expected:
+            signature = model.signatures[name]
+            results = [(signature.run(values), theirs) for values, theirs in calls]
+            for output, spec in signature.outputs.items():
+                near = tolerance
+                if near is None:
+                    near = LOW_PRECISION if spec.dtype in _LOW else _TOLERANCE
+                difference = scale = 0.0
+                for ours, theirs in results:
+                    where = f"signature {name!r}, output {output!r}"
+                    one, size = _difference(where, ours[output], theirs[output])
+                    if not one <= near * max(size, float(np.finfo(np.float32).tiny)) and near != math.inf:
+                        raise sm.InternalError(
+                            f"{where}: the conversion is {one:.2g} away from its source, where values reach "
+                            f"{size:.2g}; the tolerance is {near:g} of that"
+                        )
+                    difference, scale = max(difference, one), max(scale, size)
+                done.append(
+                    Comparison(name, output, spec.tf_dtype, len(results), generated, difference, scale)
+                )
+    return done
+
+
+def _difference(where: str, ours: Any, theirs: Any) -> tuple[float, float]:
+    a, b = np.asarray(ours), np.asarray(theirs)
+    if a.dtype.kind in "OSU" or b.dtype.kind in "OSU":
+        a, b = a.astype(object), b.astype(object)
+    if a.shape != b.shape or a.dtype != b.dtype:
+        raise sm.InternalError(
+            f"{where}: {a.dtype} {list(a.shape)}, and in the source {b.dtype} {list(b.shape)}"
+        )
+    if a.dtype == object:
+        return (0.0 if np.array_equal(a, b) else math.inf), 0.0
+    wide = np.complex128 if a.dtype.kind == "c" else np.float64
+    a, b = a.astype(wide), b.astype(wide)
+    finite = np.isfinite(b)
+    if not np.array_equal(np.isfinite(a), finite) or not np.array_equal(
+        a[~finite], b[~finite], equal_nan=True
+    ):
+        return math.inf, 0.0
+    return float(np.abs(a[finite] - b[finite]).max(initial=0)), float(np.abs(b[finite]).max(initial=0))

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all conversions have in common, and their report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import savedmodel as sm
+from savedmodel.export._compare import Comparison, compare
+from savedmodel.export._samples import Run, Values
+from savedmodel.export._staging import staged
+from savedmodel.export._tensorflow import quiet, typed_errors
+
+
+@dataclass(frozen=True, repr=False)
+class Conversion:
+    """What was written, and how far its results are from the source's."""
+
+    path: str
+    source: str
+    """Such as "digits.keras, Keras 3.15.1"."""
+    inspection: sm.Inspection
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        """The signatures by name, with their inputs and outputs."""
+        return self.inspection.meta_graphs[0].signatures
+
+    @property
+    def size_bytes(self) -> int:
+        return self.inspection.size_bytes
+
+    def __repr__(self) -> str:
+        rows = [repr(self.inspection).removesuffix(">"), f"  made from {self.source}"]
+        rows.append("  compared with it, through savedmodel")
+        width = max((len(f"{c.signature}: {c.output}") for c in self.comparisons), default=0)
+        for c in self.comparisons:
+            calls = f"{c.samples} {'made-up ' * c.made_up}sample{'s' * (c.samples != 1)}"
+            rows.append(f"    {f'{c.signature}: {c.output}':<{width}}  {_text(c)} ({calls})")
+        rows += [f"  note: {note}" for note in self.notes]
+        return "\n".join(rows) + ">"
+
+
+def _text(c: Comparison) -> str:
+    if c.difference == 0:
+        return "the same"
+    if math.isinf(c.difference):
+        return "differs"
+    return f"at most {c.difference:.1e} off, of values up to {c.scale:.2g}"
+
+
+class Source(Protocol):
+    """A model that is about to become a SavedModel."""
+
+    name: str
+    notes: list[str]
+    tolerance: float | None
+    """That of this source, where the caller names none."""
+
+    def write(self, folder: Path) -> None: ...
+
+    @property
+    def runs(self) -> Mapping[str, Run]:
+        """By signature: the source's own results."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Options:
+    """The keywords that all conversions share."""
+
+    samples: Values | Sequence[Values] | None = None
+    tolerance: float | None = None
+    overwrite: bool = False
+    sources: list[Path] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.tolerance is not None and not self.tolerance >= 0:
+            raise ValueError(f"tolerance is a number that is not negative: {self.tolerance}")
+
+
+class Opener(Protocol):
+    def __call__(self) -> Source: ...
+
+
+def convert(dst: Any, options: Options, opener: Opener) -> Conversion:
+    """Open the source, write it, compare, and only then give the result its name."""
+    path = destination(dst)
+    with staged(path, overwrite=options.overwrite, sources=options.sources) as folder, quiet():
+        with typed_errors("the source"):
+            source = opener()
+        try:
+            with typed_errors(source.name):
+                source.write(folder)
+            tolerance = source.tolerance if options.tolerance is None else options.tolerance
+            comparisons = compare(folder, source.runs, samples=options.samples, tolerance=tolerance)
+        finally:
+            source.close()
+    return Conversion(str(path), source.name, sm.inspect(path), tuple(comparisons), tuple(source.notes))
+
+
+def destination(dst: Any) -> Path:
+    """The absolute path."""
+    path = Path(dst)
+    if "://" in str(dst):
+        raise ValueError(f"{dst}: the destination is a folder of this machine")
+    if path.name in ("", ".."):
+        raise ValueError(f"{str(dst)!r} names no folder to write")
+    return path.absolute()

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A TensorFlow 1 graph as the source of a conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from savedmodel.export import _graphs
+from savedmodel.export._names import near
+from savedmodel.export._samples import Run, Values
+from savedmodel.export._signatures import GraphSignature, by_name, signature_def, tensor_name
+from savedmodel.export._specs import Shape
+from savedmodel.export._tensorflow import tensorflow
+
+Names = Mapping[str, str] | Sequence[str] | str
+VARIABLES = ("variables", "trainable_variables", "local_variables", "model_variables")
+_TABLES, _ASSETS = "table_initializer", "asset_filepaths"
+
+
+def named_signatures(
+    inputs: Names | None, outputs: Names | None, signatures: str | Mapping[str, GraphSignature]
+) -> dict[str, GraphSignature] | str:
+    """The signatures, with full tensor names; or the name of one whose tensors are yet to be known."""
+    if isinstance(signatures, str):
+        if inputs is None and outputs is None:
+            return signatures
+        if not outputs:
+            raise ValueError("which tensors does the signature give? outputs= (--output) names them")
+        return {signatures: GraphSignature(by_name(inputs or {}), by_name(outputs))}
+    if inputs is not None or outputs is not None:
+        raise ValueError("inputs= and outputs= are for one signature; signatures= has its own")
+    if not signatures:
+        raise ValueError("signatures is empty")
+    return {
+        name: GraphSignature(by_name(each.inputs), by_name(each.outputs), each.method_name)
+        for name, each in signatures.items()
+    }
+
+
+class GraphSource:
+    """A MetaGraphDef, a session in which it computes, and the signatures that it is to have."""
+
+    tolerance: float | None = None
+
+    def __init__(
+        self,
+        name: str,
+        meta_graph: Any,
+        session: Any,
+        signatures: Mapping[str, GraphSignature],
+        batch: int | None,
+        input_shapes: Mapping[str, Shape | None] | None,
+    ) -> None:
+        self.name, self.notes = name, []  # type: tuple[str, list[str]]
+        self._meta_graph, self._session, self._signatures = meta_graph, session, signatures
+        graph = session.graph
+        self._specs: dict[str, Any] = {}
+        every = {key for each in signatures.values() for key in each.inputs}
+        for shaped in input_shapes or {}:
+            if shaped not in every:
+                raise KeyError(f"no input {shaped!r} to give a shape to{near(shaped, every)}")
+        for signature in signatures.values():
+            found = {key: _graphs.find_tensor(graph, each, name) for key, each in signature.inputs.items()}
+            for each in signature.outputs.values():
+                _graphs.find_tensor(graph, each, name)
+            shapes = {key: shape for key, shape in (input_shapes or {}).items() if key in found}
+            for key, spec in _graphs.input_specs(found, batch, shapes).items():
+                self._specs[tensor_name(signature.inputs[key])] = spec
+
+    @property
+    def runs(self) -> Mapping[str, Run]:
+        return {name: self._run(signature) for name, signature in self._signatures.items()}
+
+    def _run(self, signature: GraphSignature) -> Run:
+        tf = tensorflow()
+
+        def run(values: Values) -> dict[str, Any]:
+            feeds = {signature.inputs[key]: value for key, value in values.items()}
+            try:
+                results = self._session.run(dict(signature.outputs), feeds)
+            except tf.errors.OpError as error:
+                raise ValueError(error.message) from error
+            return dict(results)
+
+        return run
+
+    def write(self, folder: Path) -> None:
+        """The part of the graph that the signatures need, and those of its variables."""
+        v1 = tensorflow().compat.v1
+        meta_graph, renamed = self._needed()
+        with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+            v1.train.import_meta_graph(meta_graph, clear_devices=True)
+            self._copy_variables(graph, session)
+            signatures = {name: signature_def(graph, each, self.name) for name, each in renamed.items()}
+            tables = v1.get_collection(_TABLES)
+            folder.rmdir()  # the builder wants to make it
+            builder = v1.saved_model.Builder(str(folder))
+            builder.add_meta_graph_and_variables(
+                session,
+                ["serve"],
+                signatures,
+                assets_collection=v1.get_collection(_ASSETS) or None,
+                main_op=v1.tables_initializer() if tables else None,
+                strip_default_attrs=True,
+            )
+            builder.save()
+
+    def _placeholders(self) -> dict[str, Any]:
+        """The inputs that nothing else needs computed, with their specs."""
+        graph, graph_def = self._session.graph, self._meta_graph.graph_def
+        computed = set()
+        for signature in self._signatures.values():
+            fed = set(signature.inputs.values())
+            computed |= _graphs.ancestors(graph_def, signature.outputs.values(), fed)
+        return {
+            name: spec
+            for name, spec in self._specs.items()
+            for operation in [graph.get_tensor_by_name(name).op]
+            if _graphs.is_placeholder(operation) or operation.name not in computed
+        }
+
+    def _needed(self) -> tuple[Any, dict[str, GraphSignature]]:
+        specs = self._placeholders()
+        graph = self._session.graph
+        several = {
+            operation.name
+            for operation in (graph.get_tensor_by_name(name).op for name in specs)
+            if len(operation.outputs) > 1
+        }
+        graph_def, names = _graphs.with_placeholders(self._meta_graph.graph_def, specs, several)
+        renamed = {
+            key: GraphSignature(
+                {k: names.get(t, t) for k, t in s.inputs.items()},
+                {k: names.get(t, t) for k, t in s.outputs.items()},
+                s.method_name,
+            )
+            for key, s in self._signatures.items()
+        }
+        tensors = [t for s in renamed.values() for t in (*s.inputs.values(), *s.outputs.values())]
+        needed = _graphs.ancestors(graph_def, tensors)
+        result = type(self._meta_graph)(meta_info_def=self._meta_graph.meta_info_def)
+        collections = self._meta_graph.collection_def
+        inits = _tables(graph_def, collections[_TABLES].node_list.value, needed)
+        for key in VARIABLES:
+            for text in collections[key].bytes_list.value:
+                variable = _variable(text)
+                if variable.variable_name.partition(":")[0] in needed:
+                    result.collection_def[key].bytes_list.value.append(text)
+                    inits |= {
+                        variable.initializer_name,
+                        variable.snapshot_name,
+                        variable.initial_value_name,
+                    }
+        needed |= _graphs.ancestors(graph_def, inits)
+        for key in (_TABLES, _ASSETS):
+            kept = [n for n in collections[key].node_list.value if n.partition(":")[0] in needed]
+            result.collection_def[key].node_list.value.extend(kept)
+        result.graph_def.CopyFrom(_graphs.keep(graph_def, needed))
+        left_out = len(graph_def.node) - len(result.graph_def.node)
+        if left_out:
+            self.notes.append(f"{left_out} of {len(graph_def.node)} nodes are not needed and left out")
+        return result, renamed
+
+    def _copy_variables(self, graph: Any, session: Any) -> None:
+        v1 = tensorflow().compat.v1
+        with self._session.graph.as_default():
+            names = {v.name: v for v in _all_variables(v1)}
+        variables = list(dict.fromkeys(_all_variables(v1)))
+        values = self._session.run({v.name: names[v.name] for v in variables})
+        for variable in variables:
+            feed = variable.initializer.inputs[1]
+            session.run(variable.initializer, {feed: values[variable.name]})
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _all_variables(v1: Any) -> list[Any]:
+    return [variable for key in VARIABLES for variable in v1.get_collection(key)]
+
+
+def _variable(text: bytes) -> Any:
+    from tensorflow.core.framework import variable_pb2
+
+    return variable_pb2.VariableDef.FromString(text)
+
+
+def _tables(graph_def: Any, initializers: Sequence[str], needed: set[str]) -> set[str]:
+    """The initializers of those tables that are needed."""
+    return {
+        name
+        for name in (each.lstrip("^").partition(":")[0] for each in initializers)
+        if any(
+            node.input and node.input[0].partition(":")[0] in needed
+            for node in graph_def.node
+            if node.name == name
+        )
+    }

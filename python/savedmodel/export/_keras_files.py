@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that Keras wrote: which generation did, and reading them."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import savedmodel as sm
+from savedmodel.export._tensorflow import keras2, keras3, tensorflow
+
+_UNKNOWN = re.compile(
+    r"(Could not locate (class|function)|Unknown (layer|object|\w+ function):) ['\"]?[\w>]+['\"]?"
+)
+_METADATA = "keras_metadata.pb"
+_HDF5 = (".h5", ".hdf5")
+
+
+def check(path: Path) -> None:
+    """Raise where there is nothing that Keras could have written."""
+    if not path.exists():
+        raise sm.NotFoundError(f"{path}: no such file")
+    if path.is_dir():
+        if (path / _METADATA).exists():
+            return
+        if (path / "saved_model.pb").exists():
+            raise ValueError(f"{path} is a SavedModel already, and not one that Keras 2 could read again")
+        raise ValueError(f"{path} is a folder without a Keras model")
+    if path.suffix not in (".keras", *_HDF5):
+        raise ValueError(f"{path}: a Keras model is a .keras or .h5 file, or a folder that Keras 2 wrote")
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ValueError(f"{path}: not a .keras file, or cut short")
+    if path.suffix in _HDF5 and path.open("rb").read(8) != b"\x89HDF\r\n\x1a\n":
+        raise ValueError(f"{path}: not an HDF5 file")
+
+
+def describe(model: Any) -> str:
+    """'Keras 3.15.1 model 'digits'', or a TypeError for what is no model."""
+    for kind in type(model).__mro__:
+        package = kind.__module__.partition(".")[0]
+        if kind.__name__ == "Model" and package in ("keras", "tf_keras"):
+            return f"the model {model.name!r}, {_version(keras3() if package == 'keras' else keras2(''))}"
+    raise TypeError(f"src is a path or a Keras model, got {type(model).__name__}")
+
+
+def load(
+    path: Path, version: int | None, custom_objects: Mapping[str, Any] | None, safe_mode: bool
+) -> tuple[Any, str]:
+    """The model, and what read it."""
+    config, written_by = _config(path)
+    if safe_mode and _has_lambda(config):
+        raise ValueError(
+            f"{path} has a Lambda layer, which is Python code that would be run; if you trust it: "
+            "safe_mode=False (--allow-lambdas)"
+        )
+    if version is None and path.is_dir():
+        version = 2
+    objects = dict(custom_objects or {})
+    refused: Exception | None = None
+    if version != 2:
+        keras = keras3()
+        try:
+            model = keras.saving.load_model(path, objects, compile=False, safe_mode=safe_mode)
+            return model, _version(keras)
+        except Exception as error:  # whatever Keras meets in a file
+            refused = error
+        if version == 3 or not written_by.startswith(("1.", "2.")):
+            raise ValueError(_cannot_read(path, "Keras 3", refused)) from refused
+    tensorflow()
+    keras = keras2(_cannot_read(path, "Keras 3", refused) if refused else f"{path} is read by Keras 2")
+    try:
+        return keras.models.load_model(str(path), custom_objects=objects, compile=False), _version(keras)
+    except Exception as error:
+        raise ValueError(_cannot_read(path, "Keras 2", error)) from error
+
+
+def _version(keras: Any) -> str:
+    version = keras.__version__
+    return f"Keras {version}" if keras.__name__ == "keras" else f"tf_keras {version}"
+
+
+def _cannot_read(path: Path, reader: str, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    hint = ""
+    unknown = _UNKNOWN.search(text)
+    if unknown is not None:
+        text = unknown[0]  # what is around it is the whole configuration
+        hint = "; custom layers: custom_objects= (--import MODULE)"
+    return f"{path}: {reader} can't read it: {text[:400]}{'...' * (len(text) > 400)}{hint}"
+
+
+def _config(path: Path) -> tuple[str, str]:
+    """The layers' configuration as text, and the version of Keras that wrote it ("" if unknown)."""
+    if path.is_dir():
+        return (path / _METADATA).read_bytes().decode(errors="replace"), "2."
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            try:
+                metadata = json.loads(archive.read("metadata.json"))
+                return archive.read("config.json").decode(), str(metadata.get("keras_version", ""))
+            except KeyError as error:
+                raise ValueError(f"{path}: not a .keras file: {error.args[0]}") from None
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            config, version = (file.attrs.get(name, "") for name in ("model_config", "keras_version"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not config:
+        raise ValueError(f"{path} has weights only; a model is saved with model.save()")
+    text = [each.decode() if isinstance(each, bytes) else str(each) for each in (config, version)]
+    return text[0], text[1]
+
+
+def _has_lambda(config: str) -> bool:
+    return '"class_name": "Lambda"' in config or '"class_name":"Lambda"' in config

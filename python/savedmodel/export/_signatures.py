@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signatures of TensorFlow 1 graphs, and the constants that TensorFlow Serving knows them by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from savedmodel.export._tensorflow import tensorflow
+
+SERVING, TRAINING, EVAL, GPU, TPU = "serve", "train", "eval", "gpu", "tpu"
+"""Tags."""
+DEFAULT_SIGNATURE = "serving_default"
+PREDICT = "tensorflow/serving/predict"
+CLASSIFY = "tensorflow/serving/classify"
+REGRESS = "tensorflow/serving/regress"
+"""Method names."""
+
+
+@dataclass(frozen=True)
+class GraphSignature:
+    """Tensors of a graph by the names that callers use.
+
+    A tensor is a tf.Tensor (of the Builder's graph; sparse and ragged ones too) or a name ("dense/BiasAdd:0";
+    ":0" may be left out).
+    """
+
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    method_name: str = PREDICT
+
+
+def predict(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> GraphSignature:
+    """A signature of any inputs and outputs."""
+    return GraphSignature(inputs, outputs)
+
+
+def classify(examples: Any, classes: Any = None, scores: Any = None) -> GraphSignature:
+    """From serialized tf.train.Examples to class labels, scores, or both."""
+    outputs = {"classes": classes, "scores": scores}
+    outputs = {key: tensor for key, tensor in outputs.items() if tensor is not None}
+    if not outputs:
+        raise ValueError("a classification gives classes, scores, or both")
+    return GraphSignature({"inputs": examples}, outputs, CLASSIFY)
+
+
+def regress(examples: Any, predictions: Any) -> GraphSignature:
+    """From serialized tf.train.Examples to numbers."""
+    return GraphSignature({"inputs": examples}, {"outputs": predictions}, REGRESS)
+
+
+def by_name(tensors: Mapping[str, str] | Sequence[str] | str) -> dict[str, str]:
+    """Tensor names by key; without keys, the key is the name of the node."""
+    if isinstance(tensors, str):
+        tensors = [tensors]
+    if not isinstance(tensors, Mapping):
+        tensors = {key_of(name): name for name in tensors}
+    return {key: tensor_name(name) for key, name in tensors.items()}
+
+
+def key_of(name: str) -> str:
+    """'x' for 'x:0', 'split_1' for 'split:1'."""
+    node, _, index = tensor_name(name).rpartition(":")
+    return node if index == "0" else f"{node}_{index}"
+
+
+def tensor_name(name: str) -> str:
+    """With the number of the output."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"a tensor's name is a string such as 'dense/BiasAdd:0', got {name!r}")
+    head, colon, tail = name.rpartition(":")
+    return name if colon and head and tail.isdigit() else f"{name}:0"
+
+
+def signature_def(graph: Any, signature: GraphSignature, where: str) -> Any:
+    """The SignatureDef; names are looked up in the graph. Raises KeyError that lists near ones."""
+    from savedmodel.export._graphs import find_tensor
+
+    v1 = tensorflow().compat.v1
+
+    def infos(tensors: Mapping[str, Any]) -> dict[str, Any]:
+        found = {
+            key: find_tensor(graph, tensor, where) if isinstance(tensor, str) else tensor
+            for key, tensor in tensors.items()
+        }
+        return {key: v1.saved_model.build_tensor_info(tensor) for key, tensor in found.items()}
+
+    return v1.saved_model.build_signature_def(
+        infos(signature.inputs), infos(signature.outputs), signature.method_name
+    )

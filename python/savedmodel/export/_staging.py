@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A SavedModel appears under its name whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import savedmodel as sm
+
+_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def check_destination(dst: Path, *, overwrite: bool, sources: Iterable[Path] = ()) -> None:
+    """Raise AlreadyExistsError or ValueError where nothing may be written."""
+    for source in sources:
+        real, target = source.resolve(), dst.resolve()
+        if target == real or (real.is_dir() and real in target.parents):
+            raise ValueError(f"{dst} lies inside its source {source}")
+        if overwrite and target in real.parents:
+            raise ValueError(f"{dst} holds its source {source}: it is not replaced")
+    if not os.path.lexists(dst):
+        return
+    if not overwrite:
+        raise sm.AlreadyExistsError(f"{dst} exists already; overwrite=True (--overwrite) replaces it")
+    is_model = dst.is_dir() and not dst.is_symlink() and any((dst / name).exists() for name in _MODEL_FILES)
+    if not is_model:
+        raise sm.AlreadyExistsError(f"{dst} exists and is no SavedModel: it is not replaced")
+
+
+@contextlib.contextmanager
+def staged(dst: Path, *, overwrite: bool = False, sources: Iterable[Path] = ()) -> Iterator[Path]:
+    """A folder to write to, which takes the name `dst` when the block ends without an error.
+
+    It lies beside `dst`, under a name that begins with a dot; missing parents of `dst` are made. Its files
+    are on disk before it is renamed. A killed process leaves that folder, and nothing at `dst`.
+    """
+    check_destination(dst, overwrite=overwrite, sources=sources)
+    made = _make_parents(dst.parent)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{dst.name}.", suffix=".partial", dir=dst.parent))
+        try:
+            yield folder
+            umask = os.umask(0)
+            os.umask(umask)
+            folder.chmod(0o777 & ~umask)  # mkdtemp made it for its owner only
+            _flush(folder)
+            _rename(folder, dst, overwrite=overwrite)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    except BaseException:
+        for parent in reversed(made):
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+        raise
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return list(reversed(missing))
+
+
+def _flush(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _rename(folder: Path, dst: Path, *, overwrite: bool) -> None:
+    if os.path.lexists(dst):
+        check_destination(dst, overwrite=overwrite)  # it may have come to be in the meantime
+        _exchange(folder, dst)
+        shutil.rmtree(folder)  # what was at `dst`
+    else:
+        try:
+            os.rename(folder, dst)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            raise sm.AlreadyExistsError(f"{dst} has come to exist in the meantime") from None
+    descriptor = os.open(dst.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _exchange(a: Path, b: Path) -> None:
+    """Swap two folders' names, in one step where the file system can."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(a), os.fsencode(b)
+    if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return
+    code = ctypes.get_errno()
+    if code not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(code, os.strerror(code), str(b))
+    old = a.with_name(a.name + ".old")
+    os.rename(b, old)
+    try:
+        os.rename(a, b)
+    except OSError:
+        os.rename(old, b)
+        raise
+    os.rename(old, a)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorFlow's Python and the two generations of Keras, imported when they are first needed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import savedmodel as sm
+
+KERAS2_EXTRA = "pip install 'savedmodel[keras2]'"
+
+
+def tensorflow() -> Any:
+    """The `tensorflow` module. Raises ImportError that names the extra."""
+    try:
+        import tensorflow
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise ImportError(
+            "savedmodel.export needs TensorFlow's Python: pip install 'savedmodel[tensorflow]'",
+            name="tensorflow",
+        ) from None
+    return tensorflow
+
+
+def keras3() -> Any:
+    """The `keras` module, which must run on TensorFlow."""
+    tensorflow()
+    if "keras" not in sys.modules and "KERAS_BACKEND" not in os.environ:
+        # keras.json may name another backend.
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+        try:
+            import keras
+        finally:
+            del os.environ["KERAS_BACKEND"]
+    else:
+        import keras
+    backend = keras.config.backend()
+    if backend != "tensorflow":
+        raise ValueError(
+            f"Keras runs on {backend!r} in this process; a SavedModel is made with KERAS_BACKEND=tensorflow"
+        )
+    return keras
+
+
+def keras2(why: str) -> Any:
+    """The `tf_keras` module. `why` begins the error if it is not installed."""
+    try:
+        import tf_keras
+    except ModuleNotFoundError as error:
+        if error.name != "tf_keras":
+            raise
+        raise ImportError(f"{why}; for Keras 2: {KERAS2_EXTRA}", name="tf_keras") from None
+    return tf_keras
+
+
+@contextlib.contextmanager
+def typed_errors(what: str) -> Iterator[None]:
+    """TensorFlow's exceptions as the package's own, of the same status code."""
+    tf = tensorflow()
+    try:
+        yield
+    except tf.errors.OpError as error:
+        kind = getattr(sm, type(error).__name__, sm.Error)
+        raise kind(f"{what}: {error.message}") from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings of TensorFlow's Python, such as that a function is TensorFlow 1's."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

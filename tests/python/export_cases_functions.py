@@ -1,0 +1,83 @@
+"""Functions and modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import savedmodel as sm
+import tensorflow as tf
+
+from .exporting import Work
+
+X = np.array([[1.0, -2.0, 3.0], [0.5, 0.0, -1.0]], np.float32)
+WEIGHTS = tf.Variable([1.0, 2.0, 3.0])
+
+
+def branching(x: Any, y: Any) -> Any:
+    if tf.reduce_sum(x) > 0:
+        return x * WEIGHTS + y
+    return x - y
+
+
+class Words(tf.Module):  # type: ignore[misc]
+    """A table in a file, a counter, nested arguments and results."""
+
+    def __init__(self, vocabulary: str) -> None:
+        super().__init__()
+        whole, line = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
+        source = tf.lookup.TextFileInitializer(vocabulary, tf.string, whole, tf.int64, line)
+        self.table = tf.lookup.StaticHashTable(source, -1)
+        self.count = tf.Variable(0.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
+    def __call__(self, words: Any) -> Any:
+        return {"ids": self.table.lookup(words)}
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[{"a": tf.TensorSpec([]), "b": [tf.TensorSpec([]), tf.TensorSpec([])]}]
+    )
+    def counted(self, given: Any) -> Any:
+        self.count.assign_add(given["a"] * given["b"][1])
+        return self.count + 0.0, [given["b"][0]]
+
+
+TWO = {"x": ((None, 3), "float32"), "y": ((None, 3), "float32")}
+
+
+def case_function(work: Work) -> None:
+    expected = {"output_0": branching(tf.constant(X), tf.constant(X)).numpy()}
+    work.convert("function", sm.export.function, branching, input_signature=TWO)
+    work.expect("function", {"x": X, "y": X}, expected)
+    in_order = [tf.TensorSpec([None, 3]), tf.TensorSpec([None, 3])]
+    work.convert("in_order", sm.export.function, branching, input_signature=in_order, batch=2)
+    work.expect("in_order", {"x": X, "y": X}, expected)
+    concrete = tf.function(branching).get_concrete_function(*in_order)
+    work.convert("concrete", sm.export.function, concrete)
+    work.expect("concrete", {"x": X, "y": X}, expected)
+    work.convert("no_inputs", sm.export.function, lambda: {"y": WEIGHTS + 0.0}, input_signature=[])
+    work.expect("no_inputs", {}, {"y": WEIGHTS.numpy()})
+    work.convert("no_signature", sm.export.function, branching)
+    work.convert("no_tensor", sm.export.function, branching, input_signature={"x": "float32"})
+    work.convert(
+        "contradiction", sm.export.function, branching, input_signature=TWO, input_shapes={"x": (5, 3)}
+    )
+
+
+def case_module(work: Work) -> None:
+    vocabulary = work.dest / "words.txt"
+    vocabulary.write_text("red\ngreen\n")
+    module = Words(str(vocabulary))
+    both = {"ids": "__call__", "count": "counted"}
+    work.convert("module", sm.export.function, module, signatures=both)
+    given = np.array([b"green", b"blue"], object)
+    work.expect("module", {"words": given}, {"ids": np.array([1, -1])}, "ids")
+    work.convert("called", sm.export.function, module)
+    work.expect("called", {"words": given}, {"ids": np.array([1, -1])})
+    table = module.table
+    name = [tf.TensorSpec([None], tf.string, name="a b")]
+    work.convert("closure", sm.export.function, lambda words: table.lookup(words), input_signature=name)
+    work.expect("closure", {"a b": given}, {"output_0": np.array([1, -1])})
+    work.convert("no_method", sm.export.function, module, signatures={"count": "cuonted"})
+    hidden = [table]
+    work.convert("untracked", sm.export.function, lambda words: hidden[0].lookup(words), input_signature=name)

@@ -1,0 +1,63 @@
+"""`sm.export.function`: tf.functions, Python functions and tf.Modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import savedmodel as sm
+
+from . import exporting
+from .exporting import Outcome
+
+Outcomes = Mapping[str, Outcome]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    return exporting.done("functions", tmp_path_factory.mktemp("functions"))
+
+
+@pytest.mark.parametrize("name", ["function", "in_order", "concrete", "no_inputs", "called", "closure"])
+def test_the_answers_are_the_functions_own(outcomes: Outcomes, name: str) -> None:
+    outcomes[name].check()
+
+
+def test_methods_as_signatures(outcomes: Outcomes) -> None:
+    outcomes["module"].check("ids")
+    with sm.load(outcomes["module"].path) as model:
+        count = model.signatures["count"]
+        assert list(count.inputs) == ["given_a", "given_b_0", "given_b_1"]
+        values = {"given_a": np.float32(2), "given_b_0": np.float32(5), "given_b_1": np.float32(3)}
+        # The comparison counted in a copy: this one begins where the module was when it was written.
+        assert [float(count.run(values)["output_0"]) for _ in range(2)] == [6, 12]
+        assert float(count.run(values)["output_1_0"]) == 5
+
+
+def test_a_vocabulary_becomes_an_asset(outcomes: Outcomes) -> None:
+    (graph,) = sm.inspect(outcomes["module"].path).meta_graphs
+    assert [asset.filename for asset in graph.assets] == ["words.txt"]
+
+
+def test_control_flow_of_python(outcomes: Outcomes) -> None:
+    """Both branches are there, though the conversion was traced once."""
+    with sm.load(outcomes["function"].path) as model:
+        x, y = -np.ones((1, 3), np.float32), np.ones((1, 3), np.float32)
+        assert model(x=x, y=y)["output_0"].tolist() == [[-2, -2, -2]]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("no_signature", "ValueError: the function does not say what its inputs are; give input_signature="),
+        ("no_tensor", "TypeError: an input is a tf.TensorSpec or a (shape, dtype), got 'float32'"),
+        ("contradiction", "the source refuses made-up inputs, give samples= (--samples): "),
+        ("no_method", "KeyError: \"Words has no method 'cuonted'; near it: 'counted'\""),
+        ("untracked", "ValueError: a function uses a resource that nothing holds"),
+    ],
+)
+def test_nothing_is_written_after_an_error(outcomes: Outcomes, name: str, text: str) -> None:
+    assert text in outcomes[name].error
+    assert not outcomes[name].existed
+    assert outcomes[name].left == []
