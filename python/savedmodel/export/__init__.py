@@ -10,15 +10,40 @@ This is the only part of the package that needs TensorFlow's Python. It is impor
 
 from __future__ import annotations
 
+from savedmodel.export._builder import Builder, simple_save
 from savedmodel.export._checkpoint import checkpoint
 from savedmodel.export._compare import Comparison
 from savedmodel.export._conversion import Conversion
 from savedmodel.export._frozen_graph import frozen_graph
 from savedmodel.export._function import function
 from savedmodel.export._keras import keras
-from savedmodel.export._signatures import GraphSignature, classify, predict, regress
+from savedmodel.export._signatures import (
+    CLASSIFY,
+    DEFAULT_SIGNATURE,
+    EVAL,
+    GPU,
+    PREDICT,
+    REGRESS,
+    SERVING,
+    TPU,
+    TRAINING,
+    GraphSignature,
+    classify,
+    predict,
+    regress,
+)
 
 __all__ = [
+    "CLASSIFY",
+    "DEFAULT_SIGNATURE",
+    "EVAL",
+    "GPU",
+    "PREDICT",
+    "REGRESS",
+    "SERVING",
+    "TPU",
+    "TRAINING",
+    "Builder",
     "Comparison",
     "Conversion",
     "GraphSignature",
@@ -29,4 +54,5 @@ __all__ = [
     "keras",
     "predict",
     "regress",
+    "simple_save",
 ]

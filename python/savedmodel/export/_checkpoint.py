@@ -79,7 +79,7 @@ def checkpoint(
             raise
         return source
 
-    return convert(dst, Options(samples, tolerance, overwrite, [meta] if graph is None else []), opener)
+    return convert(dst, Options(samples, tolerance, overwrite, [Path(f"{prefix}.index")]), opener)
 
 
 def _prefix(path: Path) -> Path:

@@ -65,9 +65,13 @@ def frozen_graph(
                 tf.import_graph_def(graph_def, name="")
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
-        return GraphSource(
-            f"{path.name}, a frozen graph", meta_graph, v1.Session(graph=graph), named, batch, input_shapes
-        )
+        session = v1.Session(graph=graph)
+        try:
+            name = f"{path.name}, a frozen graph"
+            return GraphSource(name, meta_graph, session, named, batch, input_shapes)
+        except BaseException:
+            session.close()
+            raise
 
     return convert(dst, Options(samples, tolerance, overwrite, [path]), opener)
 

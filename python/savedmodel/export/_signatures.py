@@ -17,6 +17,11 @@ CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
 """Method names."""
 
+_TAKES = {
+    CLASSIFY: "takes strings as 'inputs', and gives strings as 'classes', float32 as 'scores', or both",
+    REGRESS: "takes strings as 'inputs', and gives float32 as 'outputs'",
+}
+
 
 @dataclass(frozen=True)
 class GraphSignature:
@@ -84,8 +89,16 @@ def signature_def(graph: Any, signature: GraphSignature, where: str) -> Any:
             key: find_tensor(graph, tensor, where) if isinstance(tensor, str) else tensor
             for key, tensor in tensors.items()
         }
+        for key, tensor in found.items():
+            if not tensorflow().is_tensor(tensor):
+                raise TypeError(f"{where}: {key!r} is a tensor or the name of one, got {tensor!r}")
         return {key: v1.saved_model.build_tensor_info(tensor) for key, tensor in found.items()}
 
-    return v1.saved_model.build_signature_def(
+    made = v1.saved_model.build_signature_def(
         infos(signature.inputs), infos(signature.outputs), signature.method_name
     )
+    if signature.method_name in _TAKES and not v1.saved_model.is_valid_signature(made):
+        raise ValueError(
+            f"{where}: a signature of the method {signature.method_name!r} {_TAKES[signature.method_name]}"
+        )
+    return made

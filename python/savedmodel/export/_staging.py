@@ -7,8 +7,8 @@ import contextlib
 import ctypes
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -46,12 +46,11 @@ def staged(dst: Path, *, overwrite: bool = False, sources: Iterable[Path] = ()) 
     check_destination(dst, overwrite=overwrite, sources=sources)
     made = _make_parents(dst.parent)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{dst.name}.", suffix=".partial", dir=dst.parent))
+        # Not mkdtemp's: that is for its owner only.
+        folder = dst.parent / f".{dst.name}.{secrets.token_hex(4)}.partial"
+        folder.mkdir()
         try:
             yield folder
-            umask = os.umask(0)
-            os.umask(umask)
-            folder.chmod(0o777 & ~umask)  # mkdtemp made it for its owner only
             _flush(folder)
             _rename(folder, dst, overwrite=overwrite)
         except BaseException:
@@ -102,12 +101,12 @@ def _rename(folder: Path, dst: Path, *, overwrite: bool) -> None:
 
 def _exchange(a: Path, b: Path) -> None:
     """Swap two folders' names, in one step where the file system can."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    exchange = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # Linux's only
     names = os.fsencode(a), os.fsencode(b)
-    if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+    if exchange is not None and exchange(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
         return
     code = ctypes.get_errno()
-    if code not in (errno.EINVAL, errno.ENOSYS):
+    if exchange is not None and code not in (errno.EINVAL, errno.ENOSYS):
         raise OSError(code, os.strerror(code), str(b))
     old = a.with_name(a.name + ".old")
     os.rename(b, old)

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SavedModels of TensorFlow 1 graphs, piece by piece."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import savedmodel as sm
+from savedmodel.export._conversion import destination
+from savedmodel.export._graphs import find_tensor
+from savedmodel.export._names import near
+from savedmodel.export._signatures import GraphSignature, signature_def
+from savedmodel.export._staging import staged
+from savedmodel.export._tensorflow import quiet, tensorflow, typed_errors
+
+_TABLES, _ASSETS = "table_initializer", "asset_filepaths"
+# Where SavedModelBuilder leaves its notes in the caller's graph.
+_NOTES = ("saved_model_main_op", "saved_model_assets")
+
+
+class _Abandoned(Exception):
+    pass
+
+
+class Builder:
+    """Puts graphs, the variables of a session, and files into a SavedModel.
+
+    Several MetaGraphs, each with a tag set of its own, share one set of variables and assets: those of the
+    first that is added.
+
+        with sm.export.Builder("models/words") as builder:
+            builder.add(session, signatures={"serving_default": sm.export.predict({"x": x}, {"y": y})})
+            builder.add(graph_for_gpus, tags=("serve", "gpu"), signatures=...)
+            builder.add_extra("labels.txt", labels)
+
+    At the end of the block, or with `save`, it appears at `dst`, whole and loadable; after an error, nothing
+    does.
+    """
+
+    def __init__(self, dst: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """dst: where nothing is yet (AlreadyExistsError), or with `overwrite` a SavedModel to replace."""
+        self._path = destination(dst)
+        self._stage: contextlib.AbstractContextManager[Path] | None = staged(self._path, overwrite=overwrite)
+        self._folder = self._stage.__enter__()
+        self._tags: list[frozenset[str]] = []
+        try:
+            with quiet():
+                self._builder = tensorflow().compat.v1.saved_model.Builder(str(self._folder))
+        except BaseException:
+            self.close()
+            raise
+
+    def add(
+        self,
+        source: Any,
+        *,
+        tags: Iterable[str] = ("serve",),
+        signatures: Mapping[str, Any] | None = None,
+        assets: Iterable[Any] | None = None,
+        main_op: Any = None,
+        saver: Any = None,
+        clear_devices: bool = False,
+        strip_default_attrs: bool = False,
+    ) -> Builder:
+        """Add a MetaGraph.
+
+        source: the first time a tf.compat.v1.Session, whose variables are saved; later a Session or a
+            tf.Graph, whose variables are among those.
+        tags: its tag set; () is the empty one.
+        signatures: GraphSignatures (`predict`, `classify`, `regress`) or SignatureDefs by name.
+        assets: the tensors of file names whose files come along; None means those of the graph's tables.
+        main_op: what runs after the variables are restored (an operation or its name); None initialises the
+            graph's tables.
+        saver: a tf.compat.v1.train.Saver in place of one for all variables.
+        clear_devices: leave out on which device each node is. strip_default_attrs: leave out attributes that
+            have their default, so that TensorFlow versions without them can load it.
+
+        Raises ValueError for tags that are there already, or another asset of the same name; KeyError for a
+        tensor or operation that the graph does not have.
+        """
+        self._check_open()
+        is_session = hasattr(source, "graph")
+        graph = source.graph if is_session else source
+        if not isinstance(graph, tensorflow().Graph):
+            raise TypeError(f"source is a tf.compat.v1.Session or a tf.Graph, got {source!r}")
+        if not self._tags and not is_session:
+            raise TypeError("the first source is a tf.compat.v1.Session: it has the variables' values")
+        if isinstance(tags, str):
+            raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
+        tag_set = frozenset(tags)
+        if tag_set in self._tags:
+            raise ValueError(f"there is a MetaGraph with the tags {sorted(tag_set)} already")
+        with graph.as_default(), quiet(), typed_errors("the builder"), _without_notes(graph):
+            definitions = {
+                name: signature_def(graph, each, f"the graph of signature {name!r}")
+                if isinstance(each, GraphSignature)
+                else each
+                for name, each in (signatures or {}).items()
+            }
+            options = {
+                "assets_collection": self._asset_tensors(graph, assets) or None,
+                "main_op": _main_op(graph, main_op),
+                "saver": saver,
+                "clear_devices": clear_devices,
+                "strip_default_attrs": strip_default_attrs,
+            }
+            if self._tags:
+                self._builder.add_meta_graph(sorted(tag_set), definitions, **options)
+            else:
+                self._builder.add_meta_graph_and_variables(source, sorted(tag_set), definitions, **options)
+        self._tags.append(tag_set)
+        return self
+
+    def add_extra(self, name: str, content: bytes | str | os.PathLike[str]) -> Builder:
+        """Put a file below `assets.extra`, which no graph reads: these bytes, or a copy of that file."""
+        self._check_open()
+        parts = PurePosixPath(name).parts
+        if not parts or parts[0] == "/" or ".." in parts:
+            raise ValueError(f"the name of an extra asset is a path below assets.extra, got {name!r}")
+        target = self._folder / "assets.extra" / name
+        if target.exists():
+            raise ValueError(f"there is an extra asset {name!r} already")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            target.write_bytes(content)
+        else:
+            shutil.copyfile(content, target)
+        return self
+
+    def save(self, *, as_text: bool = False, check: bool = True) -> sm.Inspection:
+        """Write it, and give it its name.
+
+        as_text: a saved_model.pbtxt in place of the .pb.
+        check: first load each MetaGraph through savedmodel, which runs its main op. Without it, graphs that
+            this machine can't load (ops that are not here) can be written, and broken ones, too.
+
+        Returns what `sm.inspect` tells of it. Raises what `sm.load` does.
+        """
+        self._check_open()
+        try:
+            if not self._tags:
+                raise ValueError("there is no MetaGraph to save; add one first")
+            with quiet():
+                self._builder.save(as_text=as_text)
+            for tags in self._tags if check else ():
+                sm.load(self._folder, tags=tags, session=sm.SessionOptions(allow_soft_placement=True)).close()
+        except BaseException:
+            self.close()
+            raise
+        stage, self._stage = self._stage, None
+        assert stage is not None
+        stage.__exit__(None, None, None)
+        return sm.inspect(self._path)
+
+    def close(self) -> None:
+        """Leave nothing, if it is not saved."""
+        stage, self._stage = self._stage, None
+        if stage is not None:
+            with contextlib.suppress(_Abandoned):
+                stage.__exit__(_Abandoned, _Abandoned(), None)
+
+    def __enter__(self) -> Builder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None and self._stage is not None:
+            self.save()
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "" if self._stage is not None else ", closed"
+        tags = "; ".join(", ".join(sorted(each)) or "no tags" for each in self._tags) or "empty"
+        return f"<Builder {str(self._path)!r} ({tags}{state})>"
+
+    def _check_open(self) -> None:
+        if self._stage is None:
+            raise sm.FailedPreconditionError(f"the builder of {self._path} is closed")
+
+    def _asset_tensors(self, graph: Any, assets: Iterable[Any] | None) -> list[Any]:
+        """The tensors. Raises ValueError for a file whose name another one has: one of them would be lost."""
+        if assets is None:
+            tensors = graph.get_collection(_ASSETS)
+        else:
+            tensors = [find_tensor(graph, each) if isinstance(each, str) else each for each in assets]
+        for tensor in tensors:
+            value = tensorflow().get_static_value(tensor)
+            if value is None:
+                raise ValueError(f"an asset is a constant string, which {tensor.name!r} is not")
+            file = Path(os.fsdecode(value.item()))  # a NumPy scalar
+            if not file.is_file():
+                raise sm.NotFoundError(f"the asset {file} does not exist")
+            there = self._folder / "assets" / file.name
+            if there.exists() and not filecmp.cmp(file, there, shallow=False):
+                raise ValueError(
+                    f"there is another asset named {file.name!r} already, and {file} differs from it"
+                )
+        return list(tensors)
+
+
+def _main_op(graph: Any, given: Any) -> Any:
+    if given is None:
+        return tensorflow().compat.v1.tables_initializer() if graph.get_collection(_TABLES) else None
+    if not isinstance(given, str):
+        return given
+    names = [each.name for each in graph.get_operations()]
+    if given not in names:
+        raise KeyError(f"no operation {given!r} in the graph{near(given, names)}")
+    return graph.get_operation_by_name(given)
+
+
+@contextlib.contextmanager
+def _without_notes(graph: Any) -> Iterator[None]:
+    """So that the same graph can be added again: under other tags, to another SavedModel."""
+    kept = {key: graph.get_collection(key) for key in _NOTES}
+    for key in _NOTES:
+        graph.clear_collection(key)
+    try:
+        yield
+    finally:
+        for key, values in kept.items():
+            graph.clear_collection(key)
+            for value in values:
+                graph.add_to_collection(key, value)
+
+
+def simple_save(
+    session: Any,
+    dst: str | os.PathLike[str],
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    *,
+    main_op: Any = None,
+    overwrite: bool = False,
+) -> sm.Inspection:
+    """Save a session's graph and variables with one signature, `serving_default`, under the tag `serve`.
+
+    inputs, outputs: tensors, or their names, by key. Devices are left out. For all else there is `Builder`.
+    """
+    with Builder(dst, overwrite=overwrite) as builder:
+        signatures = {"serving_default": GraphSignature(inputs, outputs)}
+        builder.add(session, signatures=signatures, main_op=main_op, clear_devices=True)
+        return builder.save()

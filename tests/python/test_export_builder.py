@@ -1,0 +1,146 @@
+"""`sm.export.Builder`: what it writes loads everywhere; what would not is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import savedmodel as sm
+
+from . import anchor, exporting
+from .exporting import Outcome
+
+Outcomes = Mapping[str, Outcome]
+
+TAGS = {("serve",): 1.0, ("gpu", "serve"): 10.0, (): 100.0}
+X = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    return exporting.done("builder", tmp_path_factory.mktemp("builder"))
+
+
+@pytest.mark.parametrize("name", ["several", "text"])
+@pytest.mark.parametrize("tags", TAGS, ids="+".join)
+def test_every_loader_gives_the_same_answers(outcomes: Outcomes, name: str, tags: tuple[str, ...]) -> None:
+    outcome, factor = outcomes[name], TAGS[tags]
+    assert outcome.error == ""
+    for loader in "v1", "v2":
+        answers = outcome.tensorflow[f"{loader} {'+'.join(tags)}"]
+        assert answers["y"].tolist() == (X * [2, 3] * factor).tolist()
+        assert answers["ids"].tolist() == [1, -1]
+        assert answers["outputs"].tolist() == [4 * factor]
+    with sm.load(outcome.path, tags=tags) as model:
+        assert model(X)["y"].tolist() == (X * [2, 3] * factor).tolist()
+        assert model.signatures["ids"](np.array(["green", "blue"], object))["ids"].tolist() == [1, -1]
+
+
+def test_saved_model_cli_shows_what_was_built(outcomes: Outcomes) -> None:
+    path = str(outcomes["several"].path)
+    command = [
+        sys.executable,
+        "-m",
+        "tensorflow.python.tools.saved_model_cli",
+        "show",
+        "--dir",
+        path,
+        "--all",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    shown = anchor.parse_show(done.stdout)
+    assert set(shown) == {frozenset(tags) for tags in TAGS}
+    for signatures in shown.values():
+        methods = {name: each["method_name"] for name, each in signatures.items()}
+        assert methods == {
+            "serving_default": sm.export.PREDICT,
+            "ids": sm.export.PREDICT,
+            "classify": sm.export.CLASSIFY,
+            "regress": sm.export.REGRESS,
+        }
+        assert set(signatures["classify"]["outputs"]) == {"classes", "scores"}
+
+
+def test_variables_and_assets_are_there_once(outcomes: Outcomes) -> None:
+    path = outcomes["several"].path
+    files = {str(each.relative_to(path)) for each in path.rglob("*") if each.is_file()}
+    assert files == {
+        "assets.extra/notes/labels.txt",
+        "assets.extra/words_again.txt",
+        "assets/words.txt",
+        "saved_model.pb",
+        "variables/variables.data-00000-of-00001",
+        "variables/variables.index",
+    }
+    assert (path / "assets.extra/notes/labels.txt").read_bytes() == b"a label"
+    assert (outcomes["text"].path / "saved_model.pbtxt").exists()
+
+
+def test_devices_and_defaults_are_left_out(outcomes: Outcomes) -> None:
+    text = (outcomes["text"].path / "saved_model.pbtxt").read_text()
+    graphs = text.split("meta_graphs {")[1:]
+    assert [graph.count("/device:GPU:0") for graph in graphs] == [0, 0, 0]
+    assert ["stripped_default_attrs: true" in graph for graph in graphs] == [False, True, False]
+
+
+@pytest.mark.parametrize("name", ["main_op", "main_op_by_name"])
+def test_the_main_op_runs_after_the_restore(outcomes: Outcomes, name: str) -> None:
+    assert outcomes[name].error == ""
+    for tags, total in (["serve"], 42.0), (["plain"], 0.0):
+        with sm.load(outcomes[name].path, tags=tags) as model:
+            assert model(np.array([1.0], np.float32))["y"].tolist() == [1.0 + total]
+
+
+def test_simple_save(outcomes: Outcomes) -> None:
+    outcomes["simple"].check()
+
+
+def test_composite_tensors(outcomes: Outcomes) -> None:
+    with sm.load(outcomes["sparse"].path) as model:
+        given = sm.SparseTensor(np.array([[0, 1]]), np.array([3.0], np.float32), np.array([1, 2]))
+        assert model(given)["s"].values.tolist() == [6.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("empty", "ValueError: there is no MetaGraph to save; add one first"),
+        ("no_variables", "TypeError: the first source is a tf.compat.v1.Session"),
+        ("no_source", "TypeError: source is a tf.compat.v1.Session or a tf.Graph, got 'graph'"),
+        ("tags_twice", "ValueError: there is a MetaGraph with the tags ['serve'] already"),
+        ("tags_text", "TypeError: tags is a set of strings, such as {'serve'}"),
+        ("no_tensor", "no tensor 'xx' in the graph of signature 'a'; near it: 'x'"),
+        ("no_array", "TypeError: the graph of signature 'a': 'x' is a tensor or the name of one, got"),
+        ("no_main_op", "no operation 'set_totals' in the graph; near it: 'set_total'"),
+        ("classify_floats", "'tensorflow/serving/classify' takes strings as 'inputs'"),
+        ("extra_outside", "ValueError: the name of an extra asset is a path below assets.extra"),
+        ("extra_twice", "ValueError: there is an extra asset 'a' already"),
+        ("raised", "ZeroDivisionError"),
+        ("uninitialised", "FailedPreconditionError"),
+        ("other_variables", "NotFoundError"),
+        ("other_asset", "ValueError: there is another asset named 'words.txt' already"),
+    ],
+)
+def test_nothing_is_written_after_an_error(outcomes: Outcomes, name: str, text: str) -> None:
+    assert text in outcomes[name].error
+    assert not outcomes[name].existed
+    assert outcomes[name].left == []
+
+
+def test_the_same_asset_may_come_from_two_files(outcomes: Outcomes) -> None:
+    assert outcomes["same_asset"].error == ""
+
+
+def test_a_builder_that_saved_is_done(outcomes: Outcomes) -> None:
+    assert "FailedPreconditionError: the builder of " in outcomes["closed"].error
+
+
+def test_nothing_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    with pytest.raises(sm.AlreadyExistsError, match="exists already"):
+        sm.export.Builder(tmp_path / "m")
