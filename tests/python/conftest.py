@@ -19,6 +19,7 @@ import savedmodel as sm
 from .helpers import Load
 
 if TYPE_CHECKING:
+    from .exporting import Outcome
     from .grpc_server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,3 +139,11 @@ def server(running_server: Server) -> Iterator[Server]:
     client = running_server.connect()
     assert infer(client, "add", {"x": [1.0], "y": [2.0]})["z"].tolist() == [3.0]
     client.close()
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Outcome]]:
+    """Conversions by group and name, made in one process."""
+    from . import exporting
+
+    return exporting.done(tmp_path_factory.mktemp("exported"), "functions", "graphs", "builder")

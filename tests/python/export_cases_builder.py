@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 import savedmodel as sm
 import tensorflow as tf
+from tensorflow.python.saved_model import signature_constants as keys
+from tensorflow.python.saved_model import tag_constants
 
-from .exporting import Work
+from .exporting import Outcome, Work
 
 v1 = tf.compat.v1
 X = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
@@ -61,8 +64,13 @@ def several(source: Work, path: Path, as_text: bool = False) -> Any:
                         session.run(v1.global_variables_initializer())
                         builder.add(session, tags=tags, signatures=signatures)
                 else:
-                    options = {"clear_devices": True, "strip_default_attrs": True} if tags else {}
-                    builder.add(each, tags=tags, signatures=signatures, **options)
+                    builder.add(
+                        each,
+                        tags=tags,
+                        signatures=signatures,
+                        clear_devices="gpu" in tags,
+                        strip_default_attrs="gpu" in tags,
+                    )
         builder.add_extra("words_again.txt", source.dest / "1.0" / "words.txt")
         return builder.save(as_text=as_text)
 
@@ -140,6 +148,11 @@ def case_main_op(work: Work) -> None:
             "tags_text": lambda b: b.add(session, tags="serve"),
             "no_tensor": lambda b: b.add(session, signatures={"a": sm.export.predict({"x": "xx"}, {"y": y})}),
             "no_array": lambda b: b.add(session, signatures={"a": sm.export.predict({"x": ones}, {"y": y})}),
+            "other_graph": other_graph,
+            "no_signature": lambda b: b.add(session, signatures={"a": {"x": x}}),
+            "reserved": lambda b: b.add(
+                session, signatures={"__saved_model_init_op": sm.export.predict({"x": x}, {"y": y})}
+            ),
             "classify_floats": lambda b: b.add(session, signatures={"a": sm.export.classify(x, scores=y)}),
             "extra_outside": lambda b: b.add(session).add_extra("../labels.txt", b""),
             "extra_twice": lambda b: b.add(session).add_extra("a", b"").add_extra("a", b""),
@@ -159,6 +172,14 @@ def uninitialised(builder: Any) -> None:
     with v1.Graph().as_default(), v1.Session() as session:
         v1.get_variable("w", [2])
         builder.add(session)
+
+
+def other_graph(builder: Any) -> None:
+    with v1.Graph().as_default():
+        x = v1.placeholder(tf.float32, [None], "x")
+    with v1.Graph().as_default(), v1.Session() as session:
+        y = v1.placeholder(tf.float32, [None], "x") * 2.0
+        builder.add(session, signatures={"a": sm.export.predict({"x": x}, {"y": y})})
 
 
 def other_variables(builder: Any) -> None:
@@ -183,3 +204,49 @@ def case_assets(work: Work) -> None:
 
     work.convert("other_asset", build, ("red", "black"))
     work.convert("same_asset", build, ("red", "green"))
+
+
+def case_read_file(work: Work) -> None:
+    """Files that the main op reads (TensorFlow feeds their paths to nothing else), two of one name."""
+    for folder in "a", "b", "c":
+        (work.dest / folder).mkdir()
+        (work.dest / folder / "f.txt").write_text(folder)
+
+    def build(folders: Sequence[str], path: Path, given: Any = None, overwrite: bool = False) -> Any:
+        with sm.export.Builder(path, overwrite=overwrite) as builder:
+            for tag, names in zip(("serve", "other"), folders, strict=False):
+                with v1.Graph().as_default(), v1.Session() as session:
+                    files = [tf.constant(str(work.dest / name / "f.txt"), name=name) for name in names]
+                    text = v1.get_variable("text", initializer="", use_resource=True)
+                    read = text.assign(tf.strings.join([tf.io.read_file(file) for file in files]))
+                    session.run(text.initializer)
+                    signatures = {"serving_default": sm.export.predict({}, {"text": text + ""})}
+                    assets = files if given is None else given
+                    builder.add(session, tags=[tag], signatures=signatures, assets=assets, main_op=read.op)
+
+    work.convert("read", build, ["ab"])
+    work.convert("read_again", build, ["ab", "ab"])
+    work.convert("read_by_name", build, ["a"], given=["a"])
+    work.convert("read_other", build, ["ab", "ac"])
+    work.convert("no_constant", build, ["a"], given=["ReadFile"])
+    work.convert("read_replaced", build, ["a"])
+    work.convert("read_replaced", build, ["c"], overwrite=True)
+    (work.dest / "a" / "f.txt").unlink()
+    work.convert("no_file", build, ["a"])
+
+
+def case_constants(work: Work) -> None:
+    """What TensorFlow calls the names that `savedmodel.export` has constants for."""
+    theirs = {
+        "DEFAULT_SIGNATURE": {keys.DEFAULT_SERVING_SIGNATURE_DEF_KEY},
+        "PREDICT": {keys.PREDICT_METHOD_NAME},
+        "CLASSIFY": {keys.CLASSIFY_METHOD_NAME},
+        "REGRESS": {keys.REGRESS_METHOD_NAME},
+        "INPUTS": {keys.PREDICT_INPUTS, keys.CLASSIFY_INPUTS, keys.REGRESS_INPUTS},
+        "OUTPUTS": {keys.PREDICT_OUTPUTS, keys.REGRESS_OUTPUTS},
+        "CLASSES": {keys.CLASSIFY_OUTPUT_CLASSES},
+        "SCORES": {keys.CLASSIFY_OUTPUT_SCORES},
+        **{name: {getattr(tag_constants, name)} for name in ("SERVING", "TRAINING", "EVAL", "GPU", "TPU")},
+    }
+    text = json.dumps({name: "|".join(values) for name, values in theirs.items()})
+    work.outcomes["constants"] = Outcome(work.dest, text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import resource
 from typing import Any
 
 import numpy as np
@@ -81,3 +83,73 @@ def case_module(work: Work) -> None:
     work.convert("no_method", sm.export.function, module, signatures={"count": "cuonted"})
     hidden = [table]
     work.convert("untracked", sm.export.function, lambda words: hidden[0].lookup(words), input_signature=name)
+
+
+def case_dtypes(work: Work) -> None:
+    for dtype in tf.float16, tf.bfloat16:
+        weights = tf.Variable(tf.constant([1.0, 0.5, 2.0], dtype))
+
+        def multiplied(x: Any, weights: Any = weights) -> Any:
+            return {"y": x * weights}
+
+        bound = tf.function(multiplied, input_signature=[tf.TensorSpec([None, 3], dtype)])
+        work.convert(dtype.name, sm.export.function, bound)
+        x = tf.cast(X, dtype)
+        work.expect(dtype.name, {"x": x.numpy()}, {"y": (x * weights).numpy()})
+
+
+def case_defaults(work: Work) -> None:
+    def dense(x: Any, y: Any = 1.0, training: bool = False, *, factor: float = 2.0) -> Any:
+        return x * (100.0 if training else factor) + y
+
+    one = [tf.TensorSpec([None, 3])]
+    work.convert("defaults", sm.export.function, tf.function(dense, input_signature=one))
+    work.expect("defaults", {"x": X}, {"output_0": X * 2 + 1})
+    traced = tf.function(dense).get_concrete_function(*one, 5.0, factor=3.0)
+    work.convert("other_values", sm.export.function, traced)
+    work.expect("other_values", {"x": X}, {"output_0": X * 3 + 5})
+    ragged = [tf.RaggedTensorSpec([None, None])]
+    work.convert(
+        "ragged_input", sm.export.function, tf.function(lambda r: r.to_tensor(), input_signature=ragged)
+    )
+
+
+def case_names(work: Work) -> None:
+    """Names of outputs, signatures and folders that are no identifiers."""
+    x = {"x": ((None, 3), "float32")}
+    factors = {"a b/\u00fc:0": 2.0, "1": 3.0}
+
+    def function(x: Any) -> Any:
+        return {name: x * (WEIGHTS / WEIGHTS) * factor for name, factor in factors.items()}
+
+    for name in "m\u00f6del %s #{a}@b:c", "two\nlines":
+        work.convert(name, sm.export.function, function, input_signature=x, signatures="a b")
+        work.expect(name, {"x": X}, {"a b/\u00fc:0": X * 2, "output_1": X * 3}, "a b")
+    work.convert("pattern[1]", sm.export.function, function, input_signature=x)
+
+
+def case_failing(work: Work) -> None:
+    """Sources that fail when they are traced, when they are called, and a disk that is full between."""
+    x = {"x": ((None, 3), "float32")}
+
+    def checked(x: Any) -> Any:
+        tf.debugging.assert_less(x, -1e6)
+        return x
+
+    bad: dict[str, Any] = {
+        "none": lambda x: None,
+        "ragged": lambda x: tf.RaggedTensor.from_tensor(x),
+        "raises": lambda x: bad["no such key"],
+        "asserts": checked,
+        "random": lambda x: x + tf.random.normal([3]),
+    }
+    for name, function in bad.items():
+        work.convert(name, sm.export.function, function, input_signature=x)
+    work.convert("random_accepted", sm.export.function, bad["random"], input_signature=x, tolerance=math.inf)
+    large = tf.Variable(tf.zeros([10_000, 3]))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        work.convert("full", sm.export.function, lambda x: x + large[0], input_signature=x)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -97,6 +97,45 @@ def case_checkpoint(work: Work) -> None:
     work.convert("built_nothing", sm.export.checkpoint, run / "resource-7", graph=lambda: None)
 
 
+def case_batch(work: Work) -> None:
+    """A graph of a batch of two, one that knows it in a Reshape, a default, and a Saver of long ago."""
+    with v1.Graph().as_default() as graph, v1.Session() as session:
+        x = v1.placeholder(tf.float32, [2, 4], name="x")
+        y = tf.matmul(x, v1.get_variable("w", [4, 3], initializer=v1.ones_initializer()), name="y")
+        tf.reshape(y, [2, 3, 1], name="reshaped")
+        tf.reduce_sum(y, name="total")
+        tf.multiply(y, v1.placeholder_with_default(2.0, [], name="factor"), name="scaled")
+        session.run(v1.global_variables_initializer())
+        (work.dest / "old").mkdir()
+        prefix = v1.train.Saver(write_version=v1.train.SaverDef.V1).save(
+            session, str(work.dest / "old/model")
+        )
+        names = ["reshaped", "total", "scaled"]
+        frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), names)
+    file = work.dest / "two.pb"
+    file.write_bytes(frozen.SerializeToString())
+    sums = X.sum(-1, keepdims=True).repeat(3, -1)
+    free = {"x": (None, 4)}
+    work.convert("freed", sm.export.frozen_graph, file, inputs="x", outputs="y", input_shapes=free)
+    work.expect("freed", {"x": X}, {"y": sums})
+    work.convert("batch_of_3", sm.export.frozen_graph, file, inputs="x", outputs="y", batch=3)
+    work.expect("batch_of_3", {"x": X}, {"y": sums})
+    work.convert("baked", sm.export.frozen_graph, file, inputs="x", outputs="reshaped", input_shapes=free)
+    work.convert("baked_3", sm.export.frozen_graph, file, inputs="x", outputs="reshaped", batch=3)
+    work.convert("total", sm.export.frozen_graph, file, inputs="x", outputs="total", input_shapes=free)
+    signatures = {
+        "doubled": sm.export.predict({"x": "x"}, {"y": "scaled"}),
+        "scaled": sm.export.predict({"x": "x", "factor": "factor"}, {"y": "scaled"}),
+    }
+    work.convert("default", sm.export.frozen_graph, file, signatures=signatures)
+    work.expect("default", {"x": X[:2]}, {"y": 2 * sums[:2]}, "doubled")
+    work.expect("default", {"x": X[:2], "factor": np.float32(3)}, {"y": 3 * sums[:2]}, "scaled")
+    work.convert("old_saver", sm.export.checkpoint, prefix, inputs="x", outputs="y")
+    work.expect("old_saver", {"x": X[:2]}, {"y": sums[:2]})
+    saved = work.outcomes["freed"].path / "saved_model.pb"
+    work.convert("saved_already", sm.export.frozen_graph, saved, inputs="x", outputs="y")
+
+
 def case_iterator(work: Work) -> None:
     """What a training script reads from a dataset is fed, and its saver names the variables otherwise."""
     x = np.ones((2, 3), np.float32)

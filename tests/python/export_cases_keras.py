@@ -177,10 +177,23 @@ def case_overwrite(work: Work) -> None:
                 work.expect(each, {"x": x}, {"y": np.asarray(model(x))})
     work.convert("replaced", sm.export.keras, model, overwrite=True)
     work.expect("replaced", {"x": x}, {"y": np.asarray(model(x))})
+    work.convert("holds", sm.export.keras, model)
+    source = saved(model, work.outcomes["holds"].path / "source.keras")
+    work.convert("holds", sm.export.keras, source, overwrite=True)
     folder = work.dest / "folder" / "model"
     folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("ten years")
     work.convert("folder", sm.export.keras, model, overwrite=True)
+
+
+def case_fixed_batch(work: Work) -> None:
+    model = keras.Sequential([keras.Input(batch_shape=(8, 4), name="x"), layers.Dense(2, name="y")])
+    x = normal(3, 4)
+    work.convert("fixed_batch", sm.export.keras, model)
+    work.convert("freed_batch", sm.export.keras, model, input_shapes={"x": (None, 4)})
+    work.expect("freed_batch", {"x": x}, {"y": np.asarray(model(x))})
+    steps = keras.Sequential([keras.Input(batch_shape=(2, 3, 4), name="x"), layers.LSTM(2, stateful=True)])
+    work.convert("stateful", sm.export.keras, steps, input_shapes={"x": (None, 3, 4)})
 
 
 def case_no_model(work: Work) -> None:

@@ -1,6 +1,6 @@
 """Conversions in a process of their own, for many tests: importing TensorFlow takes seconds.
 
-`python -m tests.python.exporting GROUP DEST` runs `export_cases_<GROUP>`; `done` reads what each case left.
+`python -m tests.python.exporting DEST GROUP...` runs each `export_cases_<GROUP>`, `done` reads its results.
 """
 
 from __future__ import annotations
@@ -42,9 +42,14 @@ class Outcome:
 
     def check(self, signature: str = "serving_default", rtol: float = 1e-5) -> None:
         """Our answers, and TensorFlow's, are the source's."""
-        assert self.error == ""
+        assert self.error == "", self.error
         with sm.load(self.path) as model:
-            ours = model.signatures[signature].run(self.inputs.get(signature, {}))
+            function = model.signatures[signature]
+            given = {
+                key: value.astype(spec.dtype) if (spec := function.inputs[key]).dtype == "bfloat16" else value
+                for key, value in self.inputs.get(signature, {}).items()
+            }
+            ours = function.run(given)
         for answers in (ours, self.tensorflow[signature]):
             assert answers.keys() == self.expected[signature].keys()
             for key, value in self.expected[signature].items():
@@ -94,10 +99,10 @@ class Work:
         outcome.tensorflow[signature] = {key: value.numpy() for key, value in answers.items()}
 
 
-def done(group: str, dest: Path) -> dict[str, Outcome]:
-    """Run a group of cases. What each conversion came to, by name."""
+def done(dest: Path, *groups: str) -> dict[str, dict[str, Outcome]]:
+    """Run groups of cases. By group and name: what each conversion came to."""
     process = subprocess.run(
-        [sys.executable, "-m", "tests.python.exporting", group, str(dest)],
+        [sys.executable, "-m", "tests.python.exporting", str(dest), *groups],
         cwd=ROOT,
         env={
             **os.environ,
@@ -110,6 +115,10 @@ def done(group: str, dest: Path) -> dict[str, Outcome]:
         timeout=300,
     )
     assert process.returncode == 0, process.stderr[-4000:]
+    return {group: _read(dest / group) for group in groups}
+
+
+def _read(dest: Path) -> dict[str, Outcome]:
     found = {}
     for name, fields in json.loads((dest / "outcomes.json").read_text()).items():
         outcome = found[name] = Outcome(Path(fields.pop("path")), **fields)
@@ -122,7 +131,8 @@ def done(group: str, dest: Path) -> dict[str, Outcome]:
     return found
 
 
-def main(group: str, dest: Path) -> None:
+def main(dest: Path, group: str) -> None:
+    dest.mkdir()
     cases = importlib.import_module(f"tests.python.export_cases_{group}")
     work = Work(dest)
     for name, case in vars(cases).items():
@@ -156,4 +166,5 @@ def _storable(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    for each in sys.argv[2:]:
+        main(Path(sys.argv[1]) / each, each)

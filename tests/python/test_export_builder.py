@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
-from . import anchor, exporting
+from . import anchor
 from .exporting import Outcome
 
 Outcomes = Mapping[str, Outcome]
@@ -21,8 +22,8 @@ X = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    return exporting.done("builder", tmp_path_factory.mktemp("builder"))
+def outcomes(exported: Mapping[str, Outcomes]) -> Outcomes:
+    return exported["builder"]
 
 
 @pytest.mark.parametrize("name", ["several", "text"])
@@ -40,20 +41,19 @@ def test_every_loader_gives_the_same_answers(outcomes: Outcomes, name: str, tags
         assert model.signatures["ids"](np.array(["green", "blue"], object))["ids"].tolist() == [1, -1]
 
 
-def test_saved_model_cli_shows_what_was_built(outcomes: Outcomes) -> None:
-    path = str(outcomes["several"].path)
-    command = [
-        sys.executable,
-        "-m",
-        "tensorflow.python.tools.saved_model_cli",
-        "show",
-        "--dir",
-        path,
-        "--all",
+def test_saved_model_cli_shows_and_runs_what_was_built(outcomes: Outcomes, tmp_path: Path) -> None:
+    which = ["--dir", str(outcomes["several"].path)]
+    call = [*which, "--tag_set", "serve,gpu", "--signature_def", "serving_default"]
+    call += ["--input_exprs", "x=[[1.0, 2.0]]", "--outdir", str(tmp_path)]
+    tool = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
+    processes = [
+        subprocess.Popen([*tool, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for arguments in (["show", *which, "--all"], ["run", *call])
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    shown = anchor.parse_show(done.stdout)
+    (text, *_), _ = said = [each.communicate(timeout=120) for each in processes]
+    assert [each.returncode for each in processes] == [0, 0], said
+    assert np.load(tmp_path / "y.npy").tolist() == [[20, 60]]
+    shown = anchor.parse_show(text)
     assert set(shown) == {frozenset(tags) for tags in TAGS}
     for signatures in shown.values():
         methods = {name: each["method_name"] for name, each in signatures.items()}
@@ -64,6 +64,12 @@ def test_saved_model_cli_shows_what_was_built(outcomes: Outcomes) -> None:
             "regress": sm.export.REGRESS,
         }
         assert set(signatures["classify"]["outputs"]) == {"classes", "scores"}
+
+
+def test_the_constants_are_tensorflows(outcomes: Outcomes) -> None:
+    theirs = json.loads(outcomes["constants"].report)
+    assert len(theirs) == 13
+    assert {name: getattr(sm.export, name) for name in theirs} == theirs
 
 
 def test_variables_and_assets_are_there_once(outcomes: Outcomes) -> None:
@@ -124,6 +130,15 @@ def test_composite_tensors(outcomes: Outcomes) -> None:
         ("uninitialised", "FailedPreconditionError"),
         ("other_variables", "NotFoundError"),
         ("other_asset", "ValueError: there is another asset named 'words.txt' already"),
+        ("read_other", "ValueError: there is another asset named 'f.txt_1' already"),
+        ("no_constant", "ValueError: an asset is a constant string, which 'ReadFile:0' is not"),
+        ("no_file", "f.txt does not exist"),
+        ("other_graph", "of another graph"),
+        (
+            "no_signature",
+            "TypeError: the graph of signature 'a': a signature is made by predict, classify or",
+        ),
+        ("reserved", "reserved"),
     ],
 )
 def test_nothing_is_written_after_an_error(outcomes: Outcomes, name: str, text: str) -> None:
@@ -134,6 +149,17 @@ def test_nothing_is_written_after_an_error(outcomes: Outcomes, name: str, text: 
 
 def test_the_same_asset_may_come_from_two_files(outcomes: Outcomes) -> None:
     assert outcomes["same_asset"].error == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("read", "ab"), ("read_again", "ab"), ("read_by_name", "a"), ("read_replaced", "c")]
+)
+def test_assets_that_no_table_names(outcomes: Outcomes, name: str, text: str) -> None:
+    """They are read from the SavedModel: one of the sources is gone by now."""
+    assert outcomes[name].error == ""
+    with sm.load(outcomes[name].path) as model:
+        assert model()["text"] == text.encode()
+    assert outcomes[name].left == []
 
 
 def test_a_builder_that_saved_is_done(outcomes: Outcomes) -> None:

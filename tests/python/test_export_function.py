@@ -8,20 +8,41 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
-from . import exporting
 from .exporting import Outcome
 
 Outcomes = Mapping[str, Outcome]
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    return exporting.done("functions", tmp_path_factory.mktemp("functions"))
+def outcomes(exported: Mapping[str, Outcomes]) -> Outcomes:
+    return exported["functions"]
 
 
-@pytest.mark.parametrize("name", ["function", "in_order", "concrete", "no_inputs", "called", "closure"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("function", "in_order", "concrete", "no_inputs", "called", "closure"),
+        *("defaults", "other_values"),
+    ],
+)
 def test_the_answers_are_the_functions_own(outcomes: Outcomes, name: str) -> None:
     outcomes[name].check()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_16_bit_floats(outcomes: Outcomes, dtype: str) -> None:
+    outcomes[dtype].check(rtol=1e-2)
+    (graph,) = sm.inspect(outcomes[dtype].path).meta_graphs
+    assert [spec.dtype for spec in graph.variables.values()] == [dtype]
+
+
+@pytest.mark.parametrize("name", ["m\u00f6del %s #{a}@b:c", "two\nlines"])
+def test_odd_names(outcomes: Outcomes, name: str) -> None:
+    outcomes[name].check("a b")
+
+
+def test_random_results_have_to_be_accepted(outcomes: Outcomes) -> None:
+    assert " off, of values up to " in outcomes["random_accepted"].report
 
 
 def test_methods_as_signatures(outcomes: Outcomes) -> None:
@@ -55,6 +76,14 @@ def test_control_flow_of_python(outcomes: Outcomes) -> None:
         ("contradiction", "the source refuses made-up inputs, give samples= (--samples): "),
         ("no_method", "KeyError: \"Words has no method 'cuonted'; near it: 'counted'\""),
         ("untracked", "ValueError: a function uses a resource that nothing holds"),
+        ("pattern[1]", "TensorFlow takes *, ?, [ and \\ in a path for a pattern"),
+        ("none", "TypeError: outputs are dense tensors; 'output_0' is None"),
+        ("ragged", "TypeError: outputs are dense tensors; 'output_0' is tf.RaggedTensor"),
+        ("ragged_input", "TypeError: inputs are dense tensors, got RaggedTensorSpec"),
+        ("raises", "no such key"),
+        ("asserts", "the source refuses made-up inputs"),
+        ("random", "InternalError: signature 'serving_default', output 'output_0': the conversion is "),
+        ("full", "File too large"),
     ],
 )
 def test_nothing_is_written_after_an_error(outcomes: Outcomes, name: str, text: str) -> None:

@@ -7,19 +7,22 @@ from collections.abc import Mapping
 import pytest
 import savedmodel as sm
 
-from . import exporting
 from .exporting import Outcome
 
 Outcomes = Mapping[str, Outcome]
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    return exporting.done("graphs", tmp_path_factory.mktemp("graphs"))
+def outcomes(exported: Mapping[str, Outcomes]) -> Outcomes:
+    return exported["graphs"]
 
 
 @pytest.mark.parametrize(
-    "name", ["ref", "resource", "frozen", "text", "by_folder", "built", "iterator", "shape"]
+    "name",
+    [
+        *("ref", "resource", "frozen", "text", "by_folder", "built", "iterator", "shape"),
+        *("freed", "batch_of_3", "old_saver"),
+    ],
 )
 def test_the_answers_are_the_graphs_own(outcomes: Outcomes, name: str) -> None:
     outcomes[name].check()
@@ -32,6 +35,8 @@ def test_the_answers_are_the_graphs_own(outcomes: Outcomes, name: str) -> None:
         ("several_resource", "probs"),
         ("several_ref", "ids"),
         ("several_ref", "head"),
+        ("default", "doubled"),
+        ("default", "scaled"),
     ],
 )
 def test_several_signatures(outcomes: Outcomes, name: str, signature: str) -> None:
@@ -60,7 +65,15 @@ def test_an_iterator_is_replaced_by_what_is_fed(outcomes: Outcomes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "input_shape"), [("ref", (None, 4)), ("text", (3, 4)), ("shape", (None, 4))]
+    ("name", "input_shape"),
+    [
+        ("ref", (None, 4)),
+        ("text", (3, 4)),
+        ("shape", (None, 4)),
+        ("freed", (None, 4)),
+        ("batch_of_3", (3, 4)),
+        ("old_saver", (2, 4)),
+    ],
 )
 def test_shapes(outcomes: Outcomes, name: str, input_shape: tuple[int | None, ...]) -> None:
     signature = sm.inspect(outcomes[name].path).meta_graphs[0].signatures["serving_default"]
@@ -89,6 +102,13 @@ def test_shapes(outcomes: Outcomes, name: str, input_shape: tuple[int | None, ..
         ("not_frozen", "is not frozen: it has variables, such as 'w'"),
         ("garbage", "not a GraphDef"),
         ("garbage_text", "not a GraphDef"),
+        ("saved_already", "saved_model.pb is a SavedModel already"),
+        (
+            "baked",
+            "the conversion fails on inputs of the shapes {'x': [1, 4]}, which its source takes: Input to",
+        ),
+        ("baked_3", "two.pb, a frozen graph: it does not take inputs of these shapes: Cannot reshape"),
+        ("total", "output 'total' has no row for each row of the batch of 2"),
     ],
 )
 def test_nothing_is_written_after_an_error(outcomes: Outcomes, name: str, text: str) -> None:

@@ -15,7 +15,7 @@ Outcomes = Mapping[str, Outcome]
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    return exporting.done("keras", tmp_path_factory.mktemp("keras"))
+    return exporting.done(tmp_path_factory.mktemp("keras"), "keras")["keras"]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
         "input_signature",
         "sizes",
         "replaced",
+        "freed_batch",
     ],
 )
 def test_the_answers_are_the_models_own(outcomes: Outcomes, name: str) -> None:
@@ -59,6 +60,13 @@ def test_a_fixed_batch(outcomes: Outcomes) -> None:
     signature = sm.inspect(outcomes["batch"].path).meta_graphs[0].signatures["serving_default"]
     assert {spec.shape for spec in signature.inputs.values()} == {(16, 8), (16, 4)}
     assert {spec.shape for spec in signature.outputs.values()} == {(16, 3), (16, 1)}
+
+
+def test_a_batch_that_the_model_fixes_can_be_freed(outcomes: Outcomes) -> None:
+    for name, batch in ("fixed_batch", 8), ("freed_batch", None):
+        signature = sm.inspect(outcomes[name].path).meta_graphs[0].signatures["serving_default"]
+        assert signature.inputs["x"].shape == (batch, 4)
+        assert signature.outputs["y"].shape == (batch, 2)
 
 
 def test_a_vocabulary_comes_along(outcomes: Outcomes) -> None:
@@ -101,6 +109,7 @@ def test_the_report_says_what_was_compared(outcomes: Outcomes) -> None:
         ("text", "a Keras model is a .keras or .h5 file, or a folder that Keras 2 wrote"),
         ("missing", "NotFoundError: "),
         ("no_model", "TypeError: src is a path or a Keras model, got int"),
+        ("stateful", "If an RNN is stateful, the batch size of the input sequences must be the same"),
     ],
 )
 def test_nothing_is_written_after_an_error(outcomes: Outcomes, name: str, text: str) -> None:
@@ -121,6 +130,11 @@ def test_nothing_is_replaced_unless_asked(outcomes: Outcomes) -> None:
     exists.error = ""
     exists.check()  # the old model
     assert outcomes["replaced"].left == []
+
+
+def test_a_model_that_holds_its_source_is_not_replaced(outcomes: Outcomes) -> None:
+    assert "source.keras: it is not replaced" in outcomes["holds"].error
+    assert (outcomes["holds"].path / "source.keras").exists()
 
 
 def test_what_is_no_savedmodel_is_never_replaced(outcomes: Outcomes) -> None:

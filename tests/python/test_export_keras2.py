@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    return exporting.done("keras2", tmp_path_factory.mktemp("keras2"))
+    return exporting.done(tmp_path_factory.mktemp("keras2"), "keras2")["keras2"]
 
 
 @pytest.mark.parametrize("name", ["model", "folder", "model2", "by_2", "by_3", "strings", "lambda"])

@@ -15,10 +15,13 @@ import pytest
 from .commands import PROGRAM, error
 
 SLOW = """
+import tensorflow as tf
+
+tf.config.run_functions_eagerly(True)
 calls = 0
 
 def f(x):
-    # Traced first, for the SavedModel; then called, for the comparison.
+    # Traced first, for the SavedModel; then called, for the comparison with it.
     global calls
     calls += 1
     if calls == {stop}:
@@ -54,7 +57,7 @@ def test_a_killed_process_leaves_nothing_at_the_destination(tmp_path: Path) -> N
 
 
 def test_an_interrupted_process_leaves_nothing(tmp_path: Path) -> None:
-    process = start(tmp_path, stop=1)
+    process = start(tmp_path, stop=2)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60)[1] == ""
     assert process.returncode == 130
@@ -106,6 +109,53 @@ assert len(seen) > 50 and all(seen), "a gap"
 """
     assert staged(code, tmp_path) == ""
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_several_conversions_to_one_destination_at_once(tmp_path: Path, overwrite: bool) -> None:
+    code = f"""
+import os, time
+from pathlib import Path
+from savedmodel.export._staging import staged
+with staged(Path("m"), overwrite={overwrite}) as new:
+    for name in "saved_model.pb", "other":
+        (new / name).write_text(str(os.getpid()))
+    Path(f"ready{{os.getpid()}}").touch()
+    while not Path("go").exists():
+        time.sleep(0.001)
+"""
+    command = [sys.executable, "-c", code]
+    processes = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("ready*"))) < len(processes):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (tmp_path / "go").touch()
+    said = [process.communicate(timeout=60)[1] for process in processes]
+    winners = {str(process.pid) for process in processes if process.returncode == 0}
+    assert len(winners) == (4 if overwrite else 1), said
+    assert sum("AlreadyExistsError" in text for text in said) == 4 - len(winners)
+    (owner,) = {(tmp_path / "m" / name).read_text() for name in ("saved_model.pb", "other")}
+    assert owner in winners
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "\u00e4" * 127])
+def test_names_as_long_as_they_can_be(tmp_path: Path, name: str) -> None:
+    assert staged(f"with staged(Path({name!r})) as new: {WRITE}", tmp_path) == ""
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
+    """A link to a model, and a file."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "saved_model.pb").touch()
+    (tmp_path / "link").symlink_to("model")
+    (tmp_path / "file").touch()
+    for name, text in ("link", "link is a symbolic link"), ("file", "file exists and is no SavedModel"):
+        assert text in staged(f"with staged(Path({name!r}), overwrite=True): pass", tmp_path)
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "model"]
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,16 @@ from savedmodel.export._frozen_graph import frozen_graph
 from savedmodel.export._function import function
 from savedmodel.export._keras import keras
 from savedmodel.export._signatures import (
+    CLASSES,
     CLASSIFY,
     DEFAULT_SIGNATURE,
     EVAL,
     GPU,
+    INPUTS,
+    OUTPUTS,
     PREDICT,
     REGRESS,
+    SCORES,
     SERVING,
     TPU,
     TRAINING,
@@ -34,12 +38,16 @@ from savedmodel.export._signatures import (
 )
 
 __all__ = [
+    "CLASSES",
     "CLASSIFY",
     "DEFAULT_SIGNATURE",
     "EVAL",
     "GPU",
+    "INPUTS",
+    "OUTPUTS",
     "PREDICT",
     "REGRESS",
+    "SCORES",
     "SERVING",
     "TPU",
     "TRAINING",

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,16 +11,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import savedmodel as sm
+from savedmodel.export import _assets
 from savedmodel.export._conversion import destination
-from savedmodel.export._graphs import find_tensor
 from savedmodel.export._names import near
 from savedmodel.export._signatures import GraphSignature, signature_def
 from savedmodel.export._staging import staged
 from savedmodel.export._tensorflow import quiet, tensorflow, typed_errors
 
-_TABLES, _ASSETS = "table_initializer", "asset_filepaths"
+_TABLES = "table_initializer"
 # Where SavedModelBuilder leaves its notes in the caller's graph.
-_NOTES = ("saved_model_main_op", "saved_model_assets")
+_NOTES = ("saved_model_main_op", _assets.SAVED)
 
 
 class _Abandoned(Exception):
@@ -99,12 +98,11 @@ class Builder:
         with graph.as_default(), quiet(), typed_errors("the builder"), _without_notes(graph):
             definitions = {
                 name: signature_def(graph, each, f"the graph of signature {name!r}")
-                if isinstance(each, GraphSignature)
-                else each
                 for name, each in (signatures or {}).items()
             }
+            asset_tensors = _assets.find(graph, assets)
             options = {
-                "assets_collection": self._asset_tensors(graph, assets) or None,
+                "assets_collection": asset_tensors or None,
                 "main_op": _main_op(graph, main_op),
                 "saver": saver,
                 "clear_devices": clear_devices,
@@ -114,6 +112,11 @@ class Builder:
                 self._builder.add_meta_graph(sorted(tag_set), definitions, **options)
             else:
                 self._builder.add_meta_graph_and_variables(source, sorted(tag_set), definitions, **options)
+            try:
+                _assets.check(graph, self._folder / "assets")
+            except ValueError:
+                self.close()  # the MetaGraph can't be taken out any more
+                raise
         self._tags.append(tag_set)
         return self
 
@@ -181,26 +184,6 @@ class Builder:
     def _check_open(self) -> None:
         if self._stage is None:
             raise sm.FailedPreconditionError(f"the builder of {self._path} is closed")
-
-    def _asset_tensors(self, graph: Any, assets: Iterable[Any] | None) -> list[Any]:
-        """The tensors. Raises ValueError for a file whose name another one has: one of them would be lost."""
-        if assets is None:
-            tensors = graph.get_collection(_ASSETS)
-        else:
-            tensors = [find_tensor(graph, each) if isinstance(each, str) else each for each in assets]
-        for tensor in tensors:
-            value = tensorflow().get_static_value(tensor)
-            if value is None:
-                raise ValueError(f"an asset is a constant string, which {tensor.name!r} is not")
-            file = Path(os.fsdecode(value.item()))  # a NumPy scalar
-            if not file.is_file():
-                raise sm.NotFoundError(f"the asset {file} does not exist")
-            there = self._folder / "assets" / file.name
-            if there.exists() and not filecmp.cmp(file, there, shallow=False):
-                raise ValueError(
-                    f"there is another asset named {file.name!r} already, and {file} differs from it"
-                )
-        return list(tensors)
 
 
 def _main_op(graph: Any, given: Any) -> Any:

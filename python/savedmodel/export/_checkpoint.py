@@ -79,7 +79,8 @@ def checkpoint(
             raise
         return source
 
-    return convert(dst, Options(samples, tolerance, overwrite, [Path(f"{prefix}.index")]), opener)
+    # All of a checkpoint's files lie in one folder.
+    return convert(dst, Options(samples, tolerance, overwrite, [prefix]), opener)
 
 
 def _prefix(path: Path) -> Path:
@@ -90,7 +91,7 @@ def _prefix(path: Path) -> Path:
         path = Path(latest)
     elif path.suffix in (".meta", ".index"):
         path = path.with_suffix("")
-    if not Path(f"{path}.index").is_file():
+    if not Path(f"{path}.index").is_file() and not path.is_file():  # one file: Savers before TensorFlow 1.0
         beside = sorted(each.stem for each in path.parent.glob("*.index"))
         raise sm.NotFoundError(f"{path}: no such checkpoint{near(path.name, beside)}")
     return path

@@ -67,7 +67,7 @@ def compare(
             raise ValueError(f"the samples have not all inputs of any signature: {known}")
         for name, generated, calls in expected:
             signature = model.signatures[name]
-            results = [(signature.run(values), theirs) for values, theirs in calls]
+            results = [(_run(signature, values), theirs) for values, theirs in calls]
             for output, spec in signature.outputs.items():
                 near = tolerance
                 if near is None:
@@ -79,13 +79,26 @@ def compare(
                     if not one <= near * max(size, float(np.finfo(np.float32).tiny)) and near != math.inf:
                         raise sm.InternalError(
                             f"{where}: the conversion is {one:.2g} away from its source, where values reach "
-                            f"{size:.2g}; the tolerance is {near:g} of that"
+                            f"{size:.2g}; the tolerance is {near:g} of that; tolerance= (--tolerance) "
+                            "sets another"
                         )
                     difference, scale = max(difference, one), max(scale, size)
                 done.append(
                     Comparison(name, output, spec.tf_dtype, len(results), generated, difference, scale)
                 )
     return done
+
+
+def _run(signature: sm.Signature, values: Values) -> Values:
+    try:
+        results: Values = signature.run(values)
+    except sm.Error as error:
+        shapes = {key: list(np.shape(value)) for key, value in values.items()}
+        raise type(error)(
+            f"signature {signature.name!r}: the conversion fails on inputs of the shapes {shapes}, "
+            f"which its source takes: {error}"
+        ) from error
+    return results
 
 
 def _difference(where: str, ours: Any, theirs: Any) -> tuple[float, float]:

@@ -114,4 +114,9 @@ def destination(dst: Any) -> Path:
         raise ValueError(f"{dst}: the destination is a folder of this machine")
     if path.name in ("", ".."):
         raise ValueError(f"{str(dst)!r} names no folder to write")
-    return path.absolute()
+    path = path.absolute()
+    if set("*?[\\") & set(str(path)):
+        raise ValueError(
+            f"{path}: TensorFlow takes *, ?, [ and \\ in a path for a pattern, and finds no variables"
+        )
+    return path

@@ -82,6 +82,9 @@ def _trace(endpoint: Endpoint) -> tuple[Any, dict[str, str]]:
 
     def body(*tensors: Any) -> dict[str, Any]:
         results = endpoint.call(dict(zip(names, tensors, strict=True)))
+        for key, value in results.items():
+            if value is None or isinstance(value, tf.RaggedTensor | tf.SparseTensor):
+                raise TypeError(f"outputs are dense tensors; {key!r} is {value!r}")
         return {key: tf.convert_to_tensor(value) for key, value in results.items()}
 
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=names[key]) for key, spec in endpoint.specs.items()]

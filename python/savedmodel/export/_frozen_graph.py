@@ -44,6 +44,8 @@ def frozen_graph(
     path = Path(src)
     if not path.is_file():
         raise sm.NotFoundError(f"{path}: no such file")
+    if path.name in ("saved_model.pb", "saved_model.pbtxt"):
+        raise ValueError(f"{path} is a SavedModel already")
     named = named_signatures(inputs, outputs, signatures)
     if isinstance(named, str):
         raise ValueError("inputs= and outputs= (--input, --output) name the tensors of the signature")
@@ -86,7 +88,7 @@ def _read(path: Path) -> Any:
         else:
             graph_def.ParseFromString(path.read_bytes())
     except (message.DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a GraphDef: {error}") from error
+        raise ValueError(f"{path}: not a GraphDef: {' '.join(str(error).split())}") from error
     if not graph_def.node:
         raise ValueError(f"{path}: a GraphDef without nodes")
     return graph_def

@@ -91,9 +91,9 @@ def _endpoint(
     if input_signature is not None:
         structure = _given(input_signature)
     elif is_traced:
-        structure = called.structured_input_signature
+        structure = _without_defaults(called.structured_input_signature)
     elif called.input_signature is not None:
-        structure = called.get_concrete_function().structured_input_signature
+        structure = _without_defaults(called.get_concrete_function().structured_input_signature)
     else:
         raise ValueError("the function does not say what its inputs are; give input_signature= (--input)")
     leaves = [leaf for _, leaf in flatten(structure)]
@@ -114,6 +114,20 @@ def _given(input_signature: Mapping[str, Any] | Sequence[Any]) -> tuple[tuple[An
     if isinstance(input_signature, Mapping):
         return (), {name: _specs.as_spec(spec) for name, spec in input_signature.items()}
     return tuple(_specs.as_spec(spec) for spec in input_signature), {}
+
+
+def _without_defaults(structure: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """A traced signature also has the parameters that keep their defaults: `training=False`, a variable."""
+    spec = tensorflow().TypeSpec
+
+    def has_tensors(value: Any) -> bool:
+        leaves = [leaf for _, leaf in flatten(value)]
+        return any(isinstance(leaf, spec) and type(leaf).__name__ != "VariableSpec" for leaf in leaves)
+
+    args, kwargs = structure
+    while args and not has_tensors(args[-1]):
+        args = args[:-1]
+    return args, {name: value for name, value in kwargs.items() if has_tensors(value)}
 
 
 def _names(function: Any, structure: Any) -> Iterator[str]:

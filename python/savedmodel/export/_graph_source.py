@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from savedmodel.export import _graphs
+import numpy as np
+
+from savedmodel.export import _assets, _graphs
 from savedmodel.export._names import near
 from savedmodel.export._samples import Run, Values
 from savedmodel.export._signatures import GraphSignature, by_name, signature_def, tensor_name
@@ -16,7 +18,7 @@ from savedmodel.export._tensorflow import tensorflow
 
 Names = Mapping[str, str] | Sequence[str] | str
 VARIABLES = ("variables", "trainable_variables", "local_variables", "model_variables")
-_TABLES, _ASSETS = "table_initializer", "asset_filepaths"
+_TABLES = "table_initializer"
 
 
 def named_signatures(
@@ -76,13 +78,22 @@ class GraphSource:
     def _run(self, signature: GraphSignature) -> Run:
         tf = tensorflow()
 
+        graph = self._session.graph
+
         def run(values: Values) -> dict[str, Any]:
-            feeds = {signature.inputs[key]: value for key, value in values.items()}
+            feeds = {signature.inputs[key]: np.asarray(value) for key, value in values.items()}
+            sizes = {name: graph.get_tensor_by_name(name).shape for name in feeds}
+            other = {
+                name: shape[0]
+                for name, shape in sizes.items()
+                if shape.rank and shape[0] not in (None, len(feeds[name]))
+            }
             try:
-                results = self._session.run(dict(signature.outputs), feeds)
+                if other:
+                    return _by_rows(self._session, signature.outputs, feeds, other)
+                return dict(self._session.run(dict(signature.outputs), feeds))
             except tf.errors.OpError as error:
                 raise ValueError(error.message) from error
-            return dict(results)
 
         return run
 
@@ -91,7 +102,10 @@ class GraphSource:
         v1 = tensorflow().compat.v1
         meta_graph, renamed = self._needed()
         with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
-            v1.train.import_meta_graph(meta_graph, clear_devices=True)
+            try:
+                v1.train.import_meta_graph(meta_graph, clear_devices=True)
+            except ValueError as error:  # it was imported before, with the shapes that it had
+                raise ValueError(f"{self.name}: it does not take inputs of these shapes: {error}") from error
             self._copy_variables(graph, session)
             signatures = {name: signature_def(graph, each, self.name) for name, each in renamed.items()}
             tables = v1.get_collection(_TABLES)
@@ -101,7 +115,7 @@ class GraphSource:
                 session,
                 ["serve"],
                 signatures,
-                assets_collection=v1.get_collection(_ASSETS) or None,
+                assets_collection=v1.get_collection(_assets.PATHS) or None,
                 main_op=v1.tables_initializer() if tables else None,
                 strip_default_attrs=True,
             )
@@ -154,7 +168,7 @@ class GraphSource:
                         variable.initial_value_name,
                     }
         needed |= _graphs.ancestors(graph_def, inits)
-        for key in (_TABLES, _ASSETS):
+        for key in (_TABLES, _assets.PATHS):
             kept = [n for n in collections[key].node_list.value if n.partition(":")[0] in needed]
             result.collection_def[key].node_list.value.extend(kept)
         result.graph_def.CopyFrom(_graphs.keep(graph_def, needed))
@@ -175,6 +189,25 @@ class GraphSource:
 
     def close(self) -> None:
         self._session.close()
+
+
+def _by_rows(
+    session: Any, outputs: Mapping[str, str], feeds: Mapping[str, Any], sizes: Mapping[str, int]
+) -> dict[str, Any]:
+    """The results of a graph whose inputs have batches of fixed `sizes`, of a batch of any size."""
+    rows, each = {len(feeds[name]) for name in sizes}, set(sizes.values())
+    if len(rows) != 1 or len(each) != 1:
+        raise ValueError(f"batches of {sorted(each)} can't be made batches of {sorted(rows)}")
+    count, size = rows.pop(), each.pop()
+    parts = []
+    for begin in range(0, count, size):
+        chosen = np.minimum(np.arange(begin, begin + size), count - 1)  # the last is filled up
+        given = {name: value[chosen] if name in sizes else value for name, value in feeds.items()}
+        parts.append(session.run(dict(outputs), given))
+    for name in outputs:
+        if np.shape(parts[0][name])[:1] != (size,):
+            raise ValueError(f"output {name!r} has no row for each row of the batch of {size}")
+    return {name: np.concatenate([part[name] for part in parts])[:count] for name in outputs}
 
 
 def _all_variables(v1: Any) -> list[Any]:

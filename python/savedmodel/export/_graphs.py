@@ -36,7 +36,8 @@ def input_specs(
 ) -> dict[str, Any]:
     """By input key: its tf.TensorSpec with the dimensions that the caller fixes."""
     tf = tensorflow()
-    return _specs.fix({key: tf.TensorSpec(t.shape, t.dtype) for key, t in tensors.items()}, batch, shapes)
+    specs = {key: tf.TensorSpec(t.shape, t.dtype) for key, t in tensors.items()}
+    return _specs.fix(specs, batch, shapes, any_batch=True)
 
 
 def with_placeholders(
@@ -59,8 +60,8 @@ def with_placeholders(
             node.name = _free_name(f"{head}_{index}", nodes)
             nodes[node.name] = node
             renamed[name] = f"{node.name}:0"
-        if node.op == "PlaceholderWithDefault":
-            continue
+        if node.op == "PlaceholderWithDefault" and node.attr["shape"].shape == spec.shape.as_proto():
+            continue  # a signature that does not feed it computes with the default
         node.op = "Placeholder"
         node.ClearField("input")
         node.attr.clear()

@@ -39,8 +39,8 @@ def keras(
     signatures: a name, or for each name the layers whose outputs it gives (None: the model's own outputs).
     input_signature: for a model that does not know its inputs: a tf.TensorSpec or (shape, dtype) by name.
         Several are passed to the model as one dict.
-    batch: fixes the free first dimension of all inputs. input_shapes: shapes by input; None is a free
-        dimension.
+    batch: fixes the first dimension of all inputs. input_shapes: shapes by input, whose None is a free
+        dimension; a first dimension that the source fixes can be freed, too.
     custom_objects, safe_mode: Keras's own; with `safe_mode`, Lambda layers of a file are refused.
     keras_version: which generation reads a file; None means Keras 3, and tf_keras for what it can't read.
     samples: inputs to compare on, a mapping of arrays by input or several of them; made up otherwise.
@@ -130,7 +130,7 @@ def _endpoint(
         }
     else:
         specs = {name: _specs.as_spec(spec) for name, spec in (input_signature or _built(model)).items()}
-    specs = _specs.fix(specs, batch, input_shapes)
+    specs = _specs.fix(specs, batch, input_shapes, any_batch=True)
 
     def call(tensors: Mapping[str, Any]) -> dict[str, Any]:
         flat = [tensors[name] for name in specs]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import savedmodel as sm
+from savedmodel.export._names import one_line
 from savedmodel.export._tensorflow import keras2, keras3, tensorflow
 
 _UNKNOWN = re.compile(
@@ -84,13 +85,13 @@ def _version(keras: Any) -> str:
 
 
 def _cannot_read(path: Path, reader: str, error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     hint = ""
-    unknown = _UNKNOWN.search(text)
+    unknown = _UNKNOWN.search(str(error))
     if unknown is not None:
         text = unknown[0]  # what is around it is the whole configuration
         hint = "; custom layers: custom_objects= (--import MODULE)"
-    return f"{path}: {reader} can't read it: {text[:400]}{'...' * (len(text) > 400)}{hint}"
+    return f"{path}: {reader} can't read it: {text}{hint}"
 
 
 def _config(path: Path) -> tuple[str, str]:

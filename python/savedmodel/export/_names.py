@@ -23,6 +23,12 @@ def near(name: str, known: Iterable[str], count: int = 5) -> str:
     return f"; there are: {', '.join(map(repr, names[:count]))}" + ", ..." * (len(names) > count)
 
 
+def one_line(error: object, limit: int = 400) -> str:
+    """An error's text, without the colours that Keras puts into it."""
+    text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", str(error)).split())
+    return text[:limit] + "..." * (len(text) > limit)
+
+
 def flatten(structure: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Leaves in the order of tf.nest (dicts by sorted key), and their paths: `probs`, `head_box`, `0`."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import savedmodel as sm
+from savedmodel.export._names import one_line
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Values = Mapping[str, Any]
@@ -56,7 +57,8 @@ def made_up(name: str, inputs: Mapping[str, sm.TensorSpec], run: Run) -> list[tu
         except (sm.Error, ValueError, TypeError, ArithmeticError) as error:
             reason = error
     raise ValueError(
-        f"signature {name!r}: the source refuses made-up inputs, give samples= (--samples): {reason}"
+        f"signature {name!r}: the source refuses made-up inputs, give samples= (--samples): "
+        f"{one_line(reason)}"
     ) from reason
 
 

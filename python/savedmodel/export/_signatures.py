@@ -16,6 +16,8 @@ PREDICT = "tensorflow/serving/predict"
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
 """Method names."""
+INPUTS, OUTPUTS, CLASSES, SCORES = "inputs", "outputs", "classes", "scores"
+"""Keys of inputs and outputs: a classification's and a regression's are always these."""
 
 _TAKES = {
     CLASSIFY: "takes strings as 'inputs', and gives strings as 'classes', float32 as 'scores', or both",
@@ -43,16 +45,16 @@ def predict(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> GraphSigna
 
 def classify(examples: Any, classes: Any = None, scores: Any = None) -> GraphSignature:
     """From serialized tf.train.Examples to class labels, scores, or both."""
-    outputs = {"classes": classes, "scores": scores}
+    outputs = {CLASSES: classes, SCORES: scores}
     outputs = {key: tensor for key, tensor in outputs.items() if tensor is not None}
     if not outputs:
         raise ValueError("a classification gives classes, scores, or both")
-    return GraphSignature({"inputs": examples}, outputs, CLASSIFY)
+    return GraphSignature({INPUTS: examples}, outputs, CLASSIFY)
 
 
 def regress(examples: Any, predictions: Any) -> GraphSignature:
     """From serialized tf.train.Examples to numbers."""
-    return GraphSignature({"inputs": examples}, {"outputs": predictions}, REGRESS)
+    return GraphSignature({INPUTS: examples}, {OUTPUTS: predictions}, REGRESS)
 
 
 def by_name(tensors: Mapping[str, str] | Sequence[str] | str) -> dict[str, str]:
@@ -78,11 +80,19 @@ def tensor_name(name: str) -> str:
     return name if colon and head and tail.isdigit() else f"{name}:0"
 
 
-def signature_def(graph: Any, signature: GraphSignature, where: str) -> Any:
-    """The SignatureDef; names are looked up in the graph. Raises KeyError that lists near ones."""
+def signature_def(graph: Any, signature: Any, where: str) -> Any:
+    """The SignatureDef of a GraphSignature, or itself; names are looked up in the graph.
+
+    Raises KeyError that lists near names, ValueError for a tensor of another graph.
+    """
     from savedmodel.export._graphs import find_tensor
 
-    v1 = tensorflow().compat.v1
+    tf = tensorflow()
+    v1 = tf.compat.v1
+    if hasattr(signature, "DESCRIPTOR") and signature.DESCRIPTOR.name == "SignatureDef":
+        return signature
+    if not isinstance(signature, GraphSignature):
+        raise TypeError(f"{where}: a signature is made by predict, classify or regress, got {signature!r}")
 
     def infos(tensors: Mapping[str, Any]) -> dict[str, Any]:
         found = {
@@ -90,8 +100,10 @@ def signature_def(graph: Any, signature: GraphSignature, where: str) -> Any:
             for key, tensor in tensors.items()
         }
         for key, tensor in found.items():
-            if not tensorflow().is_tensor(tensor):
+            if not tf.is_tensor(tensor):
                 raise TypeError(f"{where}: {key!r} is a tensor or the name of one, got {tensor!r}")
+            if any(part.graph is not graph for part in tf.nest.flatten(tensor, expand_composites=True)):
+                raise ValueError(f"{where}: {key!r} is {tensor!r} of another graph")
         return {key: v1.saved_model.build_tensor_info(tensor) for key, tensor in found.items()}
 
     made = v1.saved_model.build_signature_def(

@@ -29,9 +29,15 @@ def as_spec(value: Any) -> Any:
 
 
 def fix(
-    specs: Mapping[str, Any], batch: int | None, shapes: Mapping[str, Shape | None] | None
+    specs: Mapping[str, Any],
+    batch: int | None,
+    shapes: Mapping[str, Shape | None] | None,
+    *,
+    any_batch: bool = False,
 ) -> dict[str, Any]:
     """The specs with the first free dimension made `batch`, and `shapes` in place of theirs.
+
+    any_batch: the first dimension may be another one than the model's, or free.
 
     Raises KeyError for a shape of an unknown input, ValueError for one that contradicts the model's.
     """
@@ -43,6 +49,8 @@ def fix(
     fixed = {}
     for name, spec in specs.items():
         shape = spec.shape
+        if any_batch and shape.rank and (batch is not None or name in (shapes or {})):
+            shape = tf.TensorShape([None, *shape.as_list()[1:]])
         if shapes is not None and name in shapes:
             asked = tf.TensorShape(shapes[name])
             if not shape.is_compatible_with(asked) or shape.merge_with(asked) != asked:

@@ -16,7 +16,7 @@ import savedmodel as sm
 
 _MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 _AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 
 
 def check_destination(dst: Path, *, overwrite: bool, sources: Iterable[Path] = ()) -> None:
@@ -31,8 +31,9 @@ def check_destination(dst: Path, *, overwrite: bool, sources: Iterable[Path] = (
         return
     if not overwrite:
         raise sm.AlreadyExistsError(f"{dst} exists already; overwrite=True (--overwrite) replaces it")
-    is_model = dst.is_dir() and not dst.is_symlink() and any((dst / name).exists() for name in _MODEL_FILES)
-    if not is_model:
+    if dst.is_symlink():
+        raise sm.AlreadyExistsError(f"{dst} is a symbolic link: it is not replaced")
+    if not (dst.is_dir() and any((dst / name).exists() for name in _MODEL_FILES)):
         raise sm.AlreadyExistsError(f"{dst} exists and is no SavedModel: it is not replaced")
 
 
@@ -47,7 +48,7 @@ def staged(dst: Path, *, overwrite: bool = False, sources: Iterable[Path] = ()) 
     made = _make_parents(dst.parent)
     try:
         # Not mkdtemp's: that is for its owner only.
-        folder = dst.parent / f".{dst.name}.{secrets.token_hex(4)}.partial"
+        folder = dst.parent / f".{_cut(dst.name)}.{secrets.token_hex(4)}.partial"
         folder.mkdir()
         try:
             yield folder
@@ -61,6 +62,11 @@ def staged(dst: Path, *, overwrite: bool = False, sources: Iterable[Path] = ()) 
             with contextlib.suppress(OSError):
                 parent.rmdir()
         raise
+
+
+def _cut(name: str) -> str:
+    """So much of a name that there is room for more: file systems allow 255 bytes."""
+    return os.fsencode(name)[:200].decode(errors="ignore")
 
 
 def _make_parents(folder: Path) -> list[Path]:
@@ -81,17 +87,14 @@ def _flush(folder: Path) -> None:
 
 
 def _rename(folder: Path, dst: Path, *, overwrite: bool) -> None:
-    if os.path.lexists(dst):
-        check_destination(dst, overwrite=overwrite)  # it may have come to be in the meantime
+    try:
+        _rename_to_nothing(folder, dst)
+    except FileExistsError:
+        if not overwrite:
+            raise sm.AlreadyExistsError(f"{dst} has come to exist in the meantime") from None
+        check_destination(dst, overwrite=True)
         _exchange(folder, dst)
         shutil.rmtree(folder)  # what was at `dst`
-    else:
-        try:
-            os.rename(folder, dst)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise
-            raise sm.AlreadyExistsError(f"{dst} has come to exist in the meantime") from None
     descriptor = os.open(dst.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -99,15 +102,23 @@ def _rename(folder: Path, dst: Path, *, overwrite: bool) -> None:
         os.close(descriptor)
 
 
+def _rename_to_nothing(folder: Path, dst: Path) -> None:
+    if _renameat2(folder, dst, _RENAME_NOREPLACE):
+        return
+    if os.path.lexists(dst):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(dst))
+    try:
+        os.rename(folder, dst)  # it would replace an empty folder, which is all that may be lost
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(dst)) from None
+
+
 def _exchange(a: Path, b: Path) -> None:
     """Swap two folders' names, in one step where the file system can."""
-    exchange = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # Linux's only
-    names = os.fsencode(a), os.fsencode(b)
-    if exchange is not None and exchange(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+    if _renameat2(a, b, _RENAME_EXCHANGE):
         return
-    code = ctypes.get_errno()
-    if exchange is not None and code not in (errno.EINVAL, errno.ENOSYS):
-        raise OSError(code, os.strerror(code), str(b))
     old = a.with_name(a.name + ".old")
     os.rename(b, old)
     try:
@@ -116,3 +127,16 @@ def _exchange(a: Path, b: Path) -> None:
         os.rename(old, b)
         raise
     os.rename(old, a)
+
+
+def _renameat2(a: Path, b: Path, flags: int) -> bool:
+    """False where the system or the file system has no such call. Raises OSError."""
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # Linux's only
+    if function is None:
+        return False
+    if function(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), flags) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS):
+        return False
+    raise OSError(code, os.strerror(code), str(b))
