@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,13 @@ def add(x, y):
     return {"sum": x + y}
 
 class Counter(tf.Module):
+    @tf.function(input_signature=[])
     def __call__(self):
         return tf.constant(1.0)
+
+    @tf.function(input_signature=[])
+    def zero(self):
+        return tf.constant(0.0)
 
     def double(self, x):
         return {"y": x * 2.0}
@@ -66,61 +71,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def convert(folder: Path, *commands: Sequence[str]) -> list[tuple[int, str, str]]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        return many([("convert", *arguments) for arguments in commands])
-    finally:
-        os.chdir(before)
-
-
-def test_each_kind_of_source(folder: Path) -> None:
-    results = convert(
-        folder,
-        ("keras", "twice.keras", "k", "--import", "mine", "--batch", "2", "--signature", "twice"),
-        ("checkpoint", "run/model", "c", "--input", "image=x", "--output", "y", "--input-shape", "image=?,2"),
-        ("checkpoint", "run/model", "g", "--graph", "mine:graph", "--input", "x", "--output", "y"),
-        (
-            *("frozen-graph", "frozen.pb", "f", "--samples", "x.npz", "--tolerance", "1e-6"),
-            *("--signature", "a: x=x:0 -> y=y, z=z:0", "--signature", "b: y=y -> z=z"),
-        ),
-        ("function", "mine:add", "p", "--input", "x=float32[?,2]", "--input", "y=float32[2]"),
-        (
-            "function",
-            "mine:counter",
-            "m",
-            "--signature",
-            "one",
-            "--signature",
-            "two=double",
-            "--input",
-            "x=int32[]",
-        ),
-        ("function", "mine:counter.double", "d", "--input", "x=float32[...]"),
-    )
-    for status, out, err in results[:5] + results[6:]:
-        assert (status, err) == (0, "")
-        assert "through savedmodel" in out
-    assert "(1 sample)" in results[3][1]
-    assert results[5][0] == 2  # one takes no input
-    with sm.load(folder / "k") as model:
-        assert model.signatures["twice"].inputs["x"].shape == (2, 3)
-        assert model(np.ones((2, 3), np.float32))["y"].tolist() == [[2] * 3] * 2
-    for name, key in ("c", "image"), ("g", "x"):
-        with sm.load(folder / name) as model:
-            assert model.signatures["serving_default"].inputs[key].shape == (None, 2)
-            assert model(np.ones((1, 2), np.float32))["y"].tolist() == [[2, 3]]
-    with sm.load(folder / "f") as model:
-        assert model.signatures["a"](np.array([1, 1], np.float32))["z"].tolist() == [-2, -3]
-        assert model.signatures["b"](np.array([5, 5], np.float32))["z"].tolist() == [-5, -5]
-    with sm.load(folder / "p") as model:
-        assert model(x=np.ones((1, 2), np.float32), y=np.ones(2, np.float32))["sum"].tolist() == [[2, 2]]
-    with sm.load(folder / "d") as model:
-        assert model.signatures["serving_default"].inputs["x"].shape is None
-
-
+KINDS = {
+    "k": "keras twice.keras k --import mine --batch 2 --signature twice",
+    "c": "checkpoint run/model c --input image=x --output y --input-shape image=?,2",
+    "g": "checkpoint run/model g --graph mine:graph --input x --output y",
+    "f": "frozen-graph frozen.pb f --samples x.npz --tolerance 1e-6 "
+    "--signature 'a: x=x:0 -> y=y, z=z:0' --signature 'b: y=y -> z=z'",
+    "p": "function mine:add p --input x=float32[?,2] --input y=float32[2]",
+    "d": "function mine:counter.double d --input x=float32[...]",
+    "m": "function mine:counter m --signature one=__call__ --signature two=zero",
+}
 ERRORS = [
+    (
+        ("function", "mine:counter", "e", "--signature", "one", "--signature", "two=double"),
+        "give input_signature=",
+    ),
     (("function", "add", "e", "--input", "x=float32[2]"), "'add' is not MODULE:NAME"),
     (("function", "mine:ad", "e", "--input", "x=float32[2]"), "mine:ad: there is no 'ad'"),
     (("function", "yours:add", "e"), "no module 'yours' to import"),
@@ -141,13 +106,44 @@ ERRORS = [
 
 
 @pytest.fixture(scope="module")
-def errors(folder: Path) -> list[tuple[int, str, str]]:
-    return convert(folder, *(arguments for arguments, _ in ERRORS))
+def results(folder: Path) -> list[tuple[int, str, str]]:
+    """Of all commands, run in the folder by one process."""
+    commands = [shlex.split(each) for each in KINDS.values()] + [list(each) for each, _ in ERRORS]
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        return many([("convert", *arguments) for arguments in commands])
+    finally:
+        os.chdir(before)
+
+
+def test_each_kind_of_source(folder: Path, results: list[tuple[int, str, str]]) -> None:
+    reports = dict(zip(KINDS, results, strict=False))
+    for status, out, err in reports.values():
+        assert (status, err) == (0, "")
+        assert "through savedmodel" in out
+    assert "(1 sample)" in reports["f"][1]
+    with sm.load(folder / "k") as model:
+        assert model.signatures["twice"].inputs["x"].shape == (2, 3)
+        assert model(np.ones((2, 3), np.float32))["y"].tolist() == [[2] * 3] * 2
+    for name, key in ("c", "image"), ("g", "x"):
+        with sm.load(folder / name) as model:
+            assert model.signatures["serving_default"].inputs[key].shape == (None, 2)
+            assert model(np.ones((1, 2), np.float32))["y"].tolist() == [[2, 3]]
+    with sm.load(folder / "f") as model:
+        assert model.signatures["a"](np.array([1, 1], np.float32))["z"].tolist() == [-2, -3]
+        assert model.signatures["b"](np.array([5, 5], np.float32))["z"].tolist() == [-5, -5]
+    with sm.load(folder / "p") as model:
+        assert model(x=np.ones((1, 2), np.float32), y=np.ones(2, np.float32))["sum"].tolist() == [[2, 2]]
+    with sm.load(folder / "d") as model:
+        assert model.signatures["serving_default"].inputs["x"].shape is None
+    with sm.load(folder / "m") as model:
+        assert {name: float(f()["output_0"]) for name, f in model.signatures.items()} == {"one": 1, "two": 0}
 
 
 @pytest.mark.parametrize("number", range(len(ERRORS)), ids=lambda number: ERRORS[number][1][:30])
-def test_errors_are_one_line(folder: Path, errors: list[tuple[int, str, str]], number: int) -> None:
-    status, out, err = errors[number]
+def test_errors_are_one_line(folder: Path, results: list[tuple[int, str, str]], number: int) -> None:
+    status, out, err = results[len(KINDS) + number]
     assert (status, out) == (2, "")
     assert err.startswith("savedmodel")
     assert err.count("\n") == 1

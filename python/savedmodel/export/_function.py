@@ -88,6 +88,7 @@ def _endpoint(
     tf = tensorflow()
     is_traced = hasattr(function, "structured_input_signature")
     called = function if is_traced or hasattr(function, "get_concrete_function") else tf.function(function)
+    structure: tuple[Sequence[Any], Mapping[str, Any]]
     if input_signature is not None:
         structure = _given(input_signature)
     elif is_traced:
@@ -110,7 +111,7 @@ def _endpoint(
     return Endpoint(specs, call)
 
 
-def _given(input_signature: Mapping[str, Any] | Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _given(input_signature: Mapping[str, Any] | Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
     if isinstance(input_signature, Mapping):
         return (), {name: _specs.as_spec(spec) for name, spec in input_signature.items()}
     return tuple(_specs.as_spec(spec) for spec in input_signature), {}
