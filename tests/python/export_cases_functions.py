@@ -81,6 +81,10 @@ def case_module(work: Work) -> None:
     work.convert("closure", sm.export.function, lambda words: table.lookup(words), input_signature=name)
     work.expect("closure", {"a b": given}, {"output_0": np.array([1, -1])})
     work.convert("no_method", sm.export.function, module, signatures={"count": "cuonted"})
+    filled = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
+    filled.insert(tf.constant(["green"]), tf.constant([7], tf.int64))
+    work.convert("filled", sm.export.function, lambda words: filled.lookup(words), input_signature=name)
+    work.expect("filled", {"a b": given}, {"output_0": np.array([7, -1])})
     hidden = [table]
     work.convert("untracked", sm.export.function, lambda words: hidden[0].lookup(words), input_signature=name)
 
@@ -142,6 +146,7 @@ def case_failing(work: Work) -> None:
         "raises": lambda x: bad["no such key"],
         "asserts": checked,
         "random": lambda x: x + tf.random.normal([3]),
+        "python": lambda x: tf.numpy_function(abs, [x], tf.float32),
     }
     for name, function in bad.items():
         work.convert(name, sm.export.function, function, input_signature=x)

@@ -152,6 +152,26 @@ def case_iterator(work: Work) -> None:
     work.expect("iterator", {"x": x}, {"y": expected})
 
 
+def case_unfit(work: Work) -> None:
+    """What only the training script has: a queue, Python, a table that is filled; and a local variable."""
+    with v1.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        w = v1.get_variable("w", [4], initializer=v1.ones_initializer())
+        local = v1.get_variable(
+            "local", [4], collections=["local_variables"], initializer=v1.ones_initializer()
+        )
+        tf.add(x * w, local, name="added")
+        tf.multiply(v1.FIFOQueue(3, tf.float32, [[4]], name="q").dequeue_many(2), w, name="from_queue")
+        tf.identity(tf.numpy_function(np.abs, [x * w], tf.float32), name="from_python")
+        table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.float32, 0.0)
+        tf.identity(table.lookup(tf.cast(x, tf.int64)), name="from_table")
+        session.run([v1.global_variables_initializer(), v1.local_variables_initializer()])
+        prefix = v1.train.Saver().save(session, str(work.dest / "unfit"))
+    for name in "added", "from_queue", "from_python", "from_table":
+        work.convert(name, sm.export.checkpoint, prefix, inputs="x", outputs=name)
+    work.expect("added", {"x": X}, {"added": X + 1})
+
+
 def case_graphs(work: Work) -> None:
     with v1.Graph().as_default() as graph:
         x = v1.placeholder(tf.float32, None, name="x")

@@ -164,6 +164,15 @@ def case_sizes(work: Work) -> None:
     work.expect("sizes", {"image": x}, {"y": np.asarray(model(x))})
 
 
+def case_eager(work: Work) -> None:
+    """In a graph Keras resizes integers to floats, and without one to integers."""
+    image = keras.Input((4, 4, 1), dtype="uint8", name="image")
+    model = keras.Model(image, layers.Rescaling(2.0, name="y")(layers.Resizing(2, 2)(image)))
+    x = RNG.integers(0, 256, (2, 4, 4, 1)).astype(np.uint8)
+    work.convert("eager", sm.export.keras, model)
+    work.expect("eager", {"image": x}, {"y": model.predict(x, verbose=0)})
+
+
 def case_overwrite(work: Work) -> None:
     x = np.ones((1, 2), np.float32)
     for name, bias in ("old", 1.0), ("new", 2.0):

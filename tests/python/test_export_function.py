@@ -22,7 +22,7 @@ def outcomes(exported: Mapping[str, Outcomes]) -> Outcomes:
     "name",
     [
         *("function", "in_order", "concrete", "no_inputs", "called", "closure"),
-        *("defaults", "other_values"),
+        *("defaults", "other_values", "filled"),
     ],
 )
 def test_the_answers_are_the_functions_own(outcomes: Outcomes, name: str) -> None:
@@ -83,6 +83,7 @@ def test_control_flow_of_python(outcomes: Outcomes) -> None:
         ("raises", "no such key"),
         ("asserts", "the source refuses made-up inputs"),
         ("random", "InternalError: signature 'serving_default', output 'output_0': the conversion is "),
+        ("python", "(PyFunc) calls a Python function of this process"),
         ("full", "File too large"),
     ],
 )

@@ -21,7 +21,7 @@ def outcomes(exported: Mapping[str, Outcomes]) -> Outcomes:
     "name",
     [
         *("ref", "resource", "frozen", "text", "by_folder", "built", "iterator", "shape"),
-        *("freed", "batch_of_3", "old_saver"),
+        *("freed", "batch_of_3", "old_saver", "added"),
     ],
 )
 def test_the_answers_are_the_graphs_own(outcomes: Outcomes, name: str) -> None:
@@ -102,6 +102,12 @@ def test_shapes(outcomes: Outcomes, name: str, input_shape: tuple[int | None, ..
         ("not_frozen", "is not frozen: it has variables, such as 'w'"),
         ("garbage", "not a GraphDef"),
         ("garbage_text", "not a GraphDef"),
+        (
+            "from_queue",
+            "'q_DequeueMany' (QueueDequeueManyV2) waits for what a training script puts into a queue",
+        ),
+        ("from_python", "(PyFunc) calls a Python function of this process"),
+        ("from_table", "(MutableHashTableV2) keeps what is no variable, and would be lost"),
         ("saved_already", "saved_model.pb is a SavedModel already"),
         (
             "baked",

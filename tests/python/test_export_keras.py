@@ -69,6 +69,13 @@ def test_a_batch_that_the_model_fixes_can_be_freed(outcomes: Outcomes) -> None:
         assert signature.outputs["y"].shape == (batch, 2)
 
 
+def test_what_predict_gives_counts_too(outcomes: Outcomes) -> None:
+    outcomes["eager"].check()
+    assert (
+        "note: the results are those of model.predict(x); model(x) gives others: " in outcomes["eager"].report
+    )
+
+
 def test_a_vocabulary_comes_along(outcomes: Outcomes) -> None:
     """The file that it was read from is gone by now."""
     outcome = outcomes["strings"]

@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import click
 
 import savedmodel as sm
 from savedmodel.cli import _convert_options as options
+from savedmodel.cli._stderr import native_messages_dropped
 
 
 @click.group
@@ -23,28 +21,6 @@ def command() -> None:
     It is loaded through savedmodel and called on samples, as its source is; if the results differ, nothing is
     written. DST appears whole or not at all.
     """
-
-
-@contextlib.contextmanager
-def _native_messages_dropped() -> Iterator[None]:
-    """TensorFlow's libraries write to file descriptor 2 as they start, whatever they are told."""
-    if click.get_current_context().find_root().meta.get("savedmodel.debug"):
-        yield
-        return
-    sys.stderr.flush()
-    kept, python = os.dup(2), sys.stderr
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        if python is sys.__stderr__:
-            sys.stderr = open(kept, "w", buffering=1, closefd=False)  # noqa: SIM115 - Python's own stay
-        os.dup2(null, 2)
-        yield
-    finally:
-        sys.stderr.flush()
-        sys.stderr = python
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
 
 
 def _conversion(example: str, src: str = "SRC") -> Callable[[Callable[..., Any]], click.Command]:
@@ -61,7 +37,7 @@ def _conversion(example: str, src: str = "SRC") -> Callable[[Callable[..., Any]]
             imports: tuple[str, ...],
             **rest: Any,
         ) -> None:
-            with _native_messages_dropped():
+            with native_messages_dropped():
                 report = function(
                     imports=imports,
                     common={
@@ -86,9 +62,12 @@ def _conversion(example: str, src: str = "SRC") -> Callable[[Callable[..., Any]]
 
 
 _COMMON = [
-    click.option("--batch", type=click.IntRange(1), metavar="N", help="Fix the free first dimension."),
+    click.option("--batch", type=click.IntRange(1), metavar="N", help="Fix the first dimension."),
     click.option(
-        "--input-shape", multiple=True, metavar="NAME=SHAPE", help="Fix a shape: image=?,224,224,3."
+        "--input-shape",
+        multiple=True,
+        metavar="NAME=SHAPE",
+        help="Fix a shape, or free its batch: image=?,224,224,3.",
     ),
     click.option(
         "--samples",

@@ -10,7 +10,7 @@ from typing import Any
 
 import savedmodel as sm
 from savedmodel.export._conversion import Conversion, Options, convert
-from savedmodel.export._graph_source import VARIABLES, GraphSource, Names, named_signatures
+from savedmodel.export._graph_source import GraphSource, Names, all_variables, named_signatures
 from savedmodel.export._graphs import ancestors
 from savedmodel.export._names import near
 from savedmodel.export._samples import Values
@@ -121,21 +121,24 @@ def _needed_variables(v1: Any, meta_graph: Any, signatures: Mapping[str, GraphSi
     nodes: set[str] = set()
     for each in signatures.values():
         nodes |= ancestors(meta_graph.graph_def, each.outputs.values(), set(each.inputs.values()))
-    every = dict.fromkeys(variable for key in VARIABLES for variable in v1.get_collection(key))
-    return [variable for variable in every if variable.op.name in nodes]
+    return [variable for variable in all_variables() if variable.op.name in nodes]
 
 
 def _restore(tf: Any, session: Any, saver: Any, needed: Sequence[Any], prefix: str) -> None:
+    # Savers leave local variables out, unless told otherwise.
+    local = {variable.op.name: variable for variable in tf.compat.v1.local_variables()}
+    session.run([v.initializer for v in needed if v.op.name in local])
     if saver is not None:
         try:
             saver.restore(session, prefix)
             return
         except (tf.errors.NotFoundError, ValueError):
             pass  # it also wants variables that no signature may need
+    stored = [name for name, _ in tf.train.list_variables(prefix)]
+    needed = [v for v in needed if v.op.name not in local or _stored_name(v) in stored]
     if not needed:
         return
-    stored = [name for name, _ in tf.train.list_variables(prefix)]
-    names = [(v._save_slice_info.full_name if v._save_slice_info else v.op.name) for v in needed]
+    names = [_stored_name(variable) for variable in needed]
     missing = [name for name in names if name not in stored]
     if missing:
         raise sm.NotFoundError(
@@ -143,3 +146,9 @@ def _restore(tf: Any, session: Any, saver: Any, needed: Sequence[Any], prefix: s
             f"{missing[0]!r}{near(missing[0], stored)}"
         )
     tf.compat.v1.train.Saver(list(needed)).restore(session, prefix)
+
+
+def _stored_name(variable: Any) -> str:
+    """That of the whole, for a part of a partitioned variable."""
+    whole = variable._save_slice_info
+    return str(whole.full_name if whole else variable.op.name)

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -40,9 +40,25 @@ class Comparison:
     """The source's largest absolute value."""
 
 
+class Source(Protocol):
+    """What a conversion is compared with."""
+
+    notes: list[str]
+
+    @property
+    def runs(self) -> Mapping[str, Run]:
+        """By signature: the source's own results."""
+        ...
+
+    @property
+    def other_runs(self) -> Mapping[str, tuple[str, Run]]:
+        """By signature, where there is another way to run it that counts as well: a note, the results."""
+        ...
+
+
 def compare(
     folder: Path,
-    sources: Mapping[str, Run],
+    source: Source,
     *,
     samples: Values | Sequence[Values] | None,
     tolerance: float | None,
@@ -56,37 +72,57 @@ def compare(
     done: list[Comparison] = []
     with sm.load(folder, tags=tags) as model:
         used = 0
-        for name, run in sources.items():
+        for name, run in source.runs.items():
             inputs = model.signatures[name].inputs
             chosen = _samples.given(samples, inputs) if inputs else []
             used += len(chosen)
             calls = [(one, run(one)) for one in chosen] or _samples.made_up(name, inputs, run)
             expected.append((name, not chosen, calls))
         if samples is not None and not used:
-            known = {name: list(model.signatures[name].inputs) for name in sources}
+            known = {name: list(model.signatures[name].inputs) for name in source.runs}
             raise ValueError(f"the samples have not all inputs of any signature: {known}")
         for name, generated, calls in expected:
             signature = model.signatures[name]
-            results = [(_run(signature, values), theirs) for values, theirs in calls]
-            for output, spec in signature.outputs.items():
-                near = tolerance
-                if near is None:
-                    near = LOW_PRECISION if spec.dtype in _LOW else _TOLERANCE
-                difference = scale = 0.0
-                for ours, theirs in results:
-                    where = f"signature {name!r}, output {output!r}"
-                    one, size = _difference(where, ours[output], theirs[output])
-                    if not one <= near * max(size, float(np.finfo(np.float32).tiny)) and near != math.inf:
-                        raise sm.InternalError(
-                            f"{where}: the conversion is {one:.2g} away from its source, where values reach "
-                            f"{size:.2g}; the tolerance is {near:g} of that; tolerance= (--tolerance) "
-                            "sets another"
-                        )
-                    difference, scale = max(difference, one), max(scale, size)
-                done.append(
-                    Comparison(name, output, spec.tf_dtype, len(results), generated, difference, scale)
-                )
+            ours = [_run(signature, values) for values, _ in calls]
+            theirs = [results for _, results in calls]
+            try:
+                done += list(_compared(signature, ours, theirs, generated, tolerance))
+            except sm.InternalError as error:
+                other = source.other_runs.get(name)
+                if other is None:
+                    raise
+                theirs = [other[1](values) for values, _ in calls]
+                try:
+                    done += list(_compared(signature, ours, theirs, generated, tolerance))
+                except sm.InternalError:
+                    raise error from None
+                source.notes.append(f"{other[0]}: {error}")
     return done
+
+
+def _compared(
+    signature: sm.Signature,
+    ours: Sequence[Values],
+    theirs: Sequence[Values],
+    made_up: bool,
+    tolerance: float | None,
+) -> Iterator[Comparison]:
+    """Each output's. Raises InternalError as `compare` does."""
+    for output, spec in signature.outputs.items():
+        near = tolerance
+        if near is None:
+            near = LOW_PRECISION if spec.dtype in _LOW else _TOLERANCE
+        difference = scale = 0.0
+        for one, other in zip(ours, theirs, strict=True):
+            where = f"signature {signature.name!r}, output {output!r}"
+            away, size = _difference(where, one[output], other[output])
+            if not away <= near * max(size, float(np.finfo(np.float32).tiny)) and near != math.inf:
+                raise sm.InternalError(
+                    f"{where}: the conversion is {away:.2g} away from its source, where values reach "
+                    f"{size:.2g}; the tolerance (--tolerance) is {near:g} of that"
+                )
+            difference, scale = max(difference, away), max(scale, size)
+        yield Comparison(signature.name, output, spec.tf_dtype, len(ours), made_up, difference, scale)
 
 
 def _run(signature: sm.Signature, values: Values) -> Values:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import savedmodel as sm
-from savedmodel.export._compare import Comparison, compare
-from savedmodel.export._samples import Run, Values
+from savedmodel.export import _compare
+from savedmodel.export._compare import Comparison
+from savedmodel.export._samples import Values
 from savedmodel.export._staging import staged
 from savedmodel.export._tensorflow import quiet, typed_errors
 
@@ -55,20 +56,14 @@ def _text(c: Comparison) -> str:
     return f"at most {c.difference:.1e} off, of values up to {c.scale:.2g}"
 
 
-class Source(Protocol):
+class Source(_compare.Source, Protocol):
     """A model that is about to become a SavedModel."""
 
     name: str
-    notes: list[str]
     tolerance: float | None
     """That of this source, where the caller names none."""
 
     def write(self, folder: Path) -> None: ...
-
-    @property
-    def runs(self) -> Mapping[str, Run]:
-        """By signature: the source's own results."""
-        ...
 
     def close(self) -> None: ...
 
@@ -100,11 +95,22 @@ def convert(dst: Any, options: Options, opener: Opener) -> Conversion:
         try:
             with typed_errors(source.name):
                 source.write(folder)
+            _check_portable(folder, source.name)
             tolerance = source.tolerance if options.tolerance is None else options.tolerance
-            comparisons = compare(folder, source.runs, samples=options.samples, tolerance=tolerance)
+            comparisons = _compare.compare(folder, source, samples=options.samples, tolerance=tolerance)
         finally:
             source.close()
     return Conversion(str(path), source.name, sm.inspect(path), tuple(comparisons), tuple(source.notes))
+
+
+def _check_portable(folder: Path, name: str) -> None:
+    """Raise ValueError for what this process can run, and no other."""
+    for finding in sm.scan(folder):
+        if finding.category == "python":
+            raise ValueError(
+                f"{name}: {finding.nodes[0]!r} ({finding.op}) calls a Python function of this process, "
+                "which is no part of the graph"
+            )
 
 
 def destination(dst: Any) -> Path:

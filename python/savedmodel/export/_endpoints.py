@@ -31,10 +31,22 @@ class Endpoints:
     """What holds the tables and other resources that the functions use."""
     tolerance: float | None = None
     notes: list[str] = field(default_factory=list)
+    traced: str | None = None
+    """A note, for sources whose results in a tf.function count as well."""
 
     @property
     def runs(self) -> Mapping[str, Run]:
-        return {name: _eager(endpoint) for name, endpoint in self.endpoints.items()}
+        return {name: _run(endpoint, endpoint.call) for name, endpoint in self.endpoints.items()}
+
+    @property
+    def other_runs(self) -> Mapping[str, tuple[str, Run]]:
+        if self.traced is None:
+            return {}
+        function = tensorflow().function
+        return {
+            name: (self.traced, _run(endpoint, function(endpoint.call, autograph=False)))
+            for name, endpoint in self.endpoints.items()
+        }
 
     def write(self, folder: Path) -> None:
         tf = tensorflow()
@@ -62,13 +74,13 @@ class Endpoints:
         pass
 
 
-def _eager(endpoint: Endpoint) -> Run:
+def _run(endpoint: Endpoint, call: Callable[..., Mapping[str, Any]]) -> Run:
     tf = tensorflow()
 
     def run(values: Values) -> dict[str, Any]:
         tensors = {key: tf.constant(values[key], spec.dtype) for key, spec in endpoint.specs.items()}
         try:
-            return {key: value.numpy() for key, value in endpoint.call(tensors).items()}
+            return {key: value.numpy() for key, value in call(tensors).items()}
         except tf.errors.OpError as error:
             raise ValueError(error.message) from error
 

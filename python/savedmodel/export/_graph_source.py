@@ -67,6 +67,7 @@ class GraphSource:
             found = {key: _graphs.find_tensor(graph, each, name) for key, each in signature.inputs.items()}
             for each in signature.outputs.values():
                 _graphs.find_tensor(graph, each, name)
+            _graphs.check_convertible(meta_graph.graph_def, signature, name)
             shapes = {key: shape for key, shape in (input_shapes or {}).items() if key in found}
             for key, spec in _graphs.input_specs(found, batch, shapes).items():
                 self._specs[tensor_name(signature.inputs[key])] = spec
@@ -74,6 +75,10 @@ class GraphSource:
     @property
     def runs(self) -> Mapping[str, Run]:
         return {name: self._run(signature) for name, signature in self._signatures.items()}
+
+    @property
+    def other_runs(self) -> Mapping[str, tuple[str, Run]]:
+        return {}
 
     def _run(self, signature: GraphSignature) -> Run:
         tf = tensorflow()
@@ -106,7 +111,7 @@ class GraphSource:
                 v1.train.import_meta_graph(meta_graph, clear_devices=True)
             except ValueError as error:  # it was imported before, with the shapes that it had
                 raise ValueError(f"{self.name}: it does not take inputs of these shapes: {error}") from error
-            self._copy_variables(graph, session)
+            self._copy_variables(session)
             signatures = {name: signature_def(graph, each, self.name) for name, each in renamed.items()}
             tables = v1.get_collection(_TABLES)
             folder.rmdir()  # the builder wants to make it
@@ -115,6 +120,8 @@ class GraphSource:
                 session,
                 ["serve"],
                 signatures,
+                # Without it, local variables are not saved.
+                saver=v1.train.Saver(all_variables(), sharded=True, allow_empty=True),
                 assets_collection=v1.get_collection(_assets.PATHS) or None,
                 main_op=v1.tables_initializer() if tables else None,
                 strip_default_attrs=True,
@@ -177,11 +184,10 @@ class GraphSource:
             self.notes.append(f"{left_out} of {len(graph_def.node)} nodes are not needed and left out")
         return result, renamed
 
-    def _copy_variables(self, graph: Any, session: Any) -> None:
-        v1 = tensorflow().compat.v1
+    def _copy_variables(self, session: Any) -> None:
         with self._session.graph.as_default():
-            names = {v.name: v for v in _all_variables(v1)}
-        variables = list(dict.fromkeys(_all_variables(v1)))
+            names = {v.name: v for v in all_variables()}
+        variables = all_variables()
         values = self._session.run({v.name: names[v.name] for v in variables})
         for variable in variables:
             feed = variable.initializer.inputs[1]
@@ -210,8 +216,10 @@ def _by_rows(
     return {name: np.concatenate([part[name] for part in parts])[:count] for name in outputs}
 
 
-def _all_variables(v1: Any) -> list[Any]:
-    return [variable for key in VARIABLES for variable in v1.get_collection(key)]
+def all_variables() -> list[Any]:
+    """Those of the default graph; each collection of an imported graph has objects of its own for them."""
+    v1 = tensorflow().compat.v1
+    return list({v.op.name: v for key in VARIABLES for v in v1.get_collection(key)}.values())
 
 
 def _variable(text: bytes) -> Any:

@@ -8,10 +8,20 @@ from typing import Any
 
 from savedmodel.export import _specs
 from savedmodel.export._names import near
-from savedmodel.export._signatures import tensor_name
+from savedmodel.export._signatures import GraphSignature, tensor_name
 from savedmodel.export._specs import Shape
 from savedmodel.export._tensorflow import tensorflow
 
+# What a node does, by the beginnings of its op's name.
+_UNFIT = {
+    ("QueueDequeue", "ReaderRead", "Unstage", "BarrierTake"): "waits for what a training script puts into a "
+    "queue; make what it gives an input (--input)",
+    (
+        "MutableHashTable",
+        "MutableDenseHashTable",
+        "BoostedTrees",
+    ): "keeps what is no variable, and would be lost",
+}
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault", "PlaceholderV2")
 
 
@@ -100,6 +110,15 @@ def ancestors(graph_def: Any, names: Iterable[str], fed: Container[str] = ()) ->
             found.add(node)
             waiting += inputs[node]
     return found
+
+
+def check_convertible(graph_def: Any, signature: GraphSignature, where: str) -> None:
+    """Raise ValueError for what a SavedModel of these nodes could not do."""
+    needed = ancestors(graph_def, signature.outputs.values(), set(signature.inputs.values()))
+    for node in graph_def.node:
+        for prefixes, reason in _UNFIT.items():
+            if node.name in needed and node.op.startswith(prefixes):
+                raise ValueError(f"{where}: {node.name!r} ({node.op}) {reason}")
 
 
 def keep(graph_def: Any, names: set[str]) -> Any:

@@ -68,7 +68,13 @@ def keras(
             for key, part in _parts(model, signatures).items()
         }
         low = any("16" in str(getattr(layer, "compute_dtype", "")) for layer in _layers(model))
-        return Endpoints(name, endpoints, [model], LOW_PRECISION if low else None)
+        return Endpoints(
+            name,
+            endpoints,
+            [model],
+            LOW_PRECISION if low else None,
+            traced="the results are those of model.predict(x); model(x) gives others",
+        )
 
     return convert(dst, options, opener)
 
