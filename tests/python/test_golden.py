@@ -80,6 +80,7 @@ GENERATED = [
     "v1_partitioned_variable",
     "v1_pbtxt",
     "v1_ref_counter",
+    "v1_stripped",
     "weights",
     "while_loop",
     "wide",

@@ -11,6 +11,9 @@
 #include "engine/optimize/recurrent.h"
 #include "engine/optimize/rewriter.h"
 #include "savedmodel/error.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/node_def_util.h"
+#include "tensorflow/core/framework/op.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -26,6 +29,21 @@ void RefuseLoweredControlFlow(const tf::GraphDef& graph) {
     if (!IsControlFlow(node.op())) continue;
     throw Error(Code::kUnimplemented,
                 "the graph has v1 control flow (op '" + node.op() + "', node '" + node.name() + "')");
+  }
+}
+
+void AddDefaultAttributes(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
+  for (tf::NodeDef& node : *nodes) {
+    const tf::OpDef* op = nullptr;
+    if (tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) tf::AddDefaultsToNodeDef(*op, &node);
+  }
+}
+
+// A SavedModel may leave out attributes that have their default; TensorFlow's passes abort without them.
+void AddDefaultAttributes(tf::GraphDef* graph) {
+  AddDefaultAttributes(graph->mutable_node());
+  for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
+    AddDefaultAttributes(function.mutable_node_def());
   }
 }
 
@@ -65,6 +83,7 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
                    IsolatedGraph* isolated, OptimizationReport* report) {
   Stopwatch watch(report);
   RefuseLoweredControlFlow(isolated->graph);
+  AddDefaultAttributes(&isolated->graph);
   PoolLargeConstants(&isolated->graph, pool);
   KeepLoops(&isolated->graph);
   InlineFunctions(devices, isolated);

@@ -42,6 +42,7 @@ def save(
     *,
     as_text: bool = False,
     main_op: tf.Operation | None = None,
+    strip_default_attrs: bool = False,
 ) -> None:
     """Initialises the variables and writes a model with the tag `serve`."""
     session.run(v1.global_variables_initializer())
@@ -52,6 +53,7 @@ def save(
         signature_def_map=dict(signatures),
         assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
         main_op=main_op,
+        strip_default_attrs=strip_default_attrs,
     )
     builder.save(as_text=as_text)
 
@@ -132,6 +134,28 @@ def v1_legacy_init_op(m: Workspace) -> None:
         v1.add_to_collection("legacy_init_op", v1.tables_initializer())
         save(m, session, {"serving_default": lookup})
     m.golden("serving_default", {"word": [b"beta", b""]})
+
+
+@model
+def v1_stripped(m: Workspace) -> None:
+    """Attributes that have their default are left out, in the graph and in functions."""
+    with new_session() as session:
+        image = v1.placeholder(tf.float32, [None, 6, 6, 3], "image")
+
+        def dense(x: tf.Tensor, units: int) -> tf.Tensor:
+            return tf.nn.bias_add(tf.matmul(x, m.normal(int(x.shape[-1]), units)), m.normal(units))
+
+        @tf.function
+        def head(x: tf.Tensor) -> tf.Tensor:
+            return tf.nn.tanh(dense(tf.nn.relu(dense(x, 8)), 4))
+
+        x = tf.nn.relu(
+            tf.nn.bias_add(tf.nn.conv2d(image, 0.3 * m.normal(3, 3, 3, 4), 1, "SAME"), m.normal(4))
+        )
+        x = tf.reshape(tf.nn.max_pool2d(x, 2, 2, "VALID"), [-1, 36])
+        y = head(tf.nn.sigmoid(dense(0.1 * x, 16)))
+        save(m, session, {"serving_default": signature({"image": image}, {"y": y})}, strip_default_attrs=True)
+    m.golden("serving_default", {"image": m.normal(2, 6, 6, 3)})
 
 
 @model
