@@ -357,7 +357,10 @@ void Bundle::SaveOptimized(const std::string& target) {
     throw Error(Code::kFailedPrecondition, "'" + source_.path + "' has no signature to optimize" + why_not);
   }
   if (SameDirectory(source_.path, target)) return writer.Write(target, origin);
-  CopySavedModel(source_.path, target, [&](const std::string& copy) { writer.Write(copy, origin); });
+  WriteWhole(target, /*replace=*/false, [&](const std::string& copy) {
+    CopyFiles(source_.path, copy, [](const std::string&) { return true; });
+    writer.Write(copy, origin);
+  });
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A SavedModel copied from one directory to another.
+// SavedModels written to a directory that is there whole, or not at all.
 #pragma once
 
 #include <functional>
@@ -9,9 +9,15 @@ namespace savedmodel::engine {
 
 bool SameDirectory(const std::string& a, const std::string& b);
 
-// All files but optimized ones. `complete` adds to the copy, which is given its name, `target`, at the end:
-// it is there whole, or not at all. Throws Error (kAlreadyExists).
-void CopySavedModel(const std::string& source, const std::string& target,
-                    const std::function<void(const std::string& copy)>& complete);
+// Those of `source`'s files (relative paths) that are wanted. Never what tells of the source as it is:
+// optimized graphs, and the list of files that a published version has. Throws Error.
+void CopyFiles(const std::string& source, const std::string& target,
+               const std::function<bool(const std::string& file)>& wanted);
+
+// `fill` writes to a temporary sibling of `target`, which gets its name at the end; where it throws, nothing
+// is left. `replace`: a SavedModel, or an empty directory, may be there, and is until then. Throws Error
+// (kAlreadyExists).
+void WriteWhole(const std::string& target, bool replace,
+                const std::function<void(const std::string& folder)>& fill);
 
 }  // namespace savedmodel::engine
