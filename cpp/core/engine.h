@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "savedmodel/edit.h"
 #include "savedmodel/inspect.h"
 #include "savedmodel/optimization.h"
 #include "savedmodel/options.h"
@@ -53,11 +54,20 @@ class EngineModel {
   virtual void Close() = 0;
 };
 
+class EngineEdit {
+ public:
+  virtual ~EngineEdit() = default;
+  virtual void Apply(const EditOperation& operation) = 0;
+  virtual std::map<std::string, Signature> signatures() = 0;
+  virtual std::vector<std::string> Save(const std::string& target, const EditOptions& options) = 0;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual std::unique_ptr<EngineModel> Load(const std::string& path, const LoadOptions& options) = 0;
   virtual Inspection Inspect(const std::string& path) = 0;
+  virtual std::unique_ptr<EngineEdit> OpenEdit(const std::string& path) = 0;
   virtual std::vector<std::string> RegisteredOps() = 0;
   virtual std::string ParseSessionConfig(const std::string& text) = 0;
 };

@@ -3,6 +3,7 @@
 #include "core/engine.h"
 
 #include "engine/bundle.h"
+#include "engine/edit/editor.h"
 #include "engine/inspect.h"
 #include "engine/logging.h"
 #include "engine/op_uses.h"
@@ -21,6 +22,10 @@ class TensorFlowEngine : public internal::Engine {
   Inspection Inspect(const std::string& path) override {
     const QuietInfo quiet;
     return InspectSavedModel(path);
+  }
+  std::unique_ptr<internal::EngineEdit> OpenEdit(const std::string& path) override {
+    const QuietInfo quiet;
+    return edit::Open(path);
   }
   std::vector<std::string> RegisteredOps() override { return ListRegisteredOps(); }
   std::string ParseSessionConfig(const std::string& text) override { return ParseConfigText(text); }

@@ -72,7 +72,6 @@ class RestoredNames {
     }
     const std::string& restore = meta_graph.saver_def().restore_op_name();
     if (!restore.empty()) Visit(IndexNodes(meta_graph.graph_def().node()), NodeOf(restore));
-    names_.erase(std::string(tf::kObjectGraphProtoKey));
   }
   const std::set<std::string>& names() const { return names_; }
 
@@ -143,16 +142,16 @@ std::vector<std::uint64_t> NeededShardSizes(const std::string& prefix) {
 }
 
 void CheckVariables(const std::string& path, const tf::MetaGraphDef& meta_graph) {
-  const RestoredNames restored(meta_graph);
+  std::set<std::string> restored = RestoredTensors(meta_graph);
+  restored.erase(std::string(tf::kObjectGraphProtoKey));
   const std::string prefix =
       tf::io::JoinPath(path, tf::kSavedModelVariablesDirectory, tf::kSavedModelVariablesFilename);
   const std::string index = tf::MetaFilename(prefix);
-  if (restored.names().empty()) return;
+  if (restored.empty()) return;
   if (!tf::Env::Default()->FileExists(index).ok()) {
     throw Error(Code::kNotFound, Quote(index) + " is missing, and the graph restores " +
-                                     std::to_string(restored.names().size()) +
-                                     " variables from it (such as " + Quote(*restored.names().begin()) +
-                                     "); is the copy complete?");
+                                     std::to_string(restored.size()) + " variables from it (such as " +
+                                     Quote(*restored.begin()) + "); is the copy complete?");
   }
   const std::vector<std::uint64_t> needed = NeededShardSizes(prefix);
   for (std::size_t shard = 0; shard < needed.size(); ++shard) {
@@ -237,6 +236,10 @@ std::vector<tf::AssetFileDef> AssetFiles(const tf::MetaGraphDef& meta_graph) {
 bool StaysInside(const tf::AssetFileDef& asset) {
   const std::string clean = tf::io::CleanPath(tf::io::JoinPath("assets", asset.filename()));
   return clean.rfind("assets/", 0) == 0 && !tf::io::IsAbsolutePath(asset.filename());
+}
+
+std::set<std::string> RestoredTensors(const tf::MetaGraphDef& meta_graph) {
+  return RestoredNames(meta_graph).names();
 }
 
 void CheckFiles(const std::string& path, const tf::MetaGraphDef& meta_graph) {

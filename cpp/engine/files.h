@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ std::vector<tensorflow::AssetFileDef> AssetFiles(const tensorflow::MetaGraphDef&
 
 // False if the asset's path leads out of the SavedModel's folder.
 bool StaysInside(const tensorflow::AssetFileDef& asset);
+
+// The names of the tensors that the restore op reads from the variables files; the object graph's may be one.
+std::set<std::string> RestoredTensors(const tensorflow::MetaGraphDef& meta_graph);
 
 // Throws unless every asset's path stays in the directory and everything that the graph restores is in
 // the variables files at its full length. (TensorFlow loads without it, and fails at the first run.)

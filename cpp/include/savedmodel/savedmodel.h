@@ -5,6 +5,7 @@
 #include "savedmodel/cancellation.h"  // IWYU pragma: export
 #include "savedmodel/counters.h"      // IWYU pragma: export
 #include "savedmodel/dtype.h"         // IWYU pragma: export
+#include "savedmodel/edit.h"          // IWYU pragma: export
 #include "savedmodel/error.h"         // IWYU pragma: export
 #include "savedmodel/function.h"      // IWYU pragma: export
 #include "savedmodel/inspect.h"       // IWYU pragma: export

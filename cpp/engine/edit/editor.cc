@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/edit/editor.h"
+
+#include <mutex>
+#include <utility>
+
+#include "engine/edit/meta_graphs.h"
+#include "engine/edit/prune.h"
+#include "engine/edit/signatures.h"
+#include "engine/edit/state.h"
+#include "engine/edit/write.h"
+#include "engine/files.h"
+#include "engine/graph_checks.h"
+#include "engine/logging.h"
+#include "engine/signatures.h"
+
+namespace savedmodel::engine::edit {
+namespace {
+
+class Editor : public internal::EngineEdit {
+ public:
+  explicit Editor(const std::string& path) {
+    state_.source = path;
+    state_.model = ReadSavedModelProto(path);
+    for (const auto& meta_graph : state_.model.meta_graphs()) {
+      CheckGraph(path, meta_graph);
+      state_.captures.merge(ReadCaptures(meta_graph));
+      for (const auto& asset : AssetFiles(meta_graph)) state_.assets.insert("assets/" + asset.filename());
+    }
+    state_.selected = DefaultTags(state_.model);
+  }
+
+  void Apply(const EditOperation& operation) override {
+    const QuietInfo quiet;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    State changed = state_;
+    std::visit([&](const auto& one) { edit::Apply(one, &changed); }, operation);
+    state_ = std::move(changed);
+  }
+
+  std::map<std::string, Signature> signatures() override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return ReadSignatures(*state_.Selected());
+  }
+
+  std::vector<std::string> Save(const std::string& target, const EditOptions& options) override {
+    const QuietInfo quiet;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return Write(state_, target, options);
+  }
+
+ private:
+  std::mutex mutex_;
+  State state_;
+};
+
+}  // namespace
+
+std::unique_ptr<internal::EngineEdit> Open(const std::string& path) { return std::make_unique<Editor>(path); }
+
+}  // namespace savedmodel::engine::edit

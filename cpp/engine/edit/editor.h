@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// A SavedModel that is edited: its protos in memory, and what is done to them.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/engine.h"
+
+namespace savedmodel::engine::edit {
+
+std::unique_ptr<internal::EngineEdit> Open(const std::string& path);
+
+}  // namespace savedmodel::engine::edit

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/edit/graph_tensors.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/edit/inline.h"
+#include "engine/edit/names.h"
+#include "engine/executor/executable_graph.h"
+#include "engine/graph.h"
+#include "savedmodel/error.h"
+#include "tensorflow/core/framework/function.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/graph_def_util.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/tensor_shape.h"
+#include "tensorflow/core/grappler/costs/graph_properties.h"
+#include "tensorflow/core/grappler/grappler_item.h"
+
+namespace savedmodel::engine::edit {
+namespace tf = tensorflow;
+namespace {
+
+constexpr std::size_t kMostNames = 50'000;
+constexpr int kDepth = 32;  // functions may call themselves
+
+// The nodes of a graph, and of the functions that are called from it.
+class CallTree {
+ public:
+  explicit CallTree(const tf::GraphDef& graph) : graph_(Index(graph.node())) {
+    for (const tf::FunctionDef& function : graph.library().function()) {
+      functions_.emplace(function.signature().name(), Index(function.node_def()));
+    }
+  }
+  // The calls that lead to a node, from the outermost in, each by the name that it has once those before it
+  // are inlined. False if there is no such node.
+  bool Find(const std::string& node, std::vector<std::string>* calls) const {
+    return Find(graph_, node, "", calls);
+  }
+  std::vector<std::string> AllNames() const {
+    std::vector<std::string> names;
+    AddNames(graph_, "", 0, &names);
+    return names;
+  }
+  // A function that has such a node, though no chain of calls leads to it.
+  std::string FunctionWith(const std::string& node) const {
+    const std::string last = node.substr(node.rfind('/') + 1);
+    for (const auto& [name, nodes] : functions_) {
+      if (nodes.count(node) > 0 || nodes.count(last) > 0) return name;
+    }
+    return "";
+  }
+
+ private:
+  using Nodes = std::map<std::string, const tf::NodeDef*>;
+
+  template <typename Repeated>
+  static Nodes Index(const Repeated& nodes) {
+    Nodes index;
+    for (const tf::NodeDef& node : nodes) index.emplace(node.name(), &node);
+    return index;
+  }
+  const Nodes* Body(const tf::NodeDef& call) const {
+    const auto found = functions_.find(CalledBy(call));
+    return found == functions_.end() ? nullptr : &found->second;
+  }
+  bool Find(const Nodes& nodes, const std::string& name, const std::string& prefix,
+            std::vector<std::string>* calls) const {
+    if (nodes.count(name) > 0) return true;
+    for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+      const auto call = nodes.find(name.substr(0, slash));
+      const Nodes* body = call == nodes.end() ? nullptr : Body(*call->second);
+      if (body == nullptr) continue;
+      calls->push_back(prefix + call->first);
+      if (Find(*body, name.substr(slash + 1), prefix + call->first + "/", calls)) return true;
+      calls->pop_back();
+    }
+    return false;
+  }
+  void AddNames(const Nodes& nodes, const std::string& prefix, int depth,
+                std::vector<std::string>* names) const {
+    for (const auto& [name, node] : nodes) {
+      if (names->size() >= kMostNames) return;
+      names->push_back(prefix + name);
+      const Nodes* body = depth < kDepth ? Body(*node) : nullptr;
+      if (body != nullptr) AddNames(*body, prefix + name + "/", depth + 1, names);
+    }
+  }
+  Nodes graph_;
+  std::map<std::string, Nodes> functions_;
+};
+
+// Shapes by tensor; those that can't be told are missing.
+std::map<std::string, tf::PartialTensorShape> InferShapes(tf::GraphDef graph,
+                                                          const std::vector<std::string>& tensors) {
+  const tf::FunctionLibraryDefinition library(tf::OpRegistry::Global(), graph.library());
+  tf::AddDefaultAttrsToGraphDef(&graph, library, 0).IgnoreError();
+  tf::grappler::GrapplerItem item;
+  item.graph.Swap(&graph);
+  item.fetch = tensors;
+  tf::grappler::GraphProperties properties(item);
+  std::map<std::string, tf::PartialTensorShape> shapes;
+  if (!properties.InferStatically(/*assume_valid_feeds=*/false).ok()) return shapes;
+  for (const std::string& tensor : tensors) {
+    const TensorName name(tensor);
+    const auto& outputs = properties.GetOutputProperties(name.node);
+    if (static_cast<std::size_t>(name.index) >= outputs.size()) continue;
+    const tf::TensorShapeProto& shape = outputs[static_cast<std::size_t>(name.index)].shape();
+    tf::TensorShapeProto known;  // sizes below -1 are symbols
+    known.set_unknown_rank(shape.unknown_rank());
+    for (const auto& dim : shape.dim()) known.add_dim()->set_size(std::max<std::int64_t>(dim.size(), -1));
+    tf::PartialTensorShape valid;
+    if (tf::PartialTensorShape::BuildPartialTensorShape(known, &valid).ok()) shapes.emplace(tensor, valid);
+  }
+  return shapes;
+}
+
+// What the program that wrote the graph knew of it.
+tf::PartialTensorShape WrittenShape(const tf::GraphDef& graph, const TensorName& name) {
+  tf::PartialTensorShape shape;
+  for (const tf::NodeDef& node : graph.node()) {
+    if (node.name() != name.node) continue;
+    const auto shapes = node.attr().find("_output_shapes");
+    if (shapes == node.attr().end() || shapes->second.list().shape_size() <= name.index) break;
+    const tf::TensorShapeProto& written = shapes->second.list().shape(name.index);
+    if (!tf::PartialTensorShape::BuildPartialTensorShape(written, &shape).ok())
+      return tf::PartialTensorShape();
+  }
+  return shape;
+}
+
+}  // namespace
+
+std::string FindTensor(const std::string& text, tf::GraphDef* graph) {
+  const TensorName name(text);
+  std::vector<std::string> calls;
+  {
+    const CallTree tree(*graph);
+    if (!tree.Find(name.node, &calls)) {
+      const std::vector<std::string> names = tree.AllNames();
+      const std::string function = Near(name.node, names).empty() ? tree.FunctionWith(name.node) : "";
+      if (!function.empty()) {
+        throw UsageError(UsageError::Kind::kName,
+                         "no tensor " + Quote(text) + "; the function " + Quote(function) +
+                             " has one, but it is the body of a loop or branch, or is not called at all, "
+                             "and only the bodies of calls can be inlined");
+      }
+      ThrowNoSuch("node", name.node, names);
+    }
+  }
+  for (const std::string& call : calls) InlineCall(call, graph);
+  try {
+    GraphIndex(*graph).TypeOf(name, "tensor " + Quote(text));
+  } catch (const Error& error) {
+    throw UsageError(UsageError::Kind::kName, error.what());
+  }
+  return name.ToString();
+}
+
+std::map<std::string, tf::TensorInfo> Describe(const tf::GraphDef& graph,
+                                               const std::vector<std::string>& tensors) {
+  const tf::GraphDef needed = Prune(graph, {}, tensors);
+  const GraphIndex index(needed);
+  const auto shapes = InferShapes(needed, tensors);
+  std::map<std::string, tf::TensorInfo> infos;
+  for (const std::string& tensor : tensors) {
+    const TensorName name(tensor);
+    const auto dtype = static_cast<tf::DataType>(index.TypeOf(name, tensor));
+    if (dtype == tf::DT_RESOURCE || dtype == tf::DT_VARIANT || dtype == tf::DT_INVALID) {
+      throw UsageError(UsageError::Kind::kDType, "tensor " + Quote(tensor) + " is of the type " +
+                                                     tf::DataTypeString(dtype) +
+                                                     ", which no call can take or return");
+    }
+    tf::PartialTensorShape shape = WrittenShape(graph, name);
+    const auto inferred = shapes.find(tensor);
+    if (inferred != shapes.end()) {
+      tf::PartialTensorShape merged;
+      // Where they contradict each other, the graph as it is now counts.
+      shape = shape.MergeWith(inferred->second, &merged).ok() ? merged : inferred->second;
+    }
+    tf::TensorInfo& info = infos[tensor];
+    info.set_name(tensor);
+    info.set_dtype(dtype);
+    shape.AsProto(info.mutable_tensor_shape());
+  }
+  return infos;
+}
+
+}  // namespace savedmodel::engine::edit

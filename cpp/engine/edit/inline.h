@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls of functions replaced by the functions' bodies.
+#pragma once
+
+#include <string>
+
+#include "tensorflow/core/framework/graph.pb.h"
+
+namespace savedmodel::engine::edit {
+
+// The function that a node calls: by (Stateful)PartitionedCall, or as if it were an op; else "".
+std::string CalledBy(const tensorflow::NodeDef& node);
+
+// The body's nodes are called "call/node"; a node with the call's name and results stays. Leaves the rest of
+// the graph as it is. Throws Error.
+void InlineCall(const std::string& call, tensorflow::GraphDef* graph);
+
+}  // namespace savedmodel::engine::edit

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/edit/needed.h"
+
+#include <algorithm>
+
+#include "engine/graph.h"
+#include "engine/provenance.h"
+#include "tensorflow/core/framework/op.h"
+
+namespace savedmodel::engine::edit {
+namespace tf = tensorflow;
+namespace {
+
+bool HasOneOutput(const tf::NodeDef& node) {
+  const tf::OpDef* op = nullptr;
+  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() || op->output_arg_size() != 1) return false;
+  const tf::OpDef::ArgDef& output = op->output_arg(0);
+  return output.number_attr().empty() && output.type_list_attr().empty() && !output.is_ref();
+}
+
+// What hands a handle on to its readers.
+bool PassesOn(const tf::NodeDef& node) { return node.op() == "Identity" || node.op() == "RefIdentity"; }
+
+}  // namespace
+
+bool MakesHandle(const tf::NodeDef& node) {
+  const tf::OpDef* op = nullptr;
+  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() || !op->is_stateful()) return false;
+  if (op->input_arg_size() > 0 || op->output_arg_size() == 0) return false;
+  const bool shared = std::any_of(op->attr().begin(), op->attr().end(),
+                                  [](const auto& attribute) { return attribute.name() == "shared_name"; });
+  return shared && (op->output_arg(0).is_ref() || op->output_arg(0).type() == tf::DT_RESOURCE);
+}
+
+std::vector<std::string> DenseTensors(const std::vector<TensorSpec>& specs) {
+  std::vector<std::string> names;
+  for (const TensorSpec& spec : Flatten(specs)) names.push_back(TensorName(spec.name).ToString());
+  return names;
+}
+
+NeededNodes::NeededNodes(const tf::GraphDef& graph) {
+  for (const tf::NodeDef& node : graph.node()) nodes_.emplace(node.name(), &node);
+}
+
+const tf::NodeDef* NeededNodes::Find(const std::string& node) const {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() ? nullptr : found->second;
+}
+
+void NeededNodes::Add(const std::string& start) {
+  std::vector<std::string> pending{start};
+  while (!pending.empty()) {
+    const std::string name = pending.back();
+    pending.pop_back();
+    const tf::NodeDef* node = Find(name);
+    if (node == nullptr || !needed_.insert(name).second) continue;
+    for (const std::string& input : node->input()) pending.push_back(NodeOfInput(input));
+  }
+}
+
+void NeededNodes::AddCall(const std::vector<std::string>& feeds, const std::vector<std::string>& fetches) {
+  const std::set<std::string> fed(feeds.begin(), feeds.end());
+  std::vector<std::string> pending;
+  std::set<std::string> seen;
+  for (const std::string& fetch : fetches) {
+    if (fed.count(fetch) == 0) pending.push_back(NodeOfInput(fetch));
+  }
+  while (!pending.empty()) {
+    const std::string name = pending.back();
+    pending.pop_back();
+    const tf::NodeDef* node = Find(name);
+    if (node == nullptr || !seen.insert(name).second) continue;
+    needed_.insert(name);
+    for (const std::string& input : node->input()) {
+      if (input[0] == '^' || fed.count(TensorName(input).ToString()) == 0) {
+        pending.push_back(NodeOfInput(input));
+      }
+    }
+  }
+}
+
+void NeededNodes::AddFed(const std::string& name) {
+  const tf::NodeDef* node = Find(name);
+  if (node != nullptr && HasOneOutput(*node)) {
+    fed_.insert(name);
+  } else {
+    Add(name);
+  }
+}
+
+const std::set<std::string>& NeededNodes::Handles(const std::string& name) const {
+  const auto [entry, fresh] = handles_.emplace(name, std::set<std::string>());
+  if (!fresh) return entry->second;
+  std::set<std::string> handles;
+  const tf::NodeDef* node = Find(name);
+  for (int i = 0; node != nullptr && i < node->input_size(); ++i) {
+    if (node->input(i)[0] == '^') continue;
+    const tf::NodeDef* source = Find(NodeOfInput(node->input(i)));
+    while (source != nullptr && PassesOn(*source) && source->input_size() > 0) {
+      source = Find(NodeOfInput(source->input(0)));
+    }
+    if (source != nullptr && MakesHandle(*source)) handles.insert(source->name());
+  }
+  return handles_[name] = std::move(handles);
+}
+
+bool NeededNodes::TouchesUnneededOnly(const std::string& node) const {
+  const std::set<std::string>& handles = Handles(node);
+  return !handles.empty() && std::none_of(handles.begin(), handles.end(),
+                                          [this](const std::string& handle) { return Has(handle); });
+}
+
+bool NeededNodes::AddEffects(const std::string& start) {
+  const std::size_t before = needed_.size();
+  std::vector<std::string> pending{start};
+  std::set<std::string> seen;
+  while (!pending.empty()) {
+    const std::string name = pending.back();
+    pending.pop_back();
+    const tf::NodeDef* node = Find(name);
+    if (node == nullptr || !seen.insert(name).second) continue;
+    needed_.insert(name);
+    for (const std::string& input : node->input()) {
+      const std::string source = NodeOfInput(input);
+      if (input[0] != '^' || !TouchesUnneededOnly(source)) pending.push_back(source);
+    }
+  }
+  return needed_.size() > before;
+}
+
+bool NeededNodes::ReadsUnneeded(const std::string& tensor) const {
+  std::vector<std::string> pending{NodeOfInput(tensor)};
+  std::set<std::string> seen;
+  while (!pending.empty()) {
+    const std::string name = pending.back();
+    pending.pop_back();
+    const tf::NodeDef* node = Find(name);
+    if (node == nullptr || !seen.insert(name).second) continue;
+    if (MakesHandle(*node) && !Has(name)) return true;
+    for (const std::string& input : node->input()) pending.push_back(NodeOfInput(input));
+  }
+  return false;
+}
+
+}  // namespace savedmodel::engine::edit

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/edit/saved_object.h"
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+#include "engine/edit/inline.h"
+#include "engine/edit/names.h"
+#include "engine/edit/signature_function.h"
+#include "engine/graph.h"
+#include "savedmodel/error.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/protobuf/saved_object_graph.pb.h"
+#include "tensorflow/core/protobuf/struct.pb.h"
+
+namespace savedmodel::engine::edit {
+namespace tf = tensorflow;
+namespace {
+
+constexpr char kSignatures[] = "signatures";
+
+void SetGenericVersion(const std::string& identifier, tf::SavedObject* object) {
+  object->mutable_user_object()->set_identifier(identifier);
+  object->mutable_user_object()->mutable_version()->set_producer(1);
+  object->mutable_user_object()->mutable_version()->set_min_consumer(1);
+}
+
+// The object whose children are the signatures; made if there is none.
+tf::SavedObject* SignatureMap(tf::SavedObjectGraph* objects) {
+  for (const auto& child : objects->nodes(0).children()) {
+    if (child.local_name() == kSignatures && child.node_id() < objects->nodes_size()) {
+      return objects->mutable_nodes(child.node_id());
+    }
+  }
+  auto* child = objects->mutable_nodes(0)->add_children();
+  child->set_local_name(kSignatures);
+  child->set_node_id(objects->nodes_size());
+  tf::SavedObject* map = objects->add_nodes();
+  SetGenericVersion("signature_map", map);
+  return map;
+}
+
+bool HasObjects(const tf::MetaGraphDef& meta_graph) { return meta_graph.object_graph_def().nodes_size() > 0; }
+
+tf::StructuredValue Spec(const std::string& name, const tf::TensorInfo& info) {
+  tf::StructuredValue value;
+  value.mutable_tensor_spec_value()->set_name(name);
+  value.mutable_tensor_spec_value()->set_dtype(info.dtype());
+  *value.mutable_tensor_spec_value()->mutable_shape() = info.tensor_shape();
+  return value;
+}
+
+// (), {key: spec}: a signature takes keyword arguments only.
+tf::SavedConcreteFunction Concrete(const tf::SignatureDef& signature, const std::vector<int>& bound) {
+  tf::SavedConcreteFunction concrete;
+  for (const int node : bound) concrete.add_bound_inputs(node);
+  auto* arguments = concrete.mutable_canonicalized_input_signature()->mutable_tuple_value();
+  arguments->add_values()->mutable_tuple_value();
+  auto* keywords = arguments->add_values()->mutable_dict_value();
+  for (const auto& [key, info] : signature.inputs()) (*keywords->mutable_fields())[key] = Spec(key, info);
+  auto* results = concrete.mutable_output_signature()->mutable_dict_value();
+  for (const auto& [key, info] : signature.outputs()) (*results->mutable_fields())[key] = Spec(key, info);
+  return concrete;
+}
+
+std::string FreshFunctionName(const std::string& signature, const tf::FunctionDefLibrary& library) {
+  std::set<std::string> taken;
+  for (const tf::FunctionDef& function : library.function()) taken.insert(function.signature().name());
+  std::string name = "__inference_signature_wrapper_";
+  for (const char c : signature) name += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  int number = 0;
+  while (taken.count(name + "_" + std::to_string(number)) > 0) ++number;
+  return name + "_" + std::to_string(number);
+}
+
+}  // namespace
+
+Captures ReadCaptures(const tf::MetaGraphDef& meta_graph) {
+  Captures captures;
+  const tf::SavedObjectGraph& objects = meta_graph.object_graph_def();
+  // A signature's call in the graph and its function in the object graph have the same captures.
+  for (const tf::NodeDef& node : meta_graph.graph_def().node()) {
+    const auto concrete = objects.concrete_functions().find(CalledBy(node));
+    if (concrete == objects.concrete_functions().end()) continue;
+    std::vector<std::string> inputs;
+    for (const std::string& input : node.input()) {
+      if (input[0] != '^') inputs.push_back(TensorName(input).ToString());
+    }
+    const auto count = static_cast<std::size_t>(concrete->second.bound_inputs_size());
+    if (count > inputs.size()) continue;
+    for (std::size_t i = 0; i < count; ++i) {
+      captures.emplace(inputs[inputs.size() - count + i], concrete->second.bound_inputs(static_cast<int>(i)));
+    }
+  }
+  // Variables that no signature uses yet are known by their names, where those are unique.
+  std::map<std::string, std::vector<int>> by_name;
+  for (int i = 0; i < objects.nodes_size(); ++i) {
+    if (objects.nodes(i).has_variable()) by_name[objects.nodes(i).variable().name()].push_back(i);
+  }
+  for (const tf::NodeDef& node : meta_graph.graph_def().node()) {
+    if (node.op() != "VarHandleOp") continue;
+    const auto shared_name = node.attr().find("shared_name");
+    if (shared_name == node.attr().end()) continue;
+    const auto found = by_name.find(std::string(shared_name->second.s()));
+    if (found != by_name.end() && found->second.size() == 1) {
+      captures.emplace(node.name() + ":0", found->second[0]);
+    }
+  }
+  return captures;
+}
+
+void PutSignature(const std::string& name, const Captures& captures, tf::MetaGraphDef* meta_graph) {
+  if (!HasObjects(*meta_graph)) return;
+  const tf::SignatureDef& signature = meta_graph->signature_def().at(name);
+  tf::FunctionDefLibrary* library = meta_graph->mutable_graph_def()->mutable_library();
+  const std::string function_name = FreshFunctionName(name, *library);
+  SignatureFunction function;
+  try {
+    function = MakeSignatureFunction(function_name, signature, captures, meta_graph->graph_def());
+  } catch (const Error& error) {
+    throw Error(Code::kFailedPrecondition,
+                "signature " + Quote(name) +
+                    " can't be put into the object graph, from which tf.saved_model.load takes signatures: " +
+                    error.what() + "; without the object graph it can be made");
+  }
+  *library->add_function() = function.definition;
+
+  tf::SavedObjectGraph* objects = meta_graph->mutable_object_graph_def();
+  (*objects->mutable_concrete_functions())[function_name] = Concrete(signature, function.bound);
+  RemoveSignatureObject(name, meta_graph);
+  auto* child = SignatureMap(objects)->add_children();
+  child->set_local_name(name);
+  child->set_node_id(objects->nodes_size());
+  auto* bare = objects->add_nodes()->mutable_bare_concrete_function();
+  bare->set_concrete_function_name(function_name);
+  for (const std::string& key : Keys(signature.inputs())) bare->add_argument_keywords(key);
+  bare->set_allowed_positional_arguments(signature.inputs_size() == 1 ? 1 : 0);
+}
+
+void RenameSignatureObject(const std::string& name, const std::string& to, tf::MetaGraphDef* meta_graph) {
+  if (!HasObjects(*meta_graph)) return;
+  for (auto& child : *SignatureMap(meta_graph->mutable_object_graph_def())->mutable_children()) {
+    if (child.local_name() == name) child.set_local_name(to);
+  }
+}
+
+void RemoveSignatureObject(const std::string& name, tf::MetaGraphDef* meta_graph) {
+  if (!HasObjects(*meta_graph)) return;
+  auto* children = SignatureMap(meta_graph->mutable_object_graph_def())->mutable_children();
+  for (int i = children->size() - 1; i >= 0; --i) {
+    if (children->Get(i).local_name() == name) children->DeleteSubrange(i, 1);
+  }
+}
+
+}  // namespace savedmodel::engine::edit

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Edits of the selected MetaGraph's signatures. Each throws UsageError, and may then have changed something.
+#pragma once
+
+#include "engine/edit/state.h"
+
+namespace savedmodel::engine::edit {
+
+void Apply(const AddSignature& operation, State* state);
+void Apply(const RenameSignature& operation, State* state);
+void Apply(const RemoveSignature& operation, State* state);
+void Apply(const AddOutputs& operation, State* state);
+void Apply(const KeepOutputs& operation, State* state);
+void Apply(const SetMethodName& operation, State* state);
+
+}  // namespace savedmodel::engine::edit

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/edit/write.h"
+
+#include <filesystem>
+#include <set>
+#include <system_error>
+
+#include "engine/edit/names.h"
+#include "engine/edit/variables_files.h"
+#include "engine/files.h"
+#include "engine/saved/copy.h"
+#include "engine/status.h"
+#include "tensorflow/cc/saved_model/constants.h"
+#include "tensorflow/cc/saved_model/fingerprinting.h"
+#include "tensorflow/core/lib/strings/proto_serialization.h"
+#include "tensorflow/core/platform/env.h"
+#include "tensorflow/core/platform/path.h"
+#include "tensorflow/core/protobuf/fingerprint.pb.h"
+
+namespace savedmodel::engine::edit {
+namespace tf = tensorflow;
+namespace {
+
+constexpr char kFingerprintFile[] = "fingerprint.pb";
+constexpr char kVariables[] = "variables/";
+
+bool Exists(const std::string& path) { return tf::Env::Default()->FileExists(path).ok(); }
+
+bool StartsWith(const std::string& text, const std::string& start) { return text.rfind(start, 0) == 0; }
+
+// Symbolic links followed, with a slash at the end.
+std::string Canonical(const std::string& path) {
+  std::error_code error;
+  const std::string canonical = std::filesystem::weakly_canonical(path, error).string();
+  const std::string clean = tf::io::CleanPath(error ? path : canonical);
+  return clean.back() == '/' ? clean : clean + "/";
+}
+
+bool IsText(const std::string& path) {
+  return !Exists(tf::io::JoinPath(path, tf::kSavedModelFilenamePb)) &&
+         !Exists(tf::io::JoinPath(path, tf::kSavedModelFilenameCpb));
+}
+
+void WriteProto(const std::string& folder, const tf::SavedModel& proto, bool text) {
+  tf::Env* env = tf::Env::Default();
+  if (text) {
+    const std::string path = tf::io::JoinPath(folder, tf::kSavedModelFilenamePbTxt);
+    ThrowIfError(tf::WriteTextProto(env, path, proto), Quote(path));
+    return;
+  }
+  std::string bytes;
+  if (!tf::SerializeToStringDeterministic(proto, &bytes)) {
+    throw Error(Code::kInvalidArgument, "the graph is larger than 2 GB, which saved_model.pb can't hold");
+  }
+  const std::string path = tf::io::JoinPath(folder, tf::kSavedModelFilenamePb);
+  ThrowIfError(tf::WriteStringToFile(env, path, bytes), Quote(path));
+}
+
+// TensorFlow's own, over the files as they are now. Rather none than one that does not fit.
+void WriteFingerprint(const std::string& folder, std::vector<std::string>* notes) {
+  const auto fingerprint = tf::saved_model::fingerprinting::CreateFingerprintDef(folder);
+  if (!fingerprint.ok()) {
+    notes->push_back("fingerprint.pb is left out: " + std::string(fingerprint.status().message()));
+    return;
+  }
+  std::string bytes;
+  tf::SerializeToStringDeterministic(*fingerprint, &bytes);
+  const std::string path = tf::io::JoinPath(folder, kFingerprintFile);
+  ThrowIfError(tf::WriteStringToFile(tf::Env::Default(), path, bytes), Quote(path));
+}
+
+void CheckApart(const std::string& source, const std::string& target) {
+  if (target.empty()) return;
+  const std::string from = Canonical(source);
+  const std::string to = Canonical(target);
+  if (from == to) {
+    throw Error(Code::kInvalidArgument,
+                Quote(target) + " is the SavedModel that is edited; write to another directory");
+  }
+  if (StartsWith(to, from) || StartsWith(from, to)) {
+    throw Error(Code::kInvalidArgument, Quote(target) + (StartsWith(to, from) ? " is inside " : " holds ") +
+                                            Quote(source) + ", the SavedModel that is edited");
+  }
+}
+
+std::set<std::string> UnusedAssets(const State& state) {
+  std::set<std::string> unused = state.assets;
+  for (const tf::MetaGraphDef& meta_graph : state.model.meta_graphs()) {
+    for (const tf::AssetFileDef& asset : AssetFiles(meta_graph)) unused.erase("assets/" + asset.filename());
+  }
+  return unused;
+}
+
+}  // namespace
+
+std::vector<std::string> Write(const State& state, const std::string& target, const EditOptions& options) {
+  const std::string& source = state.source;
+  CheckApart(source, target);
+  for (const auto& meta_graph : state.model.meta_graphs()) CheckFiles(source, meta_graph);
+  std::vector<std::string> notes = state.notes;
+  const bool text =
+      options.format == GraphFormat::kText || (options.format == GraphFormat::kAsSource && IsText(source));
+  const std::set<std::string> unused = UnusedAssets(state);
+  WriteWhole(target, options.overwrite, [&](const std::string& folder) {
+    CopyFiles(source, folder, [&](const std::string& file) {
+      if (StartsWith(file, "saved_model.") || file == kFingerprintFile) return false;
+      return unused.count(file) == 0 && !(state.pruned && StartsWith(file, kVariables));
+    });
+    if (state.pruned) {
+      std::set<std::string> names;
+      for (const auto& meta_graph : state.model.meta_graphs()) names.merge(RestoredTensors(meta_graph));
+      CopyVariables(source, folder, names);
+    }
+    WriteProto(folder, state.model, text);
+    if (!text) {
+      WriteFingerprint(folder, &notes);
+    } else if (Exists(tf::io::JoinPath(source, kFingerprintFile))) {
+      notes.emplace_back("fingerprint.pb is left out: TensorFlow makes none of a model in text form");
+    }
+  });
+  return notes;
+}
+
+}  // namespace savedmodel::engine::edit

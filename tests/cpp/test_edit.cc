@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "savedmodel/edit.h"
+#include "savedmodel/inspect.h"
+#include "savedmodel/model.h"
+#include "tests/cpp/support.h"
+
+namespace savedmodel {
+namespace {
+
+using testing::Floats;
+using testing::Mentions;
+using testing::MistakeIn;
+using testing::ModelPath;
+using testing::Numbers;
+using testing::Values;
+
+const std::string kHidden = "StatefulPartitionedCall/StatefulPartitionedCall/Relu";
+
+class EditTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("edit_" + std::to_string(getpid()));
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+TEST_F(EditTest, SignaturesOfTheCopy) {
+  Edit edit(ModelPath("mlp"));
+  edit.Apply(AddOutputs{"serving_default", {{"hidden", kHidden}}});
+  edit.Apply(RenameSignature{"serving_default", "classify"});
+  edit.Apply(SetMethodName{"classify", "tensorflow/serving/classify"});
+  const auto signatures = edit.signatures();
+  ASSERT_EQ(signatures.size(), 1U);
+  EXPECT_EQ(signatures.at("classify").method_name, "tensorflow/serving/classify");
+  EXPECT_TRUE(edit.Save(Path("copy")).empty());
+
+  const Model model = Model::Load(Path("copy"));
+  const std::vector<float> x = Numbers(128);
+  const auto results = model.function("classify").Run({Floats(x, {2, 64})});  // by key: hidden, probs
+  const auto expected = testing::LoadModel("mlp").function("serving_default").Run({Floats(x, {2, 64})});
+  const std::vector<float> probs = Values(results.at(1));
+  ASSERT_EQ(probs.size(), 20U);
+  for (std::size_t i = 0; i < probs.size(); ++i) EXPECT_NEAR(probs[i], Values(expected.at(0))[i], 1e-5);
+  for (const float value : Values(results.at(0))) EXPECT_GE(value, 0);
+}
+
+TEST_F(EditTest, PruningLeavesWhatSignaturesNeed) {
+  Edit edit(ModelPath("mlp"));
+  edit.Apply(AddSignature{"embed", {{"x", "serving_default_x"}}, {{"hidden", kHidden}}});
+  edit.Apply(RemoveSignature{"serving_default"});
+  edit.Apply(Prune{});
+  EditOptions options;
+  options.format = GraphFormat::kText;
+  EXPECT_EQ(edit.Save(Path("small"), options).size(), 3U);
+  const MetaGraphInfo info = Inspect(Path("small")).meta_graphs.at(0);
+  EXPECT_EQ(info.variables.size(), 2U);
+  EXPECT_EQ(Model::Load(Path("small")).function("embed").Run({Floats(Numbers(64), {1, 64})}).size(), 1U);
+}
+
+TEST_F(EditTest, AMistakeChangesNothing) {
+  Edit edit(ModelPath("mlp"));
+  const UsageError error = MistakeIn([&] { edit.Apply(RemoveSignature{"serving"}); });
+  EXPECT_EQ(error.kind(), UsageError::Kind::kName);
+  EXPECT_TRUE(Mentions(error, {"no signature 'serving'", "did you mean 'serving_default'?"}));
+  EXPECT_EQ(edit.signatures().size(), 1U);
+  EXPECT_THROW(edit.Save(ModelPath("mlp")), Error);
+}
+
+}  // namespace
+}  // namespace savedmodel
