@@ -10,6 +10,7 @@ namespace py = pybind11;
 void bind_errors(py::module_& m);
 void bind_runtime(py::module_& m);
 void bind_spec(py::module_& m);
+void bind_edit(py::module_& m);
 void bind_inspection(py::module_& m);
 void bind_trace(py::module_& m);
 void bind_signature(py::module_& m);

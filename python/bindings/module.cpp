@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, m) {
   bind_errors(m);
   bind_runtime(m);
   bind_spec(m);
+  bind_edit(m);
   bind_inspection(m);
   bind_trace(m);
   bind_signature(m);

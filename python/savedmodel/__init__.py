@@ -39,6 +39,7 @@ from savedmodel._core import (
     UnimplementedError,
     UnknownError,
 )
+from savedmodel._edit import Edit
 from savedmodel._inspect import Inspection, MetaGraph, inspect
 from savedmodel._model import Model, load
 from savedmodel._options import RunOptions, SessionOptions
@@ -69,6 +70,7 @@ __all__ = [
     "CancelledError",
     "DataLossError",
     "DeadlineExceededError",
+    "Edit",
     "Error",
     "FailedPreconditionError",
     "Finding",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import shutil
@@ -13,10 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import savedmodel as sm
 
-from .helpers import Load
+from .editing import Check, X, check_signature
+from .helpers import Array, Load
+from .tensorflow_child import TensorFlow
 
 if TYPE_CHECKING:
     from .exporting import Outcome
@@ -103,6 +107,36 @@ def load(models: Path) -> Iterator[Load]:
     yield load_by_name
     for model in loaded:
         model.close()
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> Iterator[TensorFlow]:
+    """TensorFlow's Python, in a process of its own."""
+    child = TensorFlow()
+    yield child
+    child.close()
+
+
+@pytest.fixture
+def check(tensorflow: TensorFlow) -> Check:
+    """Whether a signature of an edited model gives the expected results, whoever loads it."""
+    return functools.partial(check_signature, tensorflow)
+
+
+@pytest.fixture
+def dst(tmp_path: Path) -> Path:
+    """Where an edited model is written."""
+    return tmp_path / "edited"
+
+
+@pytest.fixture(scope="session")
+def mlp(models: Path) -> dict[str, Array]:
+    """What the layers of `mlp` compute of `editing.X`."""
+    with sm.load(models / "mlp", optimize="none") as model:
+        w, b = ([model.variables[f"{kind}{i}"] for i in range(3)] for kind in "wb")
+        probs = model(X)["probs"]
+    first = np.maximum(X @ w[0] + b[0], 0)
+    return {"first": first, "second": np.maximum(first @ w[1] + b[1], 0), "probs": probs}
 
 
 @pytest.fixture(scope="session")

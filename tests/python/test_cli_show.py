@@ -195,7 +195,7 @@ def test_without_a_command_there_is_help() -> None:
 
 def test_help_has_an_example_of_each_command() -> None:
     text = output("--help")
-    for name in ("show", "run", "scan", "bench", "compare", "profile", "optimize"):
+    for name in ("show", "run", "scan", "bench", "compare", "profile", "optimize", "edit"):
         assert f"savedmodel {name} models/" in text
         assert f"example: savedmodel {name} models/" in output(name, "--help")
     assert widest(text) <= 80

@@ -68,6 +68,11 @@ COMMANDS = {
         "write a SavedModel of a Keras model, function, checkpoint, graph",
         "savedmodel convert keras digits.keras models/digits",
     ),
+    "edit": Entry(
+        "_edit",
+        "change signatures, tags, devices; remove what is not needed",
+        "savedmodel edit models/mlp models/mlp_2 --clear-devices --prune",
+    ),
     "warmup": Entry(
         "_warmup",
         "record requests that a load, or a server, sends first",

@@ -1,0 +1,139 @@
+"""TensorFlow's Python in a process of its own, which loads what a test wrote and says what it computes.
+
+Run as a program, it answers requests, a JSON object a line: {"how": ..., "path": ..., ...} -> {...}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class TensorFlow:
+    """The parent's side."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        )
+
+    def ask(self, how: str, path: Path, **rest: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"how": how, "path": str(path), **rest}) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return answer
+
+    def run(
+        self,
+        how: str,
+        path: Path,
+        signature: str,
+        inputs: Mapping[str, Any],
+        tags: Collection[str] = ("serve",),
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """The results of a signature: how is "v1", in a session, or "v2", by tf.saved_model.load."""
+        with tempfile.TemporaryDirectory() as folder:
+            arrays: dict[str, Any] = {key: np.asarray(value) for key, value in inputs.items()}
+            np.savez(f"{folder}/in.npz", **arrays)
+            self.ask(how, path, signature=signature, tags=sorted(tags), folder=folder)
+            with np.load(f"{folder}/out.npz", allow_pickle=True) as results:
+                return dict(results)
+
+    def signatures(self, path: Path, tags: Collection[str] = ("serve",)) -> dict[str, list[str]]:
+        """Those that tf.saved_model.load finds: name -> keys of the outputs."""
+        found: dict[str, list[str]] = self.ask("signatures", path, tags=sorted(tags))["signatures"]
+        return found
+
+    def cli(self, path: Path) -> str:
+        """What `saved_model_cli show --all` prints."""
+        text: str = self.ask("cli", path)["text"]
+        return text
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+
+def _inputs(request: dict[str, Any]) -> dict[str, Any]:
+    with np.load(f"{request['folder']}/in.npz", allow_pickle=True) as arrays:
+        return dict(arrays)
+
+
+def _write(request: dict[str, Any], results: Mapping[str, Any]) -> None:
+    arrays: dict[str, Any] = {key: np.asarray(value) for key, value in results.items()}
+    np.savez(f"{request['folder']}/out.npz", **arrays)
+
+
+def _v1(request: dict[str, Any]) -> dict[str, Any]:
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session(config=v1.ConfigProto(allow_soft_placement=True)) as session:
+        meta_graph = v1.saved_model.load(session, request["tags"], request["path"])
+        signature = meta_graph.signature_def[request["signature"]]
+        fetches = {key: info.name for key, info in signature.outputs.items()}
+        feeds = {signature.inputs[key].name: value for key, value in _inputs(request).items()}
+        _write(request, session.run(fetches, feeds))
+    return {}
+
+
+def _v2(request: dict[str, Any]) -> dict[str, Any]:
+    import tensorflow as tf
+
+    model = tf.saved_model.load(request["path"], request["tags"])
+    inputs = {key: tf.constant(value) for key, value in _inputs(request).items()}
+    results = model.signatures[request["signature"]](**inputs)
+    _write(request, {key: value.numpy() for key, value in results.items()})
+    return {}
+
+
+def _signatures(request: dict[str, Any]) -> dict[str, Any]:
+    import tensorflow as tf
+
+    model = tf.saved_model.load(request["path"], request["tags"])
+    names = {name: sorted(f.structured_outputs) for name, f in model.signatures.items()}
+    return {"signatures": names}
+
+
+def _cli(request: dict[str, Any]) -> dict[str, Any]:
+    from tensorflow.python.tools import saved_model_cli
+
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        saved_model_cli._show_all(request["path"])
+    return {"text": text.getvalue()}
+
+
+def _main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else is printed is no answer
+    kinds = {"v1": _v1, "v2": _v2, "signatures": _signatures, "cli": _cli}
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = kinds[request["how"]](request)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    _main()
