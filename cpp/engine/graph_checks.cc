@@ -11,6 +11,7 @@
 #include "engine/graph.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
+#include "tensorflow/core/framework/full_type.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/node_def_util.h"
@@ -111,6 +112,34 @@ std::string FaultOf(const tf::NodeDef& node) {
   }
   return "its value is " + tf::DataTypeString(value->second.tensor().dtype()) +
          ", and its attribute 'dtype' " + tf::DataTypeString(dtype->second.type());
+}
+
+// TensorFlow reads the type of each output from it, without a look at how many there are.
+std::string FaultOfType(const tf::NodeDef& node) {
+  const tf::FullTypeDef& type = node.experimental_type();
+  if (type.type_id() == tf::TFT_UNSET) return "";
+  const tf::OpDef* op = nullptr;
+  tf::DataTypeVector outputs;
+  const bool known = tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() &&
+                     tf::OutputTypesForNode(node, *op, &outputs).ok();
+  const auto types = static_cast<std::size_t>(type.args_size());
+  if (type.type_id() == tf::TFT_PRODUCT && (!known || types >= outputs.size())) return "";
+  return "its full type does not have a type for each of its outputs";
+}
+
+// TensorFlow does check these, but its oneDNN pass, which comes before, aborts.
+std::string FaultOfChoices(const tf::NodeDef& node) {
+  const tf::OpDef* op = nullptr;
+  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return "";
+  for (const auto& attribute : op->attr()) {
+    const auto given = node.attr().find(attribute.name());
+    if (attribute.type() != "string" || !attribute.has_allowed_values() || given == node.attr().end()) continue;
+    const auto& allowed = attribute.allowed_values().list().s();
+    if (std::find(allowed.begin(), allowed.end(), given->second.s()) == allowed.end()) {
+      return "its attribute '" + attribute.name() + "' has a value that " + node.op() + " does not allow";
+    }
+  }
+  return "";
 }
 
 // TensorFlow's own check is left out for graphs of old versions. (Those of function bodies are always
@@ -225,6 +254,8 @@ void CheckGraph(const std::string& path, const tf::MetaGraphDef& meta_graph) {
   InlinedNodes inlined(graph.library());
   const auto check = [&](const tf::NodeDef& node, const std::string& function) {
     std::string fault = FaultOf(node);
+    if (fault.empty()) fault = FaultOfType(node);
+    if (fault.empty()) fault = FaultOfChoices(node);
     if (fault.empty()) fault = inlined.FaultOfCalls(node);
     if (fault.empty()) return;
     Refuse(path, "node '" + node.name() + "'" + (function.empty() ? "" : " of function '" + function + "'"),

@@ -103,6 +103,24 @@ REFUSED = {
         ),
         "node 'i': it calls the function 'lost', which is not there",
     ),
+    "a full type that is not one for each output": (
+        node("i", "Identity", "x", attributes=STRINGS + "experimental_type { type_id: TFT_ARRAY }"),
+        "node 'i': its full type does not have a type for each of its outputs",
+    ),
+    "a full type of too few outputs": (
+        node("i", "Identity", "x", attributes=STRINGS + "experimental_type { type_id: TFT_PRODUCT }"),
+        "node 'i': its full type does not have a type for each of its outputs",
+    ),
+    "a choice that there is not": (
+        node(
+            "i",
+            "BiasAdd",
+            "x",
+            "x",
+            attributes=STRINGS + 'attr { key: "data_format" value { s: "?" } }',
+        ),
+        "node 'i': its attribute 'data_format' has a value that BiasAdd does not allow",
+    ),
     "an input too few": (
         node("i", "AddV2", "x", attributes=STRINGS),
         "node 'i': it has 1 inputs, and AddV2 takes 2",

@@ -35,6 +35,18 @@ void InlineCalls(tf::GraphDef* graph) {
   }
 }
 
+// oneDNN's pass takes the sizes of these nodes' inputs for those of images, and aborts if they are none.
+void ForgetOtherShapes(tf::Graph* graph) {
+  for (tf::Node* node : graph->op_nodes()) {
+    const tf::AttrValue* shapes = node->attrs().Find("_input_shapes");
+    if (shapes == nullptr || (node->type_string().rfind("FusedBatchNorm", 0) != 0 &&
+                              node->type_string().find("Conv2D") == std::string::npos))
+      continue;
+    if (shapes->list().shape_size() == 0 || shapes->list().shape(0).dim_size() != 4)
+      node->ClearAttr("_input_shapes");
+  }
+}
+
 }  // namespace
 
 tf::GraphDef Prune(const tf::GraphDef& graph, const std::vector<std::string>& feeds,
@@ -101,6 +113,7 @@ ExecutableGraph MakeExecutable(const tf::GraphDef& graph, const std::vector<std:
   auto& partition = partitions[device->name()];
   partition = std::make_unique<tf::Graph>(client->flib_def.get());
   tf::CopyGraph(client->graph, partition.get());
+  ForgetOtherShapes(partition.get());
   tf::GraphOptimizationPassOptions passes;
   passes.session_options = &options;
   passes.flib_def = client->flib_def.get();
