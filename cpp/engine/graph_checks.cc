@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <limits>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "engine/graph.h"
+#include "engine/provenance.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/full_type.pb.h"
@@ -133,7 +135,8 @@ std::string FaultOfChoices(const tf::NodeDef& node) {
   if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return "";
   for (const auto& attribute : op->attr()) {
     const auto given = node.attr().find(attribute.name());
-    if (attribute.type() != "string" || !attribute.has_allowed_values() || given == node.attr().end()) continue;
+    if (attribute.type() != "string" || !attribute.has_allowed_values() || given == node.attr().end())
+      continue;
     const auto& allowed = attribute.allowed_values().list().s();
     if (std::find(allowed.begin(), allowed.end(), given->second.s()) == allowed.end()) {
       return "its attribute '" + attribute.name() + "' has a value that " + node.op() + " does not allow";
@@ -141,6 +144,33 @@ std::string FaultOfChoices(const tf::NodeDef& node) {
   }
   return "";
 }
+
+// The graph optimizer takes the constant axis of a concatenation for one number.
+class ConcatAxes {
+ public:
+  template <typename Nodes>
+  explicit ConcatAxes(const Nodes& nodes) {
+    for (const tf::NodeDef& node : nodes) {
+      const auto value = node.attr().find("value");
+      if (node.op() != "Const" || value == node.attr().end()) continue;
+      std::int64_t elements = 1;
+      for (const auto& dim : value->second.tensor().tensor_shape().dim()) elements *= dim.size();
+      if (elements != 1) arrays_.insert(node.name());
+    }
+  }
+  std::string FaultOf(const tf::NodeDef& node) const {
+    if ((node.op() != "ConcatV2" && node.op() != "Concat") || node.input_size() == 0) return "";
+    const auto count = node.attr().find("N");
+    if (count == node.attr().end()) return "";
+    const auto at = node.op() == "Concat" ? 0 : count->second.i();
+    if (at < 0 || at >= node.input_size()) return "";
+    const std::string source = NodeOfInput(node.input(static_cast<int>(at)));
+    return arrays_.count(source) > 0 ? "its axis '" + source + "' is not one number" : "";
+  }
+
+ private:
+  std::unordered_set<std::string> arrays_;
+};
 
 // TensorFlow's own check is left out for graphs of old versions. (Those of function bodies are always
 // counted.)
@@ -252,18 +282,20 @@ class InlinedNodes {
 void CheckGraph(const std::string& path, const tf::MetaGraphDef& meta_graph) {
   const tf::GraphDef& graph = meta_graph.graph_def();
   InlinedNodes inlined(graph.library());
-  const auto check = [&](const tf::NodeDef& node, const std::string& function) {
+  const auto check = [&](const tf::NodeDef& node, const ConcatAxes& axes, const std::string& function) {
     std::string fault = FaultOf(node);
     if (fault.empty()) fault = FaultOfType(node);
     if (fault.empty()) fault = FaultOfChoices(node);
+    if (fault.empty()) fault = axes.FaultOf(node);
     if (fault.empty()) fault = inlined.FaultOfCalls(node);
     if (fault.empty()) return;
     Refuse(path, "node '" + node.name() + "'" + (function.empty() ? "" : " of function '" + function + "'"),
            fault);
   };
+  const ConcatAxes axes(graph.node());
   double count = 0;
   for (const tf::NodeDef& node : graph.node()) {
-    check(node, "");
+    check(node, axes, "");
     const std::string fault = FaultOfInputs(node);
     if (!fault.empty()) Refuse(path, "node '" + node.name() + "'", fault);
     count += inlined.Of(node);
@@ -273,7 +305,8 @@ void CheckGraph(const std::string& path, const tf::MetaGraphDef& meta_graph) {
     }
   }
   for (const tf::FunctionDef& function : graph.library().function()) {
-    for (const tf::NodeDef& node : function.node_def()) check(node, function.signature().name());
+    const ConcatAxes inside(function.node_def());
+    for (const tf::NodeDef& node : function.node_def()) check(node, inside, function.signature().name());
   }
 }
 

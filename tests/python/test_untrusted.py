@@ -111,6 +111,18 @@ REFUSED = {
         node("i", "Identity", "x", attributes=STRINGS + "experimental_type { type_id: TFT_PRODUCT }"),
         "node 'i': its full type does not have a type for each of its outputs",
     ),
+    "an axis that is not one number": (
+        const("axis", "dtype: DT_INT32 tensor_shape { dim { size: 2 } } int_val: 0", "DT_INT32")
+        + node(
+            "i",
+            "ConcatV2",
+            "x",
+            "x",
+            "axis",
+            attributes=STRINGS + 'attr { key: "N" value { i: 2 } }',
+        ),
+        "node 'i': its axis 'axis' is not one number",
+    ),
     "a choice that there is not": (
         node(
             "i",
