@@ -2,6 +2,7 @@
 #include "engine/edit/needed.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/graph.h"
 #include "engine/provenance.h"
@@ -58,25 +59,31 @@ void NeededNodes::Add(const std::string& start) {
   }
 }
 
-void NeededNodes::AddCall(const std::vector<std::string>& feeds, const std::vector<std::string>& fetches) {
-  const std::set<std::string> fed(feeds.begin(), feeds.end());
-  std::vector<std::string> pending;
+template <typename Visit>
+void NeededNodes::Walk(std::vector<std::string> pending, const Visit& visit) const {
   std::set<std::string> seen;
-  for (const std::string& fetch : fetches) {
-    if (fed.count(fetch) == 0) pending.push_back(NodeOfInput(fetch));
-  }
   while (!pending.empty()) {
     const std::string name = pending.back();
     pending.pop_back();
     const tf::NodeDef* node = Find(name);
-    if (node == nullptr || !seen.insert(name).second) continue;
-    needed_.insert(name);
-    for (const std::string& input : node->input()) {
+    if (node != nullptr && seen.insert(name).second) visit(*node, &pending);
+  }
+}
+
+void NeededNodes::AddCall(const std::vector<std::string>& feeds, const std::vector<std::string>& fetches) {
+  const std::set<std::string> fed(feeds.begin(), feeds.end());
+  std::vector<std::string> start;
+  for (const std::string& fetch : fetches) {
+    if (fed.count(fetch) == 0) start.push_back(NodeOfInput(fetch));
+  }
+  Walk(std::move(start), [&](const tf::NodeDef& node, std::vector<std::string>* pending) {
+    needed_.insert(node.name());
+    for (const std::string& input : node.input()) {
       if (input[0] == '^' || fed.count(TensorName(input).ToString()) == 0) {
-        pending.push_back(NodeOfInput(input));
+        pending->push_back(NodeOfInput(input));
       }
     }
-  }
+  });
 }
 
 void NeededNodes::AddFed(const std::string& name) {
@@ -112,34 +119,23 @@ bool NeededNodes::TouchesUnneededOnly(const std::string& node) const {
 
 bool NeededNodes::AddEffects(const std::string& start) {
   const std::size_t before = needed_.size();
-  std::vector<std::string> pending{start};
-  std::set<std::string> seen;
-  while (!pending.empty()) {
-    const std::string name = pending.back();
-    pending.pop_back();
-    const tf::NodeDef* node = Find(name);
-    if (node == nullptr || !seen.insert(name).second) continue;
-    needed_.insert(name);
-    for (const std::string& input : node->input()) {
+  Walk({start}, [this](const tf::NodeDef& node, std::vector<std::string>* pending) {
+    needed_.insert(node.name());
+    for (const std::string& input : node.input()) {
       const std::string source = NodeOfInput(input);
-      if (input[0] != '^' || !TouchesUnneededOnly(source)) pending.push_back(source);
+      if (input[0] != '^' || !TouchesUnneededOnly(source)) pending->push_back(source);
     }
-  }
+  });
   return needed_.size() > before;
 }
 
 bool NeededNodes::ReadsUnneeded(const std::string& tensor) const {
-  std::vector<std::string> pending{NodeOfInput(tensor)};
-  std::set<std::string> seen;
-  while (!pending.empty()) {
-    const std::string name = pending.back();
-    pending.pop_back();
-    const tf::NodeDef* node = Find(name);
-    if (node == nullptr || !seen.insert(name).second) continue;
-    if (MakesHandle(*node) && !Has(name)) return true;
-    for (const std::string& input : node->input()) pending.push_back(NodeOfInput(input));
-  }
-  return false;
+  bool reads = false;
+  Walk({NodeOfInput(tensor)}, [&](const tf::NodeDef& node, std::vector<std::string>* pending) {
+    reads |= MakesHandle(node) && !Has(node.name());
+    for (const std::string& input : node.input()) pending->push_back(NodeOfInput(input));
+  });
+  return reads;
 }
 
 }  // namespace savedmodel::engine::edit

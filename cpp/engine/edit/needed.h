@@ -40,6 +40,9 @@ class NeededNodes {
   std::size_t size() const { return needed_.size(); }
 
  private:
+  // Calls `visit` for each node once, with the list of those to go to.
+  template <typename Visit>
+  void Walk(std::vector<std::string> pending, const Visit& visit) const;
   const tensorflow::NodeDef* Find(const std::string& node) const;
   const std::set<std::string>& Handles(const std::string& node) const;
   bool TouchesUnneededOnly(const std::string& node) const;
