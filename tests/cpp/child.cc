@@ -4,10 +4,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "savedmodel/savedmodel.h"
@@ -108,6 +110,8 @@ int ForkAfterLoad(const std::string& path, const std::string& how) {
 // The child may end, or let go of what it got, without waiting for a thread that it does not have.
 int ForkWhileWatching(const std::string& path, const std::string& how) {
   static Watched watched = Watched::Start(path);
+  // AddressSanitizer's allocator has no handler for forks, and is locked while a thread begins.
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
   Fork(how, [&] {
     std::cout << "run: " << Outcome([&] { return Add(watched.model()); }) << "\n";
     watched = Watched();
