@@ -17,6 +17,20 @@ namespace {
 constexpr std::size_t kAdHocFunctions = 64;
 constexpr char kDefaultSignature[] = "serving_default";
 
+// What the standard library throws inside of TensorFlow, where a graph contradicts itself, is an Error, too.
+template <typename Call>
+auto WithErrors(const std::string& path, const Call& call) {
+  try {
+    return call();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw Error(Code::kInternal, "'" + path + "': " + error.what());
+  }
+}
+
 std::string ListKeys(const std::map<std::string, Signature>& signatures) {
   std::string text;
   for (const auto& [name, signature] : signatures) text += (text.empty() ? "'" : ", '") + name + "'";
@@ -134,15 +148,7 @@ Model Model::Load(const std::string& path, const LoadOptions& options) {
   // The state alone keeps the pool: it knows how to let go of it.
   LoadOptions lent = options;
   lent.thread_pool = std::shared_ptr<ThreadPool>(std::shared_ptr<ThreadPool>(), options.thread_pool.get());
-  try {
-    state->engine = engine.Load(path, lent);
-  } catch (const Error&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const std::exception& error) {  // of the standard library, inside TensorFlow
-    throw Error(Code::kInternal, "'" + path + "': " + error.what());
-  }
+  state->engine = internal::WithErrors(path, [&] { return engine.Load(path, lent); });
   internal::CalibrateTicks();
   const auto& signatures = state->engine->signatures();
   if (signatures.count(internal::kDefaultSignature) > 0) {
@@ -177,8 +183,9 @@ Function Model::function(const std::string& signature, const std::vector<std::st
     if (cached != state_->functions.end()) state->bound = cached->second;
   }
   if (state->bound == nullptr) {
-    state->bound = std::make_shared<internal::BoundFunction>(
-        state_->engine->Bind(found->second, internal::SelectOutputs(found->second, outputs)));
+    state->bound = std::make_shared<internal::BoundFunction>(internal::WithErrors(state_->path, [&] {
+      return state_->engine->Bind(found->second, internal::SelectOutputs(found->second, outputs));
+    }));
     std::lock_guard<std::mutex> lock(state_->mutex);
     state->bound = state_->functions.emplace(key, state->bound).first->second;
   }
@@ -203,7 +210,8 @@ Function Model::function(const std::vector<std::string>& fetches,
     return Function(std::move(state));
   }
   lock.unlock();
-  state->bound = std::make_shared<internal::BoundFunction>(state_->engine->Bind(fetches, feeds));
+  state->bound = std::make_shared<internal::BoundFunction>(
+      internal::WithErrors(state_->path, [&] { return state_->engine->Bind(fetches, feeds); }));
   lock.lock();
   recent.emplace_front(std::move(key), state->bound);
   if (recent.size() > internal::kAdHocFunctions) evicted.splice(evicted.begin(), recent, --recent.end());

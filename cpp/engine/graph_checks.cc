@@ -116,23 +116,26 @@ std::string FaultOf(const tf::NodeDef& node) {
          ", and its attribute 'dtype' " + tf::DataTypeString(dtype->second.type());
 }
 
+// Null for a function, and for an op that nobody knows.
+const tf::OpDef* FindOp(const tf::NodeDef& node) {
+  const tf::OpDef* op = nullptr;
+  return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() ? op : nullptr;
+}
+
 // TensorFlow reads the type of each output from it, without a look at how many there are.
-std::string FaultOfType(const tf::NodeDef& node) {
+std::string FaultOfType(const tf::NodeDef& node, const tf::OpDef* op) {
   const tf::FullTypeDef& type = node.experimental_type();
   if (type.type_id() == tf::TFT_UNSET) return "";
-  const tf::OpDef* op = nullptr;
   tf::DataTypeVector outputs;
-  const bool known = tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() &&
-                     tf::OutputTypesForNode(node, *op, &outputs).ok();
+  const bool known = op != nullptr && tf::OutputTypesForNode(node, *op, &outputs).ok();
   const auto types = static_cast<std::size_t>(type.args_size());
   if (type.type_id() == tf::TFT_PRODUCT && (!known || types >= outputs.size())) return "";
   return "its full type does not have a type for each of its outputs";
 }
 
 // TensorFlow does check these, but its oneDNN pass, which comes before, aborts.
-std::string FaultOfChoices(const tf::NodeDef& node) {
-  const tf::OpDef* op = nullptr;
-  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return "";
+std::string FaultOfChoices(const tf::NodeDef& node, const tf::OpDef* op) {
+  if (op == nullptr) return "";
   for (const auto& attribute : op->attr()) {
     const auto given = node.attr().find(attribute.name());
     if (attribute.type() != "string" || !attribute.has_allowed_values() || given == node.attr().end())
@@ -174,9 +177,8 @@ class ConcatAxes {
 
 // TensorFlow's own check is left out for graphs of old versions. (Those of function bodies are always
 // counted.)
-std::string FaultOfInputs(const tf::NodeDef& node) {
-  const tf::OpDef* op = nullptr;
-  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return "";
+std::string FaultOfInputs(const tf::NodeDef& node, const tf::OpDef* op) {
+  if (op == nullptr) return "";
   tf::DataTypeVector types;
   if (!tf::InputTypesForNode(node, *op, &types).ok()) {
     tf::NodeDef complete = node;  // attributes that have their default may be left out
@@ -202,7 +204,7 @@ bool IsCall(const std::string& op) { return op == "PartitionedCall" || op == "St
 using Arguments = google::protobuf::RepeatedPtrField<tf::OpDef::ArgDef>;
 
 // Nor does it compare how many tensors a call passes with those that the function has.
-std::string FaultOfCall(const tf::NodeDef& node, const std::string& what, const tf::OpDef& function) {
+std::string FaultOfCall(const tf::NodeDef& node, const tf::OpDef& function) {
   const auto differ = [&](const Arguments& arguments, const char* list) {
     const auto types = node.attr().find(node.attr().count("T") > 0 ? "T" : list);
     const bool single = std::all_of(arguments.begin(), arguments.end(), [](const auto& one) {
@@ -212,7 +214,9 @@ std::string FaultOfCall(const tf::NodeDef& node, const std::string& what, const 
   };
   if (differ(function.input_arg(), "Tin"))
     return "it does not have the inputs of the function '" + function.name() + "'";
-  if (what != "cond" && differ(function.output_arg(), "Tout"))
+  const auto condition = node.attr().find("cond");  // of a loop: gives a truth value
+  const bool decides = condition != node.attr().end() && condition->second.func().name() == function.name();
+  if (!decides && differ(function.output_arg(), "Tout"))
     return "it does not have the outputs of the function '" + function.name() + "'";
   return "";
 }
@@ -234,17 +238,12 @@ class InlinedNodes {
   // "", or what a loop or a branch lacks.
   std::string FaultOfCalls(const tf::NodeDef& node) const {
     if (!IsFunctional(node.op()) && !IsCall(node.op())) return "";
-    for (const auto& [attribute, value] : node.attr()) {
-      std::vector<std::string> names;
-      if (value.has_func()) names.push_back(value.func().name());
-      for (const tf::NameAttrList& branch : value.list().func()) names.push_back(branch.name());
-      for (const std::string& name : names) {
-        const auto found = functions_.find(name);
-        if (found == functions_.end() && IsCall(node.op())) continue;  // that it does notice
-        if (found == functions_.end()) return "it calls the function '" + name + "', which is not there";
-        std::string fault = FaultOfCall(node, attribute, found->second.definition->signature());
-        if (!fault.empty()) return fault;
-      }
+    for (const std::string& name : CalledFunctions(node)) {
+      const auto found = functions_.find(name);
+      if (found == functions_.end() && IsCall(node.op())) continue;  // that it does notice
+      if (found == functions_.end()) return "it calls the function '" + name + "', which is not there";
+      std::string fault = FaultOfCall(node, found->second.definition->signature());
+      if (!fault.empty()) return fault;
     }
     return "";
   }
@@ -284,8 +283,10 @@ void CheckGraph(const std::string& path, const tf::MetaGraphDef& meta_graph) {
   InlinedNodes inlined(graph.library());
   const auto check = [&](const tf::NodeDef& node, const ConcatAxes& axes, const std::string& function) {
     std::string fault = FaultOf(node);
-    if (fault.empty()) fault = FaultOfType(node);
-    if (fault.empty()) fault = FaultOfChoices(node);
+    const tf::OpDef* op = FindOp(node);
+    if (fault.empty()) fault = FaultOfType(node, op);
+    if (fault.empty()) fault = FaultOfChoices(node, op);
+    if (fault.empty() && function.empty()) fault = FaultOfInputs(node, op);
     if (fault.empty()) fault = axes.FaultOf(node);
     if (fault.empty()) fault = inlined.FaultOfCalls(node);
     if (fault.empty()) return;
@@ -296,8 +297,6 @@ void CheckGraph(const std::string& path, const tf::MetaGraphDef& meta_graph) {
   double count = 0;
   for (const tf::NodeDef& node : graph.node()) {
     check(node, axes, "");
-    const std::string fault = FaultOfInputs(node);
-    if (!fault.empty()) Refuse(path, "node '" + node.name() + "'", fault);
     count += inlined.Of(node);
     if (count > kMostNodes) {
       Refuse(path, "node '" + node.name() + "'",
