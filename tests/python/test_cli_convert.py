@@ -66,6 +66,7 @@ np.savez("x.npz", x=np.float32([[1, 2], [3, 4]]))
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("convert")
     (folder / "mine.py").write_text(MODULE)
+    (folder / "broken.py").write_text("raise ValueError('not today')")
     env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     subprocess.run([sys.executable, "-c", SOURCES], cwd=folder, env=env, check=True, timeout=120)
     return folder
@@ -89,6 +90,7 @@ ERRORS = [
     (("function", "add", "e", "--input", "x=float32[2]"), "'add' is not MODULE:NAME"),
     (("function", "mine:ad", "e", "--input", "x=float32[2]"), "mine:ad: there is no 'ad'"),
     (("function", "yours:add", "e"), "no module 'yours' to import"),
+    (("function", "broken:add", "e"), "importing broken failed: ValueError: not today"),
     (("function", "mine:add", "e", "--input", "x=float32"), "is not NAME=DTYPE[SHAPE]"),
     (("function", "mine:add", "e", "--input", "x=float32[two]"), "'two' is not a shape"),
     (("keras", "twice.keras", "e"), "Could not locate class 'Twice'"),

@@ -131,6 +131,8 @@ def imported(module: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ValueError(f"no module {error.name!r} to import, here or where Python looks") from error
+    except Exception as error:
+        raise ValueError(f"importing {module} failed: {type(error).__name__}: {error}") from error
 
 
 def attribute(text: str) -> Any:
