@@ -21,6 +21,7 @@ GENERATED = [
     "conv_mobile",
     "conv_residual",
     "conv_v1",
+    "conv_bottleneck",
     "conv_wide",
     "defaults",
     "defun",

@@ -4,7 +4,9 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "engine/kernels/vector_kernels.h"
+#include "tensorflow/core/framework/op_kernel.h"
 
 namespace savedmodel::engine {
 
@@ -32,6 +34,16 @@ inline bool ParseActivation(const std::string& name, Activation* activation) {
     return true;
   }
   return false;
+}
+
+// The attributes `activation` and `leakyrelu_alpha`, behind this prefix.
+inline absl::Status ReadActivation(tensorflow::OpKernelConstruction* context, const std::string& prefix,
+                                   Activation* activation, float* leaky_slope) {
+  std::string name;
+  TF_RETURN_IF_ERROR(context->GetAttr(prefix + "activation", &name));
+  TF_RETURN_IF_ERROR(context->GetAttr(prefix + "leakyrelu_alpha", leaky_slope));
+  if (ParseActivation(name, activation)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("no such activation: ", name));
 }
 
 }  // namespace savedmodel::engine

@@ -60,18 +60,14 @@ REGISTER_OP("_SavedmodelDense")
 class DenseOp : public tf::OpKernel {
  public:
   explicit DenseOp(tf::OpKernelConstruction* context) : OpKernel(context) {
-    std::string activation;
     OP_REQUIRES_OK(context, context->GetAttr("transpose_b", &transposed_));
     OP_REQUIRES_OK(context, context->GetAttr("strides", &strides_));
-    OP_REQUIRES_OK(context, context->GetAttr("activation", &activation));
-    OP_REQUIRES_OK(context, context->GetAttr("leakyrelu_alpha", &leaky_slope_));
+    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &leaky_slope_));
     bool bf16 = false;
     OP_REQUIRES_OK(context, context->GetAttr("bf16", &bf16));
     if (bf16 && Bfloat16GemmKernel() != nullptr) kernel_ = Bfloat16GemmKernel();
     OP_REQUIRES(context, strides_.size() == 2 && strides_[0] > 0 && strides_[1] > 0,
                 absl::InvalidArgumentError("strides are two positive numbers"));
-    OP_REQUIRES(context, ParseActivation(activation, &activation_),
-                absl::InvalidArgumentError(absl::StrCat("no such activation: ", activation)));
   }
 
   void Compute(tf::OpKernelContext* context) override {

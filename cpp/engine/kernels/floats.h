@@ -27,8 +27,9 @@ class Floats {
   std::unique_ptr<float, Delete> data_;
 };
 
-// Room of the calling thread's own, until it is asked for again; it never shrinks.
-inline float* ThreadRoom(std::int64_t floats) {
+// Room of the calling thread's own, until `User` asks for it again; it never shrinks.
+template <typename User = void>
+float* ThreadRoom(std::int64_t floats) {
   thread_local Floats room;
   thread_local std::int64_t size = 0;
   if (size < floats) {

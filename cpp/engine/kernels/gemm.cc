@@ -40,8 +40,6 @@ constexpr Index kFloatsOfA = Index{1} << 17;
 constexpr Index kFewWeights = Index{1} << 15;
 constexpr Index kFloatsOfANearby = Index{1} << 12;
 
-constexpr double kMultiplicationsPerNs = 50;
-
 const float* Row(const GemmRows& a, Index row) {
   if (a.rows_per_line == 0) return a.data + row * a.row_step;
   const Index line = row / a.rows_per_line;

@@ -13,6 +13,8 @@
 
 namespace savedmodel::engine {
 
+constexpr double kMultiplicationsPerNs = 50;  // of one core, to judge what is worth a thread
+
 // Weights in the order in which they are read: blocks of `depth_block` rows, of each its panels of columns
 // one after the other, of each panel its rows. The last panel is as many vectors wide as it needs, and filled
 // with zeros.

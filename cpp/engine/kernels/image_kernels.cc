@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/kernels/image_kernels.h"
 
+#include <algorithm>
+
 #include "engine/kernels/isa.h"
 
 namespace savedmodel::engine {
@@ -8,5 +10,10 @@ namespace savedmodel::engine {
 SAVEDMODEL_DECLARE_PER_ISA(ImageKernels, kImageKernels)
 
 const ImageKernels& ImageKernelsOf(Isa isa) { return SAVEDMODEL_OF_ISA(isa, kImageKernels); }
+
+double DepthwiseRowNs(const DepthwiseImage& image) {
+  const double taps = static_cast<double>(image.window_height * image.window_width);
+  return static_cast<double>(image.out_width * image.channels) * std::max(taps * 0.02, kReadAndWriteNs);
+}
 
 }  // namespace savedmodel::engine

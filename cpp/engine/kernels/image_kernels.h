@@ -10,6 +10,8 @@ namespace savedmodel::engine {
 enum class Activation;
 enum class Isa;
 
+constexpr double kReadAndWriteNs = 0.08;  // a float, from and to beyond the second-level cache
+
 // y = activation(depthwise convolution of x + bias), of one image. What lies outside of `x` is zero.
 struct DepthwiseImage {
   const float* x;        // [height, width, channels]
@@ -36,5 +38,7 @@ struct ImageKernels {
 };
 
 const ImageKernels& ImageKernelsOf(Isa isa);
+// What a row of a depthwise convolution's result takes, in nanoseconds.
+double DepthwiseRowNs(const DepthwiseImage& image);
 
 }  // namespace savedmodel::engine

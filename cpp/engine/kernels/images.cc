@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// _SavedmodelDepthwise, _SavedmodelSpatialMean and _SavedmodelScaleChannels: float32 images, NHWC.
+// _SavedmodelSpatialMean and _SavedmodelScaleChannels: float32 images, NHWC.
 #include <algorithm>
-#include <string>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/kernels/activation.h"
 #include "engine/kernels/image_kernels.h"
 #include "engine/kernels/isa.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
-#include "tensorflow/core/framework/kernel_shape_util.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"
-#include "tensorflow/core/util/padding.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -22,8 +17,6 @@ namespace si = tensorflow::shape_inference;
 namespace {
 
 using Index = std::int64_t;
-
-constexpr double kReadAndWriteNs = 0.08;  // a float, from and to beyond the second-level cache
 
 absl::Status MeanShape(si::InferenceContext* context) {
   si::ShapeHandle x, y;
@@ -40,20 +33,6 @@ absl::Status MeanShape(si::InferenceContext* context) {
   return absl::OkStatus();
 }
 
-REGISTER_OP("_SavedmodelDepthwise")
-    .Input("input: float")
-    .Input("filter: float")
-    .Input("bias: float")
-    .Output("output: float")
-    .Attr("strides: list(int)")
-    .Attr(tf::GetPaddingAttrStringWithExplicit())
-    .Attr(tf::GetExplicitPaddingsAttrString())
-    .Attr("data_format: {'NHWC'} = 'NHWC'")
-    .Attr("dilations: list(int) = [1, 1, 1, 1]")
-    .Attr("activation: string = ''")
-    .Attr("leakyrelu_alpha: float = 0.2")
-    .SetShapeFn(si::DepthwiseConv2DNativeShapeWithExplicitPadding);
-
 REGISTER_OP("_SavedmodelSpatialMean")
     .Input("x: float")
     .Output("y: float")
@@ -65,91 +44,6 @@ REGISTER_OP("_SavedmodelScaleChannels")
     .Input("factors: float")
     .Output("y: float")
     .SetShapeFn(si::BroadcastBinaryOpShapeFn);
-
-class DepthwiseOp : public tf::OpKernel {
- public:
-  explicit DepthwiseOp(tf::OpKernelConstruction* context) : OpKernel(context) {
-    std::string activation;
-    std::vector<std::int32_t> strides;
-    OP_REQUIRES_OK(context, context->GetAttr("strides", &strides));
-    OP_REQUIRES_OK(context, context->GetAttr("padding", &padding_));
-    OP_REQUIRES_OK(context, context->GetAttr("explicit_paddings", &paddings_));
-    OP_REQUIRES_OK(context, context->GetAttr("activation", &activation));
-    OP_REQUIRES_OK(context, context->GetAttr("leakyrelu_alpha", &leaky_slope_));
-    OP_REQUIRES_OK(context, tf::CheckValidPadding(padding_, paddings_, 4, tf::FORMAT_NHWC));
-    OP_REQUIRES(context, strides.size() == 4 && strides[1] > 0 && strides[2] > 0,
-                absl::InvalidArgumentError("strides are four positive numbers"));
-    OP_REQUIRES(context, ParseActivation(activation, &activation_),
-                absl::InvalidArgumentError(absl::StrCat("no such activation: ", activation)));
-    stride_height_ = strides[1];
-    stride_width_ = strides[2];
-  }
-
-  void Compute(tf::OpKernelContext* context) override {
-    const tf::Tensor& x = context->input(0);
-    const tf::Tensor& filter = context->input(1);
-    const tf::Tensor& bias = context->input(2);
-    OP_REQUIRES(
-        context,
-        x.dims() == 4 && filter.dims() == 4 && filter.dim_size(2) == x.dim_size(3) &&
-            filter.dim_size(3) == 1 && bias.NumElements() == x.dim_size(3),
-        absl::InvalidArgumentError(absl::StrCat("a depthwise convolution of ", x.shape().DebugString(),
-                                                " with ", filter.shape().DebugString())));
-    DepthwiseImage image{};
-    image.height = x.dim_size(1);
-    image.width = x.dim_size(2);
-    image.channels = x.dim_size(3);
-    image.window_height = filter.dim_size(0);
-    image.window_width = filter.dim_size(1);
-    image.stride_height = stride_height_;
-    image.stride_width = stride_width_;
-    Index out_height = 0, after = 0;
-    Before(1, &image.pad_top, &after);
-    OP_REQUIRES_OK(context,
-                   tf::GetWindowedOutputSizeVerbose(image.height, image.window_height, 1, stride_height_,
-                                                    padding_, &out_height, &image.pad_top, &after));
-    Before(2, &image.pad_left, &after);
-    OP_REQUIRES_OK(
-        context, tf::GetWindowedOutputSizeVerbose(image.width, image.window_width, 1, stride_width_, padding_,
-                                                  &image.out_width, &image.pad_left, &after));
-    tf::Tensor* output = nullptr;
-    const tf::TensorShape shape({x.dim_size(0), out_height, image.out_width, image.channels});
-    OP_REQUIRES_OK(context, context->allocate_output(0, shape, &output));
-    if (output->NumElements() == 0) return;
-    image.weights = static_cast<const float*>(filter.data());
-    image.bias = static_cast<const float*>(bias.data());
-    image.activation = activation_;
-    image.leaky_slope = leaky_slope_;
-    const Index row = image.out_width * image.channels;
-    const double taps = static_cast<double>(image.window_height * image.window_width);
-    const double cost = static_cast<double>(row) * std::max(taps * 0.02, kReadAndWriteNs);
-    const Index in_image = image.height * image.width * image.channels;
-    ParallelFor(context, shape.dim_size(0) * out_height, cost, [&](Index begin, Index end) {
-      DepthwiseImage part = image;
-      for (Index i = begin / out_height; i * out_height < end; ++i) {
-        part.x = static_cast<const float*>(x.data()) + i * in_image;
-        part.y = static_cast<float*>(output->data()) + i * out_height * row;
-        const Index first = i * out_height;
-        kernels_.depthwise(part, std::max(begin - first, Index{0}), std::min(end - first, out_height));
-      }
-    });
-  }
-
- private:
-  // Explicit padding of an axis; the others are computed.
-  void Before(std::size_t axis, Index* before, Index* after) const {
-    if (padding_ != tf::EXPLICIT) return;
-    *before = paddings_[2 * axis];
-    *after = paddings_[2 * axis + 1];
-  }
-
-  const ImageKernels& kernels_ = ImageKernelsOf(BestIsa());
-  Index stride_height_ = 1, stride_width_ = 1;
-  tf::Padding padding_ = tf::VALID;
-  std::vector<std::int64_t> paddings_;
-  Activation activation_ = Activation::kNone;
-  float leaky_slope_ = 0;
-};
 
 class SpatialMeanOp : public tf::OpKernel {
  public:
@@ -228,7 +122,6 @@ class ScaleChannelsOp : public tf::OpKernel {
   const ImageKernels& kernels_ = ImageKernelsOf(BestIsa());
 };
 
-REGISTER_KERNEL_BUILDER(Name("_SavedmodelDepthwise").Device(tf::DEVICE_CPU), DepthwiseOp);
 REGISTER_KERNEL_BUILDER(Name("_SavedmodelSpatialMean").Device(tf::DEVICE_CPU), SpatialMeanOp);
 REGISTER_KERNEL_BUILDER(Name("_SavedmodelScaleChannels").Device(tf::DEVICE_CPU), ScaleChannelsOp);
 

@@ -43,17 +43,13 @@ REGISTER_OP("_SavedmodelWinograd")
 class WinogradOp : public tf::OpKernel {
  public:
   explicit WinogradOp(tf::OpKernelConstruction* context) : OpKernel(context) {
-    std::string activation;
     OP_REQUIRES_OK(context, context->GetAttr("padding", &padding_));
     OP_REQUIRES_OK(context, context->GetAttr("explicit_paddings", &paddings_));
-    OP_REQUIRES_OK(context, context->GetAttr("activation", &activation));
-    OP_REQUIRES_OK(context, context->GetAttr("leakyrelu_alpha", &leaky_slope_));
+    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &leaky_slope_));
     bool bf16 = false;
     OP_REQUIRES_OK(context, context->GetAttr("bf16", &bf16));
     if (bf16 && Bfloat16GemmKernel() != nullptr) kernel_ = Bfloat16GemmKernel();
     OP_REQUIRES_OK(context, tf::CheckValidPadding(padding_, paddings_, 4, tf::FORMAT_NHWC));
-    OP_REQUIRES(context, ParseActivation(activation, &activation_),
-                absl::InvalidArgumentError(absl::StrCat("no such activation: ", activation)));
   }
 
   void Compute(tf::OpKernelContext* context) override {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/grappler.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/graph.h"
@@ -86,12 +88,16 @@ void FoldConstants(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
 bool HasBfloat16() { return Bfloat16GemmKernel() != nullptr; }
 
 int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
-  // Ours round their factors and keep the rest in float32. TensorFlow does what is left.
+  // These round their factors and keep the rest in float32. TensorFlow does what is left.
+  static constexpr const char* kOurs[] = {"_SavedmodelBottleneck", "_SavedmodelDense", "_SavedmodelWinograd"};
   int count = 0;
   for (tf::NodeDef& node : *isolated->graph.mutable_node()) {
-    if (node.op() != "_SavedmodelDense" && node.op() != "_SavedmodelWinograd") continue;
-    (*node.mutable_attr())["bf16"].set_b(true);
-    ++count;
+    if (std::find(std::begin(kOurs), std::end(kOurs), node.op()) == std::end(kOurs)) continue;
+    auto& attributes = *node.mutable_attr();
+    attributes["bf16"].set_b(true);
+    const bool is_pair = attributes.count("num_expand") > 0 && attributes["num_expand"].i() > 0 &&
+                         attributes["num_project"].i() > 0;
+    count += is_pair ? 2 : 1;
   }
   tf::ConfigProto config = Config({"auto_mixed_precision_onednn_bfloat16"});
   config.mutable_graph_options()->mutable_rewrite_options()->set_auto_mixed_precision_onednn_bfloat16(

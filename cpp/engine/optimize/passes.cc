@@ -21,6 +21,8 @@ const std::vector<Pass>& Passes() {
       {"winograd", "3x3 convolutions with fewer products", UseWinograd},
       {"depthwise", "depthwise convolutions apply the activation behind them", ReplaceDepthwiseConvolutions},
       {"squeeze-excite", "means of images, and factors for their channels", ReplaceSqueezeAndExcite},
+      {"bottleneck", "a depthwise convolution and the 1x1 convolutions around it become one op",
+       FuseBottlenecks},
       {"gelu", "GELU written out becomes one op", FuseGelu},
       {"layer_norm", "layer normalization written out becomes one op", FuseLayerNorm},
       {"tensordot", "products of rows without reshapes around them", ReplaceTensordot},

@@ -71,6 +71,24 @@ def conv_wide(m: Workspace) -> None:
 
 
 @model
+def conv_bottleneck(m: Workspace) -> None:
+    """MobileNetV2: inverted bottlenecks, the first without an expansion, with and without a residual sum."""
+    image = keras.Input((45, 40, 3), name="image")
+    x = layers.Conv2D(12, 3, strides=2, padding="same", activation="relu6")(image)
+    for filters, stride, expansion in [(8, 1, 1), (16, 2, 6), (16, 1, 6), (16, 1, 6)]:
+        y = x
+        if expansion > 1:
+            y = layers.Conv2D(expansion * x.shape[-1], 1, use_bias=False)(y)
+            y = layers.ReLU(6.0)(layers.BatchNormalization()(y))
+        y = layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False)(y)
+        y = layers.ReLU(6.0)(layers.BatchNormalization()(y))
+        y = layers.BatchNormalization()(layers.Conv2D(filters, 1, use_bias=False)(y))
+        x = layers.Add()([x, y]) if y.shape == x.shape else y
+    export(m, keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(x))))
+    m.golden("serving_default", {"image": m.normal(2, 45, 40, 3)})
+
+
+@model
 def conv_v1(m: Workspace) -> None:
     """TensorFlow 1: fused batch norms behind a convolution and alone, and a result that lies between."""
     with new_session() as session:

@@ -16,6 +16,7 @@ int FuseResidualAdds(Rewriter* graph);
 int ReplacePointwiseConvolutions(Rewriter* graph);
 int UseWinograd(Rewriter* graph);
 int ReplaceDepthwiseConvolutions(Rewriter* graph);
+int FuseBottlenecks(Rewriter* graph);
 int ReplaceSqueezeAndExcite(Rewriter* graph);
 
 }  // namespace savedmodel::engine
