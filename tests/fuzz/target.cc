@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <new>
 #include <random>
 
 #include "savedmodel/savedmodel.h"
@@ -67,6 +68,8 @@ bool Survives(bool say, const std::string& what, F&& call) {
     return true;
   } catch (const Error& error) {
     if (say) std::cout << what << ": " << CodeName(error.code()) << ": " << error.what() << "\n";
+  } catch (const std::bad_alloc&) {  // is what callers get where memory ends
+    if (say) std::cout << what << ": no memory\n";
   }
   return false;
 }
