@@ -364,6 +364,17 @@ def test_a_version_in_use_stays(models: Path, tmp_path: Path) -> None:
     assert sm.remove_old_versions(tmp_path, keep=1).removed == (1,)
 
 
+def test_of_a_version_that_is_a_link_only_the_link_goes(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "mlp", tmp_path / "staging")
+    directory = tmp_path / "m"
+    directory.mkdir()
+    (directory / "1").symlink_to(tmp_path / "staging")
+    publish(models / "add", directory)
+    assert sm.remove_old_versions(directory, keep=1).removed == (1,)
+    assert names(directory) == {"2"}
+    assert contents(tmp_path / "staging") == contents(models / "mlp")
+
+
 def test_left_overs_are_swept_unless_somebody_works_on_them(models: Path, tmp_path: Path) -> None:
     publish(models / "add", tmp_path)
     for name in (".new-1", ".new-2", ".removed-7-a", ".other"):

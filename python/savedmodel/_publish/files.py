@@ -138,7 +138,11 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder, as far as it goes."""
+    """Remove a folder, as far as it goes; of a link to one, the link only."""
+    if folder.is_symlink():
+        with contextlib.suppress(OSError):
+            folder.unlink()
+        return
     for current, folders, files in os.walk(folder, topdown=False):
         for name in files:
             with contextlib.suppress(OSError):
