@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -222,6 +223,16 @@ def test_verify_needs_a_manifest(models: Path, tmp_path: Path) -> None:
         assert problem.file == MANIFEST
 
 
+def test_a_manifest_that_is_no_file(models: Path, tmp_path: Path) -> None:
+    makers: list[Callable[[Path], None]] = [os.mkdir, os.mkfifo]
+    for make in makers:
+        path = Path(publish(models / "mlp", tmp_path).path) / MANIFEST
+        path.unlink()
+        make(path)
+        assert sm.versions(tmp_path)[-1].problem
+        assert [one.file for one in sm.verify(path.parents[1])] == [MANIFEST]
+
+
 def test_states(models: Path, tmp_path: Path) -> None:
     for _ in range(5):
         publish(models / "mlp", tmp_path)
@@ -276,6 +287,21 @@ def test_rollback_of_what_others_put_there(models: Path, tmp_path: Path) -> None
     assert sm.rollback(tmp_path, verify=False).withdrawn == (3,)
     assert states(tmp_path) == {1: "no manifest", 2: "no manifest", 3: "withdrawn", 4: "good"}
     assert sm.rollback(tmp_path, verify=False).withdrawn == (2, 3, 4)
+    assert contents(tmp_path / "5")["saved_model.pb"] == contents(models / "add")["saved_model.pb"]
+
+
+def test_a_withdrawn_version_stays_so(models: Path, tmp_path: Path) -> None:
+    """Whatever befalls the files of the version that withdraws it."""
+    for name in ("add", "identity", "mlp"):
+        publish(models / name, tmp_path)
+    assert sm.rollback(tmp_path, verify=False).withdrawn == (3,)
+    extra = tmp_path / "4" / "more"
+    for spoil in (lambda: extra.write_text(""), lambda: extra.symlink_to("nowhere")):
+        spoil()
+        assert states(tmp_path) == {1: "good", 2: "good", 3: "withdrawn", 4: "incomplete"}
+        extra.unlink()
+    extra.write_text("")
+    sm.rollback(tmp_path, verify=False)
     assert contents(tmp_path / "5")["saved_model.pb"] == contents(models / "add")["saved_model.pb"]
 
 
@@ -362,6 +388,22 @@ def test_a_version_in_use_stays(models: Path, tmp_path: Path) -> None:
         done = sm.remove_old_versions(tmp_path, keep=1)
         assert (done.removed, done.in_use) == ((2,), (1,))
     assert sm.remove_old_versions(tmp_path, keep=1).removed == (1,)
+
+
+def test_who_withdraws_a_version_stays_with_it(models: Path, tmp_path: Path) -> None:
+    for name in ("add", "mlp"):
+        publish(models / name, tmp_path)
+    sm.rollback(tmp_path, verify=False)
+    sm.rollback(tmp_path, to=1, verify=False)
+    for _ in range(2):
+        publish(models / "identity", tmp_path)
+    before = {1: "good", 2: "withdrawn", 3: "withdrawn", 4: "good", 5: "good", 6: "good"}
+    assert states(tmp_path) == before
+    with FolderLock(tmp_path / "2", shared=True):
+        done = sm.remove_old_versions(tmp_path, keep=1)
+        assert (done.removed, done.in_use) == ((1, 3, 5), (2, 4))
+        assert states(tmp_path) == {version: before[version] for version in (2, 4, 6)}
+    assert sm.remove_old_versions(tmp_path, keep=1).removed == (2, 4)
 
 
 def test_of_a_version_that_is_a_link_only_the_link_goes(models: Path, tmp_path: Path) -> None:

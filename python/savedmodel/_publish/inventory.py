@@ -67,10 +67,11 @@ def look_at(version: int, path: Path) -> Version:
     state: State = "good"
     problem = ""
     try:
-        found = files.list_files(path)
         expected = Manifest.read(path)
     except ManifestError as error:
         state, problem = "broken manifest", str(error)
+    try:
+        found = files.list_files(path)
     except (OSError, ValueError) as error:
         state, problem = "incomplete", str(error)
     if state == "good":
@@ -109,7 +110,7 @@ def versions(directory: str | os.PathLike[str]) -> list[Version]:
         if version in withdrawn:
             if not one.problem:
                 one = replace(one, state="withdrawn")
-        elif one.state == "good":  # what a withdrawn version withdrew is as it was before
+        else:  # what a withdrawn version withdrew is as it was before
             withdrawn.update(one.withdraws)
         listed.append(one)
     return listed[::-1]
