@@ -17,6 +17,8 @@ using Seconds = std::chrono::duration<double>;
 
 // How soon a replaced version is freed after its last call.
 constexpr Seconds kDrainPoll(0.02);
+// A clock of nanoseconds holds 292 years.
+constexpr Seconds kLongestPoll(1e9);
 
 std::string TextOf(const std::exception_ptr& error) {
   try {
@@ -67,7 +69,8 @@ Watcher::~Watcher() {
 
 void Watcher::Run() {
   std::unique_lock<std::mutex> lock(mutex_);
-  const auto poll = std::chrono::duration_cast<Clock::duration>(Seconds(options_.poll));
+  const auto poll =
+      std::chrono::duration_cast<Clock::duration>(std::min(Seconds(options_.poll), kLongestPoll));
   auto next = Clock::now() + poll;
   while (!stop_) {
     auto until = next;

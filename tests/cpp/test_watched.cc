@@ -167,6 +167,16 @@ TEST_F(WatchedTest, OptionsThatCanNotBe) {
   EXPECT_TRUE(Mentions(testing::MistakeIn([&] { Watched::Start(directory_, options); }), {"versions"}));
 }
 
+TEST_F(WatchedTest, APollInSomeThousandYears) {
+  Publish(1);
+  WatchOptions options;
+  options.poll = 1e300;
+  const Watched watched = Watched::Start(directory_, options);
+  Publish(2);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(watched.version(), 1);
+}
+
 TEST_F(WatchedTest, SeveralVersions) {
   for (int version = 1; version <= 4; ++version) Publish(version, version == 3 ? "bad_garbage_pb" : "add");
   Watched all = Start(0);

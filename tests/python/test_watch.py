@@ -334,6 +334,14 @@ def test_on_change_may_do_anything(directory: Path, caplog: pytest.LogCaptureFix
     wait_until(lambda: threads() == [])
 
 
+@pytest.mark.parametrize("poll", [1e10, sys.maxsize, 1e308])
+def test_a_poll_in_some_thousand_years(directory: Path, poll: float) -> None:
+    with sm.watch(directory, poll=poll) as handle:
+        time.sleep(0.1)
+        assert threads() == ["savedmodel watch"]
+        assert answer(handle) == 1
+
+
 def test_arguments(directory: Path) -> None:
     for poll in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="poll"):

@@ -115,7 +115,7 @@ class Switcher:
     def run(self, poll: float) -> None:
         """What the thread does until it is told to stop."""
         try:
-            while not self.stop.wait(poll):
+            while not self.stop.wait(min(poll, threading.TIMEOUT_MAX)):
                 try:
                     self.look()
                 except Exception:
