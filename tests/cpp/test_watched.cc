@@ -2,11 +2,13 @@
 // Watched: versions that come and go, fail, are held and let go, under calls.
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -222,6 +224,21 @@ TEST_F(WatchedTest, WhoHoldsAVersionKeepsIt) {
   held = Function();
   Eventually([&] { return watched.status().draining.empty(); });
   EXPECT_FALSE(Held(1));
+}
+
+TEST_F(WatchedTest, AForkedChildHoldsNoVersion) {
+  Publish(1);
+  Watched watched = Start();
+  const pid_t child = fork();
+  if (child == 0) {
+    pause();
+    _exit(0);
+  }
+  EXPECT_TRUE(Held(1));
+  watched = Watched();
+  EXPECT_FALSE(Held(1));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
 }
 
 TEST_F(WatchedTest, AWarmUpCanRefuseAVersion) {

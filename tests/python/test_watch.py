@@ -440,3 +440,25 @@ def test_a_fork(directory: Path) -> None:
         print(handle(x)["y"].shape)
     """
     assert run_python(code)[0] == f"True\n(1, {WIDTH})\n"
+
+
+def test_a_forked_child_holds_nothing(directory: Path) -> None:
+    """Workers outlive what was served, or being published, when they were forked."""
+    code = f"""
+        import os, signal
+        import savedmodel as sm
+        from savedmodel._publish.layout import FolderLock
+        directory = {str(directory)!r}
+        handle = sm.watch(directory, poll=60)
+        with FolderLock(directory):  # as a publication has it in another thread
+            child = os.fork()
+            signal.alarm(20)
+            if child == 0:
+                signal.pause()
+        handle.close()
+        print(sm.publish(directory + "/1", directory, verify=False).version)
+        print(sm.remove_old_versions(directory, keep=1).removed)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    """
+    assert run_python(code)[0] == "2\n(1,)\n"
