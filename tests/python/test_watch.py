@@ -442,6 +442,35 @@ def test_a_fork(directory: Path) -> None:
     assert run_python(code)[0] == f"True\n(1, {WIDTH})\n"
 
 
+def test_a_fork_during_a_load(directory: Path) -> None:
+    code = f"""
+        import os, signal, sys, threading, time
+        import savedmodel as sm
+        directory = {str(directory)!r}
+        loading = threading.Event()
+        def warm_up(model):
+            if model.path.endswith("2"):
+                loading.set()
+                time.sleep(0.5)
+        handle = sm.watch(directory, poll=0.01, warmup=warm_up)
+        sm.publish(directory + "/1", directory, verify=False)
+        loading.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            with handle:
+                try:
+                    handle.refresh()
+                except sm.FailedPreconditionError as error:
+                    print("fork" in str(error), handle.version)
+            print(handle.closed, flush=True)
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
+        print(handle.refresh())
+    """
+    assert run_python(code)[0] == "True 1\nTrue\n2\n"
+
+
 def test_a_forked_child_holds_nothing(directory: Path) -> None:
     """Workers outlive what was served, or being published, when they were forked."""
     code = f"""

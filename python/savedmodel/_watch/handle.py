@@ -104,7 +104,7 @@ class Watched:
     def __init__(self, switcher: Switcher, poll: float) -> None:
         self._switcher = switcher
         # The thread knows the switcher only, and ends when this object is collected.
-        weakref.finalize(self, switcher.stop.set).atexit = False
+        weakref.finalize(self, switcher.end).atexit = False
         self._thread = threading.Thread(
             target=switcher.run, args=(poll,), name="savedmodel watch", daemon=True
         )

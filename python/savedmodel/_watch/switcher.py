@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from savedmodel._core import DataLossError, Error, NotFoundError
+from savedmodel._core import DataLossError, Error, FailedPreconditionError, NotFoundError
 from savedmodel._model import Model, load
 from savedmodel._publish import files, inventory, layout
 from savedmodel._publish.layout import FolderLock
@@ -95,6 +97,7 @@ class Switcher:
         self._warm_up = warm_up
         self._on_change = on_change
         self._options = options
+        self._pid = os.getpid()
         self._looking = threading.Lock()
         self._serving: _Serving | None = None
         self._failed: dict[int, _Failure] = {}
@@ -124,8 +127,17 @@ class Switcher:
             if not self.exiting:
                 self.close()
 
+    def _forked(self) -> bool:
+        """Whether this is a child, where locks may be held by threads that it does not have."""
+        return os.getpid() != self._pid
+
     def look(self) -> None:
-        """Look for another version, and put it in place."""
+        """Look for another version, and put it in place. Raises FailedPreconditionError in a forked child."""
+        if self._forked():
+            raise FailedPreconditionError(
+                f"this process was forked, and what watches {str(self._directory)!r} did not come along: "
+                "watch in the child only, after the fork, or start processes with 'spawn'"
+            )
         changes: list[VersionChange] = []
         with self._looking:
             if not self._closed:
@@ -240,8 +252,16 @@ class Switcher:
             closed=self._closed,
         )
 
+    def end(self) -> None:
+        """Have the thread end, which closes all."""
+        if not self._forked():
+            self.stop.set()
+
     def close(self) -> None:
-        """Wait for running calls, and free all."""
+        """Wait for running calls, and free all. In a forked child there is nothing to wait for."""
+        if self._forked():
+            self._closed = True
+            return
         self.stop.set()
         with self._looking:
             self._closed = True
