@@ -155,7 +155,10 @@ bool Watcher::Use(std::int64_t number, const std::string& folder) {
     change.error = TextOf(error);
     const std::lock_guard<std::mutex> lock(mutex_);
     loading_.reset();
-    failed_[number] = {std::move(stamp), error, change.error};
+    Failure& failure = failed_[number];
+    const bool known = failure.stamp == stamp && failure.text == change.error;
+    failure = {std::move(stamp), error, change.error};
+    if (known) return false;
   }
   change.seconds = Seconds(Clock::now() - started).count();
   if (options_.on_change) options_.on_change(change);

@@ -36,7 +36,7 @@ class Watcher {
     std::shared_ptr<const void> lock;
   };
   struct Failure {
-    Stamp stamp;
+    Stamp stamp;  // empty if the files can't be listed: that is tried at every look
     std::exception_ptr error;
     std::string text;
   };

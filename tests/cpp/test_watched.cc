@@ -131,6 +131,20 @@ TEST_F(WatchedTest, AVersionThatFailsChangesNothing) {
   EXPECT_TRUE(watched.status().failed.empty());
 }
 
+TEST_F(WatchedTest, AVersionWhoseFilesCanNotBeListed) {
+  Publish(1);
+  Watched watched = Start();
+  Publish(2);
+  fs::create_symlink("loop", directory_ / "2" / "loop");
+  for (int look = 0; look < 3; ++look) watched.Refresh();
+  EXPECT_EQ(watched.version(), 1);
+  ASSERT_EQ(changes_.size(), 2U);
+  EXPECT_TRUE(Has(changes_[1].error, "can't read"));
+  fs::remove(directory_ / "2" / "loop");
+  watched.Refresh();
+  EXPECT_EQ(watched.version(), 2);
+}
+
 TEST_F(WatchedTest, AtTheStartTheHighestThatLoadsServes) {
   Publish(1);
   Publish(2, "bad_garbage_pb");

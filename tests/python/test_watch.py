@@ -143,6 +143,18 @@ def test_a_broken_version_changes_nothing(
         assert 4 not in handle.status.failed
 
 
+def test_a_version_whose_files_can_not_be_listed(directory: Path) -> None:
+    changes: list[sm.VersionChange] = []
+    with sm.watch(directory, poll=60, on_change=changes.append) as handle:
+        publish(directory, 2)
+        (directory / "2" / "more").symlink_to("nowhere")
+        for _ in range(3):
+            assert handle.refresh() == 1
+        assert [(one.version, type(one.error)) for one in changes[1:]] == [(2, FileNotFoundError)]
+        (directory / "2" / "more").unlink()
+        assert handle.refresh() == 2
+
+
 def test_a_version_that_is_not_what_was_published(directory: Path) -> None:
     with sm.watch(directory, poll=60) as handle:
         publish(directory, 2)

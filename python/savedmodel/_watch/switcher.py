@@ -75,7 +75,11 @@ class _Serving:
 @dataclass(frozen=True)
 class _Failure:
     stamp: dict[str, files.Stamp]
+    """Empty if the files can't be listed: that is tried at every look."""
     error: Exception
+
+    def is_like(self, other: _Failure) -> bool:
+        return (self.stamp, str(self.error)) == (other.stamp, str(other.error))
 
 
 class Switcher:
@@ -163,15 +167,16 @@ class Switcher:
 
     def _replace(self, version: int, path: Path, changes: list[VersionChange]) -> bool:
         """Try to put a version in place."""
-        if not layout.is_saved_model(path):  # being copied, perhaps
-            return False
-        lock = layout.hold(path)
-        if lock is None:  # being removed
-            return False
         started = time.monotonic()
         previous = self._serving.version if self._serving is not None else None
         stamp: dict[str, files.Stamp] = {}
+        lock = None
         try:
+            if not layout.is_saved_model(path):  # being copied, perhaps
+                return False
+            lock = layout.hold(path)
+            if lock is None:  # being removed
+                return False
             stamp = files.list_files(path)
             if version in self._failed and self._failed[version].stamp == stamp:
                 lock.close()
@@ -183,10 +188,13 @@ class Switcher:
                 lock.close()
                 return False
         except Exception as error:
-            lock.close()
+            if lock is not None:
+                lock.close()
             error.__traceback__ = None  # its frames would keep what they hold
-            self._failed[version] = _Failure(stamp, error)
-            changes.append(VersionChange(version, previous, error, time.monotonic() - started))
+            before, now = self._failed.get(version), _Failure(stamp, error)
+            self._failed[version] = now
+            if before is None or not before.is_like(now):
+                changes.append(VersionChange(version, previous, error, time.monotonic() - started))
             return False
         finally:
             self._loading = None
