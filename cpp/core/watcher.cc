@@ -97,7 +97,7 @@ void Watcher::CheckFirst() const {
 
 void Watcher::Look() {
   const std::lock_guard<std::mutex> looking(looking_);
-  std::map<std::int64_t, std::string> found;
+  Found found;
   std::string error;
   try {
     found = ListVersions(directory_);
@@ -115,13 +115,18 @@ void Watcher::Look() {
   std::vector<std::int64_t> wanted;
   for (auto one = found.rbegin(); one != found.rend(); ++one) {
     if (options_.versions > 0 && wanted.size() == static_cast<std::size_t>(options_.versions)) break;
-    if (Use(one->first, one->second)) wanted.push_back(one->first);
+    if (Use(found, one->first)) wanted.push_back(one->first);
   }
-  if (!wanted.empty()) Retire(wanted);
+  if (!wanted.empty()) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Drain([&](auto number) { return std::find(wanted.begin(), wanted.end(), number) != wanted.end(); });
+    wake_.notify_all();  // there is something to free
+  }
   CloseUnused();
 }
 
-bool Watcher::Use(std::int64_t number, const std::string& folder) {
+bool Watcher::Use(const Found& found, std::int64_t number) {
+  const std::string& folder = found.at(number);
   const auto started = Clock::now();
   VersionChange change;
   change.version = number;
@@ -149,7 +154,7 @@ bool Watcher::Use(std::int64_t number, const std::string& folder) {
       loading_.reset();
       return false;
     }
-    PutInPlace({number, std::move(model), std::move(hold)});
+    PutInPlace({number, std::move(hold), std::move(model)}, found);
   } catch (...) {
     const std::exception_ptr error = std::current_exception();
     change.error = TextOf(error);
@@ -175,24 +180,25 @@ Model Watcher::Load(const std::string& folder) const {
   return model;
 }
 
-void Watcher::PutInPlace(Version version) {
+void Watcher::PutInPlace(Version version, const Found& found) {
   const std::lock_guard<std::mutex> lock(mutex_);
   loading_.reset();
   failed_.erase(version.number);
-  if (!loaded_.empty() && Highest().number < version.number) ++switches_;
-  loaded_.emplace(version.number, std::move(version));
+  const std::int64_t added = version.number;
+  if (!loaded_.empty() && Highest().number < added) ++switches_;
+  loaded_.emplace(added, std::move(version));
+  Drain([&](auto number) { return number <= added || found.count(number) > 0; });
 }
 
-void Watcher::Retire(const std::vector<std::int64_t>& wanted) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+template <typename Stays>
+void Watcher::Drain(const Stays& stays) {
   const std::int64_t highest = Highest().number;
   for (auto one = loaded_.begin(); one != loaded_.end();) {
-    const bool stays = std::find(wanted.begin(), wanted.end(), one->first) != wanted.end();
-    if (!stays) draining_.push_back(std::move(one->second));
-    one = stays ? std::next(one) : loaded_.erase(one);
+    const bool kept = stays(one->first);
+    if (!kept) draining_.push_back(std::move(one->second));
+    one = kept ? std::next(one) : loaded_.erase(one);
   }
   if (Highest().number < highest) ++switches_;
-  wake_.notify_all();  // there is something to free
 }
 
 void Watcher::CloseUnused() {

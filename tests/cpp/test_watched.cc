@@ -212,9 +212,17 @@ TEST_F(WatchedTest, SeveralVersions) {
 TEST_F(WatchedTest, AFolderThatIsTakenAway) {
   Publish(1);
   Publish(2);
-  Watched watched = Start();
+  Watched watched;
+  std::vector<std::int64_t> told;
+  WatchOptions options;
+  options.poll = 3600;
+  options.on_change = [&](const VersionChange& change) {
+    if (change.previous) told = {change.version, *change.previous, watched.version()};
+  };
+  watched = Watched::Start(directory_, options);
   Remove(2);
   watched.Refresh();
+  EXPECT_EQ(told, (Versions{1, 2, 1}));
   EXPECT_EQ(watched.version(), 1);
   EXPECT_EQ(watched.status().switches, 1);
   Remove(1);
