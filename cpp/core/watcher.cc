@@ -40,13 +40,13 @@ std::vector<std::int64_t> Numbers(const Map& versions) {
 }  // namespace
 
 Watcher::Watcher(std::string directory, WatchOptions options)
-    : directory_(std::move(directory)), options_(std::move(options)) {}
+    : directory_(std::move(directory)), options_(std::move(options)), fork_generation_(ForkGeneration()) {}
 
 std::shared_ptr<Watcher> Watcher::Start(const std::string& directory, WatchOptions options) {
-  const std::uint32_t generation = ForkGeneration();
-  // A forked child has no such thread to join, and may find its mutexes held: leaked there.
-  std::shared_ptr<Watcher> watcher(new Watcher(directory, std::move(options)), [generation](Watcher* made) {
-    if (generation == ForkGeneration()) delete made;
+  CountForks();
+  // A forked child has no such thread to join: leaked there.
+  std::shared_ptr<Watcher> watcher(new Watcher(directory, std::move(options)), [](Watcher* made) {
+    if (made->fork_generation_ == ForkGeneration()) delete made;
   });
   watcher->Look();
   if (watcher->options_.required) watcher->CheckFirst();
@@ -95,7 +95,15 @@ void Watcher::CheckFirst() const {
   throw Error(Code::kNotFound, error_.empty() ? "'" + directory_ + "' has no versions" : error_);
 }
 
+void Watcher::CheckNotForked() const {
+  if (fork_generation_ == ForkGeneration()) return;
+  throw Error(Code::kFailedPrecondition, "this process was forked, and the thread that watches '" +
+                                             directory_ +
+                                             "' did not come along: watch in the child only, after the fork");
+}
+
 void Watcher::Look() {
+  CheckNotForked();
   const std::lock_guard<std::mutex> looking(looking_);
   Found found;
   std::string error;
@@ -213,6 +221,7 @@ void Watcher::CloseUnused() {
 const Watcher::Version& Watcher::Highest() const { return loaded_.rbegin()->second; }
 
 Model Watcher::model() const {
+  CheckNotForked();
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!loaded_.empty()) return Highest().model;
   const std::string why = failed_.empty() ? error_ : failed_.rbegin()->second.text;
@@ -221,6 +230,7 @@ Model Watcher::model() const {
 }
 
 Model Watcher::model(std::int64_t version) const {
+  CheckNotForked();
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = loaded_.find(version);
   if (found != loaded_.end()) return found->second.model;
@@ -236,12 +246,14 @@ Model Watcher::model(std::int64_t version) const {
 }
 
 std::int64_t Watcher::version() const {
+  CheckNotForked();
   const std::lock_guard<std::mutex> lock(mutex_);
   if (loaded_.empty()) throw Error(Code::kUnavailable, "no version of '" + directory_ + "' is loaded");
   return Highest().number;
 }
 
 WatchStatus Watcher::status() const {
+  CheckNotForked();
   const std::lock_guard<std::mutex> lock(mutex_);
   WatchStatus status;
   status.versions = Numbers(loaded_);

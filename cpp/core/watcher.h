@@ -44,6 +44,8 @@ class Watcher {
 
   Watcher(std::string directory, WatchOptions options);
   ~Watcher();
+  // Throws kFailedPrecondition in a forked child, where the mutexes may be held for good.
+  void CheckNotForked() const;
   void Run();
   void CheckFirst() const;
   const Version& Highest() const;
@@ -59,6 +61,7 @@ class Watcher {
 
   const std::string directory_;
   const WatchOptions options_;
+  const std::uint32_t fork_generation_;
   std::mutex looking_;
 
   mutable std::mutex mutex_;  // guards what follows

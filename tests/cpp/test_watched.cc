@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -246,6 +247,38 @@ TEST_F(WatchedTest, WhoHoldsAVersionKeepsIt) {
   held = Function();
   Eventually([&] { return watched.status().draining.empty(); });
   EXPECT_FALSE(Held(1));
+}
+
+TEST_F(WatchedTest, AForkDuringALoad) {
+  Publish(1);
+  std::atomic<bool> loading{false};
+  WatchOptions options;
+  options.poll = 0.01;
+  options.warm_up = [&](const Model& model) {
+    if (Has(model.path(), "/1")) return;
+    loading = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  };
+  Watched watched = Watched::Start(directory_, options);
+  Publish(2);
+  Eventually([&] { return loading.load(); });
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    const std::vector<std::function<void()>> calls = {[&] { watched.model(); }, [&] { watched.model(1); },
+                                                      [&] { watched.version(); }, [&] { watched.status(); },
+                                                      [&] { watched.Refresh(); }};
+    const bool all = std::all_of(calls.begin(), calls.end(), [](const auto& call) {
+      const Error error = ThrownBy(call);
+      return error.code() == Code::kFailedPrecondition && Has(error.what(), "forked");
+    });
+    watched = Watched();
+    _exit(all ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  Eventually([&] { return watched.version() == 2; });
 }
 
 TEST_F(WatchedTest, AForkedChildHoldsNoVersion) {
