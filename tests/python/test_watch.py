@@ -346,6 +346,30 @@ def test_on_change_may_do_anything(directory: Path, caplog: pytest.LogCaptureFix
     wait_until(lambda: threads() == [])
 
 
+def test_changes_are_told_of_in_their_order(directory: Path) -> None:
+    """By whichever thread: one is still told of the first when another makes the second."""
+    told: list[int] = []
+    first = threading.Event()
+    go_on = threading.Event()
+
+    def on_change(change: sm.VersionChange) -> None:
+        if change.version == 2:
+            first.set()
+            assert go_on.wait(60)
+        told.append(change.version)
+
+    with sm.watch(directory, poll=60, on_change=on_change) as handle:
+        publish(directory, 2)
+        thread = threading.Thread(target=handle.refresh)
+        thread.start()
+        assert first.wait(60)
+        publish(directory, 3)
+        assert handle.refresh() == 3
+        go_on.set()
+        thread.join()
+    assert told == [1, 2, 3]
+
+
 @pytest.mark.parametrize("poll", [1e10, sys.maxsize, 1e308])
 def test_a_poll_in_some_thousand_years(directory: Path, poll: float) -> None:
     with sm.watch(directory, poll=poll) as handle:

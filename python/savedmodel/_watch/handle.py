@@ -222,8 +222,8 @@ def watch(
     warmup: True replays the recorded requests (`load`), or, if there are none, makes each signature ready, so
         that no call waits for it; or a function of the model, which may call it, and refuses a version by
         raising an exception.
-    on_change: called with a VersionChange after each switch, the first one too, and each failure; by the
-        watching thread, or the one that calls `watch` or `refresh`. What it raises is logged.
+    on_change: called with a VersionChange after each switch, the first one too, and each failure, in their
+        order; by the watching thread, or one that calls `watch` or `refresh`. What it raises is logged.
     load_options: as `load` has them.
 
     A version that serves has a lock, so that `remove_old_versions` on the same host leaves it alone.

@@ -105,6 +105,8 @@ class Switcher:
         self._looking = threading.Lock()
         self._serving: _Serving | None = None
         self._failed: dict[int, _Failure] = {}
+        self._changes: deque[VersionChange] = deque()  # that nobody was told of yet
+        self._reporting = threading.Lock()
         self._draining: dict[_Serving, threading.Thread] = {}
         self._loading: int | None = None
         self._error = ""
@@ -142,14 +144,18 @@ class Switcher:
                 f"this process was forked, and what watches {str(self._directory)!r} did not come along: "
                 "watch in the child only, after the fork, or start processes with 'spawn'"
             )
-        changes: list[VersionChange] = []
         with self._looking:
             if not self._closed:
-                self._look(changes)
-        for change in changes:
-            self._report(change)
+                self._look()
+        # One thread at a time tells of changes, those of others too: else an older one could come last.
+        while self._changes and self._reporting.acquire(blocking=False):
+            try:
+                while self._changes:
+                    self._report(self._changes.popleft())
+            finally:
+                self._reporting.release()
 
-    def _look(self, changes: list[VersionChange]) -> None:
+    def _look(self) -> None:
         try:
             found = layout.list_versions(self._directory)
         except (Error, OSError) as error:
@@ -162,10 +168,10 @@ class Switcher:
         for version, path in reversed(found.items()):
             if self._serving is not None and version <= self._serving.version in found:
                 return
-            if self._replace(version, path, changes):
+            if self._replace(version, path):
                 return
 
-    def _replace(self, version: int, path: Path, changes: list[VersionChange]) -> bool:
+    def _replace(self, version: int, path: Path) -> bool:
         """Try to put a version in place."""
         started = time.monotonic()
         previous = self._serving.version if self._serving is not None else None
@@ -194,13 +200,13 @@ class Switcher:
             before, now = self._failed.get(version), _Failure(stamp, error)
             self._failed[version] = now
             if before is None or not before.is_like(now):
-                changes.append(VersionChange(version, previous, error, time.monotonic() - started))
+                self._changes.append(VersionChange(version, previous, error, time.monotonic() - started))
             return False
         finally:
             self._loading = None
         self._failed.pop(version, None)
         self._switch(_Serving(version, path, model, lock, datetime.now(timezone.utc)))
-        changes.append(VersionChange(version, previous, None, time.monotonic() - started))
+        self._changes.append(VersionChange(version, previous, None, time.monotonic() - started))
         return True
 
     def _load(self, version: int, path: Path) -> Model:
