@@ -346,6 +346,22 @@ def test_on_change_may_do_anything(directory: Path, caplog: pytest.LogCaptureFix
     wait_until(lambda: threads() == [])
 
 
+def test_a_switch_without_a_thread_to_spare(directory: Path) -> None:
+    changes: list[sm.VersionChange] = []
+    with sm.watch(directory, poll=60, on_change=changes.append) as handle:
+        publish(directory, 2)
+        size = threading.stack_size(1 << 46)  # no memory for such a thread
+        try:
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                threading.Thread(target=print).start()
+            assert handle.refresh() == 2
+        finally:
+            threading.stack_size(size)
+        assert [one.version for one in changes] == [1, 2]
+        assert handle.status.draining == ()
+        assert sm.remove_old_versions(directory, keep=1).removed == (1,)
+
+
 def test_changes_are_told_of_in_their_order(directory: Path) -> None:
     """By whichever thread: one is still told of the first when another makes the second."""
     told: list[int] = []

@@ -228,7 +228,10 @@ class Switcher:
             # A call may last: newer versions don't wait for it.
             thread = threading.Thread(target=self._drain, args=(old,), name="savedmodel drain", daemon=True)
             self._draining[old] = thread
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads: then they do wait
+                self._drain(old)
 
     def _drain(self, old: _Serving) -> None:
         old.close()
