@@ -15,7 +15,7 @@ import pytest
 import savedmodel as sm
 from savedmodel._publish.layout import FolderLock, version_of
 
-from .graphs import node, save
+from .graphs import STRINGS, node, save
 from .helpers import run_python
 
 MANIFEST = "assets.extra/savedmodel_manifest.json"
@@ -124,6 +124,23 @@ def test_what_does_not_load_is_not_published(models: Path, tmp_path: Path, name:
 def test_the_load_tells_what_can_not_be_run(models: Path, tmp_path: Path) -> None:
     done = sm.publish(models / "resource_out", tmp_path)
     assert done.unusable.keys() == {"resource", "variant"}
+
+
+def test_a_signature_that_hands_its_input_on(tmp_path: Path) -> None:
+    assert sm.publish(save(tmp_path / "m", "", output="x:0"), tmp_path / "p").unusable == {}
+
+
+def test_names_of_signatures(models: Path, tmp_path: Path) -> None:
+    """Their names are any text; `repr` would write these in another way."""
+    signature = """
+        signature_def {{ key: "{}" value {{
+          inputs {{ key: "x" value {{ name: "x:0" dtype: DT_STRING tensor_shape {{}} }} }}
+          outputs {{ key: "y" value {{ name: "y:0" dtype: DT_STRING tensor_shape {{}} }} }}
+          method_name: "tensorflow/serving/predict" }} }}"""
+    names = [r"it\'s", r"a\\b", r"\n", r"\303\274"]
+    nodes = node("y", "Identity", "x", attributes=STRINGS)
+    save(tmp_path / "m", nodes, output="y:0", more="".join(map(signature.format, names)))
+    assert sm.publish(tmp_path / "m", tmp_path / "p").unusable == {}
 
 
 def test_options_of_the_load(models: Path, tmp_path: Path) -> None:
