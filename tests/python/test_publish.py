@@ -307,6 +307,18 @@ def test_rollback_of_what_others_put_there(models: Path, tmp_path: Path) -> None
     assert contents(tmp_path / "5")["saved_model.pb"] == contents(models / "add")["saved_model.pb"]
 
 
+def test_a_version_of_links_comes_back_as_files(models: Path, tmp_path: Path) -> None:
+    """Which others had put there: what they lead to may go."""
+    directory = tmp_path / "m"
+    (directory / "1").mkdir(parents=True)
+    (directory / "1" / "saved_model.pb").symlink_to(models / "mlp" / "saved_model.pb")
+    (directory / "1" / "variables").symlink_to(models / "mlp" / "variables")
+    publish(models / "add", directory)
+    done = sm.rollback(directory, verify=False)
+    assert not any(path.is_symlink() for path in Path(done.path).rglob("*"))
+    assert sm.verify(done.path) == []
+
+
 def test_a_withdrawn_version_stays_so(models: Path, tmp_path: Path) -> None:
     """Whatever befalls the files of the version that withdraws it."""
     for name in ("add", "identity", "mlp"):
@@ -363,6 +375,23 @@ def test_a_version_published_during_a_rollback(models: Path, tmp_path: Path) -> 
     """
     assert "version 3 was published during the rollback from 2" in run_python(code)[0]
     assert names(tmp_path) == {"1", "2", "3"}
+
+
+def test_what_is_being_brought_back_is_not_removed(models: Path, tmp_path: Path) -> None:
+    for name in ("add", "mlp"):
+        publish(models / name, tmp_path)
+    code = f"""
+        import sys, savedmodel as sm
+        done = []
+        def remove(event, arguments):
+            if event == "os.link" and not done:
+                done.append(sm.remove_old_versions({str(tmp_path)!r}, keep=1))
+        sys.addaudithook(remove)
+        print(sm.rollback({str(tmp_path)!r}, verify=False).version, done[0].in_use)
+    """
+    assert run_python(code)[0] == "3 (1,)\n"
+    assert sm.verify(tmp_path / "3") == []
+    assert sm.remove_old_versions(tmp_path, keep=1).removed == (1, 2)
 
 
 # Removing.

@@ -69,7 +69,7 @@ def copy(source: Path, target: Path) -> str:
 def link(source: Path, target: Path) -> str:
     """Link a file, or copy it where there are no links. Returns its checksum."""
     try:
-        os.link(source, target, follow_symlinks=True)
+        os.link(os.path.realpath(source), target)  # of a link itself another link could be made
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
