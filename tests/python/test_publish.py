@@ -179,6 +179,11 @@ def test_what_is_no_model(models: Path, tmp_path: Path) -> None:
     os.mkfifo(source / "pipe")
     with pytest.raises(ValueError, match="neither a file nor a folder"):
         publish(source, tmp_path / "m")
+    (source / "pipe").unlink()
+    (source / "unreadable").symlink_to("/proc/self/mem")
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        publish(source, tmp_path / "m")
+    assert caught.value.filename == str(source / "unreadable")
 
 
 def test_a_source_that_changes_meanwhile(models: Path, tmp_path: Path) -> None:
@@ -347,6 +352,8 @@ def test_what_can_not_be_brought_back(models: Path, tmp_path: Path) -> None:
         sm.rollback(tmp_path, to=7)
     with pytest.raises(sm.InvalidArgumentError, match="the newest one already"):
         sm.rollback(tmp_path, to=2)
+    with FolderLock(tmp_path / "1"), pytest.raises(sm.AbortedError, match="version 1 was removed meanwhile"):
+        sm.rollback(tmp_path)
     file = tmp_path / "1" / "saved_model.pb"
     content = bytearray(file.read_bytes())
     content[100] ^= 1

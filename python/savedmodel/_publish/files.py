@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _CHUNK = 1 << 20  # bytes
@@ -44,26 +44,57 @@ def _walk(folder: Path, below: str, depth: int) -> Iterator[tuple[str, Stamp]]:
 def sha256(file: Path) -> str:
     """The checksum of a file, in hexadecimal."""
     digest = hashlib.sha256()
-    with open(file, "rb", buffering=0) as opened:
-        while chunk := opened.read(_CHUNK):
-            digest.update(chunk)
+    for chunk in _read(file):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
 def copy(source: Path, target: Path) -> str:
     """Copy a file that is not there yet to the disk itself. Returns the checksum of what was read."""
     digest = hashlib.sha256()
-    with open(source, "rb", buffering=0) as reader, open(target, "xb", buffering=0) as writer:
-        try:
-            while chunk := reader.read(_CHUNK):
-                digest.update(chunk)
-                left = memoryview(chunk)
+
+    def chunks() -> Iterator[bytes]:
+        for chunk in _read(source):
+            digest.update(chunk)
+            yield chunk
+
+    _write(target, chunks())
+    return digest.hexdigest()
+
+
+def write(target: Path, content: bytes) -> None:
+    """Write a file that is not there yet, to the disk itself."""
+    _write(target, [content])
+
+
+def _read(source: Path) -> Iterator[bytes]:
+    with open(source, "rb", buffering=0) as reader:
+        while True:
+            with _naming(source):
+                chunk = reader.read(_CHUNK)
+            if not chunk:
+                return
+            yield chunk
+
+
+def _write(target: Path, chunks: Iterable[bytes]) -> None:
+    with open(target, "xb", buffering=0) as writer:
+        for chunk in chunks:
+            left = memoryview(chunk)
+            with _naming(target):
                 while left:  # a write may take less
                     left = left[writer.write(left) :]
+        with _naming(target):
             os.fsync(writer.fileno())
-        except OSError as error:  # a full disk has no name of its own
-            raise OSError(error.errno, error.strerror, str(target)) from None
-    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """The error of a read or a write does not say of which file: a full disk, say."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None
 
 
 def link(source: Path, target: Path) -> str:
@@ -76,18 +107,6 @@ def link(source: Path, target: Path) -> str:
         return copy(source, target)
     sync(target)
     return sha256(target)
-
-
-def write(target: Path, content: bytes) -> None:
-    """Write a file that is not there yet, to the disk itself."""
-    with open(target, "xb", buffering=0) as writer:
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[writer.write(left) :]
-            os.fsync(writer.fileno())
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(target)) from None
 
 
 def sync(path: Path) -> None:
