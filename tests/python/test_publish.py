@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -231,6 +232,29 @@ def test_verify_finds_every_changed_byte(models: Path, tmp_path: Path) -> None:
         ("assets.extra/more", "added"),
         ("variables/variables.index", "missing"),
     ]
+
+
+def test_verify_reports_what_it_can_not_read(models: Path, tmp_path: Path) -> None:
+    path = Path(publish(models / "mlp", tmp_path).path)
+    for number, what in enumerate(("No such file", "neither a file nor a folder")):
+        extra = path / "assets.extra" / "more"
+        os.mkfifo(extra) if number else extra.symlink_to("nowhere")
+        (problem,) = sm.verify(path)
+        assert problem.file == "."
+        assert what in problem.what
+        assert str(extra) in problem.what
+        extra.unlink()
+    # Of the size that it had, but it gives no bytes.
+    file = path / "fingerprint.pb"
+    manifest = json.loads((path / MANIFEST).read_text())
+    del manifest["sha256"]
+    file.unlink()
+    file.symlink_to("/proc/self/mem")
+    manifest["files"]["fingerprint.pb"]["size"] = 0
+    body = json.dumps(manifest, sort_keys=True).encode()
+    (path / MANIFEST).write_text(json.dumps({**manifest, "sha256": hashlib.sha256(body).hexdigest()}))
+    (problem,) = sm.verify(path)
+    assert (problem.file, "Input/output error" in problem.what) == ("fingerprint.pb", True)
 
 
 def test_verify_needs_a_manifest(models: Path, tmp_path: Path) -> None:
