@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of a folder: listed, copied with their checksums, made durable, moved."""
+"""Files of a folder: listed, copied with their checksums, made durable, removed."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import os
@@ -15,7 +14,6 @@ from pathlib import Path
 _CHUNK = 1 << 20  # bytes
 _MAX_DEPTH = 32  # a link may lead back
 _NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
-_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 
 Stamp = tuple[int, int, int]
 """Size in bytes, time of the last change in ns, inode."""
@@ -134,26 +132,6 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:
         sync(made.parent)
-
-
-def rename_new(source: Path, target: Path) -> None:
-    """Rename a folder. Raises FileExistsError if the target exists, an empty folder too."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename is not None:
-        names = os.fsencode(source), os.fsencode(target)
-        if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in (errno.EINVAL, errno.ENOSYS):  # file systems need not know the flag
-            raise OSError(code, os.strerror(code), str(source), None, str(target))
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    try:
-        os.rename(source, target)
-    except OSError as error:
-        if error.errno == errno.ENOTEMPTY:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
-        raise
 
 
 def remove(folder: Path) -> None:

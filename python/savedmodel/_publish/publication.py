@@ -22,6 +22,7 @@ from savedmodel._publish import files, layout, manifest
 from savedmodel._publish.layout import FolderLock
 from savedmodel._publish.manifest import Manifest
 from savedmodel._publish.trial import try_load
+from savedmodel._rename import rename_new
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _enter(stage: Path, order: Order) -> int:
         version = newest + 1 if order.version is None else order.version
         while True:
             try:
-                files.rename_new(stage, order.folder / str(version))
+                rename_new(stage, order.folder / str(version))
             except FileExistsError:  # another host's, or a file
                 if order.version is not None:
                     raise exists_already(order.folder, version) from None
