@@ -74,7 +74,7 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 
 def _fill(stage: Path, source: Path, take: Callable[[Path, Path], str]) -> dict[str, tuple[int, str]]:
-    """Take the files over, with their checksums; all is on the disk afterwards."""
+    """Take the files over, with their checksums; what is in them is on the disk afterwards."""
     before = files.list_files(source)
     taken = {}
     for name, (size, _, _) in before.items():
@@ -88,7 +88,6 @@ def _fill(stage: Path, source: Path, take: Callable[[Path, Path], str]) -> dict[
     if _names_and_times(files.list_files(source)) != _names_and_times(before):
         raise AbortedError(f"{str(source)!r} was changed while it was copied")
     (stage / manifest.NAME).parent.mkdir(exist_ok=True)
-    files.sync_folders(stage)
     return taken
 
 

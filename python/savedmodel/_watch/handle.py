@@ -52,13 +52,7 @@ class WatchedSignature:
 
     def run(self, inputs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """As `Signature.run`."""
-        while True:
-            model = self._switcher.model
-            try:
-                return model.signatures[self.name].run(inputs, **options)
-            except FailedPreconditionError:
-                if not _was_replaced(self._switcher, model):
-                    raise
+        return _on_current(self._switcher, lambda model: model.signatures[self.name].run(inputs, **options))
 
     def explain(self, /, *args: Any, **kwargs: Any) -> dict[str, str]:
         return self._current.explain(*args, **kwargs)
@@ -94,6 +88,17 @@ def _was_replaced(switcher: Switcher, model: Model) -> bool:
     return model.closed and model is not switcher.model
 
 
+def _on_current(switcher: Switcher, run: Callable[[Model], Any]) -> Any:
+    """The two `__call__`, where each microsecond counts, have this written out."""
+    while True:
+        model = switcher.model
+        try:
+            return run(model)
+        except FailedPreconditionError:
+            if not _was_replaced(switcher, model):
+                raise
+
+
 class Watched:
     """The newest version of a model: made by `watch`, called like a model, from any number of threads.
 
@@ -123,13 +128,7 @@ class Watched:
 
     def run(self, fetches: Any, feeds: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Fetch any tensors of the graph by name, as `Model.run`."""
-        while True:
-            model = self._switcher.model
-            try:
-                return model.run(fetches, feeds, **options)
-            except FailedPreconditionError:
-                if not _was_replaced(self._switcher, model):
-                    raise
+        return _on_current(self._switcher, lambda model: model.run(fetches, feeds, **options))
 
     @property
     def signatures(self) -> Mapping[str, WatchedSignature]:
