@@ -14,7 +14,8 @@ from typing import Any
 from savedmodel._core import FailedPreconditionError, Signature, TensorSpec
 from savedmodel._inspect import file_system_path
 from savedmodel._model import Model
-from savedmodel._watch.switcher import Switcher, VersionChange, WatchStatus
+from savedmodel._watch.status import VersionChange, WatchStatus
+from savedmodel._watch.switcher import Switcher
 
 
 class WatchedSignature:

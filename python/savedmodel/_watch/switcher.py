@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,44 +18,9 @@ from savedmodel._core import DataLossError, Error, FailedPreconditionError, NotF
 from savedmodel._model import Model, load
 from savedmodel._publish import files, inventory, layout
 from savedmodel._publish.layout import FolderLock
+from savedmodel._watch.status import VersionChange, WatchStatus
 
 _log = logging.getLogger("savedmodel.watch")
-
-
-@dataclass(frozen=True)
-class VersionChange:
-    """A version was put in place, or could not be."""
-
-    version: int
-    """The one that was tried."""
-    previous: int | None
-    """The one that served before; it still does if there is an error."""
-    error: Exception | None
-    """Why it could not be loaded or warmed up."""
-    seconds: float
-    """What the load and the warm-up took."""
-
-
-@dataclass(frozen=True)
-class WatchStatus:
-    """What a watched model does at the moment."""
-
-    version: int
-    """The one that serves."""
-    path: str
-    since: datetime
-    """UTC: when it was put in place."""
-    loading: int | None
-    """The version that is being loaded and warmed up."""
-    draining: tuple[int, ...]
-    """Versions that were replaced, and finish the calls that they had begun."""
-    failed: Mapping[int, str]
-    """Versions that could not be loaded or warmed up, and why; tried again when their files change."""
-    error: str
-    """Why the directory could not be read at the last look, if it could not."""
-    switches: int
-    """How often a version was replaced."""
-    closed: bool
 
 
 @dataclass(frozen=True)
