@@ -187,11 +187,15 @@ Engine& GetEngine() {
   CheckUsableAfterFork();
   std::lock_guard<std::mutex> lock(runtime.mutex);
   if (runtime.engine == nullptr) {
-    static const int registered = pthread_atfork(nullptr, nullptr, [] { ++fork_generation; });
-    if (registered != 0) throw Error(Code::kInternal, "pthread_atfork failed");
+    CountForks();
     runtime.engine = OpenEngine(runtime);
   }
   return *runtime.engine;
+}
+
+void CountForks() {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { ++fork_generation; });
+  if (registered != 0) throw Error(Code::kInternal, "pthread_atfork failed");
 }
 
 std::uint32_t ForkGeneration() { return fork_generation.load(std::memory_order_relaxed); }

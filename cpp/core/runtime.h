@@ -11,7 +11,8 @@ namespace savedmodel::internal {
 // Opens TensorFlow and the engine at the first call. Throws Error.
 Engine& GetEngine();
 
-// Counts fork()s: what was loaded under another number has lost its threads.
+// From now on ForkGeneration() counts fork()s: what was made under another number has lost its threads.
+void CountForks();
 std::uint32_t ForkGeneration();
 // From now on a forked child cannot use the engine: TensorFlow has threads.
 void MarkThreadsStarted();

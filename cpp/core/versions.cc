@@ -73,7 +73,8 @@ Stamp StampOf(const std::string& folder) {
 std::shared_ptr<const void> HoldVersion(const std::string& folder) {
   const int file = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (file < 0) return nullptr;
-  const std::shared_ptr<const int> lock(new int(file), [](const int* held) {
+  const std::shared_ptr<const int> lock(new int(file), [owner = getpid()](const int* held) {
+    if (getpid() == owner) flock(*held, LOCK_UN);  // who was forked meanwhile has the file open still
     close(*held);
     delete held;
   });

@@ -17,6 +17,8 @@ using Seconds = std::chrono::duration<double>;
 
 // How soon a replaced version is freed after its last call.
 constexpr Seconds kDrainPoll(0.02);
+// A clock of nanoseconds holds 292 years.
+constexpr Seconds kLongestPoll(1e9);
 
 std::string TextOf(const std::exception_ptr& error) {
   try {
@@ -38,13 +40,13 @@ std::vector<std::int64_t> Numbers(const Map& versions) {
 }  // namespace
 
 Watcher::Watcher(std::string directory, WatchOptions options)
-    : directory_(std::move(directory)), options_(std::move(options)) {}
+    : directory_(std::move(directory)), options_(std::move(options)), fork_generation_(ForkGeneration()) {}
 
 std::shared_ptr<Watcher> Watcher::Start(const std::string& directory, WatchOptions options) {
-  const std::uint32_t generation = ForkGeneration();
-  // A forked child has no such thread to join, and may find its mutexes held: leaked there.
-  std::shared_ptr<Watcher> watcher(new Watcher(directory, std::move(options)), [generation](Watcher* made) {
-    if (generation == ForkGeneration()) delete made;
+  CountForks();
+  // A forked child has no such thread to join: leaked there.
+  std::shared_ptr<Watcher> watcher(new Watcher(directory, std::move(options)), [](Watcher* made) {
+    if (made->fork_generation_ == ForkGeneration()) delete made;
   });
   watcher->Look();
   if (watcher->options_.required) watcher->CheckFirst();
@@ -67,7 +69,8 @@ Watcher::~Watcher() {
 
 void Watcher::Run() {
   std::unique_lock<std::mutex> lock(mutex_);
-  const auto poll = std::chrono::duration_cast<Clock::duration>(Seconds(options_.poll));
+  const auto poll =
+      std::chrono::duration_cast<Clock::duration>(std::min(Seconds(options_.poll), kLongestPoll));
   auto next = Clock::now() + poll;
   while (!stop_) {
     auto until = next;
@@ -92,9 +95,17 @@ void Watcher::CheckFirst() const {
   throw Error(Code::kNotFound, error_.empty() ? "'" + directory_ + "' has no versions" : error_);
 }
 
+void Watcher::CheckNotForked() const {
+  if (fork_generation_ == ForkGeneration()) return;
+  throw Error(Code::kFailedPrecondition, "this process was forked, and the thread that watches '" +
+                                             directory_ +
+                                             "' did not come along: watch in the child only, after the fork");
+}
+
 void Watcher::Look() {
+  CheckNotForked();
   const std::lock_guard<std::mutex> looking(looking_);
-  std::map<std::int64_t, std::string> found;
+  Found found;
   std::string error;
   try {
     found = ListVersions(directory_);
@@ -112,13 +123,18 @@ void Watcher::Look() {
   std::vector<std::int64_t> wanted;
   for (auto one = found.rbegin(); one != found.rend(); ++one) {
     if (options_.versions > 0 && wanted.size() == static_cast<std::size_t>(options_.versions)) break;
-    if (Use(one->first, one->second)) wanted.push_back(one->first);
+    if (Use(found, one->first)) wanted.push_back(one->first);
   }
-  if (!wanted.empty()) Retire(wanted);
+  if (!wanted.empty()) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Drain([&](auto number) { return std::find(wanted.begin(), wanted.end(), number) != wanted.end(); });
+    wake_.notify_all();  // there is something to free
+  }
   CloseUnused();
 }
 
-bool Watcher::Use(std::int64_t number, const std::string& folder) {
+bool Watcher::Use(const Found& found, std::int64_t number) {
+  const std::string& folder = found.at(number);
   const auto started = Clock::now();
   VersionChange change;
   change.version = number;
@@ -146,13 +162,16 @@ bool Watcher::Use(std::int64_t number, const std::string& folder) {
       loading_.reset();
       return false;
     }
-    PutInPlace({number, std::move(model), std::move(hold)});
+    PutInPlace({number, std::move(hold), std::move(model)}, found);
   } catch (...) {
     const std::exception_ptr error = std::current_exception();
     change.error = TextOf(error);
     const std::lock_guard<std::mutex> lock(mutex_);
     loading_.reset();
-    failed_[number] = {std::move(stamp), error, change.error};
+    Failure& failure = failed_[number];
+    const bool known = failure.stamp == stamp && failure.text == change.error;
+    failure = {std::move(stamp), error, change.error};
+    if (known) return false;
   }
   change.seconds = Seconds(Clock::now() - started).count();
   if (options_.on_change) options_.on_change(change);
@@ -169,24 +188,25 @@ Model Watcher::Load(const std::string& folder) const {
   return model;
 }
 
-void Watcher::PutInPlace(Version version) {
+void Watcher::PutInPlace(Version version, const Found& found) {
   const std::lock_guard<std::mutex> lock(mutex_);
   loading_.reset();
   failed_.erase(version.number);
-  if (!loaded_.empty() && Highest().number < version.number) ++switches_;
-  loaded_.emplace(version.number, std::move(version));
+  const std::int64_t added = version.number;
+  if (!loaded_.empty() && Highest().number < added) ++switches_;
+  loaded_.emplace(added, std::move(version));
+  Drain([&](auto number) { return number <= added || found.count(number) > 0; });
 }
 
-void Watcher::Retire(const std::vector<std::int64_t>& wanted) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+template <typename Stays>
+void Watcher::Drain(const Stays& stays) {
   const std::int64_t highest = Highest().number;
   for (auto one = loaded_.begin(); one != loaded_.end();) {
-    const bool stays = std::find(wanted.begin(), wanted.end(), one->first) != wanted.end();
-    if (!stays) draining_.push_back(std::move(one->second));
-    one = stays ? std::next(one) : loaded_.erase(one);
+    const bool kept = stays(one->first);
+    if (!kept) draining_.push_back(std::move(one->second));
+    one = kept ? std::next(one) : loaded_.erase(one);
   }
   if (Highest().number < highest) ++switches_;
-  wake_.notify_all();  // there is something to free
 }
 
 void Watcher::CloseUnused() {
@@ -201,6 +221,7 @@ void Watcher::CloseUnused() {
 const Watcher::Version& Watcher::Highest() const { return loaded_.rbegin()->second; }
 
 Model Watcher::model() const {
+  CheckNotForked();
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!loaded_.empty()) return Highest().model;
   const std::string why = failed_.empty() ? error_ : failed_.rbegin()->second.text;
@@ -209,6 +230,7 @@ Model Watcher::model() const {
 }
 
 Model Watcher::model(std::int64_t version) const {
+  CheckNotForked();
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = loaded_.find(version);
   if (found != loaded_.end()) return found->second.model;
@@ -224,12 +246,14 @@ Model Watcher::model(std::int64_t version) const {
 }
 
 std::int64_t Watcher::version() const {
+  CheckNotForked();
   const std::lock_guard<std::mutex> lock(mutex_);
   if (loaded_.empty()) throw Error(Code::kUnavailable, "no version of '" + directory_ + "' is loaded");
   return Highest().number;
 }
 
 WatchStatus Watcher::status() const {
+  CheckNotForked();
   const std::lock_guard<std::mutex> lock(mutex_);
   WatchStatus status;
   status.versions = Numbers(loaded_);

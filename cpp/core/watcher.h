@@ -30,32 +30,38 @@ class Watcher {
   void Look();
 
  private:
+  using Found = std::map<std::int64_t, std::string>;  // folders
   struct Version {
     std::int64_t number;
+    std::shared_ptr<const void> lock;  // outlives the model
     Model model;
-    std::shared_ptr<const void> lock;
   };
   struct Failure {
-    Stamp stamp;
+    Stamp stamp;  // empty if the files can't be listed: that is tried at every look
     std::exception_ptr error;
     std::string text;
   };
 
   Watcher(std::string directory, WatchOptions options);
   ~Watcher();
+  // Throws kFailedPrecondition in a forked child, where the mutexes may be held for good.
+  void CheckNotForked() const;
   void Run();
   void CheckFirst() const;
   const Version& Highest() const;
   // False if the version can't be used now.
-  bool Use(std::int64_t number, const std::string& folder);
+  bool Use(const Found& found, std::int64_t number);
   Model Load(const std::string& folder) const;
-  void PutInPlace(Version version);
-  // Lets go of the loaded versions that are not among `wanted`.
-  void Retire(const std::vector<std::int64_t>& wanted);
+  // In place of those above it, too, that are not there any more.
+  void PutInPlace(Version version, const Found& found);
+  // Lets go of the loaded versions of which `stays` is false; of one it is true. Needs mutex_.
+  template <typename Stays>
+  void Drain(const Stays& stays);
   void CloseUnused();
 
   const std::string directory_;
   const WatchOptions options_;
+  const std::uint32_t fork_generation_;
   std::mutex looking_;
 
   mutable std::mutex mutex_;  // guards what follows

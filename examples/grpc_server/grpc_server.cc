@@ -132,7 +132,7 @@ class Models {
     options.poll = absl::ToDoubleSeconds(absl::GetFlag(FLAGS_poll));
     options.required = false;
     for (const auto& entry : fs::directory_iterator(directory)) {
-      if (!entry.is_directory()) continue;
+      if (std::error_code ignored; !entry.is_directory(ignored)) continue;
       const fs::path& path = entry.path();
       options.on_change = [path](const savedmodel::VersionChange& change) {
         const bool good = change.error.empty();
@@ -200,9 +200,12 @@ class InferCall final : public Reactor {
     const std::string& signature = named ? parameter->second.string_param() : model.default_signature();
     if (model.signatures().count(signature) == 0) Refuse("there is no signature '", signature, "'");
     const savedmodel::Function all = model.function(signature);
+    std::vector<bool> asked(all.outputs().size());
     for (const auto& output : request_->outputs()) {
       CheckParameters(output);
-      Index(all.outputs(), output.name(), "output");
+      const std::size_t index = Index(all.outputs(), output.name(), "output");
+      if (asked[index]) Refuse("output '", output.name(), "' is asked for twice");
+      asked[index] = true;
     }
     // One output or all: a function is a graph of its own, and a client could ask for 2^N of them.
     if (request_->outputs_size() != 1 || all.outputs().size() == 1) return all;
@@ -286,7 +289,7 @@ class Service final : public GRPCInferenceService::CallbackService {
 
 [[noreturn]] void Fail(const std::string& message) {
   std::cerr << "grpc_server: " << message << std::endl;
-  std::exit(1);
+  std::_Exit(1);  // threads may be running
 }
 
 }  // namespace
@@ -295,8 +298,9 @@ int main(int argc, char** argv) {
   absl::SetProgramUsageMessage("serves a directory of SavedModels by the Open Inference Protocol");
   if (absl::ParseCommandLine(argc, argv).size() > 1) Fail("takes options only; see --help");
   const std::string directory = absl::GetFlag(FLAGS_models);
-  if (!fs::is_directory(directory)) Fail("--models names no directory");
-  if (absl::GetFlag(FLAGS_poll) <= absl::ZeroDuration()) Fail("--poll is above 0");
+  if (std::error_code ignored; !fs::is_directory(directory, ignored)) Fail("--models names no directory");
+  const absl::Duration poll = absl::GetFlag(FLAGS_poll);
+  if (poll <= absl::ZeroDuration() || poll == absl::InfiniteDuration()) Fail("--poll is above 0, and finite");
   sigset_t signals;  // blocked before there are threads, which inherit that
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
@@ -320,7 +324,11 @@ int main(int argc, char** argv) {
   std::cout << "listening on " << address.substr(0, address.rfind(':') + 1) << port << std::endl;
 
   std::thread loader([&] {
-    models.Load(directory);
+    try {
+      models.Load(directory);
+    } catch (const std::exception& error) {
+      Fail(error.what());
+    }
     service.Serve(&models);
     health->SetServingStatus(true);
     std::cout << "ready" << std::endl;

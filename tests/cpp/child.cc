@@ -120,6 +120,18 @@ int ForkWhileWatching(const std::string& path, const std::string& how) {
   return 0;
 }
 
+// The same where TensorFlow has not been opened yet.
+int ForkWhileWaiting(const std::string& path, const std::string& how) {
+  savedmodel::WatchOptions options;
+  options.required = false;
+  static Watched watched = Watched::Start(path, options);
+  Fork(how, [&] {
+    std::cout << "run: " << Outcome([&] { return Add(watched.model()); }) << "\n";
+    watched = Watched();
+  });
+  return 0;
+}
+
 int ForkBeforeLoad(const std::string& path, const std::string& how) {
   Fork(how, [&] { std::cout << "load: " << Outcome([&] { return Add(Model::Load(path)); }) << "\n"; });
   std::cout << "parent: " << Add(Model::Load(path)) << "\n";
@@ -138,6 +150,7 @@ int Dispatch(const std::string& command, const std::string& path, const std::str
   if (command == "keep_loaded") return KeepLoaded(path);
   if (command == "fork_after_load") return ForkAfterLoad(path, argument);
   if (command == "fork_while_watching") return ForkWhileWatching(path, argument);
+  if (command == "fork_while_waiting") return ForkWhileWaiting(path, argument);
   if (command == "fork_before_load") return ForkBeforeLoad(path, argument);
   if (command == "fork_after_inspect") return ForkAfterInspect(path, argument);
   if (command == "directory") {

@@ -154,6 +154,15 @@ TEST_P(Fork, AWatchingThreadStaysWithTheParent) {
   EXPECT_TRUE(Has(child.out, "parent: 3.75"));
 }
 
+TEST_P(Fork, AThreadThatWaitsForAVersionStaysWithTheParent) {
+  const std::string directory = ::testing::TempDir() + "/watched_fork_empty";
+  std::filesystem::create_directories(directory);
+  const Finished child = RunChild({"fork_while_waiting", directory, GetParam()}, kPlain);
+  EXPECT_TRUE(child.exited_with(0)) << "status " << child.status;
+  EXPECT_TRUE(Has(child.out, "run: FAILED_PRECONDITION: this process was forked"));
+  EXPECT_TRUE(Has(child.out, "child status: 0\n"));
+}
+
 TEST_P(Fork, BeforeALoadBothCanLoad) {
   const Finished child = Child("fork_before_load", GetParam());
   EXPECT_TRUE(child.exited_with(0)) << "status " << child.status;

@@ -126,14 +126,11 @@ class Server:
 
 
 def layout(folder: Path, models: Path, versions: Mapping[str, str]) -> Path:
-    """TensorFlow Serving's layout, as links: {"name/1": a generated model, or "" for an empty folder}."""
+    """TensorFlow Serving's layout, as links: {"name/1": a generated model}."""
     for place, model in versions.items():
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
-        if model:
-            target.symlink_to(models / model)
-        else:
-            target.mkdir()
+        target.symlink_to(models / model)
     return folder
 
 

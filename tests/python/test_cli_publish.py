@@ -63,6 +63,16 @@ def test_verify_has_an_exit_status(published: Path) -> None:
     assert output("versions", published).endswith("version 2: saved_model.pb: changed\n")
 
 
+def test_verify_goes_on(published: Path) -> None:
+    (published / "2" / "more").symlink_to("nowhere")
+    done = savedmodel("verify", published)
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert lines[:2] == [f"{published}/1: as it was published", f"{published}/2: 1 problem"]
+    assert lines[2].startswith("  .: [Errno 2] No such file")
+    assert lines[-1] == f"{published}/3: as it was published"
+
+
 def test_versions_of_others(published: Path, models: Path) -> None:
     shutil.copytree(models / "mlp", published / "4")
     assert f"{published}/4: no manifest" in output("verify", published)

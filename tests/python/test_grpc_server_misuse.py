@@ -105,6 +105,11 @@ def test_wrong_contents_are_refused(server: Server) -> None:
     twice.raw_input_contents.append(b"")
     assert "given twice" in refused(lambda: send(server, twice), "INVALID_ARGUMENT")
 
+    often = request("add", x=FLOATS, y=FLOATS)
+    for _ in range(50_000):  # of which each would have been counted anew
+        often.outputs.add(name="z")
+    assert "output 'z' is asked for twice" in refused(lambda: send(server, often), "INVALID_ARGUMENT")
+
     fewer = request("add", x=FLOATS, y=FLOATS)
     del fewer.raw_input_contents[1]
     assert "raw_input_contents of 1 inputs, not 2" in refused(lambda: send(server, fewer), "INVALID_ARGUMENT")
@@ -190,23 +195,8 @@ def slow(server: Server, steps: int, timeout: float | None = None) -> float:
     return float(server.connect().infer("slow", inputs, client_timeout=timeout).as_numpy("mean"))
 
 
-def test_deadline(server: Server) -> None:
-    refused(lambda: slow(server, SLOW, timeout=0.05), "DEADLINE_EXCEEDED")
-
-
-def test_clients_that_disconnect(server: Server) -> None:
-    clients = [server.connect() for _ in range(4)]
-    for client in clients:
-        client.async_infer("slow", [given("n", np.int32(SLOW))], callback=lambda result, error: None)
-    time.sleep(0.1)
-    for client in clients:
-        client.close()
-    assert server.client.is_server_ready(client_timeout=10)
-    slow(server, 3)  # the runs that nobody waits for do not keep the workers
-
-
-def test_a_run_ends_with_its_deadline(server_program: Path, models: Path, tmp_path: Path) -> None:
-    """With all threads busy: whoever comes next would otherwise wait for hours."""
+def test_a_run_ends_when_nobody_waits_for_it(server_program: Path, models: Path, tmp_path: Path) -> None:
+    """Late, cancelled, or its client gone: with all threads busy, whoever comes next would wait for hours."""
     folder = layout(tmp_path / "models", models, {"slow/1": "slow"})
     forever = [given("n", np.int32(2**31 - 1))]
     threads = len(os.sched_getaffinity(0))
@@ -227,15 +217,13 @@ def test_a_run_ends_with_its_deadline(server_program: Path, models: Path, tmp_pa
         for call in calls:
             call.cancel()
         assert np.isfinite(slow(server, 3, timeout=60))
-
-
-def test_a_request_that_is_cancelled(server: Server) -> None:
-    ended = threading.Event()
-    call = server.client.async_infer(
-        "slow", [given("n", np.int32(SLOW))], callback=lambda result, error: ended.set()
-    )
-    call.cancel()
-    assert ended.wait(30)
+        clients = [server.connect() for _ in range(threads)]
+        for client in clients:
+            client.async_infer("slow", forever, callback=lambda result, error: None)
+        time.sleep(0.5)
+        for client in clients:
+            client.close()
+        assert np.isfinite(slow(server, 3, timeout=60))
 
 
 def test_more_requests_than_may_wait(server_program: Path, models: Path, tmp_path: Path) -> None:
@@ -300,10 +288,33 @@ def test_command_line(server_program: Path, tmp_path: Path, server: Server) -> N
 
     assert "--models names no directory" in errors()
     assert "--models names no directory" in errors(f"--models={tmp_path / 'nope'}")
-    assert "--poll is above 0" in errors(f"--models={tmp_path}", "--poll=0")
+    assert "--models names no directory" in errors(f"--models={tmp_path / ('n' * 300)}")
+    for poll in "0", "-1s", "inf":
+        assert "--poll is above 0, and finite" in errors(f"--models={tmp_path}", f"--poll={poll}")
     for address in "nowhere", f"127.0.0.1:{server.port}":
         refusal = errors(f"--models={tmp_path}", f"--address={address}")
         assert f"cannot listen on {address}" in refusal
+
+
+def test_models_that_can_not_be_listed(server_program: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir(mode=0)
+    command = [str(server_program), f"--models={folder}", "--address=127.0.0.1:0"]
+    if os.geteuid() == 0:  # who may read anything otherwise
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    folder.chmod(0o700)
+    assert done.returncode == 1, done.stderr
+    assert "grpc_server: " in done.stderr
+    assert "Permission denied" in done.stderr
+
+
+def test_what_is_no_model(server_program: Path, models: Path, tmp_path: Path) -> None:
+    folder = layout(tmp_path / "models", models, {"add/1": "add"})
+    (folder / "a file").touch()
+    (folder / "loop").symlink_to("loop")
+    with Server(server_program, f"--models={folder}", errors=tmp_path / "stderr") as server:
+        assert server.client.is_model_ready("add")
 
 
 def test_oversized_responses(server_program: Path, models: Path, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 import savedmodel as sm
 from savedmodel._publish.layout import FolderLock, version_of
 
-from .graphs import node, save
+from .graphs import STRINGS, node, save
 from .helpers import run_python
 
 MANIFEST = "assets.extra/savedmodel_manifest.json"
@@ -125,6 +127,23 @@ def test_the_load_tells_what_can_not_be_run(models: Path, tmp_path: Path) -> Non
     assert done.unusable.keys() == {"resource", "variant"}
 
 
+def test_a_signature_that_hands_its_input_on(tmp_path: Path) -> None:
+    assert sm.publish(save(tmp_path / "m", "", output="x:0"), tmp_path / "p").unusable == {}
+
+
+def test_names_of_signatures(models: Path, tmp_path: Path) -> None:
+    """Their names are any text; `repr` would write these in another way."""
+    signature = """
+        signature_def {{ key: "{}" value {{
+          inputs {{ key: "x" value {{ name: "x:0" dtype: DT_STRING tensor_shape {{}} }} }}
+          outputs {{ key: "y" value {{ name: "y:0" dtype: DT_STRING tensor_shape {{}} }} }}
+          method_name: "tensorflow/serving/predict" }} }}"""
+    names = [r"it\'s", r"a\\b", r"\n", r"\303\274"]
+    nodes = node("y", "Identity", "x", attributes=STRINGS)
+    save(tmp_path / "m", nodes, output="y:0", more="".join(map(signature.format, names)))
+    assert sm.publish(tmp_path / "m", tmp_path / "p").unusable == {}
+
+
 def test_options_of_the_load(models: Path, tmp_path: Path) -> None:
     with pytest.raises(sm.NotFoundError, match="tags"):
         sm.publish(models / "v1_multi_tags", tmp_path, tags=("nobody",))
@@ -161,6 +180,11 @@ def test_what_is_no_model(models: Path, tmp_path: Path) -> None:
     os.mkfifo(source / "pipe")
     with pytest.raises(ValueError, match="neither a file nor a folder"):
         publish(source, tmp_path / "m")
+    (source / "pipe").unlink()
+    (source / "unreadable").symlink_to("/proc/self/mem")
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        publish(source, tmp_path / "m")
+    assert caught.value.filename == str(source / "unreadable")
 
 
 def test_a_source_that_changes_meanwhile(models: Path, tmp_path: Path) -> None:
@@ -210,6 +234,29 @@ def test_verify_finds_every_changed_byte(models: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_verify_reports_what_it_can_not_read(models: Path, tmp_path: Path) -> None:
+    path = Path(publish(models / "mlp", tmp_path).path)
+    for number, what in enumerate(("No such file", "neither a file nor a folder")):
+        extra = path / "assets.extra" / "more"
+        os.mkfifo(extra) if number else extra.symlink_to("nowhere")
+        (problem,) = sm.verify(path)
+        assert problem.file == "."
+        assert what in problem.what
+        assert str(extra) in problem.what
+        extra.unlink()
+    # Of the size that it had, but it gives no bytes.
+    file = path / "fingerprint.pb"
+    manifest = json.loads((path / MANIFEST).read_text())
+    del manifest["sha256"]
+    file.unlink()
+    file.symlink_to("/proc/self/mem")
+    manifest["files"]["fingerprint.pb"]["size"] = 0
+    body = json.dumps(manifest, sort_keys=True).encode()
+    (path / MANIFEST).write_text(json.dumps({**manifest, "sha256": hashlib.sha256(body).hexdigest()}))
+    (problem,) = sm.verify(path)
+    assert (problem.file, "Input/output error" in problem.what) == ("fingerprint.pb", True)
+
+
 def test_verify_needs_a_manifest(models: Path, tmp_path: Path) -> None:
     with pytest.raises(sm.FailedPreconditionError, match="no manifest"):
         sm.verify(models / "mlp")
@@ -220,6 +267,16 @@ def test_verify_needs_a_manifest(models: Path, tmp_path: Path) -> None:
         (tmp_path / MANIFEST).write_bytes(content)
         (problem,) = sm.verify(tmp_path)
         assert problem.file == MANIFEST
+
+
+def test_a_manifest_that_is_no_file(models: Path, tmp_path: Path) -> None:
+    makers: list[Callable[[Path], None]] = [os.mkdir, os.mkfifo]
+    for make in makers:
+        path = Path(publish(models / "mlp", tmp_path).path) / MANIFEST
+        path.unlink()
+        make(path)
+        assert sm.versions(tmp_path)[-1].problem
+        assert [one.file for one in sm.verify(path.parents[1])] == [MANIFEST]
 
 
 def test_states(models: Path, tmp_path: Path) -> None:
@@ -279,6 +336,33 @@ def test_rollback_of_what_others_put_there(models: Path, tmp_path: Path) -> None
     assert contents(tmp_path / "5")["saved_model.pb"] == contents(models / "add")["saved_model.pb"]
 
 
+def test_a_version_of_links_comes_back_as_files(models: Path, tmp_path: Path) -> None:
+    """Which others had put there: what they lead to may go."""
+    directory = tmp_path / "m"
+    (directory / "1").mkdir(parents=True)
+    (directory / "1" / "saved_model.pb").symlink_to(models / "mlp" / "saved_model.pb")
+    (directory / "1" / "variables").symlink_to(models / "mlp" / "variables")
+    publish(models / "add", directory)
+    done = sm.rollback(directory, verify=False)
+    assert not any(path.is_symlink() for path in Path(done.path).rglob("*"))
+    assert sm.verify(done.path) == []
+
+
+def test_a_withdrawn_version_stays_so(models: Path, tmp_path: Path) -> None:
+    """Whatever befalls the files of the version that withdraws it."""
+    for name in ("add", "identity", "mlp"):
+        publish(models / name, tmp_path)
+    assert sm.rollback(tmp_path, verify=False).withdrawn == (3,)
+    extra = tmp_path / "4" / "more"
+    for spoil in (lambda: extra.write_text(""), lambda: extra.symlink_to("nowhere")):
+        spoil()
+        assert states(tmp_path) == {1: "good", 2: "good", 3: "withdrawn", 4: "incomplete"}
+        extra.unlink()
+    extra.write_text("")
+    sm.rollback(tmp_path, verify=False)
+    assert contents(tmp_path / "5")["saved_model.pb"] == contents(models / "add")["saved_model.pb"]
+
+
 def test_what_can_not_be_brought_back(models: Path, tmp_path: Path) -> None:
     with pytest.raises(sm.NotFoundError, match="no such directory"):
         sm.rollback(tmp_path / "none")
@@ -292,6 +376,8 @@ def test_what_can_not_be_brought_back(models: Path, tmp_path: Path) -> None:
         sm.rollback(tmp_path, to=7)
     with pytest.raises(sm.InvalidArgumentError, match="the newest one already"):
         sm.rollback(tmp_path, to=2)
+    with FolderLock(tmp_path / "1"), pytest.raises(sm.AbortedError, match="version 1 was removed meanwhile"):
+        sm.rollback(tmp_path)
     file = tmp_path / "1" / "saved_model.pb"
     content = bytearray(file.read_bytes())
     content[100] ^= 1
@@ -320,6 +406,23 @@ def test_a_version_published_during_a_rollback(models: Path, tmp_path: Path) -> 
     """
     assert "version 3 was published during the rollback from 2" in run_python(code)[0]
     assert names(tmp_path) == {"1", "2", "3"}
+
+
+def test_what_is_being_brought_back_is_not_removed(models: Path, tmp_path: Path) -> None:
+    for name in ("add", "mlp"):
+        publish(models / name, tmp_path)
+    code = f"""
+        import sys, savedmodel as sm
+        done = []
+        def remove(event, arguments):
+            if event == "os.link" and not done:
+                done.append(sm.remove_old_versions({str(tmp_path)!r}, keep=1))
+        sys.addaudithook(remove)
+        print(sm.rollback({str(tmp_path)!r}, verify=False).version, done[0].in_use)
+    """
+    assert run_python(code)[0] == "3 (1,)\n"
+    assert sm.verify(tmp_path / "3") == []
+    assert sm.remove_old_versions(tmp_path, keep=1).removed == (1, 2)
 
 
 # Removing.
@@ -362,6 +465,33 @@ def test_a_version_in_use_stays(models: Path, tmp_path: Path) -> None:
         done = sm.remove_old_versions(tmp_path, keep=1)
         assert (done.removed, done.in_use) == ((2,), (1,))
     assert sm.remove_old_versions(tmp_path, keep=1).removed == (1,)
+
+
+def test_who_withdraws_a_version_stays_with_it(models: Path, tmp_path: Path) -> None:
+    for name in ("add", "mlp"):
+        publish(models / name, tmp_path)
+    sm.rollback(tmp_path, verify=False)
+    sm.rollback(tmp_path, to=1, verify=False)
+    for _ in range(2):
+        publish(models / "identity", tmp_path)
+    before = {1: "good", 2: "withdrawn", 3: "withdrawn", 4: "good", 5: "good", 6: "good"}
+    assert states(tmp_path) == before
+    with FolderLock(tmp_path / "2", shared=True):
+        done = sm.remove_old_versions(tmp_path, keep=1)
+        assert (done.removed, done.in_use) == ((1, 3, 5), (2, 4))
+        assert states(tmp_path) == {version: before[version] for version in (2, 4, 6)}
+    assert sm.remove_old_versions(tmp_path, keep=1).removed == (2, 4)
+
+
+def test_of_a_version_that_is_a_link_only_the_link_goes(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "mlp", tmp_path / "staging")
+    directory = tmp_path / "m"
+    directory.mkdir()
+    (directory / "1").symlink_to(tmp_path / "staging")
+    publish(models / "add", directory)
+    assert sm.remove_old_versions(directory, keep=1).removed == (1,)
+    assert names(directory) == {"2"}
+    assert contents(tmp_path / "staging") == contents(models / "mlp")
 
 
 def test_left_overs_are_swept_unless_somebody_works_on_them(models: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import savedmodel as sm
 
@@ -219,6 +221,14 @@ def test_a_file_that_may_not_be_written_whole(models: Path, tmp_path: Path) -> N
     assert result(python(publish, models / "mlp", tmp_path / "m")) == "File too large\n"
 
 
+def children_at_work(process: int) -> list[Path]:
+    """Those that have computed for longer than a load takes, by their folders in /proc."""
+    lists = Path(f"/proc/{process}/task").glob("*/children")
+    children = [Path("/proc", child) for one in lists for child in one.read_text().split()]
+    ticks = 3 * os.sysconf("SC_CLK_TCK")
+    return [one for one in children if int((one / "stat").read_text().rpartition(")")[2].split()[11]) > ticks]
+
+
 def test_a_load_is_ended_with_its_publisher(models: Path, tmp_path: Path) -> None:
     """Ctrl-C: nothing is left, neither a folder nor a process."""
     publish = """
@@ -229,11 +239,17 @@ def test_a_load_is_ended_with_its_publisher(models: Path, tmp_path: Path) -> Non
         except KeyboardInterrupt:
             print("interrupted")
     """
-    process = python(publish, models / "mlp", tmp_path / "m")
+    source = tmp_path / "source"
+    shutil.copytree(models / "slow", source)
+    sm.record_warmup(source, {"n": np.int32(2**31 - 1)})  # some hours
+    process = python(publish, source, tmp_path / "m")
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("m/.new-*/assets.extra")):  # made when all files are there
+    while not (loading := children_at_work(process.pid)):
         assert time.monotonic() < deadline
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     assert result(process) == "interrupted\n"
     assert list((tmp_path / "m").iterdir()) == []
+    while any(child.exists() for child in loading):  # as long as its memory is freed
+        assert time.monotonic() < deadline
+        time.sleep(0.002)

@@ -143,6 +143,18 @@ def test_a_broken_version_changes_nothing(
         assert 4 not in handle.status.failed
 
 
+def test_a_version_whose_files_can_not_be_listed(directory: Path) -> None:
+    changes: list[sm.VersionChange] = []
+    with sm.watch(directory, poll=60, on_change=changes.append) as handle:
+        publish(directory, 2)
+        (directory / "2" / "more").symlink_to("nowhere")
+        for _ in range(3):
+            assert handle.refresh() == 1
+        assert [(one.version, type(one.error)) for one in changes[1:]] == [(2, FileNotFoundError)]
+        (directory / "2" / "more").unlink()
+        assert handle.refresh() == 2
+
+
 def test_a_version_that_is_not_what_was_published(directory: Path) -> None:
     with sm.watch(directory, poll=60) as handle:
         publish(directory, 2)
@@ -334,6 +346,54 @@ def test_on_change_may_do_anything(directory: Path, caplog: pytest.LogCaptureFix
     wait_until(lambda: threads() == [])
 
 
+def test_a_switch_without_a_thread_to_spare(directory: Path) -> None:
+    changes: list[sm.VersionChange] = []
+    with sm.watch(directory, poll=60, on_change=changes.append) as handle:
+        publish(directory, 2)
+        size = threading.stack_size(1 << 46)  # no memory for such a thread
+        try:
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                threading.Thread(target=print).start()
+            assert handle.refresh() == 2
+        finally:
+            threading.stack_size(size)
+        assert [one.version for one in changes] == [1, 2]
+        assert handle.status.draining == ()
+        assert sm.remove_old_versions(directory, keep=1).removed == (1,)
+
+
+def test_changes_are_told_of_in_their_order(directory: Path) -> None:
+    """By whichever thread: one is still told of the first when another makes the second."""
+    told: list[int] = []
+    first = threading.Event()
+    go_on = threading.Event()
+
+    def on_change(change: sm.VersionChange) -> None:
+        if change.version == 2:
+            first.set()
+            assert go_on.wait(60)
+        told.append(change.version)
+
+    with sm.watch(directory, poll=60, on_change=on_change) as handle:
+        publish(directory, 2)
+        thread = threading.Thread(target=handle.refresh)
+        thread.start()
+        assert first.wait(60)
+        publish(directory, 3)
+        assert handle.refresh() == 3
+        go_on.set()
+        thread.join()
+    assert told == [1, 2, 3]
+
+
+@pytest.mark.parametrize("poll", [1e10, sys.maxsize, 1e308])
+def test_a_poll_in_some_thousand_years(directory: Path, poll: float) -> None:
+    with sm.watch(directory, poll=poll) as handle:
+        time.sleep(0.1)
+        assert threads() == ["savedmodel watch"]
+        assert answer(handle) == 1
+
+
 def test_arguments(directory: Path) -> None:
     for poll in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="poll"):
@@ -432,3 +492,54 @@ def test_a_fork(directory: Path) -> None:
         print(handle(x)["y"].shape)
     """
     assert run_python(code)[0] == f"True\n(1, {WIDTH})\n"
+
+
+def test_a_fork_during_a_load(directory: Path) -> None:
+    code = f"""
+        import os, signal, sys, threading, time
+        import savedmodel as sm
+        directory = {str(directory)!r}
+        loading = threading.Event()
+        def warm_up(model):
+            if model.path.endswith("2"):
+                loading.set()
+                time.sleep(0.5)
+        handle = sm.watch(directory, poll=0.01, warmup=warm_up)
+        sm.publish(directory + "/1", directory, verify=False)
+        loading.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            with handle:
+                try:
+                    handle.refresh()
+                except sm.FailedPreconditionError as error:
+                    print("fork" in str(error), handle.version)
+            print(handle.closed, flush=True)
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
+        print(handle.refresh())
+    """
+    assert run_python(code)[0] == "True 1\nTrue\n2\n"
+
+
+def test_a_forked_child_holds_nothing(directory: Path) -> None:
+    """Workers outlive what was served, or being published, when they were forked."""
+    code = f"""
+        import os, signal
+        import savedmodel as sm
+        from savedmodel._publish.layout import FolderLock
+        directory = {str(directory)!r}
+        handle = sm.watch(directory, poll=60)
+        with FolderLock(directory):  # as a publication has it in another thread
+            child = os.fork()
+            signal.alarm(20)
+            if child == 0:
+                signal.pause()
+        handle.close()
+        print(sm.publish(directory + "/1", directory, verify=False).version)
+        print(sm.remove_old_versions(directory, keep=1).removed)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    """
+    assert run_python(code)[0] == "2\n(1,)\n"

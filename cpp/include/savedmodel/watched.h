@@ -57,7 +57,8 @@ struct WatchStatus {
 //
 // Thread-safe. Take the Model, or a Function of it, for each request: who holds one keeps that version
 // loaded, and the last to let go is the watching thread, as long as there is one. A version in use has a
-// shared flock on its folder: `savedmodel gc` on the same host leaves it.
+// shared flock on its folder: `savedmodel gc` on the same host leaves it. In a child that was forked after
+// Start all of it throws Error (kFailedPrecondition).
 class SAVEDMODEL_API Watched {
  public:
   Watched() = default;  // holds nothing

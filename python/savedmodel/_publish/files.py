@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of a folder: listed, copied with their checksums, made durable, moved."""
+"""Files of a folder: listed, copied with their checksums, made durable, removed."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _CHUNK = 1 << 20  # bytes
 _MAX_DEPTH = 32  # a link may lead back
 _NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
-_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 
 Stamp = tuple[int, int, int]
 """Size in bytes, time of the last change in ns, inode."""
@@ -44,50 +42,69 @@ def _walk(folder: Path, below: str, depth: int) -> Iterator[tuple[str, Stamp]]:
 def sha256(file: Path) -> str:
     """The checksum of a file, in hexadecimal."""
     digest = hashlib.sha256()
-    with open(file, "rb", buffering=0) as opened:
-        while chunk := opened.read(_CHUNK):
-            digest.update(chunk)
+    for chunk in _read(file):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
 def copy(source: Path, target: Path) -> str:
     """Copy a file that is not there yet to the disk itself. Returns the checksum of what was read."""
     digest = hashlib.sha256()
-    with open(source, "rb", buffering=0) as reader, open(target, "xb", buffering=0) as writer:
-        try:
-            while chunk := reader.read(_CHUNK):
-                digest.update(chunk)
-                left = memoryview(chunk)
+
+    def chunks() -> Iterator[bytes]:
+        for chunk in _read(source):
+            digest.update(chunk)
+            yield chunk
+
+    _write(target, chunks())
+    return digest.hexdigest()
+
+
+def write(target: Path, content: bytes) -> None:
+    """Write a file that is not there yet, to the disk itself."""
+    _write(target, [content])
+
+
+def _read(source: Path) -> Iterator[bytes]:
+    with open(source, "rb", buffering=0) as reader:
+        while True:
+            with _naming(source):
+                chunk = reader.read(_CHUNK)
+            if not chunk:
+                return
+            yield chunk
+
+
+def _write(target: Path, chunks: Iterable[bytes]) -> None:
+    with open(target, "xb", buffering=0) as writer:
+        for chunk in chunks:
+            left = memoryview(chunk)
+            with _naming(target):
                 while left:  # a write may take less
                     left = left[writer.write(left) :]
+        with _naming(target):
             os.fsync(writer.fileno())
-        except OSError as error:  # a full disk has no name of its own
-            raise OSError(error.errno, error.strerror, str(target)) from None
-    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """The error of a read or a write does not say of which file: a full disk, say."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None
 
 
 def link(source: Path, target: Path) -> str:
     """Link a file, or copy it where there are no links. Returns its checksum."""
     try:
-        os.link(source, target, follow_symlinks=True)
+        os.link(os.path.realpath(source), target)  # of a link itself another link could be made
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
         return copy(source, target)
     sync(target)
     return sha256(target)
-
-
-def write(target: Path, content: bytes) -> None:
-    """Write a file that is not there yet, to the disk itself."""
-    with open(target, "xb", buffering=0) as writer:
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[writer.write(left) :]
-            os.fsync(writer.fileno())
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(target)) from None
 
 
 def sync(path: Path) -> None:
@@ -117,28 +134,12 @@ def make_folder(folder: Path) -> None:
         sync(made.parent)
 
 
-def rename_new(source: Path, target: Path) -> None:
-    """Rename a folder. Raises FileExistsError if the target exists, an empty folder too."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename is not None:
-        names = os.fsencode(source), os.fsencode(target)
-        if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in (errno.EINVAL, errno.ENOSYS):  # file systems need not know the flag
-            raise OSError(code, os.strerror(code), str(source), None, str(target))
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    try:
-        os.rename(source, target)
-    except OSError as error:
-        if error.errno == errno.ENOTEMPTY:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
-        raise
-
-
 def remove(folder: Path) -> None:
-    """Remove a folder, as far as it goes."""
+    """Remove a folder, as far as it goes; of a link to one, the link only."""
+    if folder.is_symlink():
+        with contextlib.suppress(OSError):
+            folder.unlink()
+        return
     for current, folders, files in os.walk(folder, topdown=False):
         for name in files:
             with contextlib.suppress(OSError):

@@ -45,9 +45,9 @@ class Problem:
     """A file that is not what the manifest says."""
 
     file: str
-    """Its relative name."""
+    """Its relative name; "." is the version's folder."""
     what: str
-    """"changed", "missing", "added", or what is wrong with the manifest."""
+    """"changed", "missing", "added", or why it, or the manifest, can't be read."""
 
 
 def _size_problems(expected: Manifest, found: dict[str, files.Stamp]) -> Iterator[Problem]:
@@ -67,10 +67,11 @@ def look_at(version: int, path: Path) -> Version:
     state: State = "good"
     problem = ""
     try:
-        found = files.list_files(path)
         expected = Manifest.read(path)
     except ManifestError as error:
         state, problem = "broken manifest", str(error)
+    try:
+        found = files.list_files(path)
     except (OSError, ValueError) as error:
         state, problem = "incomplete", str(error)
     if state == "good":
@@ -109,7 +110,7 @@ def versions(directory: str | os.PathLike[str]) -> list[Version]:
         if version in withdrawn:
             if not one.problem:
                 one = replace(one, state="withdrawn")
-        elif one.state == "good":  # what a withdrawn version withdrew is as it was before
+        else:  # what a withdrawn version withdrew is as it was before
             withdrawn.update(one.withdraws)
         listed.append(one)
     return listed[::-1]
@@ -118,8 +119,8 @@ def versions(directory: str | os.PathLike[str]) -> list[Version]:
 def verify(path: str | os.PathLike[str]) -> list[Problem]:
     """Compare every byte of a published version with its manifest, and return what differs.
 
-    path: the folder of a version. Raises NotFoundError if there is none, FailedPreconditionError if it has
-    no manifest.
+    path: the folder of a version. Raises NotFoundError if there is none, or it was removed meanwhile,
+    FailedPreconditionError if it has no manifest.
     """
     folder = Path(file_system_path(path))
     if not folder.is_dir():
@@ -130,10 +131,23 @@ def verify(path: str | os.PathLike[str]) -> list[Problem]:
         return [Problem(manifest.NAME, str(error))]
     if expected is None:
         raise FailedPreconditionError(f"{str(folder)!r} has no manifest: it was not published by savedmodel")
-    found = files.list_files(folder)
-    problems = list(_size_problems(expected, found))
-    known = {problem.file for problem in problems}
-    for name, (_, digest) in expected.files.items():
-        if name not in known and files.sha256(folder / name) != digest:
-            problems.append(Problem(name, "changed"))
-    return sorted(problems, key=lambda problem: problem.file)
+    problems = sorted(_differences(folder, expected), key=lambda problem: problem.file)
+    if problems and not folder.is_dir():
+        raise NotFoundError(f"no such directory: {str(folder)!r}")
+    return problems
+
+
+def _differences(folder: Path, expected: Manifest) -> Iterator[Problem]:
+    try:
+        found = files.list_files(folder)
+    except (OSError, ValueError) as error:
+        yield Problem(".", str(error))
+        return
+    wrong = list(_size_problems(expected, found))
+    yield from wrong
+    for name in expected.files.keys() - {problem.file for problem in wrong}:
+        try:
+            if files.sha256(folder / name) != expected.files[name][1]:
+                yield Problem(name, "changed")
+        except OSError as error:
+            yield Problem(name, str(error))

@@ -67,6 +67,7 @@ class FolderLock:
 
     def __init__(self, path: Path, *, shared: bool = False, wait: bool = True) -> None:
         """Raises BlockingIOError if it is locked and `wait` is false; OSError if it is not there."""
+        self._pid = os.getpid()
         self._file = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -84,8 +85,11 @@ class FolderLock:
 
     def close(self) -> None:
         file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+        if file < 0:
+            return
+        if self._pid == os.getpid():  # who was forked meanwhile has the file open still
+            fcntl.flock(file, fcntl.LOCK_UN)
+        os.close(file)
 
     def __enter__(self) -> FolderLock:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,6 +61,8 @@ class Manifest:
     def read(cls, folder: Path) -> Manifest | None:
         """The manifest of a version; None if it has none. Raises ManifestError."""
         try:
+            if not stat.S_ISREG((folder / NAME).stat().st_mode):  # a read of a FIFO would wait
+                raise ManifestError("the manifest is no file")
             body = json.loads((folder / NAME).read_bytes())
             digest = body.pop("sha256")
             if digest != _digest(body):

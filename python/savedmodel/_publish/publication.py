@@ -22,6 +22,7 @@ from savedmodel._publish import files, layout, manifest
 from savedmodel._publish.layout import FolderLock
 from savedmodel._publish.manifest import Manifest
 from savedmodel._publish.trial import try_load
+from savedmodel._rename import rename_new
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 
 def _fill(stage: Path, source: Path, take: Callable[[Path, Path], str]) -> dict[str, tuple[int, str]]:
-    """Take the files over, with their checksums; all is on the disk afterwards."""
+    """Take the files over, with their checksums; what is in them is on the disk afterwards."""
     before = files.list_files(source)
     taken = {}
     for name, (size, _, _) in before.items():
@@ -87,7 +88,6 @@ def _fill(stage: Path, source: Path, take: Callable[[Path, Path], str]) -> dict[
     if _names_and_times(files.list_files(source)) != _names_and_times(before):
         raise AbortedError(f"{str(source)!r} was changed while it was copied")
     (stage / manifest.NAME).parent.mkdir(exist_ok=True)
-    files.sync_folders(stage)
     return taken
 
 
@@ -106,7 +106,7 @@ def _enter(stage: Path, order: Order) -> int:
         version = newest + 1 if order.version is None else order.version
         while True:
             try:
-                files.rename_new(stage, order.folder / str(version))
+                rename_new(stage, order.folder / str(version))
             except FileExistsError:  # another host's, or a file
                 if order.version is not None:
                     raise exists_already(order.folder, version) from None

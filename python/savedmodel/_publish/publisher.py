@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from savedmodel._core import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from savedmodel._core import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from savedmodel._inspect import file_system_path
 from savedmodel._publish import inventory, layout
 from savedmodel._publish.publication import Order, Published, carry_out, exists_already
@@ -43,7 +43,8 @@ def publish(
 
     Nothing is published where it raises: what the load raises; AlreadyExistsError (the version),
     NotFoundError (no SavedModel), AbortedError (the source was changed meanwhile), DeadlineExceededError,
-    OSError (a full disk).
+    OSError (a full disk). One exception: where not even a folder's names can be written to the disk any more
+    (EIO), the version may be there, and be lost with a power failure.
     """
     _check_timeout(timeout)
     if version is not None and not 0 <= version < 2**63:
@@ -86,8 +87,8 @@ def rollback(
     version nor of a withdrawn one. verify, timeout, load_options: as in `publish`.
 
     Raises NotFoundError (there is no such version, or none to go back to), FailedPreconditionError (it is
-    incomplete), DataLossError (it is not what was published), AbortedError (another version was published
-    meanwhile), and what `publish` raises.
+    incomplete), DataLossError (it is not what was published), AbortedError (meanwhile another version was
+    published, or this one removed), and what `publish` raises.
     """
     _check_timeout(timeout)
     listed = inventory.versions(directory)
@@ -95,18 +96,21 @@ def rollback(
         raise NotFoundError(f"{str(directory)!r} has no versions")
     newest = listed[-1]
     chosen = _target(listed, to)
-    return carry_out(
-        Order(
-            source=Path(chosen.path),
-            folder=Path(chosen.path).parent,
-            version=None,
-            verify=verify,
-            timeout=timeout,
-            load_options=load_options,
-            rollback_from=newest.version,
-            withdraws=tuple(one.version for one in listed if one.version > chosen.version),
-        )
+    order = Order(
+        source=Path(chosen.path),
+        folder=Path(chosen.path).parent,
+        version=None,
+        verify=verify,
+        timeout=timeout,
+        load_options=load_options,
+        rollback_from=newest.version,
+        withdraws=tuple(one.version for one in listed if one.version > chosen.version),
     )
+    lock = layout.hold(order.source)  # it is linked from until the last file is
+    if lock is None:
+        raise AbortedError(f"version {chosen.version} was removed meanwhile")
+    with lock:
+        return carry_out(order)
 
 
 def _target(listed: list[inventory.Version], to: int | None) -> inventory.Version:

@@ -20,7 +20,7 @@ class Removal:
     removed: tuple[int, ...]
     """Versions."""
     in_use: tuple[int, ...]
-    """Versions that stayed because a watcher of this host holds them."""
+    """Versions that stayed because a watcher of this host holds them, and what withdraws one of these."""
     temporary: tuple[str, ...]
     """Names of what unfinished publications and removals had left."""
     size_bytes: int
@@ -40,8 +40,9 @@ def remove_old_versions(
     """Remove the versions below the `keep` newest that are good, and what unfinished publications left.
 
     Versions without a manifest count as good. The newest one with all files of its manifest stays whatever
-    its number. Versions that a process of this host publishes, or watches, stay. Other readers hold nothing:
-    keep enough for a server that still loads one. dry_run: only tell what would be removed.
+    its number. Versions that a process of this host publishes, or watches, stay, and with a withdrawn one the
+    version that withdraws it. Other readers hold nothing: keep enough for a server that still loads one.
+    dry_run: only tell what would be removed.
 
     Raises NotFoundError if there is no such directory.
     """
@@ -61,11 +62,17 @@ def remove_old_versions(
                 if lock := _take(path):
                     temporary.append(path.name)
                     doomed.append((path, lock))
-            for one in _to_remove(inventory.versions(folder), keep):
+            listed = inventory.versions(folder)
+            to_remove = _to_remove(listed, keep)
+            staying = {one.version for one in listed} - {one.version for one in to_remove}
+            for one in to_remove:
                 path = Path(one.path)
-                lock = _take(path)
+                # Without the one that withdraws it, a known bad version would be good again.
+                needed = one.state != "withdrawn" and not staying.isdisjoint(one.withdraws)
+                lock = None if needed else _take(path)
                 if lock is None:
                     in_use.append(one.version)
+                    staying.add(one.version)
                     continue
                 removed.append(one.version)
                 size_bytes += one.size_bytes

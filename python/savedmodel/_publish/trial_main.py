@@ -14,8 +14,12 @@ import savedmodel as sm
 def _unusable(model: sm.Model) -> dict[str, str]:
     """By signature, why it can't be run. Raises FailedPreconditionError if it is the default one, or all."""
     reports = {report.function: report for report in model.optimization}  # makes each one ready
-    ready = {name: reports[f"signature {name!r}"] for name in model.signatures}
-    unusable = {name: report.why_not for name, report in ready.items() if not report.executor}
+    ready = {name: reports[f"signature '{name}'"] for name in model.signatures}
+    unusable = {
+        name: report.why_not
+        for name, report in ready.items()
+        if not report.executor and report.why_not  # what hands its inputs on needs no executor
+    }
     if unusable and ("serving_default" in unusable or len(unusable) == len(ready)):
         raise sm.FailedPreconditionError(unusable.get("serving_default") or next(iter(unusable.values())))
     return unusable

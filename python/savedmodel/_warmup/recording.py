@@ -17,8 +17,6 @@ from savedmodel._warmup import requests, tensor_proto
 from savedmodel._warmup.records import frame, read_records
 from savedmodel._warmup.replay import FILE, MAX_RECORDS
 
-_MANIFEST = "assets.extra/savedmodel_manifest.json"
-
 
 def record_warmup(
     path: str | os.PathLike[str],
@@ -41,6 +39,8 @@ def record_warmup(
     Raises TypeError, ValueError or KeyError for what is no request of the signature, ValueError for more than
     1,000 requests, FailedPreconditionError for a published version.
     """
+    from savedmodel._publish import manifest  # a load imports this module, and needs nothing of that
+
     folder = Path(file_system_path(path))
     name, spec = _find(folder, signature, tags)
     asked = tuple(outputs)
@@ -50,7 +50,7 @@ def record_warmup(
             raise KeyError(f"signature {name!r} has no output {output!r}; there are: {known}")
     given = [inputs] if isinstance(inputs, Mapping) else list(inputs)
     added = [requests.serialize(name, _tensors(name, spec, one), asked) for one in given]
-    if (folder / _MANIFEST).exists():
+    if (folder / manifest.NAME).exists():
         raise FailedPreconditionError(f"{str(folder)!r} is published: what it consists of is not changed")
     file = folder / FILE
     before = [bytes(record) for record in read_records(file)] if append and file.exists() else []

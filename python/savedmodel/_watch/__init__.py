@@ -2,6 +2,6 @@
 """The newest version of a model, whichever that is: loaded beside the old one, and put in its place."""
 
 from savedmodel._watch.handle import Watched, WatchedSignature, watch
-from savedmodel._watch.switcher import VersionChange, WatchStatus
+from savedmodel._watch.status import VersionChange, WatchStatus
 
 __all__ = ["VersionChange", "WatchStatus", "Watched", "WatchedSignature", "watch"]

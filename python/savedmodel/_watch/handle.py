@@ -14,7 +14,8 @@ from typing import Any
 from savedmodel._core import FailedPreconditionError, Signature, TensorSpec
 from savedmodel._inspect import file_system_path
 from savedmodel._model import Model
-from savedmodel._watch.switcher import Switcher, VersionChange, WatchStatus
+from savedmodel._watch.status import VersionChange, WatchStatus
+from savedmodel._watch.switcher import Switcher
 
 
 class WatchedSignature:
@@ -52,13 +53,7 @@ class WatchedSignature:
 
     def run(self, inputs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """As `Signature.run`."""
-        while True:
-            model = self._switcher.model
-            try:
-                return model.signatures[self.name].run(inputs, **options)
-            except FailedPreconditionError:
-                if not _was_replaced(self._switcher, model):
-                    raise
+        return _on_current(self._switcher, lambda model: model.signatures[self.name].run(inputs, **options))
 
     def explain(self, /, *args: Any, **kwargs: Any) -> dict[str, str]:
         return self._current.explain(*args, **kwargs)
@@ -94,6 +89,17 @@ def _was_replaced(switcher: Switcher, model: Model) -> bool:
     return model.closed and model is not switcher.model
 
 
+def _on_current(switcher: Switcher, run: Callable[[Model], Any]) -> Any:
+    """The two `__call__`, where each microsecond counts, have this written out."""
+    while True:
+        model = switcher.model
+        try:
+            return run(model)
+        except FailedPreconditionError:
+            if not _was_replaced(switcher, model):
+                raise
+
+
 class Watched:
     """The newest version of a model: made by `watch`, called like a model, from any number of threads.
 
@@ -104,7 +110,7 @@ class Watched:
     def __init__(self, switcher: Switcher, poll: float) -> None:
         self._switcher = switcher
         # The thread knows the switcher only, and ends when this object is collected.
-        weakref.finalize(self, switcher.stop.set).atexit = False
+        weakref.finalize(self, switcher.end).atexit = False
         self._thread = threading.Thread(
             target=switcher.run, args=(poll,), name="savedmodel watch", daemon=True
         )
@@ -123,13 +129,7 @@ class Watched:
 
     def run(self, fetches: Any, feeds: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Fetch any tensors of the graph by name, as `Model.run`."""
-        while True:
-            model = self._switcher.model
-            try:
-                return model.run(fetches, feeds, **options)
-            except FailedPreconditionError:
-                if not _was_replaced(self._switcher, model):
-                    raise
+        return _on_current(self._switcher, lambda model: model.run(fetches, feeds, **options))
 
     @property
     def signatures(self) -> Mapping[str, WatchedSignature]:
@@ -222,8 +222,8 @@ def watch(
     warmup: True replays the recorded requests (`load`), or, if there are none, makes each signature ready, so
         that no call waits for it; or a function of the model, which may call it, and refuses a version by
         raising an exception.
-    on_change: called with a VersionChange after each switch, the first one too, and each failure; by the
-        watching thread, or the one that calls `watch` or `refresh`. What it raises is logged.
+    on_change: called with a VersionChange after each switch, the first one too, and each failure, in their
+        order; by the watching thread, or one that calls `watch` or `refresh`. What it raises is logged.
     load_options: as `load` has them.
 
     A version that serves has a lock, so that `remove_old_versions` on the same host leaves it alone.

@@ -4,56 +4,23 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from savedmodel._core import DataLossError, Error, NotFoundError
+from savedmodel._core import DataLossError, Error, FailedPreconditionError, NotFoundError
 from savedmodel._model import Model, load
 from savedmodel._publish import files, inventory, layout
 from savedmodel._publish.layout import FolderLock
+from savedmodel._watch.status import VersionChange, WatchStatus
 
 _log = logging.getLogger("savedmodel.watch")
-
-
-@dataclass(frozen=True)
-class VersionChange:
-    """A version was put in place, or could not be."""
-
-    version: int
-    """The one that was tried."""
-    previous: int | None
-    """The one that served before; it still does if there is an error."""
-    error: Exception | None
-    """Why it could not be loaded or warmed up."""
-    seconds: float
-    """What the load and the warm-up took."""
-
-
-@dataclass(frozen=True)
-class WatchStatus:
-    """What a watched model does at the moment."""
-
-    version: int
-    """The one that serves."""
-    path: str
-    since: datetime
-    """UTC: when it was put in place."""
-    loading: int | None
-    """The version that is being loaded and warmed up."""
-    draining: tuple[int, ...]
-    """Versions that were replaced, and finish the calls that they had begun."""
-    failed: Mapping[int, str]
-    """Versions that could not be loaded or warmed up, and why; tried again when their files change."""
-    error: str
-    """Why the directory could not be read at the last look, if it could not."""
-    switches: int
-    """How often a version was replaced."""
-    closed: bool
 
 
 @dataclass(frozen=True)
@@ -73,7 +40,11 @@ class _Serving:
 @dataclass(frozen=True)
 class _Failure:
     stamp: dict[str, files.Stamp]
+    """Empty if the files can't be listed: that is tried at every look."""
     error: Exception
+
+    def is_like(self, other: _Failure) -> bool:
+        return (self.stamp, str(self.error)) == (other.stamp, str(other.error))
 
 
 class Switcher:
@@ -95,9 +66,12 @@ class Switcher:
         self._warm_up = warm_up
         self._on_change = on_change
         self._options = options
+        self._pid = os.getpid()
         self._looking = threading.Lock()
         self._serving: _Serving | None = None
         self._failed: dict[int, _Failure] = {}
+        self._changes: deque[VersionChange] = deque()  # that nobody was told of yet
+        self._reporting = threading.Lock()
         self._draining: dict[_Serving, threading.Thread] = {}
         self._loading: int | None = None
         self._error = ""
@@ -115,7 +89,7 @@ class Switcher:
     def run(self, poll: float) -> None:
         """What the thread does until it is told to stop."""
         try:
-            while not self.stop.wait(poll):
+            while not self.stop.wait(min(poll, threading.TIMEOUT_MAX)):
                 try:
                     self.look()
                 except Exception:
@@ -124,16 +98,29 @@ class Switcher:
             if not self.exiting:
                 self.close()
 
+    def _forked(self) -> bool:
+        """Whether this is a child, where locks may be held by threads that it does not have."""
+        return os.getpid() != self._pid
+
     def look(self) -> None:
-        """Look for another version, and put it in place."""
-        changes: list[VersionChange] = []
+        """Look for another version, and put it in place. Raises FailedPreconditionError in a forked child."""
+        if self._forked():
+            raise FailedPreconditionError(
+                f"this process was forked, and what watches {str(self._directory)!r} did not come along: "
+                "watch in the child only, after the fork, or start processes with 'spawn'"
+            )
         with self._looking:
             if not self._closed:
-                self._look(changes)
-        for change in changes:
-            self._report(change)
+                self._look()
+        # One thread at a time tells of changes, those of others too: else an older one could come last.
+        while self._changes and self._reporting.acquire(blocking=False):
+            try:
+                while self._changes:
+                    self._report(self._changes.popleft())
+            finally:
+                self._reporting.release()
 
-    def _look(self, changes: list[VersionChange]) -> None:
+    def _look(self) -> None:
         try:
             found = layout.list_versions(self._directory)
         except (Error, OSError) as error:
@@ -146,20 +133,21 @@ class Switcher:
         for version, path in reversed(found.items()):
             if self._serving is not None and version <= self._serving.version in found:
                 return
-            if self._replace(version, path, changes):
+            if self._replace(version, path):
                 return
 
-    def _replace(self, version: int, path: Path, changes: list[VersionChange]) -> bool:
+    def _replace(self, version: int, path: Path) -> bool:
         """Try to put a version in place."""
-        if not layout.is_saved_model(path):  # being copied, perhaps
-            return False
-        lock = layout.hold(path)
-        if lock is None:  # being removed
-            return False
         started = time.monotonic()
         previous = self._serving.version if self._serving is not None else None
         stamp: dict[str, files.Stamp] = {}
+        lock = None
         try:
+            if not layout.is_saved_model(path):  # being copied, perhaps
+                return False
+            lock = layout.hold(path)
+            if lock is None:  # being removed
+                return False
             stamp = files.list_files(path)
             if version in self._failed and self._failed[version].stamp == stamp:
                 lock.close()
@@ -171,16 +159,19 @@ class Switcher:
                 lock.close()
                 return False
         except Exception as error:
-            lock.close()
+            if lock is not None:
+                lock.close()
             error.__traceback__ = None  # its frames would keep what they hold
-            self._failed[version] = _Failure(stamp, error)
-            changes.append(VersionChange(version, previous, error, time.monotonic() - started))
+            before, now = self._failed.get(version), _Failure(stamp, error)
+            self._failed[version] = now
+            if before is None or not before.is_like(now):
+                self._changes.append(VersionChange(version, previous, error, time.monotonic() - started))
             return False
         finally:
             self._loading = None
         self._failed.pop(version, None)
         self._switch(_Serving(version, path, model, lock, datetime.now(timezone.utc)))
-        changes.append(VersionChange(version, previous, None, time.monotonic() - started))
+        self._changes.append(VersionChange(version, previous, None, time.monotonic() - started))
         return True
 
     def _load(self, version: int, path: Path) -> Model:
@@ -202,7 +193,10 @@ class Switcher:
             # A call may last: newer versions don't wait for it.
             thread = threading.Thread(target=self._drain, args=(old,), name="savedmodel drain", daemon=True)
             self._draining[old] = thread
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads: then they do wait
+                self._drain(old)
 
     def _drain(self, old: _Serving) -> None:
         old.close()
@@ -240,8 +234,16 @@ class Switcher:
             closed=self._closed,
         )
 
+    def end(self) -> None:
+        """Have the thread end, which closes all."""
+        if not self._forked():
+            self.stop.set()
+
     def close(self) -> None:
-        """Wait for running calls, and free all."""
+        """Wait for running calls, and free all. In a forked child there is nothing to wait for."""
+        if self._forked():
+            self._closed = True
+            return
         self.stop.set()
         with self._looking:
             self._closed = True

@@ -25,7 +25,8 @@ from savedmodel.cli._text import plural, printable, size
 def command(directory: str, keep: int, dry_run: bool, as_json: bool) -> None:
     """Remove old versions of the model in DIR, and what unfinished publications left.
 
-    Versions below the newest good ones go. What a watcher on this machine has open stays.
+    Versions below the newest good ones go. What a watcher on this machine has open stays, and with
+    a withdrawn version the one that withdraws it.
     """
     done = sm.remove_old_versions(directory, keep=keep, dry_run=dry_run)
     if as_json:
@@ -38,4 +39,5 @@ def command(directory: str, keep: int, dry_run: bool, as_json: bool) -> None:
     if done.temporary:
         click.echo(f"{verb} {plural(len(done.temporary), 'unfinished folder')}")
     if done.in_use:
-        click.echo(f"in use, and kept: {', '.join(map(str, done.in_use))}")
+        listed = ", ".join(map(str, done.in_use))
+        click.echo(f"kept, for they are in use, or withdraw one that is: {listed}")

@@ -32,6 +32,9 @@ def command(ctx: click.Context, directory: str, as_json: bool) -> None:
     for path in paths:
         try:
             found[path] = sm.verify(path)
+        except sm.NotFoundError:  # removed meanwhile
+            if not listed:
+                raise
         except sm.FailedPreconditionError:
             if len(paths) == 1:
                 raise

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import secrets
@@ -13,10 +12,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import savedmodel as sm
+from savedmodel._rename import exchange, rename_new
 
 _MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
-_AT_FDCWD = -100
-_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 
 
 def check_destination(dst: Path, *, overwrite: bool, sources: Iterable[Path] = ()) -> None:
@@ -88,55 +86,15 @@ def _flush(folder: Path) -> None:
 
 def _rename(folder: Path, dst: Path, *, overwrite: bool) -> None:
     try:
-        _rename_to_nothing(folder, dst)
+        rename_new(folder, dst)
     except FileExistsError:
         if not overwrite:
             raise sm.AlreadyExistsError(f"{dst} has come to exist in the meantime") from None
         check_destination(dst, overwrite=True)
-        _exchange(folder, dst)
+        exchange(folder, dst)
         shutil.rmtree(folder)  # what was at `dst`
     descriptor = os.open(dst.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _rename_to_nothing(folder: Path, dst: Path) -> None:
-    if _renameat2(folder, dst, _RENAME_NOREPLACE):
-        return
-    if os.path.lexists(dst):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(dst))
-    try:
-        os.rename(folder, dst)  # it would replace an empty folder, which is all that may be lost
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(dst)) from None
-
-
-def _exchange(a: Path, b: Path) -> None:
-    """Swap two folders' names, in one step where the file system can."""
-    if _renameat2(a, b, _RENAME_EXCHANGE):
-        return
-    old = a.with_name(a.name + ".old")
-    os.rename(b, old)
-    try:
-        os.rename(a, b)
-    except OSError:
-        os.rename(old, b)
-        raise
-    os.rename(old, a)
-
-
-def _renameat2(a: Path, b: Path, flags: int) -> bool:
-    """False where the system or the file system has no such call. Raises OSError."""
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # Linux's only
-    if function is None:
-        return False
-    if function(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), flags) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in (errno.EINVAL, errno.ENOSYS):
-        return False
-    raise OSError(code, os.strerror(code), str(b))
