@@ -38,7 +38,8 @@ def frozen_graph(
     src: a file with a GraphDef, binary or (`.pbtxt`) text.
     inputs, outputs: tensor names by key, or tensor names, whose keys are then the names of their nodes.
     signatures: the name of that signature, or several GraphSignatures by name.
-    input_shapes: by key; where the graph does not know an input's shape, or to fix it.
+    input_shapes: by key; where the graph does not know an input's shape, or to fix it. A tensor that is an
+        input under several keys has one shape, which any of them gives.
     What no signature needs is left out. The other keywords, and what is raised, are those of `keras`.
     """
     path = Path(src)
