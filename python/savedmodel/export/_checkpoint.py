@@ -61,6 +61,9 @@ def checkpoint(
     if graph is None and not meta.is_file():
         raise sm.NotFoundError(f"{meta}: no such file; without it, graph= (--graph) builds the graph")
 
+    # All of a checkpoint's files lie in one folder.
+    options = Options(batch, input_shapes, samples, tolerance, overwrite, [prefix])
+
     def opener() -> GraphSource:
         tf = tensorflow()
         v1 = tf.compat.v1
@@ -74,9 +77,7 @@ def checkpoint(
                     built = graph()
                 chosen = _signatures_of(built, named)
                 meta_graph = v1.train.export_meta_graph(clear_devices=True)
-                source = GraphSource(
-                    f"{prefix.name}, a checkpoint", meta_graph, session, chosen, batch, input_shapes
-                )
+                source = GraphSource(f"{prefix.name}, a checkpoint", meta_graph, session, chosen, options)
                 needed = _needed_nodes(meta_graph.graph_def, chosen)
                 variables = [each for each in all_variables() if each.op.name in needed]
                 _restore(tf, session, saver, variables, str(prefix))
@@ -87,8 +88,7 @@ def checkpoint(
             raise
         return source
 
-    # All of a checkpoint's files lie in one folder.
-    return convert(dst, Options(samples, tolerance, overwrite, [prefix]), opener)
+    return convert(dst, options, opener)
 
 
 def _prefix(path: Path) -> Path:

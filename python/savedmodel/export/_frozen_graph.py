@@ -51,6 +51,8 @@ def frozen_graph(
     if isinstance(named, str):
         raise ValueError("inputs= and outputs= (--input, --output) name the tensors of the signature")
 
+    options = Options(batch, input_shapes, samples, tolerance, overwrite, [path])
+
     def opener() -> GraphSource:
         tf = tensorflow()
         v1 = tf.compat.v1
@@ -70,13 +72,12 @@ def frozen_graph(
                 raise ValueError(f"{path}: {error}") from error
         session = v1.Session(graph=graph)
         try:
-            name = f"{path.name}, a frozen graph"
-            return GraphSource(name, meta_graph, session, named, batch, input_shapes)
+            return GraphSource(f"{path.name}, a frozen graph", meta_graph, session, named, options)
         except BaseException:
             session.close()
             raise
 
-    return convert(dst, Options(samples, tolerance, overwrite, [path]), opener)
+    return convert(dst, options, opener)
 
 
 def _read(path: Path) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from savedmodel.export import _assets, _graphs
+from savedmodel.export._conversion import Options
 from savedmodel.export._names import near
 from savedmodel.export._samples import Run, Values
 from savedmodel.export._signatures import GraphSignature, by_name, signature_def, tensor_name
-from savedmodel.export._specs import Shape
 from savedmodel.export._tensorflow import tensorflow
 
 Names = Mapping[str, str] | Sequence[str] | str
@@ -51,8 +51,7 @@ class GraphSource:
         meta_graph: Any,
         session: Any,
         signatures: Mapping[str, GraphSignature],
-        batch: int | None,
-        input_shapes: Mapping[str, Shape | None] | None,
+        options: Options,
     ) -> None:
         self.name, self.notes = name, []  # type: tuple[str, list[str]]
         self._meta_graph, self._session, self._signatures = meta_graph, session, signatures
@@ -60,7 +59,8 @@ class GraphSource:
         self._specs: dict[str, Any] = {}
         self._fixed: dict[str, str] = {}  # by tensor: the key that input_shapes has of it
         every = {key for each in signatures.values() for key in each.inputs}
-        for shaped in input_shapes or {}:
+        fixed = options.input_shapes or {}
+        for shaped in fixed:
             if shaped not in every:
                 raise KeyError(f"no input {shaped!r} to give a shape to{near(shaped, every)}")
         for signature in signatures.values():
@@ -68,8 +68,8 @@ class GraphSource:
             for each in signature.outputs.values():
                 _graphs.find_tensor(graph, each, name)
             _graphs.check_convertible(meta_graph.graph_def, signature, name)
-            shapes = {key: shape for key, shape in (input_shapes or {}).items() if key in found}
-            for key, spec in _graphs.input_specs(found, batch, shapes).items():
+            shapes = {key: shape for key, shape in fixed.items() if key in found}
+            for key, spec in _graphs.input_specs(found, options.batch, shapes).items():
                 self._add_spec(tensor_name(signature.inputs[key]), key, spec, fixed=key in shapes)
 
     def _add_spec(self, name: str, key: str, spec: Any, *, fixed: bool) -> None:
