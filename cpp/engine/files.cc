@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "engine/graph.h"
+#include "engine/provenance.h"
+#include "engine/quote.h"
 #include "engine/status.h"
 #include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/cc/saved_model/reader.h"
@@ -20,8 +22,6 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
-
-std::string Quote(const std::string& text) { return "'" + text + "'"; }
 
 std::string DescribeDirectory(const std::string& path) {
   std::vector<std::string> children;
@@ -58,11 +58,6 @@ NodesByName IndexNodes(const Nodes& nodes) {
   return index;
 }
 
-std::string NodeOf(const std::string& input) {
-  const std::size_t begin = input[0] == '^' ? 1 : 0;
-  return input.substr(begin, input.find(':') - begin);
-}
-
 // The names of the tensors that the restore op reads from the variables files.
 class RestoredNames {
  public:
@@ -71,7 +66,7 @@ class RestoredNames {
       functions_.emplace(function.signature().name(), &function);
     }
     const std::string& restore = meta_graph.saver_def().restore_op_name();
-    if (!restore.empty()) Visit(IndexNodes(meta_graph.graph_def().node()), NodeOf(restore));
+    if (!restore.empty()) Visit(IndexNodes(meta_graph.graph_def().node()), NodeOfInput(restore));
   }
   const std::set<std::string>& names() const { return names_; }
 
@@ -85,7 +80,7 @@ class RestoredNames {
       const auto node = nodes.find(name);
       if (node == nodes.end() || !seen.insert(name).second) continue;
       VisitNode(nodes, *node->second);
-      for (const std::string& input : node->second->input()) pending.push_back(NodeOf(input));
+      for (const std::string& input : node->second->input()) pending.push_back(NodeOfInput(input));
     }
   }
   void VisitNode(const NodesByName& nodes, const tf::NodeDef& node) {
@@ -98,7 +93,7 @@ class RestoredNames {
       for (const auto& [key, member] : body) VisitNode(body, *member);
     }
     if (node.op() != "RestoreV2" || node.input_size() < 2) return;
-    const auto constant = nodes.find(NodeOf(node.input(1)));
+    const auto constant = nodes.find(NodeOfInput(node.input(1)));
     if (constant == nodes.end() || constant->second->op() != "Const") return;
     const auto attribute = constant->second->attr().find("value");
     tf::Tensor value;

@@ -140,6 +140,8 @@ std::string FaultOfChoices(const tf::NodeDef& node, const tf::OpDef* op) {
     const auto given = node.attr().find(attribute.name());
     if (attribute.type() != "string" || !attribute.has_allowed_values() || given == node.attr().end())
       continue;
+    // In a function body it may be one of the function's own attributes.
+    if (given->second.value_case() != tf::AttrValue::kS) continue;
     const auto& allowed = attribute.allowed_values().list().s();
     if (std::find(allowed.begin(), allowed.end(), given->second.s()) == allowed.end()) {
       return "its attribute '" + attribute.name() + "' has a value that " + node.op() + " does not allow";
@@ -156,9 +158,9 @@ class ConcatAxes {
     for (const tf::NodeDef& node : nodes) {
       const auto value = node.attr().find("value");
       if (node.op() != "Const" || value == node.attr().end()) continue;
-      std::int64_t elements = 1;
-      for (const auto& dim : value->second.tensor().tensor_shape().dim()) elements *= dim.size();
-      if (elements != 1) arrays_.insert(node.name());
+      const auto& dims = value->second.tensor().tensor_shape().dim();
+      const bool one = std::all_of(dims.begin(), dims.end(), [](const auto& dim) { return dim.size() == 1; });
+      if (!one) arrays_.insert(node.name());
     }
   }
   std::string FaultOf(const tf::NodeDef& node) const {

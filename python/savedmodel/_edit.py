@@ -131,8 +131,10 @@ class Edit:
 
         It is there whole or not at all. `overwrite` replaces a SavedModel, or an empty directory.
         `format` is that of the file saved_model: binary, or text; None is the source's. Optimized graphs are
-        left out, the fingerprint is made anew. Raises AlreadyExistsError; InvalidArgumentError if `target` is
-        the source, inside it or around it; NotFoundError or DataLossError if the source is not whole.
+        left out, and recorded warm-up requests where the source's signatures, with their inputs and outputs,
+        are not all there; the fingerprint is made anew. Raises AlreadyExistsError; InvalidArgumentError if
+        `target` is the source, inside it or around it; NotFoundError or DataLossError if the source is not
+        whole.
         """
         if format not in (None, "pb", "pbtxt"):
             raise ValueError(f"format is 'pb', 'pbtxt' or None, not {format!r}")

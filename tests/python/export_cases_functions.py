@@ -132,6 +132,20 @@ def case_names(work: Work) -> None:
     work.convert("pattern[1]", sm.export.function, function, input_signature=x)
 
 
+def case_inputs_that_differ_in_case(work: Work) -> None:
+    two = {"x": ((None, 3), "float32"), "X": ((None, 3), "float32")}
+    work.convert("case", sm.export.function, lambda x, X: x - 2.0 * X, input_signature=two)
+    work.expect("case", {"x": X, "X": X + 1}, {"output_0": X - 2 * (X + 1)})
+
+
+def case_bytes(work: Work) -> None:
+    """A scalar string whose last bytes are zero."""
+    one = {"x": ((3,), "int32")}
+    work.convert("bytes", sm.export.function, tf.io.serialize_tensor, input_signature={"tensor": one["x"]})
+    x = np.array([1, 2, 3], np.int32)
+    work.expect("bytes", {"tensor": x}, {"output_0": tf.io.serialize_tensor(x).numpy()})
+
+
 def case_failing(work: Work) -> None:
     """Sources that fail when they are traced, when they are called, and a disk that is full between."""
     x = {"x": ((None, 3), "float32")}

@@ -45,7 +45,8 @@ def case_checkpoint(work: Work) -> None:
             tensors = classifier(work, kind == "resource")
             initialise(session, tensors)
             prefix = v1.train.Saver().save(session, str(work.dest / "run" / kind), global_step=7)
-            probs, ids = session.run(["probs:0", "ids:0"], {"x:0": X, "words:0": WORDS})
+            feeds = {"x:0": X, "words:0": WORDS}
+            probs, logits, ids = session.run(["probs:0", "logits:0", "ids:0"], feeds)
             frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["probs"])
         (work.dest / f"{kind}.pb").write_bytes(frozen.SerializeToString())
         work.convert(kind, sm.export.checkpoint, prefix, inputs={"image": "x"}, outputs=["probs:0"])
@@ -72,6 +73,10 @@ def case_checkpoint(work: Work) -> None:
     work.convert("by_folder", sm.export.checkpoint, work.dest / "run", inputs="x", outputs="probs")
     work.expect("by_folder", {"x": X}, {"probs": probs})
     run = work.dest / "run"
+    (work.dest / "words.txt").unlink()
+    work.convert("no_asset", sm.export.checkpoint, run, inputs="x", outputs="probs")
+    work.expect("no_asset", {"x": X}, {"probs": probs})
+    work.convert("asset_missing", sm.export.checkpoint, run, inputs="words", outputs="ids")
     work.convert("no_tensor", sm.export.checkpoint, run, inputs="x", outputs="prob")
     work.convert("no_output", sm.export.checkpoint, run, inputs="x", outputs="probs:1")
     work.convert("no_input_tensor", sm.export.frozen_graph, text, inputs="X", outputs="probs")
@@ -88,6 +93,21 @@ def case_checkpoint(work: Work) -> None:
 
     work.convert("built", sm.export.checkpoint, run / "resource-7", graph=head)
     work.expect("built", {"x": X}, {"probs": probs})
+
+    def named() -> Any:
+        head()
+        names = {"p": "Softmax", "logits": "add"}
+        return {"names": sm.export.predict({"x": "x"}, names)}
+
+    work.convert("named", sm.export.checkpoint, run / "resource-7", graph=named)
+    work.expect("named", {"x": X}, {"p": probs, "logits": logits}, "names")
+
+    def sparse() -> Any:
+        x = v1.sparse_placeholder(tf.float32, [None, 4], name="x")
+        w = v1.get_variable("w", [4, 3])
+        return sm.export.predict({"x": x}, {"y": tf.sparse.sparse_dense_matmul(x, w)})
+
+    work.convert("sparse", sm.export.checkpoint, run / "resource-7", graph=sparse)
 
     def other() -> Any:
         x = v1.placeholder(tf.float32, [None, 4], name="x")
@@ -132,8 +152,31 @@ def case_batch(work: Work) -> None:
     work.expect("default", {"x": X[:2], "factor": np.float32(3)}, {"y": 3 * sums[:2]}, "scaled")
     work.convert("old_saver", sm.export.checkpoint, prefix, inputs="x", outputs="y")
     work.expect("old_saver", {"x": X[:2]}, {"y": sums[:2]})
+    shared = {
+        "first": sm.export.predict({"x": "x"}, {"y": "y"}),
+        "second": sm.export.predict({"rows": "x"}, {"y": "scaled"}),
+    }
+    work.convert("one_shape", sm.export.frozen_graph, file, signatures=shared, input_shapes={"x": (1, 4)})
+    shapes = {"x": (1, 4), "rows": (3, 4)}
+    work.convert("two_shapes", sm.export.frozen_graph, file, signatures=shared, input_shapes=shapes)
+    scalar = {"x": np.float32(1)}
+    work.convert("scalar", sm.export.frozen_graph, file, inputs="x", outputs="y", samples=scalar)
     saved = work.outcomes["freed"].path / "saved_model.pb"
     work.convert("saved_already", sm.export.frozen_graph, saved, inputs="x", outputs="y")
+
+
+def case_batch_beside_a_free_one(work: Work) -> None:
+    """The source takes two rows of one input, and any number of the other, but as many."""
+    with v1.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [2, 4], name="x")
+        scale = v1.placeholder(tf.float32, [None, 1], name="scale")
+        tf.multiply(x, scale, name="y")
+    file = work.dest / "beside.pb"
+    file.write_bytes(graph.as_graph_def().SerializeToString())
+    free, inputs = {"x": (None, 4)}, ["x", "scale"]
+    factors = np.array([[1], [2], [3]], np.float32)
+    work.convert("beside", sm.export.frozen_graph, file, inputs=inputs, outputs="y", input_shapes=free)
+    work.expect("beside", {"x": X, "scale": factors}, {"y": X * factors})
 
 
 def case_iterator(work: Work) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import savedmodel as sm
@@ -123,6 +125,20 @@ def case_lambda(work: Work) -> None:
         work.convert(f"lambda_refused_{suffix}", sm.export.keras, file)
         work.convert(f"lambda_{suffix}", sm.export.keras, file, safe_mode=False)
         work.expect(f"lambda_{suffix}", {"x": np.ones((2, 4), np.float32)}, {"y": np.full((2, 4), 2.0)})
+    disguises = {
+        "spaced": (b'"class_name": "Lambda"', b'"class_name"  :\t"Lambda"'),
+        "escaped": (b'"Lambda"', b'"\\u004cambda"'),
+        "not_json": (b"{", b"{{"),
+    }
+    for name, (old, new) in disguises.items():
+        copy = work.dest / f"{name}.h5"
+        shutil.copyfile(work.dest / "lambda.h5", copy)
+        with h5py.File(copy, "r+") as file:
+            config = file.attrs["model_config"]
+            config = config.encode() if isinstance(config, str) else config
+            assert old in config
+            file.attrs["model_config"] = config.replace(old, new)
+        work.convert(f"lambda_{name}", sm.export.keras, copy)
 
 
 class Subclassed(keras.Model):  # type: ignore[misc]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import savedmodel as sm
 import tf_keras
+from tf_keras.protobuf import saved_metadata_pb2
 
 from .exporting import Work
 
@@ -58,10 +59,20 @@ def case_strings(work: Work) -> None:
 
 def case_lambda(work: Work) -> None:
     model = tf_keras.Sequential([tf_keras.Input((8,), name="x"), layers.Lambda(lambda x: x * 2.0, name="y")])
-    model.save(work.dest / "lambda_folder")
-    work.convert("lambda_refused", sm.export.keras, work.dest / "lambda_folder")
-    work.convert("lambda", sm.export.keras, work.dest / "lambda_folder", safe_mode=False)
-    work.expect("lambda", {"x": X}, {"y": X * 2})
+    for name in "folder", "file.keras":
+        source, kind = work.dest / f"with_{name}", name.partition(".")[0]
+        model.save(source)
+        work.convert(f"lambda_refused_{kind}", sm.export.keras, source)
+        work.convert(f"lambda_{kind}", sm.export.keras, source, safe_mode=False)
+        work.expect(f"lambda_{kind}", {"x": X}, {"y": X * 2})
+    file = work.dest / "with_folder" / "keras_metadata.pb"
+    metadata = saved_metadata_pb2.SavedMetadata.FromString(file.read_bytes())
+    for node in metadata.nodes:
+        node.metadata = node.metadata.replace('"Lambda"', ' "\\u004cambda"')
+    file.write_bytes(metadata.SerializeToString())
+    work.convert("lambda_disguised", sm.export.keras, file.parent)
+    file.write_bytes(b"\xff")
+    work.convert("no_metadata", sm.export.keras, file.parent)
 
 
 def case_inside_its_source(work: Work) -> None:

@@ -53,7 +53,7 @@ class Outcome:
         for answers in (ours, self.tensorflow[signature]):
             assert answers.keys() == self.expected[signature].keys()
             for key, value in self.expected[signature].items():
-                got = np.asarray(answers[key])
+                got = _array(answers[key])
                 if got.dtype == object:
                     assert got.tolist() == np.asarray(value).tolist(), key
                 else:
@@ -86,7 +86,7 @@ class Work:
 
         outcome = self.outcomes[name]
         outcome.inputs[signature] = {key: np.asarray(value) for key, value in inputs.items()}
-        outcome.expected[signature] = {key: np.asarray(value) for key, value in outputs.items()}
+        outcome.expected[signature] = {key: _array(value) for key, value in outputs.items()}
         if outcome.error:
             return
         function = tf.saved_model.load(str(outcome.path)).signatures[signature]
@@ -96,7 +96,7 @@ class Work:
             key if key in names else f"arg_{key}".replace(" ", "_"): value for key, value in inputs.items()
         }
         answers = function(**{key: tf.constant(value) for key, value in given.items()})
-        outcome.tensorflow[signature] = {key: value.numpy() for key, value in answers.items()}
+        outcome.tensorflow[signature] = {key: _array(value.numpy()) for key, value in answers.items()}
 
 
 def done(dest: Path, *groups: str) -> dict[str, dict[str, Outcome]]:
@@ -158,6 +158,10 @@ def main(dest: Path, group: str) -> None:
         for name, o in work.outcomes.items()
     }
     (dest / "outcomes.json").write_text(json.dumps(simple))
+
+
+def _array(value: Any) -> Any:
+    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
 
 
 def _storable(value: Any) -> Any:

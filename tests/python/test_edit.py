@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
-from .editing import BODY, Check, X, shape
+from .editing import BODY, Check, X, change_object_graph, shape
 from .helpers import Array, run_python
 from .tensorflow_child import TensorFlow
 
@@ -153,6 +154,28 @@ def test_a_copied_meta_graph_of_tf2(models: Path, dst: Path, check: Check) -> No
     words = np.array([b"two", b"nobody", b"zero"])
     for tags in {"serve"}, {"serve", "gpu"}:
         check(dst, "lookup", {"word": words}, {"id": np.array([2, -1, 0], np.int64)}, tags)
+
+
+def test_meta_graphs_with_objects_of_their_own(
+    models: Path, dst: Path, tmp_path: Path, check: Check, mlp: dict[str, Array]
+) -> None:
+    """The variables have other numbers in the object graph of the MetaGraph that is edited."""
+
+    def shift(objects: str) -> str:
+        first, root, rest = objects.partition("    nodes {\n")
+        own, following, rest = rest.partition("    nodes {\n")
+        added = '    nodes { user_object { identifier: "_generic_user_object" version { producer: 1 } } }\n'
+        shifted = first + root + own + added + following + rest
+        return re.sub(r"(node_id|bound_inputs): (\d+)", lambda m: f"{m[1]}: {int(m[2]) + 1}", shifted)
+
+    two = tmp_path / "two"
+    sm.Edit(models / "mlp").copy_meta_graph({"serve"}, {"gpu"}).save(two, format="pbtxt")
+    change_object_graph(two, 1, shift)
+    edit = sm.Edit(two).select_meta_graph({"gpu"})
+    edit.add_outputs("serving_default", {"hidden": f"{BODY}/Relu_1:0"})
+    edit.drop_meta_graph({"serve"}).save(dst)
+    expected = {"probs": mlp["probs"], "hidden": mlp["second"]}
+    check(dst, "serving_default", {"x": X}, expected, tags=["gpu"])
 
 
 @pytest.mark.parametrize("name", ["table", "mlp", "stateful", "keras_dense"])

@@ -9,6 +9,8 @@ import pytest
 import savedmodel as sm
 
 from .editing import BODY
+from .graphs import STRINGS, function, node, save
+from .helpers import run_python
 
 
 @pytest.mark.parametrize(
@@ -56,8 +58,8 @@ def test_mistakes_are_named_and_change_nothing(
 def test_bodies_of_loops_stay_closed(models: Path) -> None:
     edit = sm.Edit(models / "while_loop")
     loop = next(iter(sm.inspect(models / "while_loop").meta_graphs[0].signatures))
-    with pytest.raises(KeyError):
-        edit.add_outputs(loop, {"inner": "while/body/add"})
+    with pytest.raises(KeyError, match=r"has one, but it is the body of a loop or branch"):
+        edit.add_outputs(loop, {"inner": "while/floordiv"})
 
 
 def test_names_of_layers_are_near(models: Path) -> None:
@@ -66,3 +68,50 @@ def test_names_of_layers_are_near(models: Path) -> None:
     layer = "StatefulPartitionedCall/StatefulPartitionedCall/functional_"
     assert layer in str(caught.value)
     assert "/global_average_pooling2d" in str(caught.value)
+
+
+def test_objects_that_do_not_exist(tmp_path: Path, dst: Path) -> None:
+    """A damaged object graph: the signatures' object has a negative number."""
+    child = 'children { local_name: "signatures" node_id: -1000000000 }'
+    source = save(tmp_path / "m", "", more=f"object_graph_def {{ nodes {{ {child} }} nodes {{}} }}")
+    code = f"""
+        import savedmodel as sm
+        sm.Edit({str(source)!r}).rename_signature("serving_default", "other").save({str(dst)!r})
+        print(*sm.inspect({str(dst)!r}).meta_graphs[0].signatures)
+    """
+    assert run_python(code)[0] == "other\n"
+
+
+def test_a_call_with_another_number_of_inputs_is_not_inlined(tmp_path: Path) -> None:
+    """Of a function as if it were an op: TensorFlow's loader would find out, which an edit does not ask."""
+    library = function("f", node("o", "Identity", "a", attributes=STRINGS), "o:output:0")
+    edit = sm.Edit(save(tmp_path / "m", node("i", "f", "x", "x", "x"), output="i:0", library=library))
+    with pytest.raises(
+        sm.InvalidArgumentError,
+        match=r"inlining the call 'i': it has 3 inputs, and the function takes 1",
+    ):
+        edit.add_outputs("serving_default", {"inside": "i/o"})
+
+
+def test_identities_in_a_circle_end(tmp_path: Path, dst: Path) -> None:
+    circle = node("a", "Identity", "b", attributes=STRINGS) + node("b", "Identity", "a", attributes=STRINGS)
+    reader = node("i", "Identity", "x", "^n", attributes=STRINGS)
+    nodes = circle + reader + node("n", "Identity", "a", attributes=STRINGS)
+    prune(save(tmp_path / "m", nodes, output="i:0", init="i"), dst)
+
+
+def test_a_result_that_a_restore_does_not_have(tmp_path: Path, dst: Path) -> None:
+    two = 'value { tensor { dtype: DT_STRING tensor_shape { dim { size: 2 } } string_val: ["a", "b"] } }'
+    attributes = f'attr {{ key: "value" {two} }} attr {{ key: "dtype" value {{ type: DT_STRING }} }}'
+    types = 'attr { key: "dtypes" value { list { type: [DT_STRING, DT_STRING] } } }'
+    nodes = (
+        node("names", "Const", attributes=attributes)
+        + node("r", "RestoreV2", "x", "names", "names", attributes=types)
+        + node("i", "Identity", "r:999999", attributes=STRINGS)
+    )
+    prune(save(tmp_path / "m", nodes, output="i:0"), dst)
+
+
+def prune(source: Path, target: Path) -> None:
+    """In a process of its own, which a crash would end."""
+    run_python(f"import savedmodel as sm\nsm.Edit({str(source)!r}).prune().save({str(target)!r})")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
-from .editing import BODY, Check, X, files
+from .editing import BODY, Check, X, change_object_graph, files
 from .helpers import Array
 from .tensorflow_child import TensorFlow
 
@@ -78,6 +78,15 @@ def test_prune_a_model_that_needs_what_it_has(models: Path, dst: Path, check: Ch
         expected = model.signatures[key].run(inputs)
     # tf.saved_model.load can't make a function of one that returns a reference, nor of the source's.
     check(dst, key, inputs, expected, loaders=["v1"] if name == "v1_ref_counter" else ["v1", "v2"])
+
+
+def test_an_object_graph_that_goes_is_told_of(models: Path, tmp_path: Path, dst: Path) -> None:
+    """Also where the first MetaGraph has none."""
+    two = tmp_path / "two"
+    sm.Edit(models / "mlp").copy_meta_graph({"serve"}, {"gpu"}).save(two, format="pbtxt")
+    change_object_graph(two, 0, lambda objects: "")
+    notes = sm.Edit(two).prune().save(dst)
+    assert any(note.startswith("pruned: the object graph") for note in notes)
 
 
 def test_prune_leaves_a_saver_that_restores_nothing_else(models: Path, dst: Path) -> None:

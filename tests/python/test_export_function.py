@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,11 +23,19 @@ def outcomes(exported: Mapping[str, Outcomes]) -> Outcomes:
     "name",
     [
         *("function", "in_order", "concrete", "no_inputs", "called", "closure"),
-        *("defaults", "other_values", "filled"),
+        *("defaults", "other_values", "filled", "case", "bytes"),
     ],
 )
 def test_the_answers_are_the_functions_own(outcomes: Outcomes, name: str) -> None:
     outcomes[name].check()
+
+
+def test_all_conversions_have_the_same_keywords() -> None:
+    shared = {"batch", "input_shapes", "samples", "tolerance", "overwrite"}
+    conversions = sm.export.function, sm.export.keras, sm.export.checkpoint, sm.export.frozen_graph
+    found = [inspect.signature(each).parameters for each in conversions]
+    first, *others = [{name: str(known[name]) for name in shared} for known in found]
+    assert others == [first] * 3
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

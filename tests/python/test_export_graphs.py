@@ -21,7 +21,7 @@ def outcomes(exported: Mapping[str, Outcomes]) -> Outcomes:
     "name",
     [
         *("ref", "resource", "frozen", "text", "by_folder", "built", "iterator", "shape"),
-        *("freed", "batch_of_3", "old_saver", "added"),
+        *("freed", "batch_of_3", "old_saver", "added", "no_asset", "beside"),
     ],
 )
 def test_the_answers_are_the_graphs_own(outcomes: Outcomes, name: str) -> None:
@@ -35,6 +35,7 @@ def test_the_answers_are_the_graphs_own(outcomes: Outcomes, name: str) -> None:
         ("several_resource", "probs"),
         ("several_ref", "ids"),
         ("several_ref", "head"),
+        ("named", "names"),
         ("default", "doubled"),
         ("default", "scaled"),
     ],
@@ -84,6 +85,11 @@ def test_shapes(outcomes: Outcomes, name: str, input_shape: tuple[int | None, ..
     assert result.shape[0] == input_shape[0]
 
 
+def test_a_shape_counts_for_all_keys_of_a_tensor(outcomes: Outcomes) -> None:
+    signatures = sm.inspect(outcomes["one_shape"].path).meta_graphs[0].signatures
+    assert signatures["first"].inputs["x"].shape == signatures["second"].inputs["rows"].shape == (1, 4)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -114,6 +120,13 @@ def test_shapes(outcomes: Outcomes, name: str, input_shape: tuple[int | None, ..
             "the conversion fails on inputs of the shapes {'x': [1, 4]}, which its source takes: Input to",
         ),
         ("baked_3", "two.pb, a frozen graph: it does not take inputs of these shapes: Cannot reshape"),
+        ("asset_missing", "words.txt; No such file or directory"),
+        ("sparse", "a checkpoint's signatures have dense tensors; others need the Builder"),
+        (
+            "two_shapes",
+            "inputs 'x' and 'rows' are one tensor, 'x:0': it can't have the shape (1, 4) and (3, 4)",
+        ),
+        ("scalar", "Cannot feed value of shape () for Tensor"),
         ("total", "output 'total' has no row for each row of the batch of 2"),
     ],
 )

@@ -23,7 +23,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     return exporting.done(tmp_path_factory.mktemp("keras2"), "keras2")["keras2"]
 
 
-@pytest.mark.parametrize("name", ["model", "folder", "model2", "by_2", "by_3", "strings", "lambda"])
+@pytest.mark.parametrize(
+    "name", ["model", "folder", "model2", "by_2", "by_3", "strings", "lambda_folder", "lambda_file"]
+)
 def test_the_answers_are_the_models_own(outcomes: Outcomes, name: str) -> None:
     outcomes[name].check()
 
@@ -48,7 +50,10 @@ def test_a_vocabulary_becomes_an_asset(outcomes: Outcomes) -> None:
     ("name", "text"),
     [
         ("only_3", "Keras 3 can't read it: "),
-        ("lambda_refused", "has a Lambda layer, which is Python code that would be run"),
+        ("lambda_refused_folder", "has a Lambda layer, which is Python code that would be run"),
+        ("lambda_refused_file", "has a Lambda layer, which is Python code that would be run"),
+        ("lambda_disguised", "has a Lambda layer, which is Python code that would be run"),
+        ("no_metadata", "keras_metadata.pb: "),
         ("inside", "lies inside its source"),
         ("not_installed", "for Keras 2: pip install 'savedmodel[keras2]'"),
     ],

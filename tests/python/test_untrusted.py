@@ -161,6 +161,23 @@ def test_functions_are_looked_at_too(tmp_path: Path) -> None:
         sm.load(path)
 
 
+def test_an_attribute_of_a_function_is_no_value(tmp_path: Path) -> None:
+    """The function's caller says which of the choices it is."""
+    placeholder = 'attr { key: "errors" value { placeholder: "errors" } }'
+    encodings = "".join(
+        f'attr {{ key: "{name}" value {{ s: "UTF-8" }} }}' for name in ("input_encoding", "output_encoding")
+    )
+    library = function(
+        "f", node("t", "UnicodeTranscode", "a", attributes=encodings + placeholder), "t:output:0"
+    ).replace("signature {", 'signature { attr { name: "errors" type: "string" }', 1)
+    given = CALL.format(name="f").replace(
+        'name: "f"', 'name: "f" attr { key: "errors" value { s: "ignore" } }'
+    )
+    call = node("i", "PartitionedCall", "x", attributes=given)
+    with sm.load(save(tmp_path / "m", call, output="i:0", library=library)) as model:
+        assert model.signatures["serving_default"].run({"x": b"a\xff"})["y"] == b"a"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -24,7 +24,7 @@ class Editor : public internal::EngineEdit {
     state_.model = ReadSavedModelProto(path);
     for (const auto& meta_graph : state_.model.meta_graphs()) {
       CheckGraph(path, meta_graph);
-      state_.captures.merge(ReadCaptures(meta_graph));
+      state_.captures.emplace(TagsOf(meta_graph), ReadCaptures(meta_graph));
       for (const auto& asset : AssetFiles(meta_graph)) state_.assets.insert("assets/" + asset.filename());
     }
     state_.selected = DefaultTags(state_.model);

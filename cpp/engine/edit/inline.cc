@@ -72,6 +72,13 @@ void InlineCall(const std::string& name, tf::GraphDef* graph) {
   std::unique_ptr<tf::FunctionBody> body;
   const tf::AttrSlice attributes(partitioned ? &call.attr().at("f").func().attr() : &call.attr());
   ThrowIfError(tf::FunctionDefToBodyHelper(*function, attributes, &library, &body), context);
+  const auto given = std::count_if(call.input().begin(), call.input().end(),
+                                   [](const std::string& input) { return input[0] != '^'; });
+  if (static_cast<std::size_t>(given) != body->arg_types.size()) {
+    throw Error(Code::kInvalidArgument, context + ": it has " + std::to_string(given) +
+                                            " inputs, and the function takes " +
+                                            std::to_string(body->arg_types.size()));
+  }
 
   std::unordered_map<std::string, std::string> originals;
   tf::Graph inlined(library);

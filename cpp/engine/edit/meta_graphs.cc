@@ -105,6 +105,7 @@ void Apply(const CopyMetaGraph& operation, State* state) {
   tf::MetaGraphDef copy = *source;
   Set(operation.to, &copy);
   *model->add_meta_graphs() = std::move(copy);
+  state->captures[operation.to] = state->captures.at(operation.tags);
 }
 
 void Apply(const SetTags& operation, State* state) {
@@ -113,6 +114,7 @@ void Apply(const SetTags& operation, State* state) {
   if (operation.tags == operation.to) return;
   CheckFree(operation.to, *model);
   Set(operation.to, meta_graph);
+  state->captures[operation.to] = state->captures.at(operation.tags);
   if (state->selected == operation.tags) state->selected = operation.to;
 }
 

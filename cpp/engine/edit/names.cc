@@ -40,8 +40,6 @@ std::size_t Distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-std::string Quote(const std::string& text) { return "'" + text + "'"; }
-
 std::string QuoteAll(const std::vector<std::string>& names) {
   std::string text;
   for (std::size_t i = 0; i < names.size() && i < kListed; ++i) text += (i ? ", " : "") + Quote(names[i]);

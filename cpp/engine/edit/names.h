@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/quote.h"
+
 namespace savedmodel::engine::edit {
 
 // Those of `names` that `name` may stand for, the best first; at most three.
@@ -15,7 +17,6 @@ std::vector<std::string> Near(const std::string& name, const std::vector<std::st
 [[noreturn]] void ThrowNoSuch(const std::string& what, const std::string& name,
                               const std::vector<std::string>& names);
 
-std::string Quote(const std::string& text);
 // "'a', 'b'"; "none" if there are none.
 std::string QuoteAll(const std::vector<std::string>& names);
 

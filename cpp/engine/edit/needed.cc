@@ -103,8 +103,9 @@ const std::set<std::string>& NeededNodes::Handles(const std::string& name) const
   for (int i = 0; node != nullptr && i < node->input_size(); ++i) {
     if (node->input(i)[0] == '^') continue;
     const tf::NodeDef* source = Find(NodeOfInput(node->input(i)));
-    while (source != nullptr && PassesOn(*source) && source->input_size() > 0) {
-      source = Find(NodeOfInput(source->input(0)));
+    // A damaged graph may pass it on in a circle.
+    for (std::size_t steps = 0; source != nullptr && PassesOn(*source) && source->input_size() > 0; ++steps) {
+      source = steps < nodes_.size() ? Find(NodeOfInput(source->input(0))) : nullptr;
     }
     if (source != nullptr && MakesHandle(*source)) handles.insert(source->name());
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/edit/prune.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <vector>
@@ -191,7 +192,9 @@ void PruneMetaGraph(tf::MetaGraphDef* meta_graph) {
 }  // namespace
 
 void Apply(const savedmodel::Prune&, State* state) {
-  const bool objects = state->model.meta_graphs(0).has_object_graph_def();
+  const auto& all = state->model.meta_graphs();
+  const bool objects =
+      std::any_of(all.begin(), all.end(), [](const auto& each) { return each.has_object_graph_def(); });
   Apply(DropObjectGraph{}, state);
   for (tf::MetaGraphDef& meta_graph : *state->model.mutable_meta_graphs()) {
     const auto before = Count(meta_graph);

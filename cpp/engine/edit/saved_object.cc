@@ -29,9 +29,8 @@ void SetGenericVersion(const std::string& identifier, tf::SavedObject* object) {
 // The object whose children are the signatures; made if there is none.
 tf::SavedObject* SignatureMap(tf::SavedObjectGraph* objects) {
   for (const auto& child : objects->nodes(0).children()) {
-    if (child.local_name() == kSignatures && child.node_id() < objects->nodes_size()) {
-      return objects->mutable_nodes(child.node_id());
-    }
+    const bool there = child.node_id() >= 0 && child.node_id() < objects->nodes_size();
+    if (child.local_name() == kSignatures && there) return objects->mutable_nodes(child.node_id());
   }
   auto* child = objects->mutable_nodes(0)->add_children();
   child->set_local_name(kSignatures);

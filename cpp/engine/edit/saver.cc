@@ -91,6 +91,7 @@ void ShrinkRestore(int position, const NeededNodes& needed, tf::GraphDef* graph)
     ForgetControl(name, graph);
     return;
   }
+  if (chosen.back() >= count) return;  // an output that it does not have
   if (static_cast<int>(chosen.size()) == count || !Shrink(position, chosen, graph)) return;
   std::map<int, std::size_t> numbers;
   for (std::size_t i = 0; i < chosen.size(); ++i) numbers.emplace(chosen[i], i);

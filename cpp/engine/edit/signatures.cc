@@ -84,7 +84,7 @@ void Apply(const AddSignature& operation, State* state) {
   }
   (*meta_graph->mutable_signature_def())[operation.name] = definition;
   CheckFed(operation.name, *meta_graph);
-  PutSignature(operation.name, state->captures, meta_graph);
+  PutSignature(operation.name, state->SelectedCaptures(), meta_graph);
 }
 
 void Apply(const RenameSignature& operation, State* state) {
@@ -110,7 +110,7 @@ void Apply(const AddOutputs& operation, State* state) {
   AddTensors(operation.outputs, operation.signature, "output", meta_graph->mutable_graph_def(),
              definition->mutable_outputs());
   CheckFed(operation.signature, *meta_graph);
-  PutSignature(operation.signature, state->captures, meta_graph);
+  PutSignature(operation.signature, state->SelectedCaptures(), meta_graph);
 }
 
 void Apply(const KeepOutputs& operation, State* state) {
@@ -127,7 +127,7 @@ void Apply(const KeepOutputs& operation, State* state) {
   if (kept.empty()) ThrowValue(Named(operation.signature) + " would have no output");
   if (kept.size() == definition->outputs().size()) return;
   *definition->mutable_outputs() = kept;
-  PutSignature(operation.signature, state->captures, meta_graph);
+  PutSignature(operation.signature, state->SelectedCaptures(), meta_graph);
 }
 
 void Apply(const SetMethodName& operation, State* state) {

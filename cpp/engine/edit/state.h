@@ -2,6 +2,7 @@
 // What an edit has in memory.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,13 +18,14 @@ struct State {
   std::string source;  // the directory
   tensorflow::SavedModel model;
   std::optional<TagSet> selected;
-  Captures captures;
-  std::set<std::string> assets;    // files that the source's graphs name
-  bool pruned = false;             // then only what the graphs restore is written of the variables
-  std::vector<std::string> notes;  // what a user should know
+  std::map<TagSet, Captures> captures;  // as the source has them: edits inline the calls that tell of them
+  std::set<std::string> assets;         // files that the source's graphs name
+  bool pruned = false;                  // then only what the graphs restore is written of the variables
+  std::vector<std::string> notes;       // what a user should know
 
   // Throws UsageError if none is selected.
   tensorflow::MetaGraphDef* Selected();
+  const Captures& SelectedCaptures() const { return captures.at(selected.value()); }
 };
 
 }  // namespace savedmodel::engine::edit

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/edit/write.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 #include <system_error>
 
+#include "engine/edit/meta_graphs.h"
 #include "engine/edit/names.h"
 #include "engine/edit/variables_files.h"
 #include "engine/files.h"
@@ -23,6 +25,7 @@ namespace {
 
 constexpr char kFingerprintFile[] = "fingerprint.pb";
 constexpr char kVariables[] = "variables/";
+constexpr char kWarmUpFile[] = "assets.extra/tf_serving_warmup_requests";
 
 bool Exists(const std::string& path) { return tf::Env::Default()->FileExists(path).ok(); }
 
@@ -91,6 +94,31 @@ std::set<std::string> UnusedAssets(const State& state) {
   return unused;
 }
 
+bool AnswersAs(const tf::SignatureDef& before, const tf::SignatureDef& now) {
+  const std::vector<std::string> asked = Keys(before.outputs());
+  const std::vector<std::string> given = Keys(now.outputs());
+  return Keys(before.inputs()) == Keys(now.inputs()) &&
+         std::includes(given.begin(), given.end(), asked.begin(), asked.end());
+}
+
+// Whether each signature of the source is there: recorded requests may be for any.
+bool AnswersAsSource(const State& state) {
+  const tf::SavedModel source = ReadSavedModelProto(state.source);
+  const auto& edited = state.model.meta_graphs();
+  for (const tf::MetaGraphDef& before : source.meta_graphs()) {
+    const auto now = std::find_if(edited.begin(), edited.end(), [&](const tf::MetaGraphDef& meta_graph) {
+      return TagsOf(meta_graph) == TagsOf(before);
+    });
+    if (now == edited.end()) return false;
+    for (const auto& [name, signature] : before.signature_def()) {
+      if (name == tf::kSavedModelInitOpSignatureKey || name == tf::kSavedModelTrainOpSignatureKey) continue;
+      const auto found = now->signature_def().find(name);
+      if (found == now->signature_def().end() || !AnswersAs(signature, found->second)) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<std::string> Write(const State& state, const std::string& target, const EditOptions& options) {
@@ -101,9 +129,17 @@ std::vector<std::string> Write(const State& state, const std::string& target, co
   const bool text =
       options.format == GraphFormat::kText || (options.format == GraphFormat::kAsSource && IsText(source));
   const std::set<std::string> unused = UnusedAssets(state);
+  const bool warm_up = !Exists(tf::io::JoinPath(source, kWarmUpFile)) || AnswersAsSource(state);
+  if (!warm_up) {
+    notes.push_back(
+        std::string(kWarmUpFile) +
+        " is left out: a signature of the source, or an input or output of one, is gone, which its "
+        "requests may name");
+  }
   WriteWhole(target, options.overwrite, [&](const std::string& folder) {
     CopyFiles(source, folder, [&](const std::string& file) {
       if (StartsWith(file, "saved_model.") || file == kFingerprintFile) return false;
+      if (file == kWarmUpFile && !warm_up) return false;
       return unused.count(file) == 0 && !(state.pruned && StartsWith(file, kVariables));
     });
     if (state.pruned) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/files.h"
+#include "engine/quote.h"
 #include "engine/saved/optimized_files.h"
 #include "engine/status.h"
 #include "tensorflow/cc/saved_model/constants.h"
@@ -20,8 +21,6 @@ namespace tf = tensorflow;
 namespace {
 
 constexpr char kManifest[] = "assets.extra/savedmodel_manifest.json";  // of publish
-
-std::string Quote(const std::string& text) { return "'" + text + "'"; }
 
 bool IsSavedModelOrEmpty(const std::string& path) {
   tf::Env* env = tf::Env::Default();

@@ -100,9 +100,10 @@ class SAVEDMODEL_API Edit {
   std::map<std::string, Signature> signatures() const;
 
   // Writes the edited SavedModel: a temporary sibling of `target` is renamed, so it is there whole or not at
-  // all. Optimized graphs are left out; fingerprint.pb is made anew. Returns what a user should know, in
-  // sentences. Throws Error (kAlreadyExists, kInvalidArgument if one is inside the other), also for files of
-  // the source that are missing or too short.
+  // all. Optimized graphs are left out, and recorded warm-up requests where the source's signatures are not
+  // all there; fingerprint.pb is made anew. Returns what a user should know, in sentences. Throws Error
+  // (kAlreadyExists, kInvalidArgument if one is inside the other), also for files of the source that are
+  // missing or too short.
   std::vector<std::string> Save(const std::string& target, const EditOptions& options = {});
 
  private:

@@ -38,8 +38,9 @@ def _conversion(example: str, src: str = "SRC") -> Callable[[Callable[..., Any]]
             **rest: Any,
         ) -> None:
             with native_messages_dropped():
+                for module in imports:
+                    options.imported(module)
                 report = function(
-                    imports=imports,
                     common={
                         "input_shapes": options.shapes(input_shape),
                         "samples": options.samples(samples),
@@ -112,9 +113,26 @@ _tensor_options = [
 
 
 def _tensors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name tensors, as `common` ones."""
+
+    @functools.wraps(function)
+    def wrapped(
+        common: dict[str, Any],
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        signatures: tuple[str, ...],
+        **rest: Any,
+    ) -> Any:
+        named = {
+            "inputs": options.tensors(inputs),
+            "outputs": options.tensors(outputs),
+            "signatures": options.graph_signatures(signatures),
+        }
+        return function(common={**common, **named}, **rest)
+
     for option in reversed(_tensor_options):
-        function = option(function)
-    return function
+        option(wrapped)
+    return wrapped
 
 
 @_conversion("savedmodel convert keras digits.keras models/digits --batch 1")
@@ -135,7 +153,6 @@ def _keras(
     inputs: tuple[str, ...],
     allow_lambdas: bool,
     keras_version: str | None,
-    imports: tuple[str, ...],
     common: dict[str, Any],
 ) -> sm.export.Conversion:
     """A Keras model: a .keras or .h5 file, or a folder that Keras 2 wrote."""
@@ -151,7 +168,7 @@ def _keras(
         dst,
         signatures=layers,
         input_signature=options.specs(inputs),
-        custom_objects=options.custom_objects(imports),
+        custom_objects=options.custom_objects(click.get_current_context().params["imports"]),
         safe_mode=not allow_lambdas,
         keras_version=versions[keras_version],
         **common,
@@ -161,52 +178,17 @@ def _keras(
 @_conversion("savedmodel convert checkpoint run/model.ckpt-100 models/m --input image=x:0 --output probs:0")
 @_tensors
 @click.option("--graph", metavar="MODULE:FUNCTION", help="Builds the graph, if there is no .meta file.")
-def _checkpoint(
-    src: str,
-    dst: str,
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    signatures: tuple[str, ...],
-    graph: str | None,
-    imports: tuple[str, ...],
-    common: dict[str, Any],
-) -> sm.export.Conversion:
+def _checkpoint(src: str, dst: str, graph: str | None, common: dict[str, Any]) -> sm.export.Conversion:
     """A TensorFlow 1 checkpoint: its prefix, or the folder that holds it."""
-    for module in imports:
-        options.imported(module)
-    return sm.export.checkpoint(
-        src,
-        dst,
-        inputs=options.tensors(inputs),
-        outputs=options.tensors(outputs),
-        signatures=options.graph_signatures(signatures),
-        graph=None if graph is None else options.attribute(graph),
-        **common,
-    )
+    built = None if graph is None else options.attribute(graph)
+    return sm.export.checkpoint(src, dst, graph=built, **common)
 
 
 @_conversion("savedmodel convert frozen-graph frozen.pb models/m --input x:0 --output probs=softmax:0")
 @_tensors
-def _frozen_graph(
-    src: str,
-    dst: str,
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    signatures: tuple[str, ...],
-    imports: tuple[str, ...],
-    common: dict[str, Any],
-) -> sm.export.Conversion:
+def _frozen_graph(src: str, dst: str, common: dict[str, Any]) -> sm.export.Conversion:
     """A frozen GraphDef: a .pb or .pbtxt file."""
-    for module in imports:
-        options.imported(module)
-    return sm.export.frozen_graph(
-        src,
-        dst,
-        inputs=options.tensors(inputs),
-        outputs=options.tensors(outputs),
-        signatures=options.graph_signatures(signatures),
-        **common,
-    )
+    return sm.export.frozen_graph(src, dst, **common)
 
 
 @_conversion("savedmodel convert function train:predict models/m --input 'x=float32[?,64]'", "MODULE:NAME")
@@ -223,12 +205,9 @@ def _function(
     dst: str,
     signatures: tuple[str, ...],
     inputs: tuple[str, ...],
-    imports: tuple[str, ...],
     common: dict[str, Any],
 ) -> sm.export.Conversion:
     """A Python function of tensors, a tf.function or a tf.Module: MODULE:NAME."""
-    for module in imports:
-        options.imported(module)
     named = options.named(signatures)
     methods = named if isinstance(named, str) else {name: what or "__call__" for name, what in named.items()}
     return sm.export.function(

@@ -15,6 +15,8 @@ from savedmodel.export._tensorflow import tensorflow
 
 PATHS = "asset_filepaths"
 """The collection of the tensors, where tables put theirs."""
+TABLES = "table_initializer"
+"""That of the operations that fill the tables."""
 SAVED = "saved_model_assets"
 """The collection of what SavedModelBuilder made of them."""
 

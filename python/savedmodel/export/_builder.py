@@ -18,7 +18,6 @@ from savedmodel.export._signatures import GraphSignature, signature_def
 from savedmodel.export._staging import staged
 from savedmodel.export._tensorflow import quiet, tensorflow, typed_errors
 
-_TABLES = "table_initializer"
 # Where SavedModelBuilder leaves its notes in the caller's graph.
 _NOTES = ("saved_model_main_op", _assets.SAVED)
 
@@ -188,7 +187,8 @@ class Builder:
 
 def _main_op(graph: Any, given: Any) -> Any:
     if given is None:
-        return tensorflow().compat.v1.tables_initializer() if graph.get_collection(_TABLES) else None
+        has_tables = graph.get_collection(_assets.TABLES)
+        return tensorflow().compat.v1.tables_initializer() if has_tables else None
     if not isinstance(given, str):
         return given
     names = [each.name for each in graph.get_operations()]

@@ -10,11 +10,17 @@ from typing import Any
 
 import savedmodel as sm
 from savedmodel.export._conversion import Conversion, Options, convert
-from savedmodel.export._graph_source import GraphSource, Names, all_variables, named_signatures
+from savedmodel.export._graph_source import (
+    GraphSource,
+    Names,
+    all_variables,
+    named_signatures,
+    table_initializers,
+)
 from savedmodel.export._graphs import ancestors
 from savedmodel.export._names import near
 from savedmodel.export._samples import Values
-from savedmodel.export._signatures import GraphSignature
+from savedmodel.export._signatures import GraphSignature, tensor_name
 from savedmodel.export._specs import Shape
 from savedmodel.export._tensorflow import tensorflow
 
@@ -41,7 +47,7 @@ def checkpoint(
         the latest one.
     inputs, outputs: tensor names by key, or tensor names, whose keys are then the names of their nodes.
     graph: builds the graph, in place of the .meta file, in a graph that is the default one. It may return the
-        GraphSignature, or several by name; then inputs= and outputs= are not needed.
+        GraphSignature, or several by name, of dense tensors; then inputs= and outputs= are not needed.
     signatures: the name of the signature, or several GraphSignatures by name.
     Optimizer slots and all else that no signature needs are left out. Tables and their assets come along.
     The other keywords, and what is raised, are those of `keras`; NotFoundError also names variables that the
@@ -54,6 +60,9 @@ def checkpoint(
     meta = Path(f"{prefix}.meta")
     if graph is None and not meta.is_file():
         raise sm.NotFoundError(f"{meta}: no such file; without it, graph= (--graph) builds the graph")
+
+    # All of a checkpoint's files lie in one folder.
+    options = Options(batch, input_shapes, samples, tolerance, overwrite, [prefix])
 
     def opener() -> GraphSource:
         tf = tensorflow()
@@ -68,19 +77,18 @@ def checkpoint(
                     built = graph()
                 chosen = _signatures_of(built, named)
                 meta_graph = v1.train.export_meta_graph(clear_devices=True)
-                source = GraphSource(
-                    f"{prefix.name}, a checkpoint", meta_graph, session, chosen, batch, input_shapes
-                )
-                needed = _needed_variables(v1, meta_graph, chosen)
-                _restore(tf, session, saver, needed, str(prefix))
-                session.run(v1.tables_initializer())
+                source = GraphSource(f"{prefix.name}, a checkpoint", meta_graph, session, chosen, options)
+                needed = _needed_nodes(meta_graph.graph_def, chosen)
+                variables = [each for each in all_variables() if each.op.name in needed]
+                _restore(tf, session, saver, variables, str(prefix))
+                for name in table_initializers(meta_graph, needed):  # the others' files may be gone
+                    session.run(session.graph.get_operation_by_name(name))
         except BaseException:
             session.close()
             raise
         return source
 
-    # All of a checkpoint's files lie in one folder.
-    return convert(dst, Options(samples, tolerance, overwrite, [prefix]), opener)
+    return convert(dst, options, opener)
 
 
 def _prefix(path: Path) -> Path:
@@ -108,20 +116,29 @@ def _signatures_of(built: Built, named: Mapping[str, GraphSignature] | str) -> d
             "(--input, --output) must name its tensors"
         )
 
-    def names(tensors: Mapping[str, Any]) -> dict[str, str]:
-        return {key: each if isinstance(each, str) else each.name for key, each in tensors.items()}
-
     return {
-        name: GraphSignature(names(each.inputs), names(each.outputs), each.method_name)
+        name: GraphSignature(_names(each.inputs), _names(each.outputs), each.method_name)
         for name, each in built.items()
     }
 
 
-def _needed_variables(v1: Any, meta_graph: Any, signatures: Mapping[str, GraphSignature]) -> list[Any]:
+def _names(tensors: Mapping[str, Any]) -> dict[str, str]:
+    names = {}
+    for key, each in tensors.items():
+        name = each if isinstance(each, str) else getattr(each, "name", None)
+        if not isinstance(name, str):
+            raise TypeError(
+                f"{key!r} is {each!r}; a checkpoint's signatures have dense tensors; others need the Builder"
+            )
+        names[key] = tensor_name(name)
+    return names
+
+
+def _needed_nodes(graph_def: Any, signatures: Mapping[str, GraphSignature]) -> set[str]:
     nodes: set[str] = set()
     for each in signatures.values():
-        nodes |= ancestors(meta_graph.graph_def, each.outputs.values(), set(each.inputs.values()))
-    return [variable for variable in all_variables() if variable.op.name in nodes]
+        nodes |= ancestors(graph_def, each.outputs.values(), set(each.inputs.values()))
+    return nodes
 
 
 def _restore(tf: Any, session: Any, saver: Any, needed: Sequence[Any], prefix: str) -> None:

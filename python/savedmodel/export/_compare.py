@@ -138,7 +138,8 @@ def _run(signature: sm.Signature, values: Values) -> Values:
 
 
 def _difference(where: str, ours: Any, theirs: Any) -> tuple[float, float]:
-    a, b = np.asarray(ours), np.asarray(theirs)
+    # A scalar string as it is: NumPy's own strings end before a NUL.
+    a, b = (np.array(x, object) if isinstance(x, bytes | str) else np.asarray(x) for x in (ours, theirs))
     if a.dtype.kind in "OSU" or b.dtype.kind in "OSU":
         a, b = a.astype(object), b.astype(object)
     if a.shape != b.shape or a.dtype != b.dtype:

@@ -13,6 +13,7 @@ import savedmodel as sm
 from savedmodel.export import _compare
 from savedmodel.export._compare import Comparison
 from savedmodel.export._samples import Values
+from savedmodel.export._specs import Shape
 from savedmodel.export._staging import staged
 from savedmodel.export._tensorflow import quiet, typed_errors
 
@@ -72,9 +73,11 @@ class Source(_compare.Source, Protocol):
 class Options:
     """The keywords that all conversions share."""
 
-    samples: Values | Sequence[Values] | None = None
-    tolerance: float | None = None
-    overwrite: bool = False
+    batch: int | None
+    input_shapes: Mapping[str, Shape | None] | None
+    samples: Values | Sequence[Values] | None
+    tolerance: float | None
+    overwrite: bool
     sources: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:

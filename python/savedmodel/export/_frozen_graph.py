@@ -38,7 +38,8 @@ def frozen_graph(
     src: a file with a GraphDef, binary or (`.pbtxt`) text.
     inputs, outputs: tensor names by key, or tensor names, whose keys are then the names of their nodes.
     signatures: the name of that signature, or several GraphSignatures by name.
-    input_shapes: by key; where the graph does not know an input's shape, or to fix it.
+    input_shapes: by key; where the graph does not know an input's shape, or to fix it. A tensor that is an
+        input under several keys has one shape, which any of them gives.
     What no signature needs is left out. The other keywords, and what is raised, are those of `keras`.
     """
     path = Path(src)
@@ -49,6 +50,8 @@ def frozen_graph(
     named = named_signatures(inputs, outputs, signatures)
     if isinstance(named, str):
         raise ValueError("inputs= and outputs= (--input, --output) name the tensors of the signature")
+
+    options = Options(batch, input_shapes, samples, tolerance, overwrite, [path])
 
     def opener() -> GraphSource:
         tf = tensorflow()
@@ -69,13 +72,12 @@ def frozen_graph(
                 raise ValueError(f"{path}: {error}") from error
         session = v1.Session(graph=graph)
         try:
-            name = f"{path.name}, a frozen graph"
-            return GraphSource(name, meta_graph, session, named, batch, input_shapes)
+            return GraphSource(f"{path.name}, a frozen graph", meta_graph, session, named, options)
         except BaseException:
             session.close()
             raise
 
-    return convert(dst, Options(samples, tolerance, overwrite, [path]), opener)
+    return convert(dst, options, opener)
 
 
 def _read(path: Path) -> Any:

@@ -39,15 +39,15 @@ def function(
     The other keywords, and what is raised, are those of `keras`.
     """
 
+    options = Options(batch, input_shapes, samples, tolerance, overwrite)
+
     def opener() -> Endpoints:
         functions = _functions(src, signatures)
         roots = [root for each in (src, *functions.values()) for root in _roots(each)]
-        endpoints = {
-            name: _endpoint(each, input_signature, batch, input_shapes) for name, each in functions.items()
-        }
+        endpoints = {name: _endpoint(each, input_signature, options) for name, each in functions.items()}
         return Endpoints(_describe(src), endpoints, roots)
 
-    return convert(dst, Options(samples, tolerance, overwrite), opener)
+    return convert(dst, options, opener)
 
 
 def _describe(src: Any) -> str:
@@ -82,8 +82,7 @@ def _functions(
 def _endpoint(
     function: Any,
     input_signature: Mapping[str, Any] | Sequence[Any] | None,
-    batch: int | None,
-    input_shapes: Mapping[str, Shape | None] | None,
+    options: Options,
 ) -> Endpoint:
     tf = tensorflow()
     is_traced = hasattr(function, "structured_input_signature")
@@ -102,7 +101,8 @@ def _endpoint(
         if not isinstance(leaf, tf.TensorSpec):
             raise TypeError(f"inputs are dense tensors, got {leaf!r}")
     names = unique(_names(called, structure))
-    specs = _specs.fix(dict(zip(names, leaves, strict=True)), batch, input_shapes)
+    specs = dict(zip(names, leaves, strict=True))
+    specs = _specs.fix(specs, options.batch, options.input_shapes)
 
     def call(tensors: Mapping[str, Any]) -> dict[str, Any]:
         args, kwargs = tf.nest.pack_sequence_as(structure, [tensors[name] for name in names])

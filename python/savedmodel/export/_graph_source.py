@@ -3,22 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from savedmodel.export import _assets, _graphs
+from savedmodel.export._conversion import Options
 from savedmodel.export._names import near
 from savedmodel.export._samples import Run, Values
 from savedmodel.export._signatures import GraphSignature, by_name, signature_def, tensor_name
-from savedmodel.export._specs import Shape
 from savedmodel.export._tensorflow import tensorflow
 
 Names = Mapping[str, str] | Sequence[str] | str
 VARIABLES = ("variables", "trainable_variables", "local_variables", "model_variables")
-_TABLES = "table_initializer"
 
 
 def named_signatures(
@@ -52,15 +51,16 @@ class GraphSource:
         meta_graph: Any,
         session: Any,
         signatures: Mapping[str, GraphSignature],
-        batch: int | None,
-        input_shapes: Mapping[str, Shape | None] | None,
+        options: Options,
     ) -> None:
         self.name, self.notes = name, []  # type: tuple[str, list[str]]
         self._meta_graph, self._session, self._signatures = meta_graph, session, signatures
         graph = session.graph
         self._specs: dict[str, Any] = {}
+        self._fixed: dict[str, str] = {}  # by tensor: the key that input_shapes has of it
         every = {key for each in signatures.values() for key in each.inputs}
-        for shaped in input_shapes or {}:
+        fixed = options.input_shapes or {}
+        for shaped in fixed:
             if shaped not in every:
                 raise KeyError(f"no input {shaped!r} to give a shape to{near(shaped, every)}")
         for signature in signatures.values():
@@ -68,9 +68,22 @@ class GraphSource:
             for each in signature.outputs.values():
                 _graphs.find_tensor(graph, each, name)
             _graphs.check_convertible(meta_graph.graph_def, signature, name)
-            shapes = {key: shape for key, shape in (input_shapes or {}).items() if key in found}
-            for key, spec in _graphs.input_specs(found, batch, shapes).items():
-                self._specs[tensor_name(signature.inputs[key])] = spec
+            shapes = {key: shape for key, shape in fixed.items() if key in found}
+            for key, spec in _graphs.input_specs(found, options.batch, shapes).items():
+                self._add_spec(tensor_name(signature.inputs[key]), key, spec, fixed=key in shapes)
+
+    def _add_spec(self, name: str, key: str, spec: Any, *, fixed: bool) -> None:
+        """Signatures may have a tensor under several keys, and input_shapes one of those."""
+        other = self._fixed.get(name)
+        if fixed and other is not None and spec.shape != self._specs[name].shape:
+            raise ValueError(
+                f"inputs {other!r} and {key!r} are one tensor, {name!r}: it can't have the shape "
+                f"{self._specs[name].shape} and {spec.shape}"
+            )
+        if fixed:
+            self._fixed[name] = key
+        if fixed or other is None:
+            self._specs[name] = spec
 
     @property
     def runs(self) -> Mapping[str, Run]:
@@ -87,15 +100,17 @@ class GraphSource:
 
         def run(values: Values) -> dict[str, Any]:
             feeds = {signature.inputs[key]: np.asarray(value) for key, value in values.items()}
-            sizes = {name: graph.get_tensor_by_name(name).shape for name in feeds}
-            other = {
+            batches = {
                 name: shape[0]
-                for name, shape in sizes.items()
-                if shape.rank and shape[0] not in (None, len(feeds[name]))
+                for name in feeds
+                if (shape := graph.get_tensor_by_name(name).shape).rank and feeds[name].ndim
             }
+            other = {name for name, size in batches.items() if size not in (None, len(feeds[name]))}
             try:
                 if other:
-                    return _by_rows(self._session, signature.outputs, feeds, other)
+                    fixed = {name: batches[name] for name in other}
+                    free = {name for name, size in batches.items() if size is None}
+                    return _by_rows(self._session, signature.outputs, feeds, fixed, free)
                 return dict(self._session.run(dict(signature.outputs), feeds))
             except tf.errors.OpError as error:
                 raise ValueError(error.message) from error
@@ -113,8 +128,7 @@ class GraphSource:
                 raise ValueError(f"{self.name}: it does not take inputs of these shapes: {error}") from error
             self._copy_variables(session)
             signatures = {name: signature_def(graph, each, self.name) for name, each in renamed.items()}
-            tables = v1.get_collection(_TABLES)
-            folder.rmdir()  # the builder wants to make it
+            tables = v1.get_collection(_assets.TABLES)
             builder = v1.saved_model.Builder(str(folder))
             builder.add_meta_graph_and_variables(
                 session,
@@ -163,7 +177,7 @@ class GraphSource:
         needed = _graphs.ancestors(graph_def, tensors)
         result = type(self._meta_graph)(meta_info_def=self._meta_graph.meta_info_def)
         collections = self._meta_graph.collection_def
-        inits = _tables(graph_def, collections[_TABLES].node_list.value, needed)
+        inits = table_initializers(self._meta_graph, needed)
         for key in VARIABLES:
             for text in collections[key].bytes_list.value:
                 variable = _variable(text)
@@ -175,7 +189,7 @@ class GraphSource:
                         variable.initial_value_name,
                     }
         needed |= _graphs.ancestors(graph_def, inits)
-        for key in (_TABLES, _assets.PATHS):
+        for key in (_assets.TABLES, _assets.PATHS):
             kept = [n for n in collections[key].node_list.value if n.partition(":")[0] in needed]
             result.collection_def[key].node_list.value.extend(kept)
         result.graph_def.CopyFrom(_graphs.keep(graph_def, needed))
@@ -198,17 +212,25 @@ class GraphSource:
 
 
 def _by_rows(
-    session: Any, outputs: Mapping[str, str], feeds: Mapping[str, Any], sizes: Mapping[str, int]
+    session: Any,
+    outputs: Mapping[str, str],
+    feeds: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    free: Set[str],
 ) -> dict[str, Any]:
-    """The results of a graph whose inputs have batches of fixed `sizes`, of a batch of any size."""
+    """The results of a graph whose inputs have batches of fixed `sizes`, of a batch of any size.
+
+    Those whose batch is `free` are cut alike where they have as many rows.
+    """
     rows, each = {len(feeds[name]) for name in sizes}, set(sizes.values())
     if len(rows) != 1 or len(each) != 1:
         raise ValueError(f"batches of {sorted(each)} can't be made batches of {sorted(rows)}")
     count, size = rows.pop(), each.pop()
+    cut = sizes.keys() | {name for name in free if len(feeds[name]) == count}
     parts = []
     for begin in range(0, count, size):
         chosen = np.minimum(np.arange(begin, begin + size), count - 1)  # the last is filled up
-        given = {name: value[chosen] if name in sizes else value for name, value in feeds.items()}
+        given = {name: value[chosen] if name in cut else value for name, value in feeds.items()}
         parts.append(session.run(dict(outputs), given))
     for name in outputs:
         if np.shape(parts[0][name])[:1] != (size,):
@@ -228,14 +250,12 @@ def _variable(text: bytes) -> Any:
     return variable_pb2.VariableDef.FromString(text)
 
 
-def _tables(graph_def: Any, initializers: Sequence[str], needed: set[str]) -> set[str]:
-    """The initializers of those tables that are needed."""
+def table_initializers(meta_graph: Any, needed: set[str]) -> set[str]:
+    """The operations that fill those tables whose nodes are needed."""
+    initializers = meta_graph.collection_def[_assets.TABLES].node_list.value
+    names = {each.lstrip("^").partition(":")[0] for each in initializers}
     return {
-        name
-        for name in (each.lstrip("^").partition(":")[0] for each in initializers)
-        if any(
-            node.input and node.input[0].partition(":")[0] in needed
-            for node in graph_def.node
-            if node.name == name
-        )
+        node.name
+        for node in meta_graph.graph_def.node
+        if node.name in names and node.input and node.input[0].partition(":")[0] in needed
     }

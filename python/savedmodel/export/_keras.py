@@ -51,7 +51,7 @@ def keras(
     Raises AlreadyExistsError (`dst`), InternalError (results differ), ImportError (tf_keras is missing),
     ValueError (Keras can't read it, made-up inputs do not fit), KeyError (no such layer, no such input).
     """
-    options = Options(samples, tolerance, overwrite)
+    options = Options(batch, input_shapes, samples, tolerance, overwrite)
     is_file = isinstance(src, str | os.PathLike)
     if is_file:
         options.sources.append(Path(src))
@@ -63,10 +63,8 @@ def keras(
             name = f"{Path(src).name}, {version}"
         else:
             model, name = src, _keras_files.describe(src)
-        endpoints = {
-            key: _endpoint(part, input_signature, batch, input_shapes)
-            for key, part in _parts(model, signatures).items()
-        }
+        parts = _parts(model, signatures)
+        endpoints = {key: _endpoint(part, input_signature, options) for key, part in parts.items()}
         low = any("16" in str(getattr(layer, "compute_dtype", "")) for layer in _layers(model))
         return Endpoints(
             name,
@@ -119,12 +117,7 @@ def _input_structure(model: Any) -> Any:
     return inputs[0] if is_sequential else model.input
 
 
-def _endpoint(
-    model: Any,
-    input_signature: Mapping[str, Any] | None,
-    batch: int | None,
-    input_shapes: Mapping[str, Shape | None] | None,
-) -> Endpoint:
+def _endpoint(model: Any, input_signature: Mapping[str, Any] | None, options: Options) -> Endpoint:
     tf = tensorflow()
     structure = None if input_signature is not None else _input_structure(model)
     if structure is not None:
@@ -136,7 +129,7 @@ def _endpoint(
         }
     else:
         specs = {name: _specs.as_spec(spec) for name, spec in (input_signature or _built(model)).items()}
-    specs = _specs.fix(specs, batch, input_shapes, any_batch=True)
+    specs = _specs.fix(specs, options.batch, options.input_shapes, any_batch=True)
 
     def call(tensors: Mapping[str, Any]) -> dict[str, Any]:
         flat = [tensors[name] for name in specs]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,9 @@ def load(
     path: Path, version: int | None, custom_objects: Mapping[str, Any] | None, safe_mode: bool
 ) -> tuple[Any, str]:
     """The model, and what read it."""
-    config, written_by = _config(path)
-    if safe_mode and _has_lambda(config):
-        raise ValueError(
-            f"{path} has a Lambda layer, which is Python code that would be run; if you trust it: "
-            "safe_mode=False (--allow-lambdas)"
-        )
+    configs, written_by = _configs(path)
+    if safe_mode:
+        _refuse_lambdas(path, configs)
     if version is None and path.is_dir():
         version = 2
     objects = dict(custom_objects or {})
@@ -74,7 +71,8 @@ def load(
     tensorflow()
     keras = keras2(_cannot_read(path, "Keras 3", refused) if refused else f"{path} is read by Keras 2")
     try:
-        return keras.models.load_model(str(path), custom_objects=objects, compile=False), _version(keras)
+        model = keras.models.load_model(str(path), custom_objects=objects, compile=False, safe_mode=safe_mode)
+        return model, _version(keras)
     except Exception as error:
         raise ValueError(_cannot_read(path, "Keras 2", error)) from error
 
@@ -94,15 +92,15 @@ def _cannot_read(path: Path, reader: str, error: Exception) -> str:
     return f"{path}: {reader} can't read it: {text}{hint}"
 
 
-def _config(path: Path) -> tuple[str, str]:
-    """The layers' configuration as text, and the version of Keras that wrote it ("" if unknown)."""
+def _configs(path: Path) -> tuple[list[bytes | str], str]:
+    """The layers' configurations as JSON, and the version of Keras that wrote them ("" if unknown)."""
     if path.is_dir():
-        return (path / _METADATA).read_bytes().decode(errors="replace"), "2."
+        return _metadata(path), "2."
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             try:
                 metadata = json.loads(archive.read("metadata.json"))
-                return archive.read("config.json").decode(), str(metadata.get("keras_version", ""))
+                return [archive.read("config.json")], str(metadata.get("keras_version", ""))
             except KeyError as error:
                 raise ValueError(f"{path}: not a .keras file: {error.args[0]}") from None
     import h5py
@@ -114,9 +112,39 @@ def _config(path: Path) -> tuple[str, str]:
         raise ValueError(f"{path}: {error}") from None
     if not config:
         raise ValueError(f"{path} has weights only; a model is saved with model.save()")
-    text = [each.decode() if isinstance(each, bytes) else str(each) for each in (config, version)]
-    return text[0], text[1]
+    return [config], version.decode() if isinstance(version, bytes) else str(version)
 
 
-def _has_lambda(config: str) -> bool:
-    return '"class_name": "Lambda"' in config or '"class_name":"Lambda"' in config
+def _metadata(folder: Path) -> list[bytes | str]:
+    """What Keras 2 noted of each object of a SavedModel."""
+    keras2(f"{folder} is read by Keras 2")
+    from google.protobuf import message
+    from tf_keras.protobuf import saved_metadata_pb2
+
+    try:
+        metadata = saved_metadata_pb2.SavedMetadata.FromString((folder / _METADATA).read_bytes())
+    except message.DecodeError as error:
+        raise ValueError(f"{folder / _METADATA}: {error}") from None
+    return [node.metadata for node in metadata.nodes if node.metadata]
+
+
+def _refuse_lambdas(path: Path, configs: Iterable[bytes | str]) -> None:
+    """Raise ValueError for layers that are Python code, and where that can't be told."""
+    hint = "if you trust it: safe_mode=False (--allow-lambdas)"
+    try:
+        waiting = [json.loads(config) for config in configs]
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path}: its configuration can't be searched for Lambda layers, which are Python code; {hint}: "
+            f"{one_line(error)}"
+        ) from None
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        if not isinstance(value, dict):
+            continue
+        waiting += value.values()
+        # Such as "Lambda", "keras.layers.Lambda" and "Package>Lambda"; Keras 3 has the code in "__lambda__".
+        if re.split(r"[.>]", str(value.get("class_name")))[-1] in ("Lambda", "__lambda__"):
+            raise ValueError(f"{path} has a Lambda layer, which is Python code that would be run; {hint}")

@@ -56,18 +56,23 @@ def output_names(results: Any) -> dict[str, Any]:
 
 
 def parameters(names: Iterable[str]) -> dict[str, str]:
-    """For each name one that TensorFlow takes for a parameter of a function: itself, where it can be."""
+    """For each name one that TensorFlow takes for a parameter of a function: itself, where it can be.
+
+    Parameters are not told apart by case.
+    """
     names = list(names)
-    used = {name for name in names if _is_parameter(name)}
+    used: dict[str, str] = {}
+    for name in filter(_is_parameter, names):
+        used.setdefault(name.lower(), name)
     made = {}
     for name in names:
         candidate = name
-        if not _is_parameter(name):
+        if used.get(name.lower()) != name:
             stem = "arg_" + re.sub(r"\W", "_", name, flags=re.ASCII)
             candidate, number = stem, 1
-            while candidate in used:
+            while candidate.lower() in used:
                 candidate, number = f"{stem}_{number}", number + 1
-            used.add(candidate)
+            used[candidate.lower()] = candidate
         made[name] = candidate
     return made
 

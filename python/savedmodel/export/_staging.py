@@ -92,7 +92,7 @@ def _rename(folder: Path, dst: Path, *, overwrite: bool) -> None:
             raise sm.AlreadyExistsError(f"{dst} has come to exist in the meantime") from None
         check_destination(dst, overwrite=True)
         exchange(folder, dst)
-        shutil.rmtree(folder)  # what was at `dst`
+        shutil.rmtree(folder, ignore_errors=True)  # what was at `dst`
     descriptor = os.open(dst.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names in the texts of errors.
+#pragma once
+
+#include <string>
+
+namespace savedmodel::engine {
+
+inline std::string Quote(const std::string& text) { return "'" + text + "'"; }
+
+}  // namespace savedmodel::engine
