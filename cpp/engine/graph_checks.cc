@@ -13,6 +13,7 @@
 #include "engine/provenance.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
+#include "tensorflow/core/framework/attr_value_util.h"
 #include "tensorflow/core/framework/full_type.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
@@ -134,18 +135,33 @@ std::string FaultOfType(const tf::NodeDef& node, const tf::OpDef* op) {
 }
 
 // TensorFlow does check these, but its oneDNN pass, which comes before, aborts.
-std::string FaultOfChoices(const tf::NodeDef& node, const tf::OpDef* op) {
+std::string FaultOfAttribute(const tf::OpDef::AttrDef& attribute, const tf::NodeDef& node) {
+  const auto given = node.attr().find(attribute.name());
+  if (given == node.attr().end()) return attribute.has_default_value() ? "" : "is not there";
+  const tf::AttrValue& value = given->second;
+  // In a function body it may be one of the function's own attributes.
+  if (value.value_case() == tf::AttrValue::kPlaceholder) return "";
+  if (!tf::AttrValueHasType(value, attribute.type()).ok()) return "is no " + attribute.type();
+  const auto& allowed = attribute.allowed_values().list().s();
+  const bool chooses = attribute.type() == "string" && attribute.has_allowed_values();
+  if (chooses && std::find(allowed.begin(), allowed.end(), value.s()) == allowed.end())
+    return "has a value that " + node.op() + " does not allow";
+  return "";
+}
+
+std::string FaultOfAttributes(const tf::NodeDef& node, const tf::OpDef* op) {
   if (op == nullptr) return "";
   for (const auto& attribute : op->attr()) {
-    const auto given = node.attr().find(attribute.name());
-    if (attribute.type() != "string" || !attribute.has_allowed_values() || given == node.attr().end())
-      continue;
-    // In a function body it may be one of the function's own attributes.
-    if (given->second.value_case() != tf::AttrValue::kS) continue;
-    const auto& allowed = attribute.allowed_values().list().s();
-    if (std::find(allowed.begin(), allowed.end(), given->second.s()) == allowed.end()) {
-      return "its attribute '" + attribute.name() + "' has a value that " + node.op() + " does not allow";
-    }
+    const std::string fault = FaultOfAttribute(attribute, node);
+    if (!fault.empty()) return "its attribute '" + attribute.name() + "' " + fault;
+  }
+  // Before anybody makes a list of that length.
+  for (const auto& argument : op->input_arg()) {
+    const auto number = node.attr().find(argument.number_attr());
+    if (argument.number_attr().empty() || number == node.attr().end()) continue;
+    if (number->second.i() > node.input_size())
+      return "it has " + std::to_string(node.input_size()) + " inputs, and its attribute '" +
+             argument.number_attr() + "' counts " + std::to_string(number->second.i());
   }
   return "";
 }
@@ -287,7 +303,7 @@ void CheckGraph(const std::string& path, const tf::MetaGraphDef& meta_graph) {
     std::string fault = FaultOf(node);
     const tf::OpDef* op = FindOp(node);
     if (fault.empty()) fault = FaultOfType(node, op);
-    if (fault.empty()) fault = FaultOfChoices(node, op);
+    if (fault.empty()) fault = FaultOfAttributes(node, op);
     if (fault.empty() && function.empty()) fault = FaultOfInputs(node, op);
     if (fault.empty()) fault = axes.FaultOf(node);
     if (fault.empty()) fault = inlined.FaultOfCalls(node);

@@ -133,6 +133,24 @@ REFUSED = {
         ),
         "node 'i': its attribute 'data_format' has a value that BiasAdd does not allow",
     ),
+    "an attribute of another kind": (
+        node(
+            "i",
+            "MatMul",
+            "x",
+            "x",
+            attributes=STRINGS + 'attr { key: "transpose_a" value { func { name: "f" } } }',
+        ),
+        "node 'i': its attribute 'transpose_a' is no bool",
+    ),
+    "an attribute that is not there": (
+        node("i", "MaxPool", "x", attributes=STRINGS + 'attr { key: "ksize" value { list { i: 1 } } }'),
+        "node 'i': its attribute 'strides' is not there",
+    ),
+    "a list without end": (
+        node("i", "Pack", "x", attributes=STRINGS + 'attr { key: "N" value { i: 2147483647 } }'),
+        "node 'i': it has 1 inputs, and its attribute 'N' counts 2147483647",
+    ),
     "an input too few": (
         node("i", "AddV2", "x", attributes=STRINGS),
         "node 'i': it has 1 inputs, and AddV2 takes 2",
