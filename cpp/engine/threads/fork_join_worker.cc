@@ -33,7 +33,11 @@ ForkJoin::ForkJoin(Options options)
       process_(getpid()),
       running_(std::make_unique<std::vector<std::thread>>()),
       startable_(options_.threads),
-      governor_(options_.threads - 1) {}
+      governor_(options_.threads - 1) {
+  // Start() may be called in a thread of TensorFlow's, whose queue no sanitizer sees: our lock shows the
+  // order.
+  const std::lock_guard<std::mutex> lock(starting_);
+}
 
 void ForkJoin::MakeRoom() {
   const int threads = options_.threads;
