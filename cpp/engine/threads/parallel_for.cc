@@ -21,11 +21,12 @@ struct Loop {
   const std::int64_t count;
   const std::int64_t parts;
   const Work work;
+  // Orders what the parts do behind what came before the loop, and before what comes after it.
   std::atomic<std::int64_t> next{0};
 
   void RunParts() {
     for (;;) {
-      const std::int64_t part = next.fetch_add(1, std::memory_order_relaxed);
+      const std::int64_t part = next.fetch_add(1, std::memory_order_acq_rel);
       if (part >= parts) return;
       work(Begin(part), Begin(part + 1));
     }
@@ -64,8 +65,10 @@ void ParallelFor(tf::OpKernelContext* context, std::int64_t count, double cost, 
   if (own == nullptr && IsInline(*threads)) return work(0, count);
   if (own == nullptr) {
     const std::int64_t helpers = std::min<std::int64_t>(parts, threads->num_threads);
+    loop.next.store(0, std::memory_order_release);
     threads->workers->ParallelFor(helpers, tf::thread::ThreadPool::SchedulingParams::Fixed(1),
                                   [&loop](std::int64_t, std::int64_t) { loop.RunParts(); });
+    (void)loop.next.load(std::memory_order_acquire);
     return;
   }
   ForkJoin& pool = own->fork_join();
