@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib.metadata
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +62,13 @@ def _generate(stamp: str) -> None:
     if done.returncode != 0:
         raise RuntimeError(f"tests/models/generate.py failed:\n{done.stdout}\n{done.stderr}")
     STAMP.write_text(stamp)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """In the background of a shell Ctrl-C is ignored, and every child would ignore it, too."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
