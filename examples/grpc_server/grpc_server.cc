@@ -5,10 +5,8 @@
 #include <absl/flags/parse.h>
 #include <absl/flags/usage.h>
 #include <absl/strings/numbers.h>
-#include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/time/clock.h>
-#include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/grpcpp.h>
 #include <savedmodel/savedmodel.h>
 
@@ -18,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <set>
 #include <thread>
 
 #include "inference.grpc.pb.h"
@@ -39,10 +38,7 @@ using namespace inference;
 using namespace tensors;
 using Context = grpc::CallbackServerContext;
 using Reactor = grpc::ServerUnaryReactor;
-using savedmodel::Code;
-using savedmodel::Error;
-using savedmodel::Model;
-using savedmodel::Tensor;
+using savedmodel::Code, savedmodel::Error, savedmodel::Model, savedmodel::Tensor;
 using Request = std::shared_ptr<ModelInferRequest>;
 using Specs = std::vector<savedmodel::TensorSpec>;
 
@@ -200,12 +196,11 @@ class InferCall final : public Reactor {
     const std::string& signature = named ? parameter->second.string_param() : model.default_signature();
     if (model.signatures().count(signature) == 0) Refuse("there is no signature '", signature, "'");
     const savedmodel::Function all = model.function(signature);
-    std::vector<bool> asked(all.outputs().size());
+    std::set<std::size_t> asked;
     for (const auto& output : request_->outputs()) {
       CheckParameters(output);
-      const std::size_t index = Index(all.outputs(), output.name(), "output");
-      if (asked[index]) Refuse("output '", output.name(), "' is asked for twice");
-      asked[index] = true;
+      const bool first = asked.insert(Index(all.outputs(), output.name(), "output")).second;
+      if (!first) Refuse("output '", output.name(), "' is asked for twice");
     }
     // One output or all: a function is a graph of its own, and a client could ask for 2^N of them.
     if (request_->outputs_size() != 1 || all.outputs().size() == 1) return all;
@@ -324,11 +319,8 @@ int main(int argc, char** argv) {
   std::cout << "listening on " << address.substr(0, address.rfind(':') + 1) << port << std::endl;
 
   std::thread loader([&] {
-    try {
-      models.Load(directory);
-    } catch (const std::exception& error) {
-      Fail(error.what());
-    }
+    const grpc::Status loaded = StatusOf([&] { models.Load(directory); });
+    if (!loaded.ok()) Fail(loaded.error_message());
     service.Serve(&models);
     health->SetServingStatus(true);
     std::cout << "ready" << std::endl;
