@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/kernels/attributes.h"
 #include "engine/kernels/bottleneck.h"
 #include "engine/kernels/depthwise.h"
 #include "engine/kernels/from_constant.h"
@@ -93,9 +94,7 @@ class BottleneckOp : public tf::OpKernel {
                 absl::InvalidArgumentError("a 1x1 convolution has weights and a bias"));
     OP_REQUIRES_OK(context, ReadActivation(context, "expand_", &expand_.activation, &expand_.leaky_slope));
     OP_REQUIRES_OK(context, ReadActivation(context, "project_", &project_.activation, &project_.leaky_slope));
-    bool bf16 = false;
-    OP_REQUIRES_OK(context, context->GetAttr("bf16", &bf16));
-    if (bf16 && Bfloat16GemmKernel() != nullptr) kernel_ = Bfloat16GemmKernel();
+    OP_REQUIRES_OK(context, ReadGemmKernel(context, &kernel_));
   }
 
   void Compute(tf::OpKernelContext* context) override {
@@ -203,7 +202,7 @@ class BottleneckOp : public tf::OpKernel {
          [context](Index count, double cost, const auto& work) { ParallelFor(context, count, cost, work); });
   }
 
-  const GemmKernel* kernel_ = &GemmKernelOf(BestIsa());
+  const GemmKernel* kernel_ = nullptr;
   DepthwiseAttributes depthwise_;
   PointwiseLayer expand_, project_;  // activations
   int expands_ = 0, projects_ = 0;

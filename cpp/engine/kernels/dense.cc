@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "engine/kernels/activation.h"
+#include "engine/kernels/attributes.h"
 #include "engine/kernels/from_constant.h"
 #include "engine/kernels/gemm.h"
 #include "engine/kernels/integers.h"
@@ -63,9 +63,7 @@ class DenseOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->GetAttr("transpose_b", &transposed_));
     OP_REQUIRES_OK(context, context->GetAttr("strides", &strides_));
     OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &leaky_slope_));
-    bool bf16 = false;
-    OP_REQUIRES_OK(context, context->GetAttr("bf16", &bf16));
-    if (bf16 && Bfloat16GemmKernel() != nullptr) kernel_ = Bfloat16GemmKernel();
+    OP_REQUIRES_OK(context, ReadGemmKernel(context, &kernel_));
     OP_REQUIRES(context, strides_.size() == 2 && strides_[0] > 0 && strides_[1] > 0,
                 absl::InvalidArgumentError("strides are two positive numbers"));
   }
@@ -135,7 +133,7 @@ class DenseOp : public tf::OpKernel {
     });
   }
 
-  const GemmKernel* kernel_ = &GemmKernelOf(BestIsa());
+  const GemmKernel* kernel_ = nullptr;
   Activation activation_ = Activation::kNone;
   float leaky_slope_ = 0;
   bool transposed_ = false;

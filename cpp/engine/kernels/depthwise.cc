@@ -8,7 +8,6 @@
 #include "engine/kernels/isa.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
-#include "tensorflow/core/framework/kernel_shape_util.h"
 #include "tensorflow/core/framework/op.h"
 
 namespace savedmodel::engine {
@@ -69,9 +68,7 @@ REGISTER_KERNEL_BUILDER(Name("_SavedmodelDepthwise").Device(tf::DEVICE_CPU), Dep
 absl::Status DepthwiseAttributes::Read(tf::OpKernelConstruction* context) {
   std::vector<std::int32_t> strides;
   TF_RETURN_IF_ERROR(context->GetAttr("strides", &strides));
-  TF_RETURN_IF_ERROR(context->GetAttr("padding", &padding_));
-  TF_RETURN_IF_ERROR(context->GetAttr("explicit_paddings", &paddings_));
-  TF_RETURN_IF_ERROR(tf::CheckValidPadding(padding_, paddings_, 4, tf::FORMAT_NHWC));
+  TF_RETURN_IF_ERROR(padding_.Read(context));
   if (strides.size() != 4 || strides[1] <= 0 || strides[2] <= 0)
     return absl::InvalidArgumentError("strides are four positive numbers");
   stride_height_ = strides[1];
@@ -97,18 +94,9 @@ absl::Status DepthwiseAttributes::Apply(Index height, Index width, const tf::Ten
   image->stride_width = stride_width_;
   image->activation = activation_;
   image->leaky_slope = leaky_slope_;
-  TF_RETURN_IF_ERROR(Window(1, height, image->window_height, stride_height_, out_height, &image->pad_top));
-  return Window(2, width, image->window_width, stride_width_, &image->out_width, &image->pad_left);
-}
-
-absl::Status DepthwiseAttributes::Window(std::size_t axis, Index size, Index window, Index stride, Index* out,
-                                         Index* before) const {
-  Index after = 0;
-  if (padding_ == tf::EXPLICIT) {
-    *before = paddings_[2 * axis];
-    after = paddings_[2 * axis + 1];
-  }
-  return tf::GetWindowedOutputSizeVerbose(size, window, 1, stride, padding_, out, before, &after);
+  TF_RETURN_IF_ERROR(
+      padding_.Windows(1, height, image->window_height, stride_height_, out_height, &image->pad_top));
+  return padding_.Windows(2, width, image->window_width, stride_width_, &image->out_width, &image->pad_left);
 }
 
 void DepthwiseImages(tf::OpKernelContext* context, const DepthwiseImage& image, Index images,

@@ -2,12 +2,9 @@
 // What ops that convolve images channel by channel are told by attributes: strides, padding, activation.
 #pragma once
 
-#include <vector>
-
-#include "engine/kernels/activation.h"
+#include "engine/kernels/attributes.h"
 #include "engine/kernels/image_kernels.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "tensorflow/core/util/padding.h"
 
 namespace savedmodel::engine {
 
@@ -19,12 +16,8 @@ class DepthwiseAttributes {
                      const tensorflow::Tensor& bias, DepthwiseImage* image, std::int64_t* out_height) const;
 
  private:
-  absl::Status Window(std::size_t axis, std::int64_t size, std::int64_t window, std::int64_t stride,
-                      std::int64_t* out, std::int64_t* before) const;
-
   std::int64_t stride_height_ = 1, stride_width_ = 1;
-  tensorflow::Padding padding_ = tensorflow::VALID;
-  std::vector<std::int64_t> paddings_;
+  ImagePadding padding_;
   Activation activation_ = Activation::kNone;
   float leaky_slope_ = 0;
 };

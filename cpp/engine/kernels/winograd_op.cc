@@ -2,17 +2,14 @@
 // _SavedmodelWinograd: activation(3x3 convolution of stride 1 + bias + summand) of float32 images, NHWC, with
 // constant weights, which are transformed at the first run.
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/kernels/activation.h"
+#include "engine/kernels/attributes.h"
 #include "engine/kernels/from_constant.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/winograd.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
-#include "tensorflow/core/framework/kernel_shape_util.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/util/padding.h"
@@ -43,13 +40,9 @@ REGISTER_OP("_SavedmodelWinograd")
 class WinogradOp : public tf::OpKernel {
  public:
   explicit WinogradOp(tf::OpKernelConstruction* context) : OpKernel(context) {
-    OP_REQUIRES_OK(context, context->GetAttr("padding", &padding_));
-    OP_REQUIRES_OK(context, context->GetAttr("explicit_paddings", &paddings_));
+    OP_REQUIRES_OK(context, padding_.Read(context));
     OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &leaky_slope_));
-    bool bf16 = false;
-    OP_REQUIRES_OK(context, context->GetAttr("bf16", &bf16));
-    if (bf16 && Bfloat16GemmKernel() != nullptr) kernel_ = Bfloat16GemmKernel();
-    OP_REQUIRES_OK(context, tf::CheckValidPadding(padding_, paddings_, 4, tf::FORMAT_NHWC));
+    OP_REQUIRES_OK(context, ReadGemmKernel(context, &kernel_));
   }
 
   void Compute(tf::OpKernelContext* context) override {
@@ -68,8 +61,8 @@ class WinogradOp : public tf::OpKernel {
     images.width = x.dim_size(2);
     images.channels = x.dim_size(3);
     images.results = filter.dim_size(3);
-    OP_REQUIRES_OK(context, Window(1, images.height, &images.out_height, &images.pad_top));
-    OP_REQUIRES_OK(context, Window(2, images.width, &images.out_width, &images.pad_left));
+    OP_REQUIRES_OK(context, padding_.Windows(1, images.height, 3, 1, &images.out_height, &images.pad_top));
+    OP_REQUIRES_OK(context, padding_.Windows(2, images.width, 3, 1, &images.out_width, &images.pad_left));
     const tf::TensorShape shape({problem.count, images.out_height, images.out_width, images.results});
     tf::Tensor* output = nullptr;
     if (context->num_inputs() > 3) {
@@ -99,15 +92,6 @@ class WinogradOp : public tf::OpKernel {
   }
 
  private:
-  absl::Status Window(std::size_t axis, Index size, Index* out, Index* before) const {
-    Index after = 0;
-    if (padding_ == tf::EXPLICIT) {
-      *before = paddings_[2 * axis];
-      after = paddings_[2 * axis + 1];
-    }
-    return tf::GetWindowedOutputSizeVerbose(size, 3, 1, 1, padding_, out, before, &after);
-  }
-
   std::shared_ptr<const WinogradWeights> Transform(const tf::Tensor& filter) {
     return weights_.Get(filter, [&] {
       return std::make_shared<const WinogradWeights>(*kernel_, static_cast<const float*>(filter.data()),
@@ -116,9 +100,8 @@ class WinogradOp : public tf::OpKernel {
   }
 
   const Isa isa_ = BestIsa();
-  const GemmKernel* kernel_ = &GemmKernelOf(isa_);
-  tf::Padding padding_ = tf::VALID;
-  std::vector<std::int64_t> paddings_;
+  const GemmKernel* kernel_ = nullptr;
+  ImagePadding padding_;
   Activation activation_ = Activation::kNone;
   float leaky_slope_ = 0;
   FromConstant<WinogradWeights> weights_;

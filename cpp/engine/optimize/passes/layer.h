@@ -13,7 +13,7 @@ struct Layer {
   tensorflow::NodeDef* last = nullptr;  // what the readers read
   std::string bias;                     // empty: none
   std::string summand;                  // the same
-  std::string activation;               // as ParseActivation() knows it
+  std::string activation;               // as ReadActivation() knows it
   float leaky_slope = 0.2F;
 };
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What ops of ours are told by attributes, which have the names of TensorFlow's.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/kernels/gemm_strip.h"
+#include "engine/kernels/vector_kernels.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/util/padding.h"
+
+namespace savedmodel::engine {
+
+// `activation` and `leakyrelu_alpha`, behind this prefix. The activation is one that TensorFlow's fused ops
+// have, or ours; empty is none.
+absl::Status ReadActivation(tensorflow::OpKernelConstruction* context, const std::string& prefix,
+                            Activation* activation, float* leaky_slope);
+
+// `bf16`: then the kernel for it, if this machine has one; else that for float32.
+absl::Status ReadGemmKernel(tensorflow::OpKernelConstruction* context, const GemmKernel** kernel);
+
+// `padding` and `explicit_paddings`, of images with the channels last.
+class ImagePadding {
+ public:
+  absl::Status Read(tensorflow::OpKernelConstruction* context);
+  // How many windows there are along an axis of the image, and what is added before it.
+  absl::Status Windows(int axis, std::int64_t size, std::int64_t window, std::int64_t stride,
+                       std::int64_t* count, std::int64_t* before) const;
+
+ private:
+  tensorflow::Padding padding_ = tensorflow::VALID;
+  std::vector<std::int64_t> explicit_;
+};
+
+}  // namespace savedmodel::engine
