@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <iterator>
 #include <thread>
 
 #include "engine/threads/governor.h"
@@ -85,6 +86,24 @@ TEST(Governor, IsCalmAgainSoonAfterTheOthersLeft) {
   EXPECT_EQ(governor.phase(), 0U);
   EXPECT_EQ(governor.mode(), Governor::kSpin);
   EXPECT_EQ(governor.yielded(), 0);
+}
+
+// A daemon that wakes now and then: what was learnt while others were there must not come back with it.
+TEST(Governor, StaysCalmWhenAfterTheOthersSomethingPassesNowAndThen) {
+  Governor governor(1);
+  Times times;
+  times.Calls(governor, {5, 4, 3}, true, 10'000);
+  times.Calls(governor, {1, 2, 3}, false, 2'000);
+  std::fill(std::begin(times.in), std::end(times.in), 0);
+  for (int i = 0; i < 100; ++i) {
+    governor.Found(times.now, 5 * kMs);
+    times.Calls(governor, {1, 2, 3}, false, 300);
+    governor.Found(times.now, 5 * kMs);
+    times.Call(governor, {1, 2, 3}, false);
+    governor.Found(times.now, 4 * kMs);
+    times.Calls(governor, {1, 2, 3}, false, 300);
+  }
+  EXPECT_EQ(times.in[Governor::kSleep] + times.in[Governor::kNarrow], 0);
 }
 
 TEST(Governor, TriesEverFewerWorkersWhileThatIsFaster) {

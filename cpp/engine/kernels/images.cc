@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/kernels/image_kernels.h"
+#include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
@@ -64,22 +65,29 @@ class SpatialMeanOp : public tf::OpKernel {
     auto* to = static_cast<float*>(output->data());
     // The mean of nothing is not a number.
     const float scale = 1.0F / static_cast<float>(pixels);
-    const Index strips = (channels + kStrip - 1) / kStrip;
-    const double cost = static_cast<double>(pixels * kStrip) * kReadAndWriteNs / 2;
-    ParallelFor(context, images * strips, cost, [&](Index begin, Index end) {
-      for (Index i = begin; i < end;) {
-        const Index image = i / strips, first = i % strips;
-        const Index last = std::min(strips, first + end - i);
-        const Index columns = std::min(last * kStrip, channels) - first * kStrip;
-        kernels_.sum_rows(from + image * pixels * channels + first * kStrip, pixels, channels, columns, scale,
-                          to + image * channels + first * kStrip);
-        i += last - first;
+    const Index blocks = std::clamp<Index>(DivideUp(pixels, kLeastPixels), 1, kMostBlocks);
+    tf::Tensor sums;
+    if (blocks > 1)
+      OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_FLOAT, {images * blocks, channels}, &sums));
+    // By rows, as layers before and behind: of channels each thread would fetch a part of every row from
+    // others.
+    float* const block_sums = blocks > 1 ? static_cast<float*>(sums.data()) : to;
+    const double cost = static_cast<double>(pixels * channels / blocks) * kReadAndWriteNs;
+    ParallelFor(context, images * blocks, cost, [&](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) {
+        const Index first = pixels * (i % blocks) / blocks, last = pixels * (i % blocks + 1) / blocks;
+        kernels_.sum_rows(from + (i / blocks * pixels + first) * channels, last - first, channels, channels,
+                          blocks > 1 ? 1.0F : scale, block_sums + i * channels);
       }
     });
+    for (Index i = 0; blocks > 1 && i < images; ++i) {
+      kernels_.sum_rows(block_sums + i * blocks * channels, blocks, channels, channels, scale,
+                        to + i * channels);
+    }
   }
 
  private:
-  static constexpr Index kStrip = 64;  // channels
+  static constexpr Index kLeastPixels = 64, kMostBlocks = 16;
   const ImageKernels& kernels_ = ImageKernelsOf(BestIsa());
   bool keep_dims_ = false;
 };

@@ -16,7 +16,7 @@ constexpr std::int64_t kMs = 1'000'000;
 constexpr std::int64_t kSampleNs = 4 * kMs;   // asking the kernel costs 5 us; a time slice is 3 ms
 constexpr std::int64_t kStaleNs = 100 * kMs;  // an older begin tells nothing of now
 constexpr double kContended = 0.15;           // of the wall time
-constexpr double kLasting = 0.3;              // of a trial or a check, so that it is no passing process
+constexpr double kLasting = 0.5;              // of a trial or a check, so that it is no passing process
 constexpr int kTrialCalls = 3;
 // A mode's share of a trial. Others come and go in slices of milliseconds: a short trial is a lottery, but
 // the first must not be long, for it may be a false alarm.
@@ -77,8 +77,8 @@ void Governor::Found(std::int64_t now, std::int64_t sample_ns) {
     if (stage_ == kCheck && IsContended(now)) Dwell(now);
     return;
   }
-  // Back so soon: it was never calm, and what was found still holds.
-  if (now - last_calm_ < kRecentNs && mean_ns_[kNarrow] > 0) return Dwell(now);
+  // Back so soon: what the modes took still holds, if it lasts.
+  if (now - last_calm_ < kRecentNs && mean_ns_[kNarrow] > 0) return Begin(kCheck, kSpin, now);
   dwell_ns_ = kLeastDwellNs / 2;
   yielded_ = std::max(1, workers_ / 4);
   length_ns_ = kLeastTrialNs;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "absl/container/fixed_array.h"
 #include "engine/threads/fork_join_pool.h"
 #include "engine/threads/service_pool.h"
 #include "tensorflow/core/platform/threadpool.h"
@@ -17,21 +18,55 @@ using Work = absl::FunctionRef<void(std::int64_t, std::int64_t)>;
 constexpr double kLeastPartNs = 5000;  // handing over a part costs about 0.5 us
 constexpr int kPartsPerThread = 4;     // a thread that is late, or loses its core, leaves its parts to others
 
-struct Loop {
-  const std::int64_t count;
-  const std::int64_t parts;
-  const Work work;
+// Items side by side, in parts of which each is for whoever comes first.
+struct alignas(64) Share {
   // Orders what the parts do behind what came before the loop, and before what comes after it.
   std::atomic<std::int64_t> next{0};
+  std::int64_t begin = 0, count = 0, parts = 0;
+};
 
-  void RunParts() {
-    for (;;) {
-      const std::int64_t part = next.fetch_add(1, std::memory_order_acq_rel);
-      if (part >= parts) return;
-      work(Begin(part), Begin(part + 1));
+// Each thread has an equal share, so that in one loop after the other it works on the same part of the data,
+// which lies in its cache. When that is done it helps others with theirs.
+class Loop {
+ public:
+  Loop(std::int64_t count, std::int64_t parts, std::int64_t threads, Work work)
+      : work_(work), shares_(static_cast<std::size_t>(threads)) {
+    for (std::int64_t i = 0; i < threads; ++i) {
+      Share& share = shares_[static_cast<std::size_t>(i)];
+      share.begin = count * i / threads;
+      share.count = count * (i + 1) / threads - share.begin;
+      share.parts = std::min((parts + threads - 1) / threads, share.count);
+      share.next.store(0, std::memory_order_release);
     }
   }
-  std::int64_t Begin(std::int64_t part) const { return count / parts * part + std::min(part, count % parts); }
+
+  void Run(std::int64_t thread) {
+    const std::size_t own = static_cast<std::size_t>(thread), shares = shares_.size();
+    for (std::size_t i = 0; i < shares; ++i) RunShare(shares_[(own + i) % shares]);
+  }
+
+  // From threads of which nothing else says that they are done.
+  void Acquire() const {
+    for (const Share& share : shares_) (void)share.next.load(std::memory_order_acquire);
+  }
+
+ private:
+  void RunShare(Share& share) {
+    if (share.next.load(std::memory_order_relaxed) >= share.parts) return;
+    for (;;) {
+      const std::int64_t part = share.next.fetch_add(1, std::memory_order_acq_rel);
+      if (part >= share.parts) return;
+      work_(Begin(share, part), Begin(share, part + 1));
+    }
+  }
+
+  // The larger parts first: the last ones even out who is done when.
+  static std::int64_t Begin(const Share& share, std::int64_t part) {
+    return share.begin + share.count / share.parts * part + std::min(part, share.count % share.parts);
+  }
+
+  const Work work_;
+  absl::FixedArray<Share, 8> shares_;
 };
 
 ForkJoinPool* OwnPool(const tf::DeviceBase::CpuWorkerThreads& threads) {
@@ -60,23 +95,23 @@ void ParallelFor(tf::OpKernelContext* context, std::int64_t count, double cost, 
   if (threads == nullptr || threads->num_threads < 2 || worth < 2) return work(0, count);
   const std::int64_t parts =
       std::min(static_cast<std::int64_t>(worth), std::int64_t{kPartsPerThread} * threads->num_threads);
-  Loop loop{count, parts, work};
+  const std::int64_t wanted = std::min<std::int64_t>(parts, threads->num_threads);
   ForkJoinPool* own = OwnPool(*threads);
   if (own == nullptr && IsInline(*threads)) return work(0, count);
   if (own == nullptr) {
-    const std::int64_t helpers = std::min<std::int64_t>(parts, threads->num_threads);
-    loop.next.store(0, std::memory_order_release);
-    threads->workers->ParallelFor(helpers, tf::thread::ThreadPool::SchedulingParams::Fixed(1),
-                                  [&loop](std::int64_t, std::int64_t) { loop.RunParts(); });
-    (void)loop.next.load(std::memory_order_acquire);
-    return;
+    Loop loop(count, parts, wanted, work);
+    threads->workers->ParallelFor(wanted, tf::thread::ThreadPool::SchedulingParams::Fixed(1),
+                                  [&loop](std::int64_t begin, std::int64_t end) {
+                                    for (std::int64_t i = begin; i < end; ++i) loop.Run(i);
+                                  });
+    return loop.Acquire();
   }
   ForkJoin& pool = own->fork_join();
   if (pool.InRegion()) return work(0, count);
+  Loop loop(count, parts, wanted, work);
   pool.Run([&] {
-    const int helpers = static_cast<int>(std::min<std::int64_t>(parts, pool.threads())) - 1;
-    for (int i = 1; i <= helpers; ++i) pool.Fork([&loop] { loop.RunParts(); }, i);
-    loop.RunParts();
+    for (int i = 1; i < wanted; ++i) pool.Fork([&loop, i] { loop.Run(i); }, i);
+    loop.Run(0);
   });
 }
 
