@@ -118,6 +118,35 @@ TEST_P(VectorKernelsTest, DenseOfEveryTail) {
   }
 }
 
+TEST_P(VectorKernelsTest, CombinesRowsInPlace) {
+  const auto expected = [](Arithmetic arithmetic, float x, float value) {
+    switch (arithmetic) {
+      case Arithmetic::kAdd:
+        return x + value;
+      case Arithmetic::kSubtract:
+        return x - value;
+      case Arithmetic::kSubtractFrom:
+        return value - x;
+      case Arithmetic::kMultiply:
+        return x * value;
+      case Arithmetic::kDivide:
+        return x / value;
+    }
+    return 0.0F;
+  };
+  for (const Arithmetic arithmetic : {Arithmetic::kAdd, Arithmetic::kSubtract, Arithmetic::kSubtractFrom,
+                                      Arithmetic::kMultiply, Arithmetic::kDivide}) {
+    for (const std::int64_t columns : {1, 8, 16, 31, 48}) {
+      const auto x = Random(5 * columns, 5), values = Random(columns, 6);
+      auto y = x;
+      kernels_.combine(arithmetic, y.data(), 5, columns, values.data(), y.data());
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        ASSERT_EQ(y[i], expected(arithmetic, x[i], values[i % static_cast<std::size_t>(columns)])) << columns;
+      }
+    }
+  }
+}
+
 TEST_P(VectorKernelsTest, DenseOfManyPanels) {
   CheckDense(1, 300, 260, false, Activation::kRelu);
   CheckDense(20, 300, 131, true, Activation::kNone);

@@ -209,18 +209,6 @@ TEST_P(ImageKernelsTest, SumOfRows) {
   }
 }
 
-TEST_P(ImageKernelsTest, RowsTimesFactorsInPlace) {
-  for (const Index columns : {1, 8, 16, 31, 48}) {
-    const Floats x = Random(5 * columns, 5), factors = Random(columns, 6);
-    Floats y = x;
-    kernels_.scale_rows(y.data(), 5, columns, factors.data(), y.data());
-    for (Index i = 0; i < 5 * columns; ++i) {
-      ASSERT_EQ(y[static_cast<std::size_t>(i)],
-                x[static_cast<std::size_t>(i)] * factors[static_cast<std::size_t>(i % columns)]);
-    }
-  }
-}
-
 INSTANTIATE_TEST_SUITE_P(InstructionSets, ImageKernelsTest, testing::ValuesIn(AvailableIsas()),
                          [](const auto& tested) { return std::string(Name(tested.param)); });
 

@@ -18,10 +18,11 @@ EXPECTED = {
         "depthwise": 3,
         "bottleneck": 3,
         "squeeze-excite": 6,
+        "arithmetic": 1,
     },
     "conv_wide": {"affine": 1, "residual": 1, "winograd": 4, "depthwise": 1, "squeeze-excite": 1},
     "conv_bottleneck": {"affine": 11, "residual": 2, "pointwise": 7, "depthwise": 4, "bottleneck": 4},
-    "conv_v1": {"affine": 2, "batch norm": 1, "residual": 1, "pointwise": 1},
+    "conv_v1": {"affine": 2, "batch norm": 1, "residual": 1, "pointwise": 1, "arithmetic": 1},
 }
 
 

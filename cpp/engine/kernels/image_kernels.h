@@ -33,8 +33,6 @@ struct ImageKernels {
   // y[c] = scale * the sum of x[row * step + c] over all rows.
   void (*sum_rows)(const float* x, std::int64_t rows, std::int64_t step, std::int64_t columns, float scale,
                    float* y);
-  // y = x * factors, for each row of `columns`; y may be x.
-  void (*scale_rows)(const float* x, std::int64_t rows, std::int64_t columns, const float* factors, float* y);
 };
 
 const ImageKernels& ImageKernelsOf(Isa isa);

@@ -6,6 +6,7 @@
 #include "engine/kernels/image_kernels.h"
 #include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
+#include "engine/kernels/vector_kernels.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -120,14 +121,14 @@ class ScaleChannelsOp : public tf::OpKernel {
       for (Index i = begin / pixels; i * pixels < end; ++i) {
         const Index first = std::max(begin - i * pixels, Index{0});
         const Index last = std::min(end - i * pixels, pixels);
-        kernels_.scale_rows(from + i * x_step + first * channels, last - first, channels,
-                            by + i * factor_step, to + (i * pixels + first) * channels);
+        kernels_.combine(Arithmetic::kMultiply, from + i * x_step + first * channels, last - first, channels,
+                         by + i * factor_step, to + (i * pixels + first) * channels);
       }
     });
   }
 
  private:
-  const ImageKernels& kernels_ = ImageKernelsOf(BestIsa());
+  const VectorKernels& kernels_ = VectorKernelsOf(BestIsa());
 };
 
 REGISTER_KERNEL_BUILDER(Name("_SavedmodelSpatialMean").Device(tf::DEVICE_CPU), SpatialMeanOp);

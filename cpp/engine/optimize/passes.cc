@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/passes.h"
 
+#include "engine/optimize/passes/arithmetic.h"
 #include "engine/optimize/passes/attention.h"
 #include "engine/optimize/passes/convolution.h"
 #include "engine/optimize/passes/dense.h"
@@ -29,6 +30,7 @@ const std::vector<Pass>& Passes() {
       {"dense", "a matrix product, its bias and its activation become one op", FuseDense},
       {"attention", "scores, mask, softmax and values of all heads become one op", FuseAttention},
       {"softmax", "softmax without oneDNN's set-up", ReplaceSoftmax},
+      {"arithmetic", "sums and products with constants, one after the other, become one op", FuseArithmetic},
   };
   return *passes;
 }

@@ -192,18 +192,9 @@ void SumRows(const float* x, Index rows, Index step, Index columns, float scale,
   if (i < columns) SumColumns<false>(x + i, rows, step, columns - i, scale, y + i);
 }
 
-void ScaleRows(const float* x, Index rows, Index columns, const float* factors, float* y) {
-  for (; rows > 0; --rows, x += columns, y += columns) {
-    Index i = 0;
-    for (; i + kLanes <= columns; i += kLanes) Store(y + i, Load(x + i) * Load(factors + i));
-    if (i < columns)
-      StoreSome(y + i, LoadSome(x + i, columns - i) * LoadSome(factors + i, columns - i), columns - i);
-  }
-}
-
 }  // namespace
 
 extern const ImageKernels kImageKernels;
-const ImageKernels kImageKernels = {Depthwise, SumRows, ScaleRows};
+const ImageKernels kImageKernels = {Depthwise, SumRows};
 
 }  // namespace savedmodel::engine::SAVEDMODEL_ISA

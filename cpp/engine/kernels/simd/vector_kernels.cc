@@ -31,6 +31,48 @@ void LayerNorm(const float* x, std::int64_t rows, std::int64_t columns, const fl
   }
 }
 
+template <Arithmetic kind>
+inline Vec Apply(Vec x, Vec value) {
+  switch (kind) {
+    case Arithmetic::kAdd:
+      return x + value;
+    case Arithmetic::kSubtract:
+      return x - value;
+    case Arithmetic::kSubtractFrom:
+      return value - x;
+    case Arithmetic::kMultiply:
+      return x * value;
+    case Arithmetic::kDivide:
+      return x / value;
+  }
+}
+
+template <Arithmetic kind>
+void CombineLoop(const float* x, std::int64_t rows, std::int64_t columns, const float* values, float* y) {
+  const std::int64_t whole = columns - columns % kLanes, rest = columns - whole;
+  for (; rows > 0; --rows, x += columns, y += columns) {
+    for (std::int64_t i = 0; i < whole; i += kLanes) Store(y + i, Apply<kind>(Load(x + i), Load(values + i)));
+    if (rest > 0)
+      StoreSome(y + whole, Apply<kind>(LoadSome(x + whole, rest), LoadSome(values + whole, rest)), rest);
+  }
+}
+
+void Combine(Arithmetic arithmetic, const float* x, std::int64_t rows, std::int64_t columns,
+             const float* values, float* y) {
+  switch (arithmetic) {
+    case Arithmetic::kAdd:
+      return CombineLoop<Arithmetic::kAdd>(x, rows, columns, values, y);
+    case Arithmetic::kSubtract:
+      return CombineLoop<Arithmetic::kSubtract>(x, rows, columns, values, y);
+    case Arithmetic::kSubtractFrom:
+      return CombineLoop<Arithmetic::kSubtractFrom>(x, rows, columns, values, y);
+    case Arithmetic::kMultiply:
+      return CombineLoop<Arithmetic::kMultiply>(x, rows, columns, values, y);
+    case Arithmetic::kDivide:
+      return CombineLoop<Arithmetic::kDivide>(x, rows, columns, values, y);
+  }
+}
+
 void Softmax(const float* x, std::int64_t rows, std::int64_t columns, std::int64_t step, float slope,
              float* y) {
   const std::int64_t whole = columns - columns % kLanes;
@@ -64,6 +106,6 @@ void Softmax(const float* x, std::int64_t rows, std::int64_t columns, std::int64
 }  // namespace
 
 extern const VectorKernels kVectorKernels;
-const VectorKernels kVectorKernels = {ActivateAll, LayerNorm, Softmax};
+const VectorKernels kVectorKernels = {ActivateAll, LayerNorm, Combine, Softmax};
 
 }  // namespace savedmodel::engine::SAVEDMODEL_ISA

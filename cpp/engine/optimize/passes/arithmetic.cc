@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// What scales and shifts each channel and no weights could take in: images before the first layer, batch
+// norms before an activation. TensorFlow runs an op for each step, which broadcasts few channels at a float
+// in 1.5 ns.
+//
+// | pattern (float32, c a constant scalar or row, the rank of x known)     | becomes                     |
+// |------------------------------------------------------------------------|-----------------------------|
+// | x, then any of Add, AddV2, BiasAdd, Sub (either way), Mul, RealDiv(, c),| _SavedmodelArithmetic(x, c...)|
+// | two at least or one with a row, then maybe an activation               |                             |
+#include "engine/optimize/passes/arithmetic.h"
+
+#include <string>
+#include <vector>
+
+#include "engine/optimize/passes/linear.h"
+#include "engine/optimize/passes/match.h"
+#include "tensorflow/core/framework/attr_value.pb.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+struct Step {
+  tf::NodeDef* node = nullptr;
+  int from = 0;  // which input is x
+  std::string name;
+  bool is_row = false;
+};
+
+bool IsConstantOf(Rewriter* graph, const tf::NodeDef& node, int input, std::int64_t columns, int rank,
+                  bool* is_row) {
+  const tf::Tensor* constant = graph->Constant(node, input);
+  if (constant == nullptr || constant->dtype() != tf::DT_FLOAT || constant->dims() > rank) return false;
+  *is_row = constant->NumElements() != 1;
+  return !*is_row || IsRow(constant->shape(), columns, rank);
+}
+
+// A step, and which of its inputs is x.
+bool IsStep(Rewriter* graph, tf::NodeDef* node, Step* step) {
+  if (node == nullptr) return false;
+  const bool sum = IsSum(*graph, node), bias = IsPlain(*graph, node, "BiasAdd");
+  const bool difference = IsPlain(*graph, node, "Sub"), quotient = IsPlain(*graph, node, "RealDiv");
+  if (!sum && !difference && !quotient && !IsPlain(*graph, node, "Mul") && !(bias && IsChannelsLast(*node)))
+    return false;
+  for (int from = 0; from < (quotient || bias ? 1 : 2); ++from) {
+    const tf::PartialTensorShape shape = graph->Shape(node->input(from));
+    if (shape.dims() < 1 || shape.dim_size(shape.dims() - 1) < 1) continue;
+    bool is_row = false;
+    if (!IsConstantOf(graph, *node, 1 - from, shape.dim_size(shape.dims() - 1), shape.dims(), &is_row))
+      continue;
+    *step = {node, from, sum || bias ? "Add" : difference && from == 1 ? "SubFrom" : node->op(), is_row};
+    return true;
+  }
+  return false;
+}
+
+// TensorFlow's own fusions take what is behind these.
+bool IsFusedLater(const tf::NodeDef& node) {
+  const std::string& op = node.op();
+  return op == "Squeeze" || op.find("Conv") != std::string::npos || op.find("MatMul") != std::string::npos;
+}
+
+bool Fuse(Rewriter* graph, tf::NodeDef* first) {
+  Step step;
+  if (!IsStep(graph, first, &step)) return false;
+  const std::string x = first->input(step.from);
+  tf::NodeDef* const base = graph->Input(*first, step.from);
+  Step before;
+  if (base == nullptr || IsFusedLater(*base)) return false;
+  if (graph->OnlyReader(*base) == first && IsStep(graph, base, &before)) return false;  // not the first
+  std::vector<Step> steps{step};
+  tf::NodeDef* next = graph->OnlyReader(*first);
+  for (; IsStep(graph, next, &step) && graph->Input(*next, step.from) == steps.back().node;
+       next = graph->OnlyReader(*next)) {
+    steps.push_back(step);
+  }
+  if (steps.size() < 2 && !steps[0].is_row) return false;
+  std::string activation;
+  float leaky_slope = 0.2F;
+  const bool activates = IsActivation(*graph, next, &activation, &leaky_slope);
+  if (!activates && steps.size() == 1 && first->op() == "BiasAdd") return false;
+  tf::NodeDef* const last = activates ? next : steps.back().node;
+  std::vector<std::string> inputs{x};
+  tf::AttrValue names;
+  for (const Step& each : steps) {
+    inputs.push_back(each.node->input(1 - each.from));
+    names.mutable_list()->add_s(each.name);
+  }
+  graph->Become(last, "_SavedmodelArithmetic", inputs);
+  auto& attributes = *last->mutable_attr();
+  attributes["num_steps"].set_i(static_cast<std::int64_t>(steps.size()));
+  attributes["steps"] = names;
+  attributes["activation"].set_s(activation);
+  attributes["leakyrelu_alpha"].set_f(leaky_slope);
+  for (auto each = steps.rbegin(); each != steps.rend(); ++each) {
+    if (each->node != last) graph->Remove(each->node);
+  }
+  return true;
+}
+
+}  // namespace
+
+int FuseArithmetic(Rewriter* graph) {
+  int count = 0;
+  for (tf::NodeDef* node : graph->nodes()) {
+    if (!node->op().empty() && Fuse(graph, node)) ++count;
+  }
+  return count;
+}
+
+}  // namespace savedmodel::engine

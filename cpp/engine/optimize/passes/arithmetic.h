@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "engine/optimize/rewriter.h"
+
+namespace savedmodel::engine {
+
+// Behind the others, which look for such nodes in their patterns.
+int FuseArithmetic(Rewriter* graph);
+
+}  // namespace savedmodel::engine
