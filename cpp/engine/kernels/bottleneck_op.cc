@@ -24,8 +24,10 @@ namespace {
 
 using Index = std::int64_t;
 
-// Each part of an image computes the rows again that it shares with the one before: an eighth at most.
+// Each part of an image computes the rows again that it shares with the one before: an eighth at most of
+// parts that are dealt out, a third of one for each thread.
 constexpr Index kRowsForShared = 8;
+constexpr Index kLeastRowsForShared = 3;
 constexpr Index kPartsPerThread = 4;
 
 absl::Status InferShape(si::InferenceContext* context) {
@@ -164,10 +166,14 @@ class BottleneckOp : public tf::OpKernel {
     const Index threads = UsableThreads(context);
     if (threads == 1) return block.Run(0, rows);
     const Index shared = expands_ > 0 ? block.shared_rows() : 0;
-    const Index least = std::max<Index>(shared * kRowsForShared / block.depthwise.stride_height, 1);
-    const Index most = std::min(rows / least, threads * kPartsPerThread);
-    if (most < threads) return RunLayers(context, block, images, static_cast<int>(threads));
-    const Index parts = most / threads * threads;
+    const auto least = [&](Index for_shared) {
+      return std::max<Index>(shared * for_shared / block.depthwise.stride_height, 1);
+    };
+    const Index most = std::min(rows / least(kRowsForShared), threads * kPartsPerThread);
+    // Layer by layer threads wait for each other, and read what others have written.
+    const bool fits = rows % threads == 0 && rows / threads >= least(kLeastRowsForShared);
+    if (most < threads && !fits) return RunLayers(context, block, images, static_cast<int>(threads));
+    const Index parts = std::max<Index>(most / threads, 1) * threads;
     const double cost = block.RowNs() * static_cast<double>(rows) / static_cast<double>(parts);
     ParallelFor(context, parts, cost,
                 [&](Index first, Index end) { block.Run(rows * first / parts, rows * end / parts); });
