@@ -6,24 +6,16 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include "engine/kernels/attention.h"
 #include "engine/kernels/isa.h"
+#include "random_values.h"
 
 namespace savedmodel::engine {
 namespace {
 
 using Index = std::int64_t;
-
-std::vector<float> Random(Index count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> result(static_cast<std::size_t>(count));
-  for (float& value : result) value = normal(generator);
-  return result;
-}
 
 struct Sizes {
   Index samples, heads, rows, columns, depth, value_depth;

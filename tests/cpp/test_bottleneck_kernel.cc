@@ -5,26 +5,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "engine/kernels/bottleneck.h"
 #include "engine/kernels/isa.h"
+#include "random_values.h"
 
 namespace savedmodel::engine {
 namespace {
 
 using Index = std::int64_t;
 using Values = std::vector<float>;
-
-Values Random(Index count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
-  Values result(static_cast<std::size_t>(count));
-  for (float& value : result) value = normal(generator);
-  return result;
-}
 
 struct Shape {
   Index images, height, width, in, middle, out;

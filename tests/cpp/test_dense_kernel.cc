@@ -7,13 +7,13 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "engine/kernels/gemm.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
+#include "random_values.h"
 
 namespace savedmodel::engine {
 namespace {
@@ -54,14 +54,6 @@ double Expected(Activation activation, double x) {
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
   }
   return x;
-}
-
-std::vector<float> Random(std::int64_t count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> result(static_cast<std::size_t>(count));
-  for (float& value : result) value = normal(generator);
-  return result;
 }
 
 class VectorKernelsTest : public testing::TestWithParam<Isa> {

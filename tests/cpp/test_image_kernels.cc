@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -12,20 +11,13 @@
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
 #include "engine/kernels/winograd.h"
+#include "random_values.h"
 
 namespace savedmodel::engine {
 namespace {
 
 using Index = std::int64_t;
 using Floats = std::vector<float>;
-
-Floats Random(Index count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
-  Floats result(static_cast<std::size_t>(count));
-  for (float& value : result) value = normal(generator);
-  return result;
-}
 
 double At(const Floats& values, Index i) { return static_cast<double>(values[static_cast<std::size_t>(i)]); }
 
