@@ -33,6 +33,19 @@ TEST(Arithmetic, EveryStepOfEveryWidth) {
   }
 }
 
+// Of which columns are taken at once, and of scalars whatever lies side by side.
+TEST(Arithmetic, OfWideRows) {
+  for (const Dims& shape : {Dims{3, 5000}, Dims{4100}, Dims{1, 150'528}}) {
+    for (const bool rows : {false, true}) {
+      GraphBuilder g;
+      std::string x = g.Op("Mul", {g.Feed(shape), g.Constant({})});
+      if (rows) x = g.Op("Sub", {x, g.Constant({shape.back()})});
+      g.Fetch(g.Op("AddV2", {x, g.Constant({1})}));
+      EXPECT_EQ(Fused(g).ops, kOne);
+    }
+  }
+}
+
 // In float32 (x - mean) * scale is not x * scale - mean * scale.
 TEST(Arithmetic, KeepsDigitsOfLargeMeans) {
   GraphBuilder g;
@@ -99,11 +112,40 @@ TEST(Arithmetic, LeavesOthersAlone) {
   quotient.Fetch(quotient.Op("RealDiv", {quotient.Constant({8}), quotient.Feed({2, 5, 8})}));
   EXPECT_EQ(Fused(quotient).count, 0);
 
-  GraphBuilder linear;  // TensorFlow fuses these
+  // What TensorFlow's own fusions look for.
+  GraphBuilder shift;  // of an instance norm
+  shift.Fetch(shift.Op("Sub", {shift.Constant({8}), shift.Feed({2, 5, 8})}));
+  EXPECT_EQ(Fused(shift).count, 0);
+  GraphBuilder gamma;  // the same
+  gamma.Fetch(
+      gamma.Op("Mul", {gamma.Op("Rsqrt", {gamma.Op("Exp", {gamma.Feed({2, 5, 8})})}), gamma.Constant({8})}));
+  EXPECT_EQ(Fused(gamma).count, 0);
+  GraphBuilder norm;  // Keras 2's layer norm
+  std::string x =
+      norm.Op("FusedBatchNormV3",
+              {norm.Feed({1, 6, 8, 1}), norm.Constant({6}), norm.Constant({6}), norm.Constant({0}),
+               norm.Constant({0})},
+              {{"U", tf::DT_FLOAT}, {"is_training", true}, {"epsilon", 1e-3F}, {"data_format", "NCHW"}});
+  x = norm.Op("Reshape", {x, norm.Ints({6, 8}, {2})}, {{"Tshape", tf::DT_INT32}});
+  norm.Fetch(norm.Op("AddV2", {norm.Op("Mul", {x, norm.Constant({8})}), norm.Constant({8})}));
+  tf::GraphDef normed = norm.graph();
+  engine::Rewriter rewriter(&normed);
+  EXPECT_EQ(FuseArithmetic(&rewriter), 0);
+  GraphBuilder linear;
   const std::string product = linear.Op("MatMul", {linear.Feed({-1, 4}), linear.Constant({4, 8})},
                                         {{"transpose_a", false}, {"transpose_b", false}});
   linear.Fetch(linear.Op("Relu", {linear.Op("BiasAdd", {product, linear.Constant({8})})}));
   EXPECT_EQ(Fused(linear).count, 0);
+}
+
+// No bias of a convolution that others read too can be fused with it.
+TEST(Arithmetic, BehindAConvolutionOfTwoReaders) {
+  GraphBuilder g;
+  const std::string x = g.Op("Conv2D", {g.Feed({-1, 6, 6, 3}), g.Constant({3, 3, 3, 4})},
+                             {{"strides", Dims{1, 1, 1, 1}}, {"padding", "SAME"}});
+  g.Fetch(x);
+  g.Fetch(g.Op("Relu", {g.Op("BiasAdd", {x, g.Constant({4})})}));
+  EXPECT_EQ(Fused(g).ops, (Ops{{"Conv2D", 1}, {"_SavedmodelArithmetic", 1}}));
 }
 
 }  // namespace

@@ -3,12 +3,16 @@
 // the other, each step rounded as TensorFlow's own op rounds it, and an activation.
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/container/fixed_array.h"
 #include "absl/strings/str_cat.h"
 #include "engine/kernels/attributes.h"
+#include "engine/kernels/from_constant.h"
 #include "engine/kernels/image_kernels.h"
+#include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
 #include "engine/threads/parallel_for.h"
@@ -22,9 +26,9 @@ namespace {
 using Index = std::int64_t;
 
 constexpr Index kFloatsAtOnce = 2048;  // stay in the first-level cache from step to step
-// Narrower rows are taken several at a time, so that they fill vectors of up to 16 lanes.
+// Narrower rows are taken several at a time, a multiple of what fills vectors of up to 16 lanes.
 constexpr Index kNarrow = 64;
-constexpr Index kRowsOfNarrow = 16;
+constexpr Index kMostLanes = 16;
 constexpr double kStepNs = 0.02;
 
 // `constants` are scalars, or have a value for each index of the last axis of x.
@@ -45,23 +49,34 @@ Arithmetic Parse(const std::string& step) {
   return step == "RealDiv" ? Arithmetic::kDivide : Arithmetic::kAdd;
 }
 
-// A constant as wide as the rows that are taken at once.
+// Rows that are taken at once.
+Index RowsAtOnce(Index columns) {
+  return columns < kNarrow ? DivideUp(kNarrow, columns * kMostLanes) * kMostLanes : 1;
+}
+
+// A constant's values, as many as are taken at once.
 class Values {
  public:
-  Values(const tf::Tensor& constant, Index columns, Index rows)
-      : data_(static_cast<const float*>(constant.data())) {
-    const Index count = constant.NumElements();
-    if (rows == 1 && count == columns) return;
-    room_.resize(static_cast<std::size_t>(rows * columns));
-    for (Index i = 0; i < rows * columns; i += count) std::copy_n(data_, count, room_.data() + i);
+  explicit Values(const tf::Tensor& constant)
+      : constant_(constant), data_(static_cast<const float*>(constant.data())) {
+    const Index columns = constant.NumElements();
+    is_scalar_ = columns == 1;
+    const Index copies = is_scalar_ ? kFloatsAtOnce : RowsAtOnce(columns);
+    if (copies == 1) return;
+    room_.resize(static_cast<std::size_t>(copies * columns));
+    for (Index i = 0; i < copies; ++i) std::copy_n(data_, columns, room_.data() + i * columns);
     data_ = room_.data();
   }
-  const float* data() const { return data_; }
+  const float* From(Index column) const { return is_scalar_ ? data_ : data_ + column; }
 
  private:
+  const tf::Tensor constant_;
   const float* data_;
+  bool is_scalar_;
   std::vector<float> room_;
 };
+
+using AllValues = absl::FixedArray<std::shared_ptr<const Values>, 8>;
 
 class ArithmeticOp : public tf::OpKernel {
  public:
@@ -71,6 +86,7 @@ class ArithmeticOp : public tf::OpKernel {
     OP_REQUIRES(context, static_cast<int>(steps.size()) + 1 == context->num_inputs(),
                 absl::InvalidArgumentError("each step has a constant"));
     std::transform(steps.begin(), steps.end(), std::back_inserter(steps_), Parse);
+    values_ = std::vector<FromConstant<Values>>(steps_.size());
     OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &leaky_slope_));
   }
 
@@ -78,9 +94,11 @@ class ArithmeticOp : public tf::OpKernel {
     const tf::Tensor& x = context->input(0);
     OP_REQUIRES(context, x.dims() > 0,
                 absl::InvalidArgumentError(absl::StrCat("not rows: ", x.shape().DebugString())));
-    const Index columns = x.dim_size(x.dims() - 1);
+    Index columns = x.dim_size(x.dims() - 1);
+    bool scalars = true;
     for (int i = 1; i < context->num_inputs(); ++i) {
       const Index count = context->input(i).NumElements();
+      scalars = scalars && count == 1;
       OP_REQUIRES(context, count == 1 || count == columns,
                   absl::InvalidArgumentError(absl::StrCat("Incompatible shapes: ", x.shape().DebugString(),
                                                           " vs. ", context->input(i).shape().DebugString())));
@@ -88,36 +106,48 @@ class ArithmeticOp : public tf::OpKernel {
     tf::Tensor* y = nullptr;
     OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({0}, 0, x.shape(), &y));
     if (x.NumElements() == 0) return;
-    const Index at_once = columns < kNarrow ? kRowsOfNarrow : 1;
-    std::vector<Values> values;
-    values.reserve(steps_.size());
-    for (int i = 1; i < context->num_inputs(); ++i) values.emplace_back(context->input(i), columns, at_once);
+    if (scalars) columns = 1;
+    const Index rows = x.NumElements() / columns;
+    const Index at_once = RowsAtOnce(columns);
+    AllValues values(steps_.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const tf::Tensor& constant = context->input(static_cast<int>(i) + 1);
+      values[i] = values_[i].Get(constant, [&] { return std::make_shared<const Values>(constant); });
+    }
     const auto* from = static_cast<const float*>(x.data());
     auto* to = static_cast<float*>(y->data());
     const double steps = static_cast<double>(steps_.size()) + (activation_ == Activation::kNone ? 0 : 1);
-    const double cost = static_cast<double>(columns) * (kReadAndWriteNs + kStepNs * steps);
-    const Index block = std::max(kFloatsAtOnce / (columns * at_once), Index{1}) * at_once;
-    ParallelFor(context, x.NumElements() / columns, cost, [&](Index begin, Index end) {
-      for (Index row = begin; row < end; row += block) {
-        Run(from + row * columns, std::min(block, end - row), columns, at_once, values, to + row * columns);
+    const double cost = kReadAndWriteNs + kStepNs * steps;  // of a float
+    // Blocks of whole rows, or of some columns of one.
+    const Index width = std::min(columns, kFloatsAtOnce), blocks = DivideUp(columns, width);
+    const Index block = std::max(kFloatsAtOnce / (width * at_once), Index{1}) * at_once;
+    ParallelFor(context, rows * blocks, cost * static_cast<double>(width), [&](Index begin, Index end) {
+      for (Index i = begin; i < end;) {
+        const Index row = i / blocks, column = i % blocks * width;
+        const Index count = blocks == 1 ? std::min(block, end - i) : 1;
+        const Index at = row * columns + column;
+        Run(from + at, count, std::min(width, columns - column), at_once, column, values, to + at);
+        i += count;
       }
     });
   }
 
  private:
-  void Run(const float* x, Index rows, Index columns, Index at_once, const std::vector<Values>& values,
+  // Rows that lie side by side, or columns of one from `column` on.
+  void Run(const float* x, Index rows, Index columns, Index at_once, Index column, const AllValues& values,
            float* y) const {
     const Index whole = rows / at_once, rest = rows % at_once * columns, width = at_once * columns;
     for (std::size_t i = 0; i < steps_.size(); ++i, x = y) {
-      kernels_.combine(steps_[i], x, whole, width, values[i].data(), y);
-      if (rest > 0)
-        kernels_.combine(steps_[i], x + whole * width, 1, rest, values[i].data(), y + whole * width);
+      const float* const constant = values[i]->From(column);
+      kernels_.combine(steps_[i], x, whole, width, constant, y);
+      if (rest > 0) kernels_.combine(steps_[i], x + whole * width, 1, rest, constant, y + whole * width);
     }
     if (activation_ != Activation::kNone) kernels_.activate(activation_, leaky_slope_, y, rows * columns, y);
   }
 
   const VectorKernels& kernels_ = VectorKernelsOf(BestIsa());
   std::vector<Arithmetic> steps_;
+  std::vector<FromConstant<Values>> values_;
   Activation activation_ = Activation::kNone;
   float leaky_slope_ = 0;
 };

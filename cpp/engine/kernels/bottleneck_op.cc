@@ -11,6 +11,7 @@
 #include "engine/kernels/bottleneck.h"
 #include "engine/kernels/depthwise.h"
 #include "engine/kernels/from_constant.h"
+#include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
@@ -167,7 +168,7 @@ class BottleneckOp : public tf::OpKernel {
     if (threads == 1) return block.Run(0, rows);
     const Index shared = expands_ > 0 ? block.shared_rows() : 0;
     const auto least = [&](Index for_shared) {
-      return std::max<Index>(shared * for_shared / block.depthwise.stride_height, 1);
+      return std::max<Index>(DivideUp(shared * for_shared, block.depthwise.stride_height), 1);
     };
     const Index most = std::min(rows / least(kRowsForShared), threads * kPartsPerThread);
     // Layer by layer threads wait for each other, and read what others have written.

@@ -81,10 +81,14 @@ class SpatialMeanOp : public tf::OpKernel {
                           blocks > 1 ? 1.0F : scale, block_sums + i * channels);
       }
     });
-    for (Index i = 0; blocks > 1 && i < images; ++i) {
-      kernels_.sum_rows(block_sums + i * blocks * channels, blocks, channels, channels, scale,
-                        to + i * channels);
-    }
+    if (blocks == 1) return;
+    const double sum_cost = static_cast<double>(blocks * channels) * kReadAndWriteNs;
+    ParallelFor(context, images, sum_cost, [&](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) {
+        kernels_.sum_rows(block_sums + i * blocks * channels, blocks, channels, channels, scale,
+                          to + i * channels);
+      }
+    });
   }
 
  private:

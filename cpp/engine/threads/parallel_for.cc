@@ -20,8 +20,7 @@ constexpr int kPartsPerThread = 4;     // a thread that is late, or loses its co
 
 // Items side by side, in parts of which each is for whoever comes first.
 struct alignas(64) Share {
-  // Orders what the parts do behind what came before the loop, and before what comes after it.
-  std::atomic<std::int64_t> next{0};
+  std::atomic<std::int64_t> next{0};  // orders what the parts do before what comes after the loop
   std::int64_t begin = 0, count = 0, parts = 0;
 };
 
@@ -36,16 +35,17 @@ class Loop {
       share.begin = count * i / threads;
       share.count = count * (i + 1) / threads - share.begin;
       share.parts = std::min((parts + threads - 1) / threads, share.count);
-      share.next.store(0, std::memory_order_release);
     }
+    made_.store(true, std::memory_order_release);
   }
 
   void Run(std::int64_t thread) {
+    (void)made_.load(std::memory_order_acquire);
     const std::size_t own = static_cast<std::size_t>(thread), shares = shares_.size();
     for (std::size_t i = 0; i < shares; ++i) RunShare(shares_[(own + i) % shares]);
   }
 
-  // From threads of which nothing else says that they are done.
+  // What threads did of which nothing else says that they are done.
   void Acquire() const {
     for (const Share& share : shares_) (void)share.next.load(std::memory_order_acquire);
   }
@@ -67,6 +67,7 @@ class Loop {
 
   const Work work_;
   absl::FixedArray<Share, 8> shares_;
+  std::atomic<bool> made_{false};  // orders the above before Run, where the pool's queue shows no order
 };
 
 ForkJoinPool* OwnPool(const tf::DeviceBase::CpuWorkerThreads& threads) {

@@ -54,10 +54,17 @@ bool IsStep(Rewriter* graph, tf::NodeDef* node, Step* step) {
   return false;
 }
 
-// TensorFlow's own fusions take what is behind these.
-bool IsFusedLater(const tf::NodeDef& node) {
+// TensorFlow's own fusions look for what is behind these: bias and activation of linear layers, gamma and
+// beta of layer and instance norms.
+bool IsFusedLater(const Rewriter& graph, const tf::NodeDef& node, const tf::NodeDef& reader) {
+  if (graph.OnlyReader(node) != &reader) return false;
   const std::string& op = node.op();
-  return op == "Squeeze" || op.find("Conv") != std::string::npos || op.find("MatMul") != std::string::npos;
+  if (op == "Reshape") {
+    const tf::NodeDef* from = graph.Input(node, 0);
+    return from != nullptr && from->op().rfind("FusedBatchNorm", 0) == 0;
+  }
+  return op == "Squeeze" || op == "BatchToSpaceND" || op == "Rsqrt" || op.find("Conv") != std::string::npos ||
+         op.find("MatMul") != std::string::npos;
 }
 
 bool Fuse(Rewriter* graph, tf::NodeDef* first) {
@@ -66,7 +73,7 @@ bool Fuse(Rewriter* graph, tf::NodeDef* first) {
   const std::string x = first->input(step.from);
   tf::NodeDef* const base = graph->Input(*first, step.from);
   Step before;
-  if (base == nullptr || IsFusedLater(*base)) return false;
+  if (base == nullptr || IsFusedLater(*graph, *base, *first)) return false;
   if (graph->OnlyReader(*base) == first && IsStep(graph, base, &before)) return false;  // not the first
   std::vector<Step> steps{step};
   tf::NodeDef* next = graph->OnlyReader(*first);
@@ -78,7 +85,9 @@ bool Fuse(Rewriter* graph, tf::NodeDef* first) {
   std::string activation;
   float leaky_slope = 0.2F;
   const bool activates = IsActivation(*graph, next, &activation, &leaky_slope);
-  if (!activates && steps.size() == 1 && first->op() == "BiasAdd") return false;
+  // Alone these are parts of what others look for, an instance norm's shift for one.
+  const bool part = first->op() == "BiasAdd" || steps[0].name == "SubFrom";
+  if (!activates && steps.size() == 1 && part) return false;
   tf::NodeDef* const last = activates ? next : steps.back().node;
   std::vector<std::string> inputs{x};
   tf::AttrValue names;

@@ -5,8 +5,8 @@
 // | pattern (float32, x of [n, h, w, c])                    | becomes                   |
 // |---------------------------------------------------------|---------------------------|
 // | Mean(x, {1, 2}), the axes in any order or from the end  | _SavedmodelSpatialMean(x) |
-// | Mul(x, f), f of [n or 1, 1, 1, c], on either side, not  | _SavedmodelScaleChannels  |
-// | constant                                                |                           |
+// | Mul(x, f), f of [n or 1, 1, 1, c], on either side, but  | _SavedmodelScaleChannels  |
+// | no constant of [1, 1, 1, c]                             |                           |
 #include <set>
 
 #include "engine/optimize/passes/convolution.h"
@@ -43,7 +43,8 @@ bool ReplaceProduct(Rewriter* graph, tf::NodeDef* product) {
     if (!IsImage(image) || !IsImage(factors) || image.dim_size(3) != factors.dim_size(3)) continue;
     if (factors.dim_size(1) != 1 || factors.dim_size(2) != 1) continue;
     if (image.dim_size(1) == 1 && image.dim_size(2) == 1) continue;  // no broadcast
-    if (ConstantNode(*graph, *product, 1 - side) != nullptr) continue;
+    // FuseArithmetic takes it, with what follows.
+    if (factors.dim_size(0) == 1 && ConstantNode(*graph, *product, 1 - side) != nullptr) continue;
     graph->Become(product, "_SavedmodelScaleChannels", {product->input(side), product->input(1 - side)});
     return true;
   }
