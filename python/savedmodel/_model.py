@@ -102,8 +102,12 @@ class Model:
     ) -> None:
         if isinstance(tags, str):
             raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
+        if not isinstance(tags, Iterable):
+            raise TypeError(f"tags is a set of strings, got {tags!r}")
         if isinstance(op_libraries, str | os.PathLike):
             raise TypeError("op_libraries is a sequence of paths, got one path")
+        if threads is not None and not hasattr(threads, "__index__"):
+            raise TypeError(f"threads is an int, or None for as many as CPUs, got {threads!r}")
         if threads is not None and not 1 <= operator.index(threads) <= _MAX_THREADS:
             raise ValueError(f"threads is 1 to {_MAX_THREADS}, or None for as many as CPUs: {threads}")
         _check_type("verify", verify, bool)
