@@ -134,14 +134,17 @@ std::int64_t Now() {
   return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
 }
 
+// On a busy machine a sleeper does wait for a core now and then.
 TEST(LostTime, SleepIsNotLost) {
   LostTime lost;
   lost.Restart(Now());
-  for (int i = 0; i < 5; ++i) {
+  int contended = 0;
+  for (int i = 0; i < 20; ++i) {
     const timespec time{0, 5'000'000};
     nanosleep(&time, nullptr);
-    EXPECT_EQ(lost.Contended(Now()), 0);
+    contended += lost.Contended(Now()) > 0 ? 1 : 0;
   }
+  EXPECT_LT(contended, 10);
 }
 
 TEST(LostTime, AnothersTurnOnTheSameCoreIsLost) {
