@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening TensorFlow, logging, forks and exits; each in a process of its own, see child.cc.
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <filesystem>
 #include <fstream>
@@ -101,6 +103,14 @@ TEST(Runtime, AnotherVersionIsAClearError) {
   EXPECT_TRUE(Has(child.out, "2.20.3"));
   EXPECT_TRUE(Has(child.out, RequiredTensorFlowVersion()));
   EXPECT_TRUE(Has(child.out, "pip install"));
+}
+
+TEST(Runtime, WhatTensorFlowSaysBeforeADeathReachesStderr) {
+  auto environment = With("SAVEDMODEL_TENSORFLOW_DIR", SAVEDMODEL_TEST_FAKE_TENSORFLOW);
+  environment["SAVEDMODEL_TEST_DIE"] = "1";
+  const Finished child = Child("run", "", environment);
+  EXPECT_TRUE(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT) << child.status;
+  EXPECT_EQ(child.err, "the last words of a static initialiser\n");
 }
 
 TEST(Runtime, TheDirectoryThatWasSetIsUsed) {

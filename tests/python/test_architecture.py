@@ -35,6 +35,7 @@ TENSORFLOW = re.compile(r'"(tensorflow|absl|google/protobuf|(unsupported/)?Eigen
 MAY_INCLUDE = {
     INCLUDE: [PUBLIC],
     CPP / "core": [PUBLIC, re.compile(r'"core/.*"'), POSIX],
+    CPP / "isolation": [POSIX],
     CPP / "engine": [
         PUBLIC,
         re.compile(r'"core/engine\.h"'),
