@@ -27,7 +27,7 @@ class EngineFunction {
   virtual const std::vector<TensorSpec>& inputs() const = 0;
   virtual const std::vector<TensorSpec>& outputs() const = 0;
   virtual const std::string& copies_inputs_because() const = 0;
-  virtual const OptimizationReport& optimization() const = 0;
+  virtual OptimizationReport optimization() const = 0;  // it may change with a run
   // Inputs are checked already. `into`: outputs that are not empty are buffers of the right type, and get the
   // values; UsageError, and nothing is written, if a shape differs. `options` and `trace` may be null.
   // Thread-safe.

@@ -83,6 +83,17 @@ std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const Funct
   return executor;
 }
 
+const GraphExecutor* MakePlain(SharedSession* shared, const FunctionGraph& function,
+                               OptimizationReport* report) {
+  std::unique_ptr<GraphExecutor> executor;
+  try {
+    executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options,
+                        shared->devices(), nullptr, report);
+  } catch (const std::exception&) {  // the session refuses the same, in its words
+  }
+  return executor == nullptr ? nullptr : shared->Keep(std::move(executor));
+}
+
 }  // namespace
 
 IsolatedGraph OptimizeFunction(SharedSession* shared, const FunctionGraph& function,
@@ -130,13 +141,15 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
   } else if (auto optimized = Try(MakeOptimized, shared, function, report)) {
     return shared->Keep(std::move(optimized));
   }
-  std::unique_ptr<GraphExecutor> executor;
-  try {
-    executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options,
-                        shared->devices(), nullptr, report);
-  } catch (const std::exception&) {  // the session refuses the same, in its words
-  }
-  return executor == nullptr ? nullptr : shared->Keep(std::move(executor));
+  return MakePlain(shared, function, report);
+}
+
+const GraphExecutor* PreparePlain(SharedSession* shared, const FunctionGraph& function,
+                                  OptimizationReport* report) {
+  const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
+  shared->session();
+  report->executor = "session";
+  return MakePlain(shared, function, report);
 }
 
 }  // namespace savedmodel::engine

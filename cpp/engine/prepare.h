@@ -23,5 +23,8 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const FunctionGraph& funct
 // `shared` owns. Null, with the reason in `report`, if the session has to run it.
 const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph& function,
                                      OptimizationReport* report);
+// The same for the graph as it was loaded, which may be asked for later. Throws Error.
+const GraphExecutor* PreparePlain(SharedSession* shared, const FunctionGraph& function,
+                                  OptimizationReport* report);
 
 }  // namespace savedmodel::engine

@@ -40,19 +40,46 @@ bool NeedsNoSession(const tf::Node& node) {
          !node.IsRecv() && !node.IsCollective();
 }
 
+// Stateful ops that change nothing: they read, or name what is there for the whole model.
+bool OnlyReads(const tf::Node& node) {
+  static const auto* const readers = new std::set<std::string>{"_Arg",
+                                                               "_Retval",
+                                                               "Assert",
+                                                               "HashTableV2",
+                                                               "LookupTableExportV2",
+                                                               "LookupTableFindV2",
+                                                               "LookupTableSizeV2",
+                                                               "MutableDenseHashTableV2",
+                                                               "MutableHashTableV2",
+                                                               "ReadVariableOp",
+                                                               "ResourceGather",
+                                                               "ResourceGatherNd",
+                                                               "VarHandleOp",
+                                                               "VarIsInitializedOp",
+                                                               "VariableShape"};
+  return !node.op_def().is_stateful() || readers->count(node.type_string()) > 0;
+}
+
 }  // namespace
 
 std::unique_ptr<GraphExecutor> MakeExecutor(ExecutableGraph graph, tf::Device* device,
                                             const ConstantPool* pool, std::string* why_not) {
-  bool control_flow = false;
+  bool control_flow = false, repeatable = true;
   for (const tf::Node* node : graph.graph->op_nodes()) {
     control_flow |= node->IsControlFlow();
+    repeatable &= OnlyReads(*node);
     if (NeedsNoSession(*node)) continue;
     *why_not = "op '" + node->type_string() + "' (node '" + node->name() + "')";
     return nullptr;
   }
-  if (control_flow) return std::make_unique<ControlFlowExecutor>(std::move(graph), device, pool);
-  return SequentialExecutor::Make(std::move(graph), device, pool, why_not);
+  std::unique_ptr<GraphExecutor> executor;
+  if (control_flow) {
+    executor = std::make_unique<ControlFlowExecutor>(std::move(graph), device, pool);
+  } else {
+    executor = SequentialExecutor::Make(std::move(graph), device, pool, why_not);
+  }
+  if (executor != nullptr) executor->set_repeatable(repeatable);
+  return executor;
 }
 
 std::int64_t NextStepId() {
