@@ -152,9 +152,10 @@ class BottleneckOp : public tf::OpKernel {
       return absl::InvalidArgumentError(absl::StrCat("a 1x1 convolution with ", from.shape().DebugString(),
                                                      " and a bias of ", bias.shape().DebugString()));
     const Index columns = bias.NumElements();
-    *weights = packed->Get(from, [&] {
+    const Index depth = from.NumElements() / columns;
+    *weights = packed->Get(from, LayoutOf(*kernel_, false, depth, columns), [&] {
       return std::make_shared<const PackedWeights>(*kernel_, static_cast<const float*>(from.data()), false,
-                                                   from.NumElements() / columns, columns);
+                                                   depth, columns);
     });
     *layer = attributes;
     layer->weights = weights->get();

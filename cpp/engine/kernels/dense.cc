@@ -127,7 +127,7 @@ class DenseOp : public tf::OpKernel {
   }
 
   std::shared_ptr<const PackedWeights> Pack(const tf::Tensor& b, std::int64_t depth, std::int64_t columns) {
-    return packed_.Get(b, [&] {
+    return packed_.Get(b, LayoutOf(*kernel_, transposed_, depth, columns), [&] {
       return std::make_shared<const PackedWeights>(*kernel_, static_cast<const float*>(b.data()), transposed_,
                                                    depth, columns);
     });

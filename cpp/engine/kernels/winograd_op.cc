@@ -93,7 +93,7 @@ class WinogradOp : public tf::OpKernel {
 
  private:
   std::shared_ptr<const WinogradWeights> Transform(const tf::Tensor& filter) {
-    return weights_.Get(filter, [&] {
+    return weights_.Get(filter, LayoutOf(*kernel_, false, filter.dim_size(2), filter.dim_size(3)), [&] {
       return std::make_shared<const WinogradWeights>(*kernel_, static_cast<const float*>(filter.data()),
                                                      filter.dim_size(2), filter.dim_size(3));
     });

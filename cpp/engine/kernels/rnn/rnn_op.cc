@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/kernels/from_constant.h"
 #include "engine/kernels/rnn/kernel.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/kernel_def_builder.h"
@@ -146,16 +147,19 @@ class RnnOp : public tf::OpKernel {
     // Who assigns a variable makes a new buffer if somebody holds the old one, as the cache does: the same
     // buffer is the same weights.
     const auto same = [this](std::size_t i, const tf::Tensor& tensor) {
-      return held_[i].SharesBufferWith(tensor);
+      return packed_->from[i].data() == tensor.data();
     };
     const std::lock_guard<std::mutex> lock(mutex_);
     bool hit = packed_ != nullptr && same(0, kernel) && same(1, recurrent);
     for (int i = 0; i < biases.size(); ++i) hit = hit && same(static_cast<std::size_t>(i) + 2, biases[i]);
-    if (hit) return packed_;
-    held_ = {kernel, recurrent};
-    for (const tf::Tensor& bias : biases) held_.push_back(bias);
-    packed_ = std::make_shared<const Network>(cell_, w);
-    return packed_;
+    if (!hit) {
+      std::vector<tf::Tensor> from{kernel, recurrent};
+      for (const tf::Tensor& bias : biases) from.push_back(bias);
+      const Index both = w.recurrent_bias != nullptr ? 1 : 0;
+      packed_ = ShareMade(from, TypeTag<Network>(), {static_cast<Index>(cell_), w.inputs, w.units, both},
+                          [&] { return std::make_shared<const Network>(cell_, w); });
+    }
+    return std::static_pointer_cast<const Network>(packed_->value);
   }
 
   Cell cell_ = Cell::kLstm;
@@ -163,8 +167,7 @@ class RnnOp : public tf::OpKernel {
   bool cache_weights_ = false;
   Index steps_ = -1;
   std::mutex mutex_;
-  std::vector<tf::Tensor> held_;
-  std::shared_ptr<const Network> packed_;  // of `held_`
+  std::shared_ptr<const MadeOfConstants> packed_;
 };
 
 absl::Status InferShapes(tf::shape_inference::InferenceContext* c) {
