@@ -42,6 +42,7 @@ void Check(const FunctionState& function, const RunCall& call) {
       CheckBuffer(function.label, outputs[i], call.outputs[i]);
     }
   }
+  if (call.into) CheckDisjoint(function.label, outputs, call.outputs);
   if (call.options != nullptr && call.options->cancellation && call.options->cancellation->cancelled()) {
     throw Error(Code::kCancelled, function.label + ": the run was cancelled");
   }

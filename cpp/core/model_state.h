@@ -91,6 +91,9 @@ class Visit {
 void CheckInput(const std::string& label, const TensorSpec& spec, const Tensor& tensor);
 // The same for an output's buffer, which must be writable and not of strings.
 void CheckBuffer(const std::string& label, const TensorSpec& spec, const Tensor& buffer);
+// Throws UsageError if buffers of two outputs overlap: one result would be lost. Empty tensors are none.
+void CheckDisjoint(const std::string& label, const std::vector<TensorSpec>& specs,
+                   Span<const Tensor> buffers);
 void CheckOptions(const RunOptions& options);
 
 }  // namespace savedmodel::internal

@@ -9,19 +9,24 @@
 #include "engine/files.h"
 #include "engine/function.h"
 #include "engine/graph_checks.h"
+#include "engine/logging.h"
+#include "engine/op_libraries.h"
 #include "engine/op_uses.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/options.h"
+#include "engine/paths.h"
 #include "engine/placement.h"
 #include "engine/plan.h"
 #include "engine/prepare.h"
+#include "engine/quote.h"
 #include "engine/saved/copy.h"
 #include "engine/saved/fingerprint.h"
 #include "engine/saved/optimized_files.h"
 #include "engine/session.h"
 #include "engine/signatures.h"
 #include "engine/status.h"
+#include "engine/trace.h"
 #include "engine/variables.h"
 #include "savedmodel/runtime.h"
 #include "savedmodel/version.h"
@@ -68,16 +73,6 @@ bool SameDevice(const std::string& device, const std::string& full_name) {
   return tf::DeviceNameUtils::ParseFullOrLocalName(device, &pattern) &&
          tf::DeviceNameUtils::ParseFullName(full_name, &name) &&
          tf::DeviceNameUtils::IsCompleteSpecification(pattern, name);
-}
-
-void OpenOpLibraries(const std::vector<std::string>& libraries) {
-  for (const std::string& library : libraries) {
-    // Registering one a second time is an error of TensorFlow's registry only for another file.
-    void* handle = nullptr;
-    ThrowIfError(tf::Env::Default()->LoadDynamicLibrary(library.c_str(), &handle),
-                 "op library '" + library + "'");
-    ThrowIfError(tf::OpRegistry::Global()->ProcessRegistrations(), "op library '" + library + "'");
-  }
 }
 
 // Before the load: with soft placement TensorFlow would put the nodes elsewhere without a word.
@@ -148,6 +143,7 @@ Origin Source::MakeOrigin() const {
 
 void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::vector<std::string>& fetches,
                  SharedSession* shared) {
+  const QuietInfo quiet;
   if (!source.fingerprint.empty() && SourceFingerprint(source.path) != source.fingerprint) {
     throw Error(Code::kFailedPrecondition, "'" + source.path + "' has changed since it was loaded");
   }
@@ -157,7 +153,10 @@ void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::v
   const tf::DeviceMgr* devices = nullptr;
   ThrowIfError(session->LocalDeviceManager(&devices));
   if (shared->threads != nullptr) shared->threads->UseFor(*devices);
-  ThrowIfError(tf::RestoreSession(source.run_options, meta_graph, source.path, &session),
+  const TraceTurn turn(source.run_options);
+  // Kept: what has the path of an asset may read it later.
+  shared->path = std::make_unique<PlainPath>(source.path);
+  ThrowIfError(tf::RestoreSession(source.run_options, meta_graph, shared->path->name(), &session),
                "'" + source.path + "'");
   if (source.options.optimize != Optimize::kNone) {
     shared->written = WrittenVariables(meta_graph.graph_def(), fetches);
@@ -179,6 +178,7 @@ class Bundle : public internal::EngineModel {
   const std::map<std::string, TensorSpec>& variables() const override { return shared_->graph.variables(); }
   std::unique_ptr<internal::EngineFunction> Bind(const Signature& signature,
                                                  const std::vector<TensorSpec>& outputs) override {
+    const QuietInfo quiet;
     return BindFunction(shared_, Label(signature), Flatten(signature.inputs), Flatten(outputs));
   }
   std::unique_ptr<internal::EngineFunction> Bind(const std::vector<std::string>& fetches,
@@ -192,6 +192,7 @@ class Bundle : public internal::EngineModel {
 
  private:
   void Load();
+  void CheckLoadOps(const tf::MetaGraphDef& meta_graph) const;
   void UseSaved();
   void PlanExecutors(const tf::DeviceMgr& devices);
   static std::string Label(const Signature& signature) { return "signature '" + signature.name + "'"; }
@@ -214,10 +215,12 @@ void Bundle::Load() {
   tf::MetaGraphDef meta_graph = source_.ReadGraph();
   if (options.op_rules) CheckOps(source_.path, meta_graph, *options.op_rules);
   CheckGraph(source_.path, meta_graph);
+  CheckGraphOps(source_.path, meta_graph.graph_def());
   CheckFiles(source_.path, meta_graph);
 
   shared_ = std::make_shared<SharedSession>(MakeThreads(options, source_.session_options.config),
                                             meta_graph.graph_def());
+  CheckLoadOps(meta_graph);
   shared_->options = source_.session_options;
   shared_->run_options = source_.run_options;
   shared_->optimize = options.optimize;
@@ -236,6 +239,16 @@ void Bundle::Load() {
   OpenSession(source_, std::move(meta_graph), fetches, shared_.get());
   PlanExecutors(shared_->devices());
   if (!shared_->own_executors) shared_->graph_def.Clear();  // the session has its own
+}
+
+// Functions that miss an op fail when they are called; those of the load itself now, in our words.
+void Bundle::CheckLoadOps(const tf::MetaGraphDef& meta_graph) const {
+  std::vector<TensorName> run;
+  for (const std::string& name : {InitOpOf(meta_graph), meta_graph.saver_def().restore_op_name()}) {
+    const std::string node = name.substr(0, name.find(':'));
+    if (!node.empty() && node[0] != '^') run.emplace_back(node);
+  }
+  RefuseMissingOps(Quote(source_.path), shared_->graph.MissingOps(run));
 }
 
 // Takes what an optimizer left on disk. A function of it that has no state needs no session.
@@ -296,6 +309,7 @@ std::unique_ptr<internal::EngineFunction> Bundle::Bind(const std::vector<std::st
     }
     return result;
   };
+  const QuietInfo quiet;
   return BindFunction(shared_, "run by tensor name", specs(feeds), specs(fetches));
 }
 

@@ -170,6 +170,7 @@ void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vec
   std::vector<std::pair<std::string, tf::Tensor>> named;
   for (std::size_t i = 0; i < feeds.size(); ++i) named.emplace_back(plan_.graph.feeds[i], feeds[i]);
   tf::RunMetadata metadata;
+  const TraceTurn turn(merged);
   ThrowIfError(shared_->session().Run(merged, named, plan_.graph.fetches, {}, fetched, &metadata));
   if (trace != nullptr) *trace = ReadTrace(metadata);
 }
@@ -185,6 +186,7 @@ void CallableFunction::RunCallable(const std::vector<tf::Tensor>& feeds, std::ve
                                    const RunOptions* options, Trace* trace) {
   if (NeedsRunOptions(options, trace) || HasTimeout(options))
     return RunSession(feeds, fetched, options, trace);
+  const TraceTurn turn(shared_->run_options);
   ThrowIfError(shared_->session().RunCallable(Callable(), feeds, fetched, nullptr));
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -37,6 +38,9 @@ class GraphIndex {
   // write into it; or empty.
   std::string InputKeeper(const std::vector<TensorName>& fetches) const;
 
+  // Ops that a run of `fetches` needs and that can't run here (engine/op_libraries.h).
+  std::set<std::string> MissingOps(const std::vector<TensorName>& fetches) const;
+
   // Variables that exist as v1 reference variables are updated in place, under a reader's eyes.
   bool has_reference_variables() const { return has_reference_variables_; }
   // True if a node waits for what another node of the same run does (a staging area): such a graph can't run
@@ -59,8 +63,13 @@ class GraphIndex {
     std::string keeper;       // this node's op, or one in a function that it calls
     PartialShape placeholder_shape;
   };
+  // The nodes that a run of `fetches` visits, until `visit` returns true.
+  template <typename Visit>
+  void Walk(const std::vector<TensorName>& fetches, const Visit& visit) const;
+
   std::unordered_map<std::string, int> index_;
   std::vector<Node> nodes_;
+  std::map<std::size_t, std::set<std::string>> missing_ops_;  // by node
   std::map<std::string, TensorSpec> variables_;
   std::map<std::string, Variable> variable_places_;
   bool has_reference_variables_ = false;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/op_libraries.h"
 #include "savedmodel/error.h"
 
 namespace savedmodel::engine {
@@ -63,6 +64,7 @@ CallPlan::CallPlan(const GraphIndex& index, const std::string& label, std::vecto
     }
     ++fetch_uses[fetch];
   }
+  RefuseMissingOps(label, index.MissingOps(names));
   const std::string keeper = index.InputKeeper(names);
   if (!keeper.empty()) copies_because = "the run may keep or change its inputs (" + keeper + ")";
 }

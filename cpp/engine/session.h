@@ -12,6 +12,7 @@
 
 #include "engine/executor/executor.h"
 #include "engine/graph.h"
+#include "engine/paths.h"
 #include "engine/saved/optimized_files.h"
 #include "engine/threads/intra_op.h"
 #include "savedmodel/options.h"
@@ -45,6 +46,7 @@ class SharedSession {
 
   std::unique_ptr<IntraOpThreads> threads;  // null: TensorFlow's shared ones; outlives the session
   GraphIndex graph;
+  std::unique_ptr<PlainPath> path;     // what the session was restored from
   tensorflow::RunOptions run_options;  // the model's own
 
   // Functions that need no session to run have an executor of their own, made of these.

@@ -17,6 +17,7 @@
 #include "gil.h"
 #include "model.h"
 #include "numpy.h"
+#include "out.h"
 #include "run_arguments.h"
 #include "runtime.h"
 
@@ -160,6 +161,11 @@ class Outs {
       }
       CheckOut(array, *slot->spec, state.label);
       const auto index = static_cast<std::size_t>(slot - bound.slots.data());
+      for (std::size_t other = 0; other < bound.slots.size(); ++other) {
+        if (other == index || !arrays_[other] || !Overlap(arrays_[other].ptr(), array)) continue;
+        throw py::value_error(state.label + ": out has overlapping arrays for '" + slot->spec->key +
+                              "' and '" + bound.slots[other].spec->key + "': one result would be lost");
+      }
       arrays_[index] = py::reinterpret_borrow<py::object>(array);
     }
   }

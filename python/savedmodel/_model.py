@@ -10,9 +10,10 @@ from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from savedmodel import _core, _repr, _tensorflow, _verify
+from savedmodel import _core, _op_libraries, _repr, _tensorflow, _verify
 from savedmodel._core import Signature
 from savedmodel._inspect import file_system_path
+from savedmodel._op_libraries import OpLibraries
 from savedmodel._ops import op_list
 from savedmodel._optimization import Optimization
 from savedmodel._options import RunOptions, SessionOptions
@@ -96,7 +97,7 @@ class Model:
         verify: bool = False,
         session: SessionOptions | None = None,
         run: RunOptions | None = None,
-        op_libraries: Iterable[str | os.PathLike[str]] = (),
+        op_libraries: OpLibraries = (),
         ops: Literal["any", "safe"] = "any",
         warmup: bool = False,
     ) -> None:
@@ -104,8 +105,6 @@ class Model:
             raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
         if not isinstance(tags, Iterable):
             raise TypeError(f"tags is a set of strings, got {tags!r}")
-        if isinstance(op_libraries, str | os.PathLike):
-            raise TypeError("op_libraries is a sequence of paths, got one path")
         if threads is not None and not hasattr(threads, "__index__"):
             raise TypeError(f"threads is an int, or None for as many as CPUs, got {threads!r}")
         if threads is not None and not 1 <= operator.index(threads) <= _MAX_THREADS:
@@ -123,7 +122,7 @@ class Model:
         for tag in tag_set:
             if not isinstance(tag, str):
                 raise TypeError(f"tags is a set of strings, got {tag!r} in it")
-        libraries = tuple(os.fspath(library) for library in op_libraries)
+        libraries = _op_libraries.as_tuple(op_libraries)
         self._arguments: dict[str, Any] = {
             "tags": tag_set,
             "device": device,
@@ -145,7 +144,7 @@ class Model:
         options.session = (session or SessionOptions())._to_core()
         run = run or RunOptions()
         options.set_run(run.timeout, run.trace, run._proto_bytes())
-        options.op_libraries = list(libraries)
+        options.op_libraries = _op_libraries.find(libraries)
         if ops == "safe":
             listed = op_list()
             refused = {op: f"{category}: {reason}" for op, (category, reason) in listed.harmful.items()}
@@ -322,7 +321,7 @@ def load(
     verify: bool = False,
     session: SessionOptions | None = None,
     run: RunOptions | None = None,
-    op_libraries: Iterable[str | os.PathLike[str]] = (),
+    op_libraries: OpLibraries = (),
     ops: Literal["any", "safe"] = "any",
     warmup: bool = False,
 ) -> Model:
@@ -341,7 +340,8 @@ def load(
         with and without the optimizer, and raise InternalError if the results differ by more than 1e-4 of
         the output's largest value ("bf16": 0.1). `model.verified` tells what could not be compared.
     session, run: TensorFlow's options; `run` holds for the restore and init ops and for every later run.
-    op_libraries: shared libraries with custom ops.
+    op_libraries: shared libraries with custom ops, or names of installed packages that have some, such as
+        "tensorflow_text". They stay registered in the process.
     ops: "safe" refuses, before anything of the model runs, a graph with ops that reach beyond its computation
         (files, network, processes, Python, memory, foreign code) or that are not known, as `scan` lists them;
         what the loader itself needs is allowed. Optimized graphs that lie beside the model are not used then.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,20 @@ def test_log_level_of_the_user_is_respected(models: Path) -> None:
 def test_tensorflow_is_never_imported(models: Path) -> None:
     code = snippet(models, "ours()\nimport sys; print('tensorflow' in sys.modules)")
     assert run_python(code)[0] == "False\n"
+
+
+@pytest.mark.parametrize("first", ["", "import savedmodel\n"])
+def test_a_sub_interpreter_is_told(first: str) -> None:
+    code = """
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        code = "try:\\n import savedmodel\\nexcept ImportError as e: print(e, flush=True)"
+        interpreters.run_string(interpreters.create(), code)
+    """
+    stdout, _ = run_python(first + textwrap.dedent(code))
+    assert "savedmodel can't be imported in a sub-interpreter" in stdout
 
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,20 @@ def test_a_timeout_is_a_number(load: Load) -> None:
     tiny = load("slow").signatures["spin"]
     with pytest.raises(sm.DeadlineExceededError):
         tiny.run({"n": FOREVER}, timeout=1e-6)
+
+
+def test_traces_from_several_threads(load: Load) -> None:
+    """TensorFlow has one tracer for the process."""
+    one, other = load("add").signatures["serving_default"], load("mlp").signatures["serving_default"]
+    inputs = {"x": np.ones(2, np.float32), "y": np.ones(2, np.float32)}
+
+    def trace(number: int) -> sm.Trace:
+        if number % 2:
+            return one.run(inputs, trace=True)[1]
+        return other.run({"x": np.ones((1, 64), np.float32)}, timeout=60, trace=True)[1]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(trace.events for trace in pool.map(trace, range(48)))
 
 
 def test_timeout_as_the_models_default(load: Load) -> None:

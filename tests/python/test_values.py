@@ -318,3 +318,19 @@ def test_a_string_input_is_read_before_the_call_returns(dtypes: sm.Model) -> Non
 def test_unsupported_structured_array(dtypes: sm.Model) -> None:
     with pytest.raises(TypeError, match="expected float32"):
         dtypes.signatures["float32"](np.zeros(2, [("a", np.float32)]))
+
+
+def test_a_mask_is_never_dropped(load: Load) -> None:
+    f = load("identity").signatures["serving_default"]
+    values = np.arange(8, dtype=np.float32).reshape(2, 4)
+    masked = np.ma.masked_greater(values, 5)
+    for value in masked, [masked[0], masked[1]], [[1.0, np.ma.masked]], np.ma.masked:
+        with pytest.raises(ValueError, match=r"input 'x': .*masked.* dropped"):
+            f(value)
+    np.testing.assert_array_equal(f(masked.filled(0))["y"], np.where(values > 5, 0, values))
+    for nothing_masked in np.ma.masked_array(values), np.ma.masked_array(values, np.zeros_like(values, bool)):
+        np.testing.assert_array_equal(f(nothing_masked)["y"], values)
+    words = np.ma.masked_array(np.array(["a", "b"], object), [False, True])
+    for text in words, [words]:
+        with pytest.raises(ValueError, match=r"input 's': .*masked"):
+            load("strings").signatures["upper"](text)

@@ -15,6 +15,8 @@ from typing import Any
 from savedmodel import _core
 from savedmodel._core import DeadlineExceededError, InternalError
 
+CHILD = (sys.executable, "-m", "savedmodel._publish.trial_main")
+
 
 def try_load(path: Path, options: dict[str, Any], timeout: float) -> dict[str, Any]:
     """Load a model, warm it up, and make its signatures ready. timeout: seconds.
@@ -24,7 +26,7 @@ def try_load(path: Path, options: dict[str, Any], timeout: float) -> dict[str, A
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "savedmodel._publish.trial_main"],
+            CHILD,
             input=pickle.dumps((str(path), options, timeout)),
             capture_output=True,
             timeout=timeout,

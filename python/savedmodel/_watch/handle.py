@@ -8,11 +8,10 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from savedmodel._core import FailedPreconditionError, Signature, TensorSpec
-from savedmodel._inspect import file_system_path
+from savedmodel._inspect import local_path
 from savedmodel._model import Model
 from savedmodel._watch.status import VersionChange, WatchStatus
 from savedmodel._watch.switcher import Switcher
@@ -240,6 +239,6 @@ def watch(
     else:
         warm_up = warmup or (lambda model: None)
     options = {**load_options, "warmup": warmup is True}
-    switcher = Switcher(Path(file_system_path(directory)), warm_up, on_change, options)
+    switcher = Switcher(local_path(directory), warm_up, on_change, options)
     switcher.start()
     return Watched(switcher, poll)

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 
 import click
 
+from savedmodel._inspect import file_system_path
 from savedmodel.cli import _arguments
 from savedmodel.cli._check_steps import Step, steps
 from savedmodel.cli._isolated import isolated_steps
 from savedmodel.cli._text import printable
 
-OUTCOMES = ("done", "refused", "crashed", "hung")
+OUTCOMES = ("done", "refused", "unusable", "crashed", "hung")
 
 
 @click.command
@@ -57,13 +58,14 @@ def command(
     """Load the SavedModel in DIR, and say whether that goes well.
 
     The exit status is 0 if it loads, 1 if it is refused, crashes or hangs. With --run, a signature that
-    refuses its made-up inputs is no failure; one that crashes or hangs is. Without --isolated, a model that
+    refuses its made-up inputs is no failure; one that can't run at all (for a missing op, say), crashes or
+    hangs is. Without --isolated, a model that
     makes TensorFlow abort ends this command, too. The child has all rights of its user: it is no sandbox.
     """
-    if not os.path.isdir(directory):
+    if "://" not in directory and not os.path.isdir(directory):
         raise click.UsageError(f"no such directory: '{directory}'")
     request = {
-        "path": os.path.abspath(directory),
+        "path": file_system_path(directory),
         "tags": tags,
         "level": level,
         "ops": ops,
@@ -76,8 +78,8 @@ def command(
     else:
         _print(directory, results)
     load_failed = results[0]["outcome"] != "done"
-    died = any(one["outcome"] in ("crashed", "hung") for one in results)
-    ctx.exit(1 if load_failed or died else 0)
+    failed = any(one["outcome"] in ("unusable", "crashed", "hung") for one in results)
+    ctx.exit(1 if load_failed or failed else 0)
 
 
 def _most_memory() -> int:

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import Any
 
 Step = dict[str, Any]
-"""{"at": "load"} or {"at": "run", "signature": key}; what came of it: {"done": text} or {"refused": text}."""
+"""{"at": "load"} or {"at": "run", "signature": key}; what came of it: {"done": text}, {"refused": text}, or,
+where no inputs would help, {"unusable": text}."""
 
 
 def steps(request: dict[str, Any]) -> Iterator[Step]:
@@ -40,7 +41,16 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
         for key, signature in model.signatures.items() if request["run"] else ():
             yield {"at": "run", "signature": key}
             try:
-                signature.run(random_inputs(signature.inputs, batch=1, seed=0))
+                inputs = random_inputs(signature.inputs, batch=1, seed=0)
+                signature.explain(**inputs)  # makes it ready to run
+            except sm.Error as error:
+                yield {"unusable": _text(error)}
+                continue
+            except expected as error:
+                yield {"refused": _text(error)}
+                continue
+            try:
+                signature.run(inputs)
             except expected as error:
                 yield {"refused": _text(error)}
             else:
