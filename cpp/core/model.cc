@@ -19,7 +19,7 @@ constexpr char kDefaultSignature[] = "serving_default";
 
 // What the standard library throws inside of TensorFlow, where a graph contradicts itself, is an Error, too.
 template <typename Call>
-auto WithErrors(const std::string& path, const Call& call) {
+decltype(auto) WithErrors(const std::string& path, const Call& call) {
   try {
     return call();
   } catch (const Error&) {
@@ -96,6 +96,7 @@ void ModelState::Close() {
   if (closed || engine == nullptr) return;
   closed = true;
   functions.clear();
+  saved_functions.clear();
   ad_hoc.clear();
   engine->Close();
 }
@@ -103,6 +104,7 @@ void ModelState::Close() {
 ModelState::~ModelState() {
   if (fork_generation != ForkGeneration()) {  // leaked on purpose; the registry's mutex may be held for good
     for (auto& [key, function] : functions) new std::shared_ptr<BoundFunction>(std::move(function));
+    for (auto& [key, function] : saved_functions) new std::shared_ptr<BoundFunction>(std::move(function));
     for (auto& [key, function] : ad_hoc) new std::shared_ptr<BoundFunction>(std::move(function));
     (void)engine.release();  // NOLINT(bugprone-unused-return-value)
     if (options.thread_pool) new std::shared_ptr<ThreadPool>(options.thread_pool);
@@ -192,13 +194,13 @@ Function Model::function(const std::string& signature, const std::vector<std::st
   return Function(std::move(state));
 }
 
-Function Model::function(const std::vector<std::string>& fetches,
-                         const std::vector<std::string>& feeds) const {
+Function Model::function(const std::vector<std::string>& fetches, const std::vector<std::string>& feeds,
+                         const std::vector<std::string>& targets) const {
   Visit visit(*state_);
   auto state = std::make_shared<FunctionState>();
   state->model = state_;
   state->label = "run by tensor name";
-  ModelState::AdHocKey key(fetches, feeds);
+  ModelState::AdHocKey key(fetches, feeds, targets);
   std::list<std::pair<ModelState::AdHocKey, std::shared_ptr<internal::BoundFunction>>> evicted;
   std::unique_lock<std::mutex> lock(state_->mutex);
   auto& recent = state_->ad_hoc;
@@ -211,10 +213,48 @@ Function Model::function(const std::vector<std::string>& fetches,
   }
   lock.unlock();
   state->bound = std::make_shared<internal::BoundFunction>(
-      internal::WithErrors(state_->path, [&] { return state_->engine->Bind(fetches, feeds); }));
+      internal::WithErrors(state_->path, [&] { return state_->engine->Bind(fetches, feeds, targets); }));
   lock.lock();
   recent.emplace_front(std::move(key), state->bound);
   if (recent.size() > internal::kAdHocFunctions) evicted.splice(evicted.begin(), recent, --recent.end());
+  return Function(std::move(state));
+}
+
+const std::map<std::string, SavedFunction>& Model::functions() const {
+  Visit visit(*state_);
+  return internal::WithErrors(
+      state_->path, [&]() -> const auto& { return state_->engine->functions(); });
+}
+
+const SavedFunction& Model::find_function(const std::string& path) const {
+  Visit visit(*state_);
+  return internal::WithErrors(
+      state_->path, [&]() -> const auto& { return state_->engine->FindFunction(path); });
+}
+
+Function Model::saved_function(const std::string& path, std::size_t trace) const {
+  Visit visit(*state_);
+  const SavedFunction& found = find_function(path);
+  if (trace >= found.traces.size()) {
+    throw UsageError(UsageError::Kind::kValue, "function '" + path + "' has " +
+                                                   std::to_string(found.traces.size()) +
+                                                   " traces, and no number " + std::to_string(trace));
+  }
+  auto state = std::make_shared<FunctionState>();
+  state->model = state_;
+  state->label = "function '" + path + "'";
+  const std::string& key = found.traces[trace].name;
+  {
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    const auto cached = state_->saved_functions.find(key);
+    if (cached != state_->saved_functions.end()) state->bound = cached->second;
+  }
+  if (state->bound == nullptr) {
+    state->bound = std::make_shared<internal::BoundFunction>(
+        internal::WithErrors(state_->path, [&] { return state_->engine->Bind(found, trace); }));
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    state->bound = state_->saved_functions.emplace(key, state->bound).first->second;
+  }
   return Function(std::move(state));
 }
 
@@ -250,6 +290,11 @@ std::map<std::string, std::int64_t> Model::Placement() const {
 void Model::SaveOptimized(const std::string& target) const {
   Visit visit(*state_);
   state_->engine->SaveOptimized(target);
+}
+
+void Model::SaveVariables(const std::string& target, bool as_saved_model) const {
+  Visit visit(*state_);
+  state_->engine->SaveVariables(target, as_saved_model);
 }
 
 std::vector<RunCounters> Model::Counters() const {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -36,7 +37,7 @@ struct ModelState : std::enable_shared_from_this<ModelState> {
   void Cancel();
 
   using Names = std::vector<std::string>;
-  using AdHocKey = std::pair<Names, Names>;  // fetches, feeds
+  using AdHocKey = std::tuple<Names, Names, Names>;  // fetches, feeds, targets
 
   std::string path;
   LoadOptions options;
@@ -49,6 +50,7 @@ struct ModelState : std::enable_shared_from_this<ModelState> {
   bool closed = false;
   // By signature and outputs: as many as the program names.
   std::map<std::pair<std::string, Names>, std::shared_ptr<BoundFunction>> functions;
+  std::map<std::string, std::shared_ptr<BoundFunction>> saved_functions;  // by the trace's name
   // Any number of sets, so only the latest are kept, the last used in front.
   std::list<std::pair<AdHocKey, std::shared_ptr<BoundFunction>>> ad_hoc;
 };

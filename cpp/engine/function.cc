@@ -77,22 +77,24 @@ class Scratch {
 class CallableFunction : public internal::EngineFunction {
  public:
   CallableFunction(std::shared_ptr<SharedSession> shared, std::string label, std::vector<TensorSpec> inputs,
-                   std::vector<TensorSpec> outputs)
+                   std::vector<TensorSpec> outputs, const std::vector<std::string>& targets,
+                   std::shared_ptr<const CallGraph> call)
       : shared_(std::move(shared)),
+        call_(std::move(call)),
         label_(std::move(label)),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)),
-        plan_(shared_->graph, label_, &inputs_, &outputs_) {
+        plan_(call_ == nullptr ? shared_->graph : call_->index, label_, &inputs_, &outputs_, targets) {
     OptimizationReport report;
     report.function = label_;
     const GraphExecutor* executor = nullptr;
-    // Without fetches there is nothing to run: all outputs are inputs.
-    if (!plan_.graph.fetches.empty()) executor = PrepareExecutor(shared_.get(), plan_.graph, &report);
+    // Else there is nothing to run: all outputs are inputs.
+    if (plan_.graph.runs()) executor = PrepareExecutor(shared_.get(), call_.get(), plan_.graph, &report);
     const auto plain = [this](OptimizationReport* of) {
-      return PreparePlain(shared_.get(), plan_.graph, of);
+      return PreparePlain(shared_.get(), call_.get(), plan_.graph, of);
     };
     executor_.emplace(executor, std::move(report), plain);
-    if (executor == nullptr && !plan_.graph.fetches.empty()) Callable();
+    if (executor == nullptr && plan_.graph.runs()) Callable();
   }
   ~CallableFunction() override {
     shared_->Release(executor_->first(), callable_);
@@ -110,6 +112,7 @@ class CallableFunction : public internal::EngineFunction {
            Trace* trace) override;
 
  private:
+  tf::Session& Session() const { return call_ == nullptr ? shared_->session() : shared_->Extended(*call_); }
   tf::Session::CallableHandle Callable();
   void CheckSharedFeeds(const Tensor* inputs) const;
   void RunSession(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
@@ -128,6 +131,7 @@ class CallableFunction : public internal::EngineFunction {
   void CheckShape(std::size_t output, const tf::Tensor& result, const Tensor& buffer) const;
 
   std::shared_ptr<SharedSession> shared_;
+  std::shared_ptr<const CallGraph> call_;
   std::string label_;
   std::vector<TensorSpec> inputs_;
   std::vector<TensorSpec> outputs_;
@@ -144,9 +148,10 @@ tf::Session::CallableHandle CallableFunction::Callable() {
   tf::CallableOptions options;
   for (const std::string& feed : plan_.graph.feeds) options.add_feed(feed);
   for (const std::string& fetch : plan_.graph.fetches) options.add_fetch(fetch);
+  for (const std::string& target : plan_.graph.targets) options.add_target(target);
   *options.mutable_run_options() = shared_->run_options;
   tf::Session::CallableHandle handle;
-  ThrowIfError(shared_->session().MakeCallable(options, &handle), label_);
+  ThrowIfError(Session().MakeCallable(options, &handle), label_);
   callable_ = handle;
   return handle;
 }
@@ -171,7 +176,7 @@ void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vec
   for (std::size_t i = 0; i < feeds.size(); ++i) named.emplace_back(plan_.graph.feeds[i], feeds[i]);
   tf::RunMetadata metadata;
   const TraceTurn turn(merged);
-  ThrowIfError(shared_->session().Run(merged, named, plan_.graph.fetches, {}, fetched, &metadata));
+  ThrowIfError(Session().Run(merged, named, plan_.graph.fetches, plan_.graph.targets, fetched, &metadata));
   if (trace != nullptr) *trace = ReadTrace(metadata);
 }
 
@@ -251,7 +256,7 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, bool into, con
   for (const CallPlan::Source& source : plan_.sources) {
     if (source.fed) fed.push_back(tf::tensor::DeepCopy(feeds[source.index]));
   }
-  if (!plan_.graph.fetches.empty()) {
+  if (plan_.graph.runs()) {
     // The graph as it was loaded serves where another run may write what is a constant in the optimized one.
     const GraphExecutor* executor = executor_->current();
     const bool own = executor != nullptr && !NeedsRunOptions(options, trace) &&
@@ -317,8 +322,11 @@ void CallableFunction::CheckShape(std::size_t output, const tf::Tensor& result, 
 std::unique_ptr<internal::EngineFunction> BindFunction(std::shared_ptr<SharedSession> session,
                                                        const std::string& label,
                                                        std::vector<TensorSpec> inputs,
-                                                       std::vector<TensorSpec> outputs) {
-  return std::make_unique<CallableFunction>(std::move(session), label, std::move(inputs), std::move(outputs));
+                                                       std::vector<TensorSpec> outputs,
+                                                       const std::vector<std::string>& targets,
+                                                       std::shared_ptr<const CallGraph> call) {
+  return std::make_unique<CallableFunction>(std::move(session), label, std::move(inputs), std::move(outputs),
+                                            targets, std::move(call));
 }
 
 }  // namespace savedmodel::engine

@@ -31,6 +31,7 @@ class GraphIndex {
   // Type of a tensor without its reference bit; kInvalid if it can't be told. Throws Error (kNotFound)
   // if there is no such tensor; `what` begins the message.
   DType TypeOf(const TensorName& tensor, const std::string& what) const;
+  bool Has(const std::string& node) const { return index_.count(node) > 0; }
   // True if `tensor` is a placeholder whose shape is known at least in rank.
   PartialShape PlaceholderShape(const TensorName& tensor) const;
 

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "engine/executor/executor.h"
 #include "engine/graph.h"
@@ -23,6 +24,15 @@
 
 namespace savedmodel::engine {
 
+// A graph of one call of a function, with the nodes of the model's graph that it needs.
+struct CallGraph {
+  explicit CallGraph(tensorflow::GraphDef whole) : graph(std::move(whole)), index(graph) {}
+  tensorflow::GraphDef graph;
+  GraphIndex index;
+  tensorflow::GraphDef extension;  // the nodes that the model's graph does not have
+  std::string name;                // of the call, unique in the model
+};
+
 class SharedSession {
  public:
   using Executors = std::map<const GraphExecutor*, std::unique_ptr<GraphExecutor>>;
@@ -34,6 +44,8 @@ class SharedSession {
   // is running.
   tensorflow::Session& session();
   const tensorflow::DeviceMgr& devices();
+  // With the call's nodes in its graph.
+  tensorflow::Session& Extended(const CallGraph& call);
   bool is_open() const { return opened_.load(std::memory_order_acquire) != nullptr; }
   void Set(std::unique_ptr<tensorflow::Session> session);
 
@@ -57,8 +69,9 @@ class SharedSession {
   tensorflow::CancellationManager cancellation;
   Optimize optimize = Optimize::kNone;
   std::set<std::string> written;    // variables that signatures may write: VariableKey
-  std::atomic<bool> thawed{false};  // a run by tensor name may write others: what was frozen is stale
-  std::mutex prepare_mutex;         // one function is optimized at a time
+  std::set<std::string> frozen;     // that are constants in some function's graph
+  std::atomic<bool> thawed{false};  // a run by tensor name may write such: what was frozen is stale
+  std::mutex prepare_mutex;         // guards the three; one function is optimized at a time
 
   // What an earlier optimizer left beside the model; with it, a session is opened when one is needed.
   std::unique_ptr<const OptimizedFiles> saved;
@@ -69,6 +82,7 @@ class SharedSession {
  private:
   std::mutex mutex_;  // orders release of callables and close
   std::mutex open_mutex_;
+  std::set<std::string> extended_;                // names of calls; guarded by open_mutex_
   std::unique_ptr<tensorflow::Session> session_;  // null until it is open, and once it is closed
   std::atomic<tensorflow::Session*> opened_{nullptr};
   Executors executors_;  // hold kernels on a device, and go before it

@@ -40,6 +40,7 @@ from savedmodel._core import (
     UnknownError,
 )
 from savedmodel._edit import Edit
+from savedmodel._functions import Function
 from savedmodel._inspect import Inspection, MetaGraph, inspect
 from savedmodel._model import Model, load
 from savedmodel._options import RunOptions, SessionOptions
@@ -74,6 +75,7 @@ __all__ = [
     "Error",
     "FailedPreconditionError",
     "Finding",
+    "Function",
     "Inspection",
     "InternalError",
     "InvalidArgumentError",

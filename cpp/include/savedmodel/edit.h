@@ -31,6 +31,13 @@ struct AddSignature {
   TensorNames outputs;
   std::string method_name = "tensorflow/serving/predict";
 };
+// Of a trace of a function that the saved object has (Model::functions). Keys are those of its tensors.
+struct AddFunctionSignature {
+  std::string name;
+  std::string function;  // a path, "encoder.call"
+  std::size_t trace = 0;
+  std::string method_name = "tensorflow/serving/predict";
+};
 struct RenameSignature {
   std::string name;
   std::string to;
@@ -73,9 +80,9 @@ struct DropObjectGraph {};
 // Removes what no signature needs: nodes, functions, variables, assets, the object graph.
 struct Prune {};
 
-using EditOperation = std::variant<AddSignature, RenameSignature, RemoveSignature, AddOutputs, KeepOutputs,
-                                   SetMethodName, SelectMetaGraph, CopyMetaGraph, DropMetaGraph, SetTags,
-                                   ClearDevices, DropObjectGraph, Prune>;
+using EditOperation = std::variant<AddSignature, AddFunctionSignature, RenameSignature, RemoveSignature,
+                                   AddOutputs, KeepOutputs, SetMethodName, SelectMetaGraph, CopyMetaGraph,
+                                   DropMetaGraph, SetTags, ClearDevices, DropObjectGraph, Prune>;
 
 enum class GraphFormat { kAsSource, kBinary, kText };  // saved_model.pb, saved_model.pbtxt
 

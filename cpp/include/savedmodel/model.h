@@ -14,6 +14,7 @@
 #include "savedmodel/function.h"
 #include "savedmodel/optimization.h"
 #include "savedmodel/options.h"
+#include "savedmodel/saved_function.h"
 #include "savedmodel/signature.h"
 #include "savedmodel/tensor.h"
 
@@ -41,12 +42,23 @@ class SAVEDMODEL_API Model {
 
   // `outputs`: keys of the results wanted; empty: all. Made once per set, then shared.
   Function function(const std::string& signature, const std::vector<std::string>& outputs = {}) const;
-  // Any tensors of the graph ("dense/BiasAdd:0"; ":0" may be left out). The last 64 are kept.
-  Function function(const std::vector<std::string>& fetches, const std::vector<std::string>& feeds) const;
+  // Any tensors of the graph ("dense/BiasAdd:0"; ":0" may be left out). The last 64 are kept. `targets`: ops
+  // that are run as well, for what they do ("train_op").
+  Function function(const std::vector<std::string>& fetches, const std::vector<std::string>& feeds,
+                    const std::vector<std::string>& targets = {}) const;
+  // Functions of the saved object that are no signatures, by path; of TF2 models.
+  const std::map<std::string, SavedFunction>& functions() const;
+  // By any attributes that lead to it. Throws UsageError.
+  const SavedFunction& find_function(const std::string& path) const;
+  // A trace of one, made once, then shared.
+  Function saved_function(const std::string& path, std::size_t trace = 0) const;
 
   // The graph's variables; reading one copies nothing on a CPU.
   const std::map<std::string, TensorSpec>& variables() const;
   Tensor ReadVariable(const std::string& name) const;
+  // Writes the values that variables (and tables that are saved) have now to the directory `target`, which
+  // must not exist: a checkpoint, which TensorFlow reads; or a copy of the SavedModel with these values.
+  void SaveVariables(const std::string& target, bool as_saved_model = false) const;
 
   std::vector<std::string> devices() const;
   // Nodes per device, of the graph and of the functions that it calls, as TensorFlow's placer has them.

@@ -19,7 +19,7 @@ CHILD = (sys.executable, "-m", "savedmodel._publish.trial_main")
 
 
 def try_load(path: Path, options: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Load a model, warm it up, and make its signatures ready. timeout: seconds.
+    """Load a model, warm it up, and call each signature with made-up inputs. timeout: seconds.
 
     Returns {"warmed_up": requests, "unusable": {signature: why}}. Raises what the load raises,
     DeadlineExceededError, or InternalError if the process dies.

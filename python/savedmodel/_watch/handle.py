@@ -116,7 +116,7 @@ class Watched:
         self._thread.start()
         _watching[self._thread] = switcher
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the default signature: 'serving_default', or the only one there is."""
         while True:
             model = self._switcher.model
@@ -126,7 +126,7 @@ class Watched:
                 if not _was_replaced(self._switcher, model):
                     raise
 
-    def run(self, fetches: Any, feeds: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    def run(self, fetches: Any = None, feeds: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Fetch any tensors of the graph by name, as `Model.run`."""
         return _on_current(self._switcher, lambda model: model.run(fetches, feeds, **options))
 

@@ -22,7 +22,9 @@ OUTCOMES = ("done", "refused", "unusable", "crashed", "hung")
 @_arguments.directory
 @_arguments.tags
 @click.option("--isolated", is_flag=True, help="In a child process, with limits: whatever becomes of it.")
-@click.option("--run", "run", is_flag=True, help="Also call each signature once, on made-up inputs.")
+@click.option(
+    "--run/--no-run", "run", default=True, help="Also call each signature once, on made-up inputs. (it does)"
+)
 @click.option(
     "--ops", type=click.Choice(["any", "safe"]), default="any", show_default=True, help="load's ops="
 )
@@ -55,11 +57,11 @@ def command(
     memory: float | None,
     as_json: bool,
 ) -> None:
-    """Load the SavedModel in DIR, and say whether that goes well.
+    """Load the SavedModel in DIR, call its signatures, and say whether that goes well.
 
-    The exit status is 0 if it loads, 1 if it is refused, crashes or hangs. With --run, a signature that
-    refuses its made-up inputs is no failure; one that can't run at all (for a missing op, say), crashes or
-    hangs is. Without --isolated, a model that
+    The exit status is 0 if it does, 1 if the load is refused, or something crashes or hangs. A signature that
+    refuses its made-up inputs is no failure; one that no inputs can help (an op is missing, or it reads a
+    variable without a value) is. Without --isolated, a model that
     makes TensorFlow abort ends this command, too. The child has all rights of its user: it is no sandbox.
     """
     if "://" not in directory and not os.path.isdir(directory):

@@ -27,6 +27,13 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
     from savedmodel.cli._arguments import choose_tags
     from savedmodel.cli._random import random_inputs
 
+    broken = (
+        sm.DataLossError,
+        sm.FailedPreconditionError,
+        sm.InternalError,
+        sm.PermissionDeniedError,
+        sm.UnimplementedError,
+    )
     expected = (sm.Error, OSError, MemoryError, TypeError, ValueError, click.UsageError)
     yield {"at": "load"}
     try:
@@ -51,6 +58,12 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
                 continue
             try:
                 signature.run(inputs)
+            except broken as error:
+                yield {"unusable": _text(error)}
+            except sm.NotFoundError as error:
+                # A made-up string may be the name of something.
+                strings = any(spec.tf_dtype == "string" for spec in signature.inputs.values())
+                yield {"refused" if strings else "unusable": _text(error)}
             except expected as error:
                 yield {"refused": _text(error)}
             else:
