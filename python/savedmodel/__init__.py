@@ -43,6 +43,7 @@ from savedmodel._edit import Edit
 from savedmodel._functions import Function
 from savedmodel._inspect import Inspection, MetaGraph, inspect
 from savedmodel._model import Model, load
+from savedmodel._op_libraries import find_op_libraries
 from savedmodel._options import RunOptions, SessionOptions
 from savedmodel._scan import Finding, scan
 from savedmodel._trace import Trace
@@ -107,6 +108,7 @@ __all__ = [
     "__version__",
     "empty",
     "export",
+    "find_op_libraries",
     "inspect",
     "load",
     "publish",

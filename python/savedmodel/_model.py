@@ -96,7 +96,7 @@ class Model:
         options.session = (session or SessionOptions())._to_core()
         run = run or RunOptions()
         options.set_run(run.timeout, run.trace, run._proto_bytes())
-        options.op_libraries = _op_libraries.find(libraries)
+        options.op_libraries = _op_libraries.find_op_libraries(libraries)
         if ops == "safe":
             listed = op_list()
             refused = {op: f"{category}: {reason}" for op, (category, reason) in listed.harmful.items()}

@@ -29,9 +29,13 @@ def as_tuple(libraries: OpLibraries) -> tuple[str, ...]:
     return tuple(os.fspath(library) for library in given)
 
 
-def find(libraries: Iterable[str]) -> list[str]:
-    """The files that are meant. Raises ModuleNotFoundError or ValueError for a package without any."""
-    return [file for library in libraries for file in _files(library)]
+def find_op_libraries(libraries: OpLibraries) -> list[str]:
+    """The files that `load(..., op_libraries=libraries)` opens: for a C++ program, say.
+
+    libraries: a path, the name of an installed package ("tensorflow_text"), or several of them.
+    Raises ModuleNotFoundError for a package that is not installed, ValueError for one without op libraries.
+    """
+    return [file for library in as_tuple(libraries) for file in _files(library)]
 
 
 def _files(library: str) -> list[str]:

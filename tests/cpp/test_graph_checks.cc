@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the checks of a graph compute: on parts of graphs, and on sound graphs against small limits. No graph
 // here does TensorFlow any harm.
-#include "engine/graph_checks.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <string>
 
+#include "engine/graph_checks.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/full_type.pb.h"
 #include "tensorflow/core/framework/op.h"

@@ -30,6 +30,14 @@ def test_nothing_is_written_to_stderr(models: Path) -> None:
     assert run_python(code) == ("(1, 10)\n", "")
 
 
+def test_nothing_is_added_to_stderr_where_tensorflow_was_first(models: Path) -> None:
+    def said(code: str) -> set[str]:
+        return {line.split("] ", 1)[-1] for line in run_python(code)[1].splitlines() if line.strip()}
+
+    alone, ours = "import tensorflow\n", snippet(models, "import tensorflow\nours()")
+    assert said(ours) <= said(alone)
+
+
 def test_log_messages_reach_python_logging(models: Path) -> None:
     code = """
         import logging

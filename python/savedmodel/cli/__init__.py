@@ -14,13 +14,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     arguments: None are those of the program, which then ends here if the status is not 0.
     """
-    status = _run(arguments)
+    status = _call(arguments)
     if arguments is None and status != 0:
         sys.exit(status)
     return status
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _call(arguments: Sequence[str] | None) -> int:
     try:
         from savedmodel.cli._main import run
     except ModuleNotFoundError as error:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 import click
 
-from savedmodel._inspect import file_system_path
 from savedmodel.cli import _arguments
 from savedmodel.cli._check_steps import Step, steps
 from savedmodel.cli._isolated import isolated_steps
@@ -67,7 +66,7 @@ def command(
     if "://" not in directory and not os.path.isdir(directory):
         raise click.UsageError(f"no such directory: '{directory}'")
     request = {
-        "path": file_system_path(directory),
+        "path": directory if "://" in directory else os.path.abspath(directory),
         "tags": tags,
         "level": level,
         "ops": ops,

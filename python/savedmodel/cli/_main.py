@@ -136,10 +136,10 @@ def _open_op_libraries(context: click.Context, parameter: click.Parameter, value
     """For the engine, here and in the processes that a command starts."""
     if not value:
         return
-    from savedmodel._op_libraries import find
-
     before = os.environ.get(OP_LIBRARIES, "")
-    os.environ[OP_LIBRARIES] = ":".join([*filter(None, [before]), *map(os.path.abspath, find(value))])
+    os.environ[OP_LIBRARIES] = ":".join(
+        [*filter(None, [before]), *map(os.path.abspath, sm.find_op_libraries(value))]
+    )
     context.call_on_close(lambda: os.environ.__setitem__(OP_LIBRARIES, before))
 
 
