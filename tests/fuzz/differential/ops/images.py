@@ -144,7 +144,7 @@ def bottleneck(node: Node, x: Any) -> Any:
     def norm(y: Any, key: str) -> Any:
         kind = node.get("norm", "fused")
         if kind == "bias":
-            return tf.nn.bias_add(y, node.weight(key, [int(y.shape[-1])], 0.3))
+            return tf.nn.bias_add(y, node.weight(key + "bias", [int(y.shape[-1])], 0.3))
         factor = node.weight(key + "factor", [int(y.shape[-1])], 0.2, 1.0)
         shift = node.weight(key + "shift", [int(y.shape[-1])], 0.2)
         if kind != "fused" or node.exact:
