@@ -1,4 +1,4 @@
-"""`python -m differential GENERATOR A:B`: see ../README.md."""
+"""`python -m differential GENERATOR=A:B`: see ../README.md."""
 
 from __future__ import annotations
 
@@ -56,49 +56,57 @@ def write_program(folder: Path, recipe: Recipe, findings: list[dict[str, Any]]) 
     return path
 
 
-def run(names: list[str], seeds: range, folder: Path | None, log: Path | None, reduce_for: float) -> int:
-    supervisor = Supervisor(log)
-    failures = 0
-    for name in names:
+class Campaign:
+    """Recipes of several generators, one after the other, and what became of them."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.supervisor = Supervisor(arguments.log)
+        self.failures = 0
+
+    def run(self, name: str, seeds: range) -> None:
         start, counts = time.monotonic(), Counter[str]()
         for seed in seeds:
             recipe = GENERATORS[name](seed)
-            answer = supervisor.judge(recipe)
+            answer = self.supervisor.judge(recipe)
             counts["seeds"] += 1
             counts["no graph"] += "invalid" in answer
             counts["refused by TensorFlow"] += bool(answer.get("refused"))
             counts["without float64"] += answer.get("exact") is False
+            counts["TensorFlow died"] += bool(answer["died"])
+            counts["failed"] += bool(answer["findings"])
             if "invalid" in answer:
                 print(f"{name} {seed}: no graph: {answer['invalid'][:200]}", flush=True)
             if answer["died"]:
-                counts["TensorFlow died"] += 1
                 print(f"{name} {seed}: TensorFlow's {lines(answer['died'])}", flush=True)
-            if not answer["findings"]:
-                continue
-            failures += 1
-            counts["failed"] += 1
-            print(f"{name} {seed}: FAILED\n{lines(answer['findings'])}", flush=True)
-            if folder is not None:
-                kinds = {f["kind"] for f in answer["findings"]}
-                smaller, found = reduce(recipe, kinds, supervisor, reduce_for)
-                program = write_program(folder, smaller, found.get("findings") or answer["findings"])
-                print(f"reduced: {program}\n{listing(smaller)}", flush=True)
-            else:
-                print(listing(recipe), flush=True)
+            if answer["findings"]:
+                self._failed(recipe, answer["findings"])
         took = time.monotonic() - start
-        print(
-            f"{name}: " + ", ".join(f"{n} {what}" for what, n in counts.items() if n) + f"; {took:.0f} s",
-            flush=True,
-        )
-    supervisor.close()
-    return 1 if failures else 0
+        said = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+        print(f"{name}: {said}; {took:.0f} s", flush=True)
+
+    def _failed(self, recipe: Recipe, findings: list[dict[str, Any]]) -> None:
+        self.failures += 1
+        print(f"{recipe['generator']} {recipe['seed']}: FAILED\n{lines(findings)}", flush=True)
+        if self.arguments.out is not None:
+            kinds = {f["kind"] for f in findings}
+            recipe, found = reduce(recipe, kinds, self.supervisor, self.arguments.reduce_for)
+            program = write_program(self.arguments.out, recipe, found.get("findings") or findings)
+            print(f"reduced: {program}", flush=True)
+        print(listing(recipe), flush=True)
+
+
+def _request(text: str) -> list[tuple[str, range]]:
+    name, _, seeds = text.partition("=")
+    if name not in (*GENERATORS, "all"):
+        raise argparse.ArgumentTypeError(f"generators are {', '.join(GENERATORS)}, all; not {name!r}")
+    return [(each, _seeds(seeds or "0:12")) for each in (GENERATORS if name == "all" else [name])]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="differential", description=__doc__)
-    parser.add_argument("generator", nargs="?", choices=[*GENERATORS, "all"], default="all")
     parser.add_argument(
-        "seeds", nargs="?", type=_seeds, default=range(12), help="A:B (B not included), or one"
+        "what", nargs="*", type=_request, help="GENERATOR=A:B (B not included), or GENERATOR=A"
     )
     parser.add_argument("--out", type=Path, help="where reduced programs are written; not reduced without it")
     parser.add_argument("--log", type=Path, help="where the children's stderr goes")
@@ -111,13 +119,14 @@ def main() -> int:
 
         child()
         return 0
-    names = [*GENERATORS] if arguments.generator == "all" else [arguments.generator]
-    if arguments.show:
-        for name in names:
-            for seed in arguments.seeds:
-                print(listing(GENERATORS[name](seed)))
-        return 0
-    return run(names, arguments.seeds, arguments.out, arguments.log, arguments.reduce_for)
+    campaign = Campaign(arguments)
+    for name, seeds in (pair for pairs in arguments.what for pair in pairs):
+        if arguments.show:
+            print("\n".join(listing(GENERATORS[name](seed)) for seed in seeds))
+        else:
+            campaign.run(name, seeds)
+    campaign.supervisor.close()
+    return 1 if campaign.failures else 0
 
 
 if __name__ == "__main__":

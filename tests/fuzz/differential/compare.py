@@ -97,6 +97,9 @@ def _one(
     found = []
     for key, reference in theirs.items():
         mine = ours[key]
+        right = exact.get(key) if isinstance(exact, dict) else None
+        if right is not None and right.shape == mine.shape != reference.shape:
+            continue  # TensorFlow's optimizer gives another shape than its ops, for images of none
         if mine.shape != reference.shape:
             found.append(finding("shape", f"{mine.shape} and {reference.shape}", key))
         elif mine.dtype != reference.dtype:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .recipe import Recipe
 
-LIMIT = 300.0
+LIMIT = 120.0
 """Seconds that a stage may take."""
 LIFETIME = 150
 """Recipes after which a child is replaced: TensorFlow keeps what it has compiled."""
@@ -21,11 +21,11 @@ ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "TF_US
 
 class Supervisor:
     def __init__(self, log: Path | None = None) -> None:
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
         self._log = log
 
-    def _child(self) -> subprocess.Popen[str]:
+    def _child(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None or self._count >= LIFETIME:
             self.close()
             self._process = subprocess.Popen(
@@ -34,8 +34,7 @@ class Supervisor:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log.open("a") if self._log else subprocess.DEVNULL,
-                text=True,
-                bufsize=1,
+                bufsize=0,
                 env={**os.environ, **ENVIRONMENT},
             )
             self._count = 0
@@ -56,23 +55,27 @@ class Supervisor:
         child = self._child()
         assert child.stdin is not None
         assert child.stdout is not None
-        child.stdin.write(json.dumps({"recipe": recipe, "skip": skip}) + "\n")
-        child.stdin.flush()
-        stage = "start"
+        try:
+            child.stdin.write(json.dumps({"recipe": recipe, "skip": skip}).encode() + b"\n")
+        except BrokenPipeError:
+            self.close()
+            return "start", None
+        stage, text = "start", b""
         with selectors.DefaultSelector() as ready:
             ready.register(child.stdout, selectors.EVENT_READ)
             while True:
                 if not ready.select(LIMIT):
                     self.close()
                     return f"hang in {stage}", None
-                line = child.stdout.readline()
-                if not line:
+                read = os.read(child.stdout.fileno(), 1 << 16)
+                if not read:
                     child.wait()
                     return stage, None
-                answer = json.loads(line)
-                if "stage" not in answer:
-                    return stage, answer
-                stage = answer["stage"]
+                *whole, text = (text + read).split(b"\n")
+                for answer in map(json.loads, whole):
+                    if "stage" not in answer:
+                        return stage, answer
+                    stage = answer["stage"]
 
     def judge(self, recipe: Recipe, skip: list[str] | None = None) -> dict[str, Any]:
         """As child.judge; deaths of savedmodel's are findings, those of TensorFlow's Python are named."""

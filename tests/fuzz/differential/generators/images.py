@@ -27,7 +27,7 @@ BIASES = [
 SCALES = ["-", "-", "-", "mul channel", "mul ranked", "mul scalar", "div channel", "add ones", "from channel"]
 NORMS = words("- - fused fused function divided by_hand factor training")
 ORDERS = ["-", "-", ["bias", "norm", "scale"], ["norm", "bias", "scale"], ["scale", "norm", "bias"]]
-FILTERS = [1, 2, 3, 4, 5, 8, 12, 16, 17, 24, 32, 33, 48, 64]
+FILTERS = [1, 2, 3, 4, 5, 8, 12, 16, 17, 24, 32, 32, 33, 40, 48, 64, 64]
 
 
 class _Images(Draw):
@@ -35,7 +35,7 @@ class _Images(Draw):
         super().__init__("images", seed)
         self.height = self.of([1, 2, 3, 5, 7, 8, 9, 13, 16])
         self.width = self.height if self.chance(0.6) else self.of([1, 2, 4, 6, 7, 11, 20])
-        self.channels = self.of([1, 2, 3, 3, 4, 8, 16, 17, 32, 40])
+        self.channels = self.of([1, 2, 3, 3, 4, 8, 16, 17, 32, 33, 40, 64])
 
     def layer(self, **more: Any) -> dict[str, Any]:
         return self.options(
@@ -48,8 +48,14 @@ class _Images(Draw):
             [[1, 1], [1, 1], [3, 3], [3, 3], [3, 3], [5, 5], [2, 2], [1, 3], [3, 1], [7, 7], [4, 2]]
         )
         stride = self.of([[1, 1], [1, 1], [1, 1], [2, 2], [3, 3]])
+        if self.channels >= 32 and self.chance(0.6):
+            kernel, stride = [3, 3], [1, 1]  # with fewer products
         dilation = [1, 1] if stride != [1, 1] or self.chance(0.8) else self.of([[2, 2], [3, 3]])
         padding: Any = self.of(["SAME", "SAME", "SAME", "VALID"])
+        pad: Any = None
+        if self.chance(0.15):
+            pad, padding = [[self.between(0, 3), self.between(0, 3)] for _ in range(2)], "VALID"
+            self.height, self.width = self.height + sum(pad[0]), self.width + sum(pad[1])
         reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
         if padding == "VALID" and (reach[0] > self.height or reach[1] > self.width):
             padding = "SAME"
@@ -60,8 +66,8 @@ class _Images(Draw):
         elif padding == "VALID":
             self.height, self.width = self.height - reach[0] + 1, self.width - reach[1] + 1
         self.height, self.width = -(-self.height // stride[0]), -(-self.width // stride[1])
-        chosen = {"kernel": kernel, "stride": stride, "dilation": dilation, "padding": padding}
-        usual = {"kernel": [3, 3], "stride": [1, 1], "dilation": [1, 1], "padding": "SAME"}
+        chosen = {"kernel": kernel, "stride": stride, "dilation": dilation, "padding": padding, "pad": pad}
+        usual = {"kernel": [3, 3], "stride": [1, 1], "dilation": [1, 1], "padding": "SAME", "pad": None}
         return {key: value for key, value in chosen.items() if value != usual[key]}
 
     def grow(self, x: int) -> int:

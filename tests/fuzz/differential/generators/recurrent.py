@@ -12,7 +12,7 @@ UNITS = [1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, 64]
 
 class _Recurrent(Draw):
     def layer(self, x: int, steps: int | None, sequences: bool, fixed: bool) -> int:
-        kind = self.of(["LSTM"] * 4 + ["GRU"] * 4 + ["SimpleRNN", "cell", "cells"])
+        kind = self.of(["LSTM"] * 5 + ["GRU"] * 5 + ["SimpleRNN", "cell", "cells"])
         both = self.chance(0.25) and kind in ("LSTM", "GRU", "SimpleRNN")
         options: dict[str, Any] = self.options(
             kind=kind,
@@ -23,7 +23,11 @@ class _Recurrent(Draw):
             spread=["-", 0.1, 1.5],
         )
         options["sequences"] = sequences
-        if kind in ("LSTM", "GRU", "SimpleRNN"):
+        plain = self.chance(0.5)
+        if plain:
+            options.pop("mask", None)
+            options |= self.options(reset_after=["-", "-", False], backwards=["-", "-", True])
+        elif kind in ("LSTM", "GRU", "SimpleRNN"):
             options |= self.options(
                 backwards=["-", "-", True],
                 states=["-", "-", True],
@@ -36,9 +40,9 @@ class _Recurrent(Draw):
                 implementation=["-", 1],
                 time_major=["-"] * 5 + [True],
             )
-        if steps is not None and 0 < steps < 6 and self.chance(0.15):
+        if not plain and steps is not None and 0 < steps < 6 and self.chance(0.15):
             options["unroll"] = True
-        if fixed and not both and self.chance(0.25):
+        if fixed and not both and not plain and self.chance(0.3):
             options["stateful"] = True
         if both:
             for key in ("states", "initial", "time_major", "stateful"):

@@ -100,7 +100,7 @@ def reduced(node: Node, x: Any) -> Any:
         "min": tf.reduce_min,
         "prod": lambda v, *a, **k: tf.reduce_prod(tf.tanh(v), *a, **k),
         "logsumexp": tf.reduce_logsumexp,
-        "norm": tf.norm,
+        "norm": lambda v, *a, **k: tf.sqrt(tf.reduce_sum(tf.square(v), *a, **k)),
     }[node.get("kind", "sum")]
     axes = sorted({a % max(1, len(x.shape)) for a in node.get("axes", [-1])}) if len(x.shape) else []
     return run(x, axis=axes, keepdims=node.get("keep", True)) if axes else run(x)
@@ -141,8 +141,8 @@ WHOLE: dict[str, Any] = {
     "mul": lambda x, y: x * y,
     "max": tf.maximum,
     "min": tf.minimum,
-    "floordiv": lambda x, y: x // (tf.abs(y) % 5 + 1),
-    "mod": lambda x, y: x % (tf.abs(y) % 5 + 1),
+    "floordiv": lambda x, y: x // (tf.math.floormod(y, 5) + 1),
+    "mod": lambda x, y: x % (tf.math.floormod(y, 5) + 1),
     "equal": lambda x, y: tf.cast(tf.equal(x, y), x.dtype),
     "less": lambda x, y: tf.cast(x < y, x.dtype),
     "square": lambda x, y: tf.square(x % 100),

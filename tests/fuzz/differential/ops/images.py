@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..build import Node, op
-from .parts import activate, batch_norm, bias
+from .parts import activate, batch_norm, bias, known
 
 
 def _padding(node: Node) -> Any:
@@ -43,11 +43,15 @@ def _behind(node: Node, x: Any) -> Any:
 @op
 def conv(node: Node, x: Any) -> Any:
     x = bias(node, x, "before")
+    if node.get("pad") is not None:
+        x = tf.pad(x, [[0, 0], *node.get("pad"), [0, 0]])
     return _behind(node, _conv(node, x, node.get("filters", 4), node.get("kernel", [3, 3])))
 
 
 @op
 def depthwise(node: Node, x: Any) -> Any:
+    if node.get("pad") is not None:
+        x = tf.pad(x, [[0, 0], *node.get("pad"), [0, 0]])
     weights = node.weight(
         "kernel", [*node.get("kernel", [3, 3]), int(x.shape[-1]), node.get("multiplier", 1)], 0.3
     )
@@ -76,7 +80,7 @@ def conv_transpose(node: Node, x: Any) -> Any:
     shape = tf.shape(x)
     target = tf.stack([shape[0], shape[1] * stride, shape[2] * stride, filters])
     y = tf.nn.conv2d_transpose(x, weights, target, [stride, stride], "SAME")
-    return _behind(node, tf.ensure_shape(y, [x.shape[0], None, None, filters]))
+    return _behind(node, known(y, [x.shape[0], None, None, filters]))
 
 
 @op
@@ -144,7 +148,7 @@ def bottleneck(node: Node, x: Any) -> Any:
     def norm(y: Any, key: str) -> Any:
         kind = node.get("norm", "fused")
         if kind == "bias":
-            return tf.nn.bias_add(y, node.weight(key, [int(y.shape[-1])], 0.3))
+            return tf.nn.bias_add(y, node.weight(key + "bias", [int(y.shape[-1])], 0.3))
         factor = node.weight(key + "factor", [int(y.shape[-1])], 0.2, 1.0)
         shift = node.weight(key + "shift", [int(y.shape[-1])], 0.2)
         if kind != "fused" or node.exact:
@@ -219,7 +223,7 @@ def shuffle(node: Node, x: Any) -> Any:
     shape = tf.shape(x)
     y = tf.reshape(x, tf.stack([shape[0], shape[1], shape[2], groups, channels // groups]))
     y = tf.transpose(y, [0, 1, 2, 4, 3])
-    return tf.ensure_shape(tf.reshape(y, shape), x.shape)
+    return known(tf.reshape(y, shape), x.shape)
 
 
 @op

@@ -61,6 +61,12 @@ ACTIVATIONS: dict[str, Spelling] = {
 }
 
 
+def known(x: Any, shape: Any) -> Any:
+    """Of a shape that TensorFlow could not tell; no op is added, which a pass would see."""
+    x.set_shape(shape)
+    return x
+
+
 def activate(x: Any, name: str) -> Any:
     return ACTIVATIONS[name](x)
 

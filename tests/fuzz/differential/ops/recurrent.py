@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 from ..build import Node, op
+from .parts import known
 
 
 class _Layer:
@@ -123,7 +124,7 @@ def recurrent(node: Node, x: Any) -> Any:
         2 if node.get("both", False) and node.get("merge", "concat") == "concat" else 1
     )
     steps = [batch_and_steps[1]] if node.get("sequences", True) else []
-    return tf.ensure_shape(result, [batch_and_steps[0], *steps, width])
+    return known(result, [batch_and_steps[0], *steps, width])
 
 
 @op
@@ -188,8 +189,8 @@ def loop(node: Node, x: Any) -> Any:
     _, h, c, out = tf.while_loop(lambda i, *_: i < limit, body, start, maximum_iterations=node.get("maximum"))
     if node.get("sequences", True) and node.get("limit") is None and node.get("maximum") is None:
         result = tf.transpose(out.stack(), [1, 0, 2])
-        return tf.ensure_shape(result, [x.shape[0], x.shape[1], units])
-    return tf.ensure_shape(h + c if node.get("cell", False) else h, [x.shape[0], units])
+        return known(result, [x.shape[0], x.shape[1], units])
+    return known(h + c if node.get("cell", False) else h, [x.shape[0], units])
 
 
 @op

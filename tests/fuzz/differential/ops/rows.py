@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..build import Node, op
-from .parts import activate, batch_norm, bias, layer_norm
+from .parts import activate, batch_norm, bias, known, layer_norm
 
 
 @op
@@ -25,7 +25,7 @@ def dense(node: Node, x: Any) -> Any:
     elif how == "reshaped":
         shape = tf.shape(x)
         y = tf.matmul(tf.reshape(x, [-1, width]), weights, transpose_b=turned)
-        y = tf.ensure_shape(tf.reshape(y, tf.concat([shape[:-1], [units]], 0)), [*x.shape[:-1], units])
+        y = known(tf.reshape(y, tf.concat([shape[:-1], [units]], 0)), [*x.shape[:-1], units])
     elif how == "conv1d" and len(x.shape) == 3:
         kernel = tf.transpose(weights) if turned else weights
         y = tf.nn.conv1d(x, tf.reshape(kernel, [1, width, units]), 1, "SAME")
@@ -101,7 +101,7 @@ def _mask(node: Node, scores: Any, source: Any) -> Any:
         places = tf.cast(tf.range(queries)[:, None] >= tf.range(keys)[None, :], scores.dtype)
         return scores + (1.0 - places * tf.cast(seen, scores.dtype)[:, None, None, :]) * low
     if kind == "heads":
-        heads = int(scores.shape[1])
+        heads = node.get("heads", 2)
         slope = node.weight("slope", [heads, 1, 1], 0.3)
         distance = tf.cast(tf.range(queries)[:, None] - tf.range(keys)[None, :], scores.dtype)
         return scores + slope * distance
@@ -139,7 +139,6 @@ def attention(node: Node, x: Any, source: Any) -> Any:
     scores = scores / (1 / factor) if scaled == "divided" else scores
     if node.get("cap", False):
         scores = 5.0 * tf.tanh(scores / 5.0)
-    scores = tf.ensure_shape(scores, [None, heads, None, None])
     scores = _mask(node, scores, source)
     if node.get("softmax", "function") == "function":
         weights = tf.nn.softmax(scores)
@@ -160,7 +159,7 @@ def attention(node: Node, x: Any, source: Any) -> Any:
         shape = tf.shape(mixed)
         rows = tf.reshape(mixed, tf.stack([shape[0], shape[1], heads * value_depth]))
         y = tf.tensordot(rows, node.weight("out", [heads * value_depth, out]), 1)
-    y = tf.ensure_shape(y, [*x.shape[:2], out])
+    y = known(y, [*x.shape[:2], out])
     if node.get("seen", False):
         y = y + tf.reduce_max(weights)
     return y + x if node.get("residual", False) and out == int(x.shape[-1]) else y

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..build import Node, op
-from .parts import activate
+from .parts import activate, known
 
 
 def _affine(node: Node, x: Any, key: str) -> Any:
@@ -82,13 +82,13 @@ def nested(node: Node, x: Any) -> Any:
 def mapped(node: Node, x: Any) -> Any:
     kernel = node.weight("kernel", [int(x.shape[-1])], 0.5)
     y = tf.map_fn(lambda row: activate(row * kernel, node.get("activation", "relu")), x)
-    return tf.ensure_shape(y, x.shape)
+    return known(y, x.shape)
 
 
 @op
 def scanned(node: Node, x: Any) -> Any:
     start = node.weight("start", [int(x.shape[-1])], 0.5)
-    return tf.ensure_shape(tf.scan(lambda a, row: 0.5 * a + row, x, start), x.shape)
+    return known(tf.scan(lambda a, row: 0.5 * a + row, x, start), x.shape)
 
 
 @op
