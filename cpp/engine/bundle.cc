@@ -10,6 +10,7 @@
 #include "engine/function.h"
 #include "engine/graph_checks.h"
 #include "engine/op_uses.h"
+#include "engine/optimize/factors.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/options.h"
@@ -152,8 +153,9 @@ void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::v
     throw Error(Code::kFailedPrecondition, "'" + source.path + "' has changed since it was loaded");
   }
   std::unique_ptr<tf::Session> session;
-  ThrowIfError(tf::LoadMetagraphIntoSession(source.session_options, meta_graph, &session),
-               "'" + source.path + "'");
+  tf::SessionOptions session_options = source.session_options;
+  LeaveOutFolding(meta_graph.graph_def(), &session_options.config);
+  ThrowIfError(tf::LoadMetagraphIntoSession(session_options, meta_graph, &session), "'" + source.path + "'");
   const tf::DeviceMgr* devices = nullptr;
   ThrowIfError(session->LocalDeviceManager(&devices));
   if (shared->threads != nullptr) shared->threads->UseFor(*devices);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/optimize/factors.h"
 #include "engine/optimize/optimize.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/status.h"
@@ -86,9 +87,12 @@ std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const Funct
 const GraphExecutor* MakePlain(SharedSession* shared, const FunctionGraph& function,
                                OptimizationReport* report) {
   std::unique_ptr<GraphExecutor> executor;
+  tf::SessionOptions options = shared->options;
+  const std::string note = LeaveOutFolding(shared->graph_def, &options.config);
+  if (!note.empty()) report->notes.push_back(note);
   try {
-    executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options,
-                        shared->devices(), nullptr, report);
+    executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, options, shared->devices(),
+                        nullptr, report);
   } catch (const std::exception&) {  // the session refuses the same, in its words
   }
   return executor == nullptr ? nullptr : shared->Keep(std::move(executor));
