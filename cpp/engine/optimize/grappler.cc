@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "engine/optimize/grappler.h"
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -6,7 +8,6 @@
 #include "engine/graph.h"
 #include "engine/kernels/gemm_strip.h"
 #include "engine/optimize/factors.h"
-#include "engine/optimize/grappler.h"
 #include "engine/optimize/rewriter.h"
 #include "engine/status.h"
 #include "tensorflow/core/framework/function.pb.h"
