@@ -14,6 +14,7 @@
 #include "engine/objects/mend.h"
 #include "engine/op_libraries.h"
 #include "engine/op_uses.h"
+#include "engine/optimize/factors.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/options.h"
@@ -134,6 +135,7 @@ void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::v
   if (HasFunctions(meta_graph.object_graph_def())) {
     options.config.mutable_experimental()->set_disable_optimize_for_static_graph(true);
   }
+  LeaveOutFolding(meta_graph.graph_def(), &options.config);
   ThrowIfError(tf::LoadMetagraphIntoSession(options, meta_graph, &session), "'" + source.path + "'");
   const tf::DeviceMgr* devices = nullptr;
   ThrowIfError(session->LocalDeviceManager(&devices));

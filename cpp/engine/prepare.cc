@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/optimize/factors.h"
 #include "engine/optimize/optimize.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/status.h"
@@ -90,9 +91,12 @@ std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const CallG
 const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                OptimizationReport* report) {
   std::unique_ptr<GraphExecutor> executor;
+  tf::SessionOptions options = shared->options;
+  const std::string note = LeaveOutFolding(GraphOf(*shared, call), &options.config);
+  if (!note.empty()) report->notes.push_back(note);
   try {
-    executor = MakeFrom(GraphOf(*shared, call), function.feeds, function.fetches, shared->options,
-                        shared->devices(), nullptr, report);
+    executor = MakeFrom(GraphOf(*shared, call), function.feeds, function.fetches, options, shared->devices(),
+                        nullptr, report);
   } catch (const std::exception&) {  // the session refuses the same, in its words
   }
   return executor == nullptr ? nullptr : shared->Keep(std::move(executor));

@@ -21,6 +21,8 @@ GENERATED = [
     "conv_mobile",
     "conv_residual",
     "conv_v1",
+    "conv_grouped",
+    "conv_factors",
     "conv_bottleneck",
     "conv_wide",
     "defaults",
