@@ -22,6 +22,7 @@
 #include "engine/session.h"
 #include "engine/signatures.h"
 #include "engine/status.h"
+#include "engine/threads/float_mode.h"
 #include "engine/variables.h"
 #include "savedmodel/runtime.h"
 #include "savedmodel/version.h"
@@ -151,6 +152,7 @@ void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::v
   if (!source.fingerprint.empty() && SourceFingerprint(source.path) != source.fingerprint) {
     throw Error(Code::kFailedPrecondition, "'" + source.path + "' has changed since it was loaded");
   }
+  const FloatMode mode;
   std::unique_ptr<tf::Session> session;
   ThrowIfError(tf::LoadMetagraphIntoSession(source.session_options, meta_graph, &session),
                "'" + source.path + "'");

@@ -13,7 +13,10 @@
 #include "engine/prepare.h"
 #include "engine/status.h"
 #include "engine/tensors.h"
+#include "engine/threads/float_mode.h"
+#include "engine/threads/stop.h"
 #include "engine/trace.h"
+#include "savedmodel/interrupt.h"
 #include "tensorflow/core/framework/tensor_util.h"
 
 namespace savedmodel::engine {
@@ -162,19 +165,25 @@ void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vec
 // In the caller's thread, with a word for it whatever the timeout.
 void CallableFunction::RunExecutor(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                                    const RunOptions* options) const {
-  Cancellation* cancellation = options == nullptr ? nullptr : options->cancellation.get();
-  if (cancellation == nullptr && !HasTimeout(options)) {
-    return executor_->Run(feeds, fetched, &shared_->cancellation);
-  }
-  tf::CancellationManager run(&shared_->cancellation);
-  const LinkedCancellation linked(cancellation, &run);
+  const RunningCall call(internal::InterruptCheckOfThread());
+  std::optional<tf::CancellationManager> own;
   std::optional<Deadline> deadline;
-  if (HasTimeout(options)) deadline.emplace(*options->timeout, &run);
   try {
+    Cancellation* cancellation = options == nullptr ? nullptr : options->cancellation.get();
+    if (cancellation == nullptr && !HasTimeout(options)) {
+      return executor_->Run(feeds, fetched, &shared_->cancellation);
+    }
+    tf::CancellationManager& run = own.emplace(&shared_->cancellation);
+    const LinkedCancellation linked(cancellation, &run);
+    if (HasTimeout(options)) deadline.emplace(*options->timeout, &run);
     executor_->Run(feeds, fetched, &run);
   } catch (const Error&) {
     // What a kernel says that is stopped is its own affair.
-    if (!run.IsCancelled() || shared_->cancellation.IsCancelled()) throw;
+    if (shared_->cancellation.IsCancelled()) {
+      throw Error(Code::kCancelled, "the model was closed while the call was running");
+    }
+    if (call.interrupted()) throw Error(Code::kCancelled, label_ + ": the run was interrupted");
+    if (!own || !own->IsCancelled()) throw;
     if (deadline && deadline->passed()) {
       throw Error(Code::kDeadlineExceeded,
                   label_ + ": the run took longer than " + std::to_string(*options->timeout) + " s");
@@ -211,6 +220,7 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, bool into, con
     const bool own = executor_ != nullptr && !NeedsRunOptions(options, trace) &&
                      !(report_.variables_frozen > 0 && shared_->thawed);
     const IntraOpThreads::Run run(shared_->threads.get(), own);
+    const FloatMode mode;
     if (own) {
       RunExecutor(feeds, &fetched, options);
     } else if (NeedsRunOptions(options, trace) || HasTimeout(options)) {

@@ -8,6 +8,7 @@
 #include "engine/optimize/optimize.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/status.h"
+#include "engine/threads/float_mode.h"
 #include "engine/variables.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
 
@@ -88,6 +89,7 @@ std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const Funct
 IsolatedGraph OptimizeFunction(SharedSession* shared, const FunctionGraph& function,
                                const std::set<std::string>& kept, ConstantPool* pool,
                                OptimizationReport* report) {
+  const FloatMode mode;  // constants are folded as runs would compute them
   tf::Device* device = shared->devices().ListDevices().front();
   IsolatedGraph isolated =
       Isolate(shared->graph_def, function.feeds, function.feed_types, function.fetches, function.fetch_types);
@@ -114,6 +116,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
     return nullptr;
   }
   const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
+  const FloatMode mode;
   if (auto saved = Try(MakeSaved, shared, function, report)) return shared->Keep(std::move(saved));
   for (const std::string& why_not : {shared->saved_why_not, report->why_not}) {
     if (why_not.empty()) continue;

@@ -318,3 +318,15 @@ def test_a_string_input_is_read_before_the_call_returns(dtypes: sm.Model) -> Non
 def test_unsupported_structured_array(dtypes: sm.Model) -> None:
     with pytest.raises(TypeError, match="expected float32"):
         dtypes.signatures["float32"](np.zeros(2, [("a", np.float32)]))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("optimize", ["none", "default"])
+def test_subnormal_numbers_are_zero_as_in_tensorflow(load: Load, optimize: Any, threads: int) -> None:
+    """In every thread of a run; the caller computes with its own afterwards."""
+    f = load("add", optimize=optimize, threads=threads).signatures["serving_default"]
+    small = np.float32(1e-39)
+    for size in 3, 500_000:
+        x = np.full(size, small)
+        np.testing.assert_array_equal(f(x=x, y=np.zeros_like(x))["z"], np.zeros_like(x))
+        assert (x[:1] + x[:1]).item() > 0
