@@ -30,6 +30,7 @@
 #include "engine/session.h"
 #include "engine/signatures.h"
 #include "engine/status.h"
+#include "engine/threads/float_mode.h"
 #include "engine/trace.h"
 #include "engine/variables.h"
 #include "savedmodel/runtime.h"
@@ -129,6 +130,7 @@ void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::v
   if (!source.fingerprint.empty() && SourceFingerprint(source.path) != source.fingerprint) {
     throw Error(Code::kFailedPrecondition, "'" + source.path + "' has changed since it was loaded");
   }
+  const FloatMode mode;
   std::unique_ptr<tf::Session> session;
   tf::SessionOptions options = source.session_options;
   // Calls of functions are added to the graph when a session has to run them.

@@ -14,7 +14,10 @@
 #include "engine/prepare.h"
 #include "engine/status.h"
 #include "engine/tensors.h"
+#include "engine/threads/float_mode.h"
+#include "engine/threads/stop.h"
 #include "engine/trace.h"
+#include "savedmodel/interrupt.h"
 #include "tensorflow/core/framework/tensor_util.h"
 
 namespace savedmodel::engine {
@@ -192,22 +195,28 @@ void CallableFunction::RunCallable(const std::vector<tf::Tensor>& feeds, std::ve
   if (NeedsRunOptions(options, trace) || HasTimeout(options))
     return RunSession(feeds, fetched, options, trace);
   const TraceTurn turn(shared_->run_options);
-  ThrowIfError(shared_->session().RunCallable(Callable(), feeds, fetched, nullptr));
+  ThrowIfError(Session().RunCallable(Callable(), feeds, fetched, nullptr));
 }
 
 template <typename RunIt>
 void CallableFunction::RunCancellable(const RunOptions* options, const RunIt& run) const {
-  Cancellation* cancellation = options == nullptr ? nullptr : options->cancellation.get();
-  if (cancellation == nullptr && !HasTimeout(options)) return run(&shared_->cancellation);
-  tf::CancellationManager manager(&shared_->cancellation);
-  const LinkedCancellation linked(cancellation, &manager);
+  const RunningCall call(internal::InterruptCheckOfThread());
+  std::optional<tf::CancellationManager> own;
   std::optional<Deadline> deadline;
-  if (HasTimeout(options)) deadline.emplace(*options->timeout, &manager);
   try {
+    Cancellation* cancellation = options == nullptr ? nullptr : options->cancellation.get();
+    if (cancellation == nullptr && !HasTimeout(options)) return run(&shared_->cancellation);
+    tf::CancellationManager& manager = own.emplace(&shared_->cancellation);
+    const LinkedCancellation linked(cancellation, &manager);
+    if (HasTimeout(options)) deadline.emplace(*options->timeout, &manager);
     run(&manager);
   } catch (const Error&) {
     // What a kernel says that is stopped is its own affair.
-    if (!manager.IsCancelled() || shared_->cancellation.IsCancelled()) throw;
+    if (shared_->cancellation.IsCancelled()) {
+      throw Error(Code::kCancelled, "the model was closed while the call was running");
+    }
+    if (call.interrupted()) throw Error(Code::kCancelled, label_ + ": the run was interrupted");
+    if (!own || !own->IsCancelled()) throw;
     if (deadline && deadline->passed()) {
       throw Error(Code::kDeadlineExceeded,
                   label_ + ": the run took longer than " + std::to_string(*options->timeout) + " s");
@@ -262,6 +271,7 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, bool into, con
     const bool own = executor != nullptr && !NeedsRunOptions(options, trace) &&
                      !(executor_->is_frozen(executor) && shared_->thawed);
     const IntraOpThreads::Run run(shared_->threads.get(), own);
+    const FloatMode mode;
     if (own) {
       RunExecutor(*executor, inputs, &feeds, &fetched, options);
     } else {

@@ -9,6 +9,7 @@
 #include "engine/optimize/optimize.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/status.h"
+#include "engine/threads/float_mode.h"
 #include "engine/variables.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
 
@@ -107,6 +108,7 @@ const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, con
 IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                const std::set<std::string>& kept, ConstantPool* pool,
                                OptimizationReport* report) {
+  const FloatMode mode;  // constants are folded as runs would compute them
   tf::Device* device = shared->devices().ListDevices().front();
   IsolatedGraph isolated = Isolate(GraphOf(*shared, call), function.feeds, function.feed_types,
                                    function.fetches, function.fetch_types);
@@ -136,6 +138,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
     return nullptr;
   }
   const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
+  const FloatMode mode;
   if (auto saved = Try(MakeSaved, shared, call, function, report)) return shared->Keep(std::move(saved));
   for (const std::string& why_not : {shared->saved_why_not, report->why_not}) {
     if (why_not.empty()) continue;
@@ -163,6 +166,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
 const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                   OptimizationReport* report) {
   const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
+  const FloatMode mode;
   shared->session();
   report->executor = "session";
   return MakePlain(shared, call, function, report);

@@ -17,6 +17,7 @@ namespace {
 
 std::unique_ptr<ModelHandle> Load(const std::string& path, const LoadOptions& options) {
   std::unique_ptr<ModelHandle> handle;
+  WatchForInterrupts();
   try {
     const ReleaseGil release;
     handle = std::make_unique<ModelHandle>(Model::Load(path, options));

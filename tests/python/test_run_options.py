@@ -30,6 +30,57 @@ def test_timeout(load: Load) -> None:
     assert isinstance(sm.DeadlineExceededError("..."), sm.Error)
 
 
+@pytest.mark.parametrize("optimize", ["none", "default"])
+def test_timeout_within_one_layer(load: Load, optimize: Any) -> None:
+    """Which the optimizer makes one op."""
+    f = load("edges_rows", optimize=optimize).signatures["lstm_large"]
+    x = np.zeros((32, 60_000, 8), np.float32)
+    assert f(x=x[:, :2])["y"].shape == (32, 64)
+    with pytest.raises(sm.DeadlineExceededError):
+        f.run({"x": x}, timeout=0.02)
+
+
+# A timer presses Ctrl-C while the main thread is in a run; one that ends early writes no result.
+PRESS_CTRL_C = """
+    import os, signal, threading
+    import numpy as np
+    import savedmodel as sm
+
+    signal.signal(signal.SIGINT, {handler})
+    f = sm.load({path!r}, optimize={optimize!r}, threads={threads}).signatures["lstm_large"]
+    x = np.zeros((32, 60_000, 8), np.float32)
+    f(x=x[:, :2])
+    y = np.full((32, 64), np.nan, np.float32)
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        f.run({{"x": x}}, out={{"y": y}})
+    except KeyboardInterrupt:
+        print("interrupted")
+    print("no result" if np.isnan(y).all() else "result")
+    print(np.isfinite(f(x=x[:, :2])["y"]).all())
+"""
+
+
+@pytest.mark.parametrize("optimize", ["none", "default"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_ends_a_run(models: Path, optimize: str, threads: int) -> None:
+    path = str(models / "edges_rows")
+    code = PRESS_CTRL_C.format(
+        path=path, optimize=optimize, threads=threads, handler="signal.default_int_handler"
+    )
+    assert run_python(code)[0].split("\n")[:3] == ["interrupted", "no result", "True"]
+
+
+def test_other_handlers_of_ctrl_c_wait_for_the_run(models: Path) -> None:
+    code = PRESS_CTRL_C.format(
+        path=str(models / "edges_rows"),
+        optimize="default",
+        threads=1,
+        handler="lambda *_: print('handled')",
+    )
+    assert run_python(code)[0].split("\n")[:3] == ["handled", "result", "True"]
+
+
 @pytest.mark.parametrize("timeout", [0, -1, -0.5, float("nan"), float("inf")])
 def test_a_timeout_is_positive(load: Load, models: Path, timeout: float) -> None:
     model = load("add")

@@ -334,3 +334,15 @@ def test_a_mask_is_never_dropped(load: Load) -> None:
     for text in words, [words]:
         with pytest.raises(ValueError, match=r"input 's': .*masked"):
             load("strings").signatures["upper"](text)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("optimize", ["none", "default"])
+def test_subnormal_numbers_are_zero_as_in_tensorflow(load: Load, optimize: Any, threads: int) -> None:
+    """In every thread of a run; the caller computes with its own afterwards."""
+    f = load("add", optimize=optimize, threads=threads).signatures["serving_default"]
+    small = np.float32(1e-39)
+    for size in 3, 500_000:
+        x = np.full(size, small)
+        np.testing.assert_array_equal(f(x=x, y=np.zeros_like(x))["z"], np.zeros_like(x))
+        assert (x[:1] + x[:1]).item() > 0

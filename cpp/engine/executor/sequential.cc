@@ -12,6 +12,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "engine/status.h"
+#include "engine/threads/stop.h"
 #include "tensorflow/core/common_runtime/device.h"
 #include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/framework/node_def_util.h"
@@ -20,6 +21,8 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
+
+constexpr unsigned kStepsBetweenAsks = 4;
 
 // Passes a tensor on as it is.
 bool IsAlias(const tf::Node& node) {
@@ -310,9 +313,12 @@ void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<t
   params.runner = runner;
   params.run_all_kernels_inline = true;
   params.output_attr_array = attributes_.data();
+  RunningCall* const call = RunningCall::OfThread();
+  unsigned done = 0;
   for (const Step& step : steps_) {
-    if (cancellation->IsCancelled()) {
-      throw Error(Code::kCancelled, "the model was closed while the call was running");
+    if (cancellation->IsCancelled() ||
+        (call != nullptr && ++done % kStepsBetweenAsks == 0 && call->IsInterrupted())) {
+      throw Error(Code::kCancelled, "the run was cancelled");
     }
     for (std::int32_t i = 0; i < step.unguards; ++i) {
       const Slot guard = unguards_[static_cast<std::size_t>(step.first_unguard + i)];
@@ -327,6 +333,7 @@ void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<t
       value = nullptr;
     }
   }
+  if (cancellation->IsCancelled()) throw Error(Code::kCancelled, "the run was cancelled");
   fetched->clear();
   for (std::size_t i = 0; i < fetches_.size(); ++i) {
     if (fetches_[i] < 0) {

@@ -22,8 +22,9 @@ struct MadeOfConstants {
   std::shared_ptr<const void> value;
 };
 
-// What there is for these buffers, this layout and the type that `type` is the tag of, else what `make` gives.
-// It lives as long as somebody holds the result. Threads that want the same wait for the first. Thread-safe.
+// What there is for these buffers, this layout and the type that `type` is the tag of, else what `make`
+// gives. It lives as long as somebody holds the result. Threads that want the same wait for the first.
+// Thread-safe.
 std::shared_ptr<const MadeOfConstants> ShareMade(const std::vector<tensorflow::Tensor>& from,
                                                  const void* type, const ConstantLayout& layout,
                                                  const std::function<std::shared_ptr<const void>()>& make);

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/threads/service_pool.h"
 
-#include <cfenv>
 #include <utility>
 
 #include "engine/threads/eigen_loops.h"
-#include "tensorflow/core/platform/denormal.h"
-#include "tensorflow/core/platform/setround.h"
+#include "engine/threads/float_mode.h"
 
 namespace savedmodel::engine {
 namespace {
 
 // Results must not depend on which thread rounds.
 void RunAsWorker(const std::function<void()>& task) {
-  const tensorflow::port::ScopedFlushDenormal flush;
-  const tensorflow::port::ScopedSetRound round(FE_TONEAREST);
+  const FloatMode mode;
   task();
 }
 
