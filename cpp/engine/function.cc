@@ -169,7 +169,7 @@ void CallableFunction::RunExecutor(const std::vector<tf::Tensor>& feeds, std::ve
   tf::CancellationManager run(&shared_->cancellation);
   const LinkedCancellation linked(cancellation, &run);
   std::optional<Deadline> deadline;
-  if (HasTimeout(options)) deadline.emplace(*options->timeout, &run);
+  if (HasTimeout(options)) deadline.emplace(options->timeout->count(), &run);
   try {
     executor_->Run(feeds, fetched, &run);
   } catch (const Error&) {
@@ -177,7 +177,7 @@ void CallableFunction::RunExecutor(const std::vector<tf::Tensor>& feeds, std::ve
     if (!run.IsCancelled() || shared_->cancellation.IsCancelled()) throw;
     if (deadline && deadline->passed()) {
       throw Error(Code::kDeadlineExceeded,
-                  label_ + ": the run took longer than " + std::to_string(*options->timeout) + " s");
+                  label_ + ": the run took longer than " + std::to_string(options->timeout->count()) + " s");
     }
     throw Error(Code::kCancelled, label_ + ": the run was cancelled");
   }
