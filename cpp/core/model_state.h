@@ -2,6 +2,8 @@
 // INTERNAL. What Model and Function values share.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -15,6 +17,7 @@
 #include "core/call_counters.h"
 #include "core/engine.h"
 #include "core/run_gate.h"
+#include "core/shared_pool.h"
 #include "savedmodel/model.h"
 
 namespace savedmodel::internal {
@@ -24,6 +27,7 @@ struct BoundFunction {
   explicit BoundFunction(std::unique_ptr<EngineFunction> made) : engine(std::move(made)) {}
   const std::unique_ptr<EngineFunction> engine;
   CallCounters counters;
+  std::atomic<bool> called{false};
 };
 
 struct ModelState : std::enable_shared_from_this<ModelState> {
@@ -44,6 +48,8 @@ struct ModelState : std::enable_shared_from_this<ModelState> {
   std::string default_signature;
   const std::uint32_t fork_generation;
   RunGate gate;
+  std::atomic<std::size_t> waiting{0};  // RunAsync that have not begun
+  PoolQueue queue;                      // of those in the shared pool
   std::unique_ptr<EngineModel> engine;
 
   std::mutex mutex;  // guards what follows
@@ -73,6 +79,8 @@ struct RunCall {
   Trace* trace = nullptr;
 };
 void RunInside(const FunctionState& function, const RunCall& call);
+// Before the first call.
+void Prepare(const FunctionState& function);
 
 // The model that the calling thread delivers results of, in a callback; else null.
 const ModelState* Delivering();
@@ -96,6 +104,8 @@ void CheckBuffer(const std::string& label, const TensorSpec& spec, const Tensor&
 // Throws UsageError if buffers of two outputs overlap: one result would be lost. Empty tensors are none.
 void CheckDisjoint(const std::string& label, const std::vector<TensorSpec>& specs,
                    Span<const Tensor> buffers);
-void CheckOptions(const RunOptions& options);
+// Throws kDeadlineExceeded where no time is left.
+void CheckOptions(const std::string& label, const RunOptions& options);
+void CheckOptions(const LoadOptions& options);
 
 }  // namespace savedmodel::internal

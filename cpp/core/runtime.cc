@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/open_tensorflow.h"
+#include "core/with_errors.h"
 #include "savedmodel/error.h"
 #include "savedmodel/version.h"
 
@@ -111,7 +112,9 @@ void SetLogHandler(std::function<void(const LogRecord&)> handler) {
   internal::GetRuntime().log_handler = std::move(handler);
 }
 
-Inspection Inspect(const std::string& path) { return internal::GetEngine().Inspect(path); }
+Inspection Inspect(const std::string& path) {
+  return internal::WithErrors("'" + path + "'", [&] { return internal::GetEngine().Inspect(path); });
+}
 
 std::vector<std::string> RegisteredOps() { return internal::GetEngine().RegisteredOps(); }
 

@@ -208,7 +208,7 @@ void CallableFunction::RunCancellable(const RunOptions* options, const RunIt& ru
     if (cancellation == nullptr && !HasTimeout(options)) return run(&shared_->cancellation);
     tf::CancellationManager& manager = own.emplace(&shared_->cancellation);
     const LinkedCancellation linked(cancellation, &manager);
-    if (HasTimeout(options)) deadline.emplace(*options->timeout, &manager);
+    if (HasTimeout(options)) deadline.emplace(options->timeout->count(), &manager);
     run(&manager);
   } catch (const Error&) {
     // What a kernel says that is stopped is its own affair.
@@ -219,7 +219,7 @@ void CallableFunction::RunCancellable(const RunOptions* options, const RunIt& ru
     if (!own || !own->IsCancelled()) throw;
     if (deadline && deadline->passed()) {
       throw Error(Code::kDeadlineExceeded,
-                  label_ + ": the run took longer than " + std::to_string(*options->timeout) + " s");
+                  label_ + ": the run took longer than " + std::to_string(options->timeout->count()) + " s");
     }
     throw Error(Code::kCancelled, label_ + ": the run was cancelled");
   }

@@ -68,6 +68,8 @@ void SetPythonError(std::exception_ptr error) {
     std::rethrow_exception(std::move(error));
   } catch (py::error_already_set& e) {
     e.restore();
+  } catch (const OutOfMemory& e) {
+    Raise(PyExc_MemoryError, e.what());
   } catch (const UsageError& e) {
     Raise(UsageErrorClass(e.kind()), e.what());
   } catch (const Error& e) {

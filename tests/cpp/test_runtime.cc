@@ -138,6 +138,24 @@ TEST(Runtime, ExitsWithAModelInAStaticVariable) {
   EXPECT_EQ(child.err, "");
 }
 
+// Runs that nobody could end: the library stops them before what they run in is torn down.
+class Exit : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Exit, WhileModelsRun) {
+  const Finished child = RunChild({"exit_while_running", ModelPath("slow"), GetParam()}, kPlain);
+  EXPECT_TRUE(child.exited_with(5)) << "status " << child.status << child.err;
+  EXPECT_EQ(child.out, "exits");
+  EXPECT_EQ(child.err, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Runtime, Exit, ::testing::Values("exit", "return", "async", "callback", "load"));
+
+TEST(Runtime, ExitsWhileARunCanNotBeStopped) {
+  const Finished child = RunChild({"exit_while_running", ModelPath("wide"), "stuck"}, kPlain);
+  EXPECT_TRUE(child.exited_with(5)) << "status " << child.status << child.err;
+  EXPECT_EQ(child.out, "exits");
+}
+
 class Fork : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Fork, AfterALoadTheChildGetsErrorsAndExits) {

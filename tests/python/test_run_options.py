@@ -81,18 +81,26 @@ def test_other_handlers_of_ctrl_c_wait_for_the_run(models: Path) -> None:
     assert run_python(code)[0].split("\n")[:3] == ["handled", "result", "True"]
 
 
-@pytest.mark.parametrize("timeout", [0, -1, -0.5, float("nan"), float("inf")])
-def test_a_timeout_is_positive(load: Load, models: Path, timeout: float) -> None:
+@pytest.mark.parametrize(
+    ("timeout", "error", "message"),
+    [
+        *[(passed, sm.DeadlineExceededError, "no time is left") for passed in (0, -1, -0.5)],
+        *[(float(none), ValueError, "a timeout is a number of seconds") for none in ("nan", "inf", "-inf")],
+    ],
+)
+def test_a_timeout_that_has_passed_or_is_none(
+    load: Load, models: Path, timeout: float, error: type[Exception], message: str
+) -> None:
+    """What is left of a deadline may be nothing; as every run's default that would be a mistake."""
     model = load("add")
     f, x = model.signatures["serving_default"], np.ones(2, np.float32)
-    message = "seconds greater than 0"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         f.run({"x": x, "y": x}, timeout=timeout)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         f.run({"x": x, "y": x}, options=sm.RunOptions(timeout=timeout))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         model.run(f.outputs["z"].name, {}, timeout=timeout)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match="a number of seconds above 0"):
         sm.load(models / "add", run=sm.RunOptions(timeout=timeout))
     np.testing.assert_array_equal(f(x, x)["z"], [2, 2])
 

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "savedmodel/constants.h"
 #include "savedmodel/export.h"
 #include "savedmodel/signature.h"
 
@@ -29,7 +30,7 @@ struct AddSignature {
   std::string name;
   TensorNames inputs;
   TensorNames outputs;
-  std::string method_name = "tensorflow/serving/predict";
+  std::string method_name = kPredictMethodName;
 };
 // Of a trace of a function that the saved object has (Model::functions). Keys are those of its tensors.
 struct AddFunctionSignature {
@@ -97,8 +98,10 @@ class SAVEDMODEL_API Edit {
   // Throws Error as Inspect does.
   explicit Edit(const std::string& source);
   ~Edit();
-  Edit(Edit&&) noexcept;
+  Edit(Edit&&) noexcept;  // leaves one that throws Error (kFailedPrecondition)
   Edit& operator=(Edit&&) noexcept;
+  bool valid() const noexcept { return engine_ != nullptr; }
+  explicit operator bool() const noexcept { return valid(); }
 
   // Throws UsageError (names that don't exist: lists near ones) or Error; then nothing has changed.
   void Apply(const EditOperation& operation);
@@ -114,6 +117,7 @@ class SAVEDMODEL_API Edit {
   std::vector<std::string> Save(const std::string& target, const EditOptions& options = {});
 
  private:
+  internal::EngineEdit& engine() const;
   std::unique_ptr<internal::EngineEdit> engine_;
 };
 

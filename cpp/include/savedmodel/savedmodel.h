@@ -3,8 +3,10 @@
 #pragma once
 
 #include "savedmodel/cancellation.h"    // IWYU pragma: export
+#include "savedmodel/constants.h"       // IWYU pragma: export
 #include "savedmodel/counters.h"        // IWYU pragma: export
 #include "savedmodel/dtype.h"           // IWYU pragma: export
+#include "savedmodel/duration.h"        // IWYU pragma: export
 #include "savedmodel/edit.h"            // IWYU pragma: export
 #include "savedmodel/error.h"           // IWYU pragma: export
 #include "savedmodel/function.h"        // IWYU pragma: export
@@ -13,6 +15,7 @@
 #include "savedmodel/model.h"           // IWYU pragma: export
 #include "savedmodel/optimization.h"    // IWYU pragma: export
 #include "savedmodel/options.h"         // IWYU pragma: export
+#include "savedmodel/results.h"         // IWYU pragma: export
 #include "savedmodel/runtime.h"         // IWYU pragma: export
 #include "savedmodel/saved_function.h"  // IWYU pragma: export
 #include "savedmodel/shape.h"           // IWYU pragma: export
