@@ -42,7 +42,7 @@ def judge(recipe: Recipe, skip: list[str], say: Callable[[str], None]) -> dict[s
             say("tensorflow")
             theirs = paths.tensorflow(recipe, folder / "model", names)
         if theirs is None:
-            theirs = ours["none/1"]
+            theirs = next(iter(ours.values()), [])
         exact = shaken = None
         if "float64" not in skip:
             say("float64")

@@ -88,11 +88,14 @@ class Supervisor:
             kind = "hang" if stage.startswith("hang in ") else "death"
             name = stage.removeprefix("hang in ").split(":")[0]
             deaths.append({"path": name, "kind": kind, "call": 0, "output": "", "what": f"{kind} in {name}"})
-            if name in ("start", "build") or name in skip or name == "none/1":
+            if name in ("start", "build") or name in skip:
                 answer = {"findings": []}
                 break
             skip.append("float64" if name == "no float64" else name)
-        theirs = [d for d in deaths if d["path"] in ("tensorflow", "float64", "build", "start", "no float64")]
+        theirs = [d for d in deaths if "/" not in d["path"]]
+        if any(d["path"] == "tensorflow" for d in theirs):
+            # What is not optimized ends as TensorFlow does.
+            theirs += [d for d in deaths if d["path"].startswith("none/")]
         answer.setdefault("findings", []).extend(d for d in deaths if d not in theirs)
         answer["died"] = theirs
         return answer

@@ -106,8 +106,8 @@ class _Images(Draw):
 
     def _depthwise(self, x: int) -> int:
         options = {**self.layer(), **self.window()}
-        if isinstance(options.get("padding"), list) and options.get("stride"):
-            options.pop("stride")
+        if isinstance(options.get("padding"), list):
+            options["pad"], options["padding"] = options["padding"], "VALID"
         if self.chance(0.2) and self.channels < 30:
             options["multiplier"] = 2
             self.channels *= 2
