@@ -311,6 +311,7 @@ def test_custom_op_library(custom_op: tuple[Path, Path], monkeypatch: pytest.Mon
         with sm.load(model, op_libraries=[library]) as loaded:
             assert loaded(x=[1, 2])["y"].tolist() == [8, 9]
     monkeypatch.syspath_prepend(str(library.parent.parent))
+    assert sm.find_op_libraries("savedmodel_test_ops") == [str(library)]
     for name in "savedmodel_test_ops", ["savedmodel-test-ops"]:
         with sm.load(model, op_libraries=name) as loaded:
             assert loaded(x=[1, 2])["y"].tolist() == [8, 9]
