@@ -39,7 +39,7 @@ def find_op_libraries(libraries: OpLibraries) -> list[str]:
 
 
 def _files(library: str) -> list[str]:
-    if not _PACKAGE.fullmatch(library) or ".so" in library or os.path.exists(library):
+    if not _PACKAGE.fullmatch(library) or ".so" in library or os.path.isfile(library):
         return [library]
     name = library.replace("-", "_")
     spec = importlib.util.find_spec(name) if "." not in name else None
