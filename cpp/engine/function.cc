@@ -165,7 +165,7 @@ void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vec
 // In the caller's thread, with a word for it whatever the timeout.
 void CallableFunction::RunExecutor(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                                    const RunOptions* options) const {
-  const RunningCall call(internal::InterruptCheckOfThread());
+  const RunningCall call(GetInterruptCheck());
   std::optional<tf::CancellationManager> own;
   std::optional<Deadline> deadline;
   try {
