@@ -8,6 +8,6 @@ thread_local InterruptCheck of_thread = nullptr;
 
 void SetInterruptCheck(InterruptCheck check) { of_thread = check; }
 
-InterruptCheck internal::InterruptCheckOfThread() { return of_thread; }
+InterruptCheck GetInterruptCheck() { return of_thread; }
 
 }  // namespace savedmodel

@@ -200,7 +200,7 @@ void CallableFunction::RunCallable(const std::vector<tf::Tensor>& feeds, std::ve
 
 template <typename RunIt>
 void CallableFunction::RunCancellable(const RunOptions* options, const RunIt& run) const {
-  const RunningCall call(internal::InterruptCheckOfThread());
+  const RunningCall call(GetInterruptCheck());
   std::optional<tf::CancellationManager> own;
   std::optional<Deadline> deadline;
   try {

@@ -29,11 +29,11 @@ TEST_F(Recurrent, NoSteps) {
   Fuse();
   Freeze();
   const auto session = Open(graph_);
+  // As the list of results, which knows the units but not the batch.
   Tensors results;
-  ASSERT_TRUE(session->Run(RandomFeeds({{"x", {0, 2, 5}}}), {fetches_[0], fetches_[1]}, {}, &results).ok());
-  EXPECT_EQ(results[0].shape(), tf::TensorShape({2, 6}));  // c
-  EXPECT_EQ(results[0].flat<float>()(0), 0.0F);
-  EXPECT_EQ(results[1].shape(), tf::TensorShape({0, 2, 6}));
+  const absl::Status status =
+      session->Run(RandomFeeds({{"x", {0, 2, 5}}}), {fetches_[0], fetches_[1]}, {}, &results);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
 }
 TEST_F(Recurrent, AnyLength) {
   ExpectFused("rnn_dynamic", {"GRU", "LSTM", "LSTM"},

@@ -12,9 +12,16 @@ import savedmodel as sm
 from .helpers import Array, Load
 
 Outcome = Array | type[sm.Error]
-IMAGES = [(0, 6, 6, 8), (2, 0, 6, 8), (2, 6, 0, 8), (0, 0, 0, 8), (2, 1, 1, 8), (2, 6, 7, 8)]
-SEQUENCES = [(0, 5, 8), (2, 0, 8), (0, 0, 8), (1, 5, 8), (3, 5, 8), (2, 5, 8)]
-ROWS = [(0, 8), (3, 8)]
+IMAGES: list[tuple[int, ...]] = [
+    (0, 6, 6, 8),
+    (2, 0, 6, 8),
+    (2, 6, 0, 8),
+    (0, 0, 0, 8),
+    (2, 1, 1, 8),
+    (2, 6, 7, 8),
+]
+SEQUENCES: list[tuple[int, ...]] = [(0, 5, 8), (2, 0, 8), (0, 0, 8), (1, 5, 8), (3, 5, 8), (2, 5, 8)]
+ROWS: list[tuple[int, ...]] = [(0, 8), (3, 8)]
 ATTENTION = [  # samples, positions, heads
     ((2, 5, 4), (2, 7, 4), (2, 7, 4)),
     ((2, 5, 4), (2, 7, 1), (2, 7, 1)),
@@ -66,7 +73,7 @@ def test_images(load: Load, threads: int) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_rows_and_sequences(load: Load, threads: int) -> None:
     def feeds(name: str) -> list[dict[str, Array]]:
-        shapes: list[tuple[int, ...]] = ROWS if name == "two_dense" else SEQUENCES
+        shapes = ROWS if name == "two_dense" else SEQUENCES
         if "_of_two" in name or name.endswith(("lstm_states", "gru_states")):
             shapes = [shape for shape in shapes if shape[0] == 2]
         return [{"x": normal(*shape)} for shape in shapes]

@@ -12,9 +12,7 @@ using InterruptCheck = bool (*)();
 // `check` is asked in the calling thread, some twenty times a second, from within runs that it makes, between
 // their ops and within ours that take long. Null, as at first: nothing is asked. Holds for this thread alone.
 SAVEDMODEL_API void SetInterruptCheck(InterruptCheck check);
-
-namespace internal {
-SAVEDMODEL_API InterruptCheck InterruptCheckOfThread();
-}  // namespace internal
+// The calling thread's.
+SAVEDMODEL_API InterruptCheck GetInterruptCheck();
 
 }  // namespace savedmodel
