@@ -113,10 +113,12 @@ class GroupedOp : public tf::OpKernel {
   }
 
   std::shared_ptr<const GroupedWeights> Pack(const tf::Tensor& filter, Index groups) {
-    return weights_.Get(filter, [&] {
+    const Index window = filter.dim_size(0) * filter.dim_size(1);
+    const Index channels = filter.dim_size(2), results = filter.dim_size(3);
+    const ConstantLayout layout{reinterpret_cast<std::intptr_t>(kernel_), groups, window * channels, results};
+    return weights_.Get(filter, layout, [&] {
       return std::make_shared<const GroupedWeights>(*kernel_, static_cast<const float*>(filter.data()),
-                                                    filter.dim_size(0) * filter.dim_size(1),
-                                                    filter.dim_size(2), filter.dim_size(3), groups);
+                                                    window, channels, results, groups);
     });
   }
 
