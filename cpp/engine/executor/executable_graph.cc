@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/executor/executable_graph.h"
 
+#include <cstdint>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "tensorflow/core/common_runtime/graph_execution_state.h"
 #include "tensorflow/core/common_runtime/graph_optimizer.h"
 #include "tensorflow/core/common_runtime/optimization_registry.h"
+#include "tensorflow/core/common_runtime/rendezvous_mgr.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -33,6 +35,14 @@ void InlineCalls(tf::GraphDef* graph) {
   for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
     MarkCalls(function.mutable_node_def());
   }
+}
+
+// For functions that stay calls, as those that TensorFlow has specialized: what they wait for is in this
+// process.
+absl::Status MakeRendezvous(std::int64_t, const tf::DeviceMgr* devices,
+                            tsl::core::RefCountPtr<tf::Rendezvous>* rendezvous) {
+  rendezvous->reset(new tf::RefCountedIntraProcessRendezvous(devices));
+  return absl::OkStatus();
 }
 
 // oneDNN's pass takes the sizes of these nodes' inputs for those of images, and aborts if they are none.
@@ -126,7 +136,8 @@ ExecutableGraph MakeExecutable(const tf::GraphDef& graph, const std::vector<std:
   const tf::OptimizerOptions& optimizer = options.config.graph_options().optimizer_options();
   result.runtimes = std::make_unique<tf::ProcessFunctionLibraryRuntime>(
       &devices, options.env, &options.config, result.graph->versions().producer(), result.functions.get(),
-      optimizer);
+      optimizer, /*thread_pool=*/nullptr, /*parent=*/nullptr, /*session_metadata=*/nullptr,
+      tf::Rendezvous::Factory(MakeRendezvous));
   result.runtime = result.runtimes->GetFLR(device->name());
   tf::GraphOptimizer(optimizer).Optimize(result.runtime, options.env, device, &result.graph,
                                          tf::GraphOptimizer::Options());
