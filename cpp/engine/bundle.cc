@@ -23,6 +23,7 @@
 #include "engine/plan.h"
 #include "engine/prepare.h"
 #include "engine/quote.h"
+#include "engine/restore.h"
 #include "engine/saved/copy.h"
 #include "engine/saved/fingerprint.h"
 #include "engine/saved/optimized_files.h"
@@ -145,8 +146,7 @@ void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::v
   const TraceTurn turn(source.run_options);
   // Kept: what has the path of an asset may read it later.
   shared->path = std::make_unique<PlainPath>(source.path);
-  ThrowIfError(tf::RestoreSession(source.run_options, meta_graph, shared->path->name(), &session),
-               "'" + source.path + "'");
+  Restore(options, source.run_options, meta_graph, shared->path->name(), &session);
   if (source.options.optimize != Optimize::kNone) {
     shared->written = WrittenVariables(meta_graph.graph_def(), fetches);
   }
@@ -298,10 +298,11 @@ void Bundle::PlanExecutors(const tf::DeviceMgr& devices) {
   }
   shared_->run_options.set_inter_op_thread_pool(-1);
   shared_->own_executors = MayHaveExecutors(source_.session_options.config, source_.run_options);
-  auto* graph_options = shared_->options.config.mutable_graph_options();
-  graph_options->mutable_optimizer_options()->set_do_function_inlining(true);
+  shared_->options.config.mutable_graph_options()->mutable_optimizer_options()->set_do_function_inlining(
+      true);
+  LeaveOutForOneCpu(&shared_->options.config);
   shared_->optimized_options = shared_->options;
-  graph_options = shared_->optimized_options.config.mutable_graph_options();
+  auto* graph_options = shared_->optimized_options.config.mutable_graph_options();
   graph_options->mutable_rewrite_options()->set_disable_meta_optimizer(true);
   // Nor must what is left to fold be folded: large constants have their values beside the graph.
   graph_options->mutable_optimizer_options()->set_opt_level(tf::OptimizerOptions::L0);
@@ -313,17 +314,16 @@ std::unique_ptr<internal::EngineFunction> Bundle::Bind(const std::vector<std::st
   const auto specs = [&](const std::vector<std::string>& names) {
     std::vector<TensorSpec> result;
     for (const std::string& text : names) {
-      const TensorName name(text);
-      TensorSpec spec;
+      TensorSpec& spec = result.emplace_back();
       spec.key = text;
-      spec.name = name.ToString();
-      spec.shape = shared_->graph.PlaceholderShape(name);
-      result.push_back(std::move(spec));
+      spec.name = TensorName(text).ToString();
+      spec.shape = shared_->graph.PlaceholderShape(TensorName(text));
     }
     return result;
   };
   const QuietInfo quiet;
-  return BindFunction(shared_, "run by tensor name", specs(feeds), specs(fetches), targets);
+  return BindFunction(shared_, "run by tensor name", specs(feeds), specs(fetches), targets, nullptr,
+                      targets.empty());
 }
 
 Tensor Bundle::ReadVariable(const std::string& name) {

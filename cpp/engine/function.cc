@@ -24,6 +24,10 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
+// By tensor name; most tensors that are looked at so are looked at once. So many runs of the graph as it was
+// loaded take about as long as it takes to optimize it.
+constexpr int kRunsUnoptimized = 9;
+
 // Runs that are traced or have TensorFlow's options go through Session::Run, which takes options per call; a
 // callable would have to be made for each.
 bool NeedsRunOptions(const RunOptions* options, const Trace* trace) {
@@ -81,27 +85,24 @@ class CallableFunction : public internal::EngineFunction {
  public:
   CallableFunction(std::shared_ptr<SharedSession> shared, std::string label, std::vector<TensorSpec> inputs,
                    std::vector<TensorSpec> outputs, const std::vector<std::string>& targets,
-                   std::shared_ptr<const CallGraph> call)
+                   std::shared_ptr<const CallGraph> call, bool ad_hoc)
       : shared_(std::move(shared)),
         call_(std::move(call)),
         label_(std::move(label)),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)),
         plan_(call_ == nullptr ? shared_->graph : call_->index, label_, &inputs_, &outputs_, targets) {
-    OptimizationReport report;
-    report.function = label_;
-    const GraphExecutor* executor = nullptr;
-    // Else there is nothing to run: all outputs are inputs.
-    if (plan_.graph.runs()) executor = PrepareExecutor(shared_.get(), call_.get(), plan_.graph, &report);
-    const auto plain = [this](OptimizationReport* of) {
-      return PreparePlain(shared_.get(), call_.get(), plan_.graph, of);
-    };
-    executor_.emplace(executor, std::move(report), plain);
-    if (executor == nullptr && plan_.graph.runs()) Callable();
+    executor_ = Prepare(!ad_hoc, &at_first_);
+    const bool may_gain = ad_hoc && shared_->own_executors && shared_->optimize != Optimize::kNone;
+    if (may_gain && !at_first_->report().optimized) unoptimized_runs_ = kRunsUnoptimized + 1;
   }
   ~CallableFunction() override {
-    shared_->Release(executor_->first(), callable_);
-    shared_->Release(executor_->plain(), std::nullopt);
+    shared_->Release(nullptr, callable_);
+    for (const std::optional<Fallback>* made : {&at_first_, &repeated_}) {
+      if (!*made) continue;
+      shared_->Release((*made)->first(), std::nullopt);
+      shared_->Release((*made)->plain(), std::nullopt);
+    }
   }
 
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
@@ -110,12 +111,14 @@ class CallableFunction : public internal::EngineFunction {
     static const std::string* kept = new std::string("an earlier run kept one of its inputs");
     return plan_.copies_because.empty() && kept_an_input_ ? *kept : plan_.copies_because;
   }
-  OptimizationReport optimization() const override { return executor_->report(); }
+  OptimizationReport optimization() const override { return executor_.load()->report(); }
   void Run(const Tensor* inputs, Tensor* outputs, bool into, const RunOptions* options,
            Trace* trace) override;
 
  private:
   tf::Session& Session() const { return call_ == nullptr ? shared_->session() : shared_->Extended(*call_); }
+  Fallback* Prepare(bool optimize, std::optional<Fallback>* made);
+  Fallback& Executor();
   tf::Session::CallableHandle Callable();
   void CheckSharedFeeds(const Tensor* inputs) const;
   void RunSession(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
@@ -126,8 +129,9 @@ class CallableFunction : public internal::EngineFunction {
   // `run` takes the run's CancellationManager.
   template <typename RunIt>
   void RunCancellable(const RunOptions* options, const RunIt& run) const;
-  void RunExecutor(const GraphExecutor& executor, const Tensor* inputs, std::vector<tf::Tensor>* feeds,
-                   std::vector<tf::Tensor>* fetched, const RunOptions* options);
+  void RunExecutor(Fallback* executors, const GraphExecutor& executor, const Tensor* inputs,
+                   std::vector<tf::Tensor>* feeds, std::vector<tf::Tensor>* fetched,
+                   const RunOptions* options);
   bool Aliases(const tf::Tensor& result, const std::vector<tf::Tensor>& feeds) const;
   void Deliver(const Tensor* inputs, bool into, std::vector<tf::Tensor>* feeds,
                std::vector<tf::Tensor>* fetched, std::vector<tf::Tensor>* fed, Tensor* outputs) const;
@@ -140,10 +144,39 @@ class CallableFunction : public internal::EngineFunction {
   std::vector<TensorSpec> outputs_;
   CallPlan plan_;
   std::atomic<bool> kept_an_input_{false};
-  std::optional<Fallback> executor_;  // or
+  std::optional<Fallback> at_first_;
+  std::optional<Fallback> repeated_;      // of a function by tensor name that is run again and again
+  std::atomic<int> unoptimized_runs_{0};  // left until then
+  std::atomic<Fallback*> executor_{nullptr};
   std::mutex callable_mutex_;
   std::optional<tf::Session::CallableHandle> callable_;
 };
+
+Fallback* CallableFunction::Prepare(bool optimize, std::optional<Fallback>* made) {
+  OptimizationReport report;
+  report.function = label_;
+  const GraphExecutor* executor = nullptr;
+  // Else there is nothing to run: all outputs are inputs.
+  const bool runs = plan_.graph.runs();
+  if (runs) executor = PrepareExecutor(shared_.get(), call_.get(), plan_.graph, optimize, &report);
+  const auto plain = [this](OptimizationReport* of) {
+    return PreparePlain(shared_.get(), call_.get(), plan_.graph, of);
+  };
+  made->emplace(executor, std::move(report), plain);
+  if (runs && executor == nullptr) Callable();
+  return &**made;
+}
+
+// One caller optimizes, while others go on with what there is.
+Fallback& CallableFunction::Executor() {
+  if (unoptimized_runs_.load(std::memory_order_relaxed) > 0 && unoptimized_runs_.fetch_sub(1) == 1) {
+    try {
+      executor_ = Prepare(true, &repeated_);
+    } catch (const Error&) {  // what has run so far goes on
+    }
+  }
+  return *executor_.load(std::memory_order_acquire);
+}
 
 tf::Session::CallableHandle CallableFunction::Callable() {
   std::lock_guard<std::mutex> lock(callable_mutex_);
@@ -226,7 +259,7 @@ void CallableFunction::RunCancellable(const RunOptions* options, const RunIt& ru
 }
 
 // In the caller's thread, with a word for it whatever the timeout.
-void CallableFunction::RunExecutor(const GraphExecutor& executor, const Tensor* inputs,
+void CallableFunction::RunExecutor(Fallback* executors, const GraphExecutor& executor, const Tensor* inputs,
                                    std::vector<tf::Tensor>* feeds, std::vector<tf::Tensor>* fetched,
                                    const RunOptions* options) {
   RunCancellable(options, [&](tf::CancellationManager* cancellation) {
@@ -234,7 +267,7 @@ void CallableFunction::RunExecutor(const GraphExecutor& executor, const Tensor* 
       executor.Run(*feeds, fetched, cancellation);
     } catch (const Error& error) {
       if (cancellation->IsCancelled()) throw;
-      const bool done = executor_->RunPlain(executor, error, [&](const GraphExecutor* plain) {
+      const bool done = executors->RunPlain(executor, error, [&](const GraphExecutor* plain) {
         Feed(inputs, feeds);  // kernels may have written into copies
         if (plain == nullptr) return RunCallable(*feeds, fetched, options, nullptr);
         plain->Run(*feeds, fetched, cancellation);
@@ -267,13 +300,14 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, bool into, con
   }
   if (plan_.graph.runs()) {
     // The graph as it was loaded serves where another run may write what is a constant in the optimized one.
-    const GraphExecutor* executor = executor_->current();
+    Fallback& executors = Executor();
+    const GraphExecutor* executor = executors.current();
     const bool own = executor != nullptr && !NeedsRunOptions(options, trace) &&
-                     !(executor_->is_frozen(executor) && shared_->thawed);
+                     !(executors.is_frozen(executor) && shared_->thawed);
     const IntraOpThreads::Run run(shared_->threads.get(), own);
     const FloatMode mode;
     if (own) {
-      RunExecutor(*executor, inputs, &feeds, &fetched, options);
+      RunExecutor(&executors, *executor, inputs, &feeds, &fetched, options);
     } else {
       RunCallable(feeds, &fetched, options, trace);
     }
@@ -334,9 +368,9 @@ std::unique_ptr<internal::EngineFunction> BindFunction(std::shared_ptr<SharedSes
                                                        std::vector<TensorSpec> inputs,
                                                        std::vector<TensorSpec> outputs,
                                                        const std::vector<std::string>& targets,
-                                                       std::shared_ptr<const CallGraph> call) {
+                                                       std::shared_ptr<const CallGraph> call, bool ad_hoc) {
   return std::make_unique<CallableFunction>(std::move(session), label, std::move(inputs), std::move(outputs),
-                                            targets, std::move(call));
+                                            targets, std::move(call), ad_hoc);
 }
 
 }  // namespace savedmodel::engine

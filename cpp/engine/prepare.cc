@@ -66,21 +66,31 @@ std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph*
 
 std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const CallGraph* call,
                                              const FunctionGraph& function, OptimizationReport* report) {
-  ConstantPool pool;
-  const IsolatedGraph isolated = OptimizeFunction(shared, call, function, {}, &pool, report);
-  return MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options,
-                  shared->devices(), &pool, report);
+  std::unique_ptr<GraphExecutor> executor;
+  {
+    ConstantPool pool;
+    const IsolatedGraph isolated = OptimizeFunction(shared, call, function, {}, &pool, report);
+    shared->constants.Share(&pool);
+    executor = MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options,
+                        shared->devices(), &pool, report);
+  }
+  shared->constants.DropUnused();  // what the optimizer made on the way
+  return executor;
 }
 
-// Null where that fails, or where the graph needs a session: a call must not fail for the optimizer.
+// Null where that fails, for a call must not fail for the optimizer, or where the graph needs a session;
+// `needs_session` tells the latter.
 template <typename Make>
 std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const CallGraph* call,
-                                   const FunctionGraph& function, OptimizationReport* report) {
+                                   const FunctionGraph& function, bool* needs_session,
+                                   OptimizationReport* report) {
   OptimizationReport done = *report;
+  *needs_session = false;
   std::unique_ptr<GraphExecutor> executor;
   try {
     executor = make(shared, call, function, &done);
     report->why_not = done.why_not;
+    *needs_session = executor == nullptr && !done.why_not.empty();
   } catch (const std::exception& error) {
     report->why_not = error.what();
   }
@@ -131,7 +141,8 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, con
 }
 
 const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* call,
-                                     const FunctionGraph& function, OptimizationReport* report) {
+                                     const FunctionGraph& function, bool optimize,
+                                     OptimizationReport* report) {
   report->executor = "session";
   if (!shared->own_executors) {
     report->why_not = "the model has options, devices or ops that only a session respects";
@@ -139,7 +150,9 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
   }
   const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
   const FloatMode mode;
-  if (auto saved = Try(MakeSaved, shared, call, function, report)) return shared->Keep(std::move(saved));
+  bool needs_session = false;
+  if (auto saved = Try(MakeSaved, shared, call, function, &needs_session, report))
+    return shared->Keep(std::move(saved));
   for (const std::string& why_not : {shared->saved_why_not, report->why_not}) {
     if (why_not.empty()) continue;
     report->notes.push_back(std::string(kOptimizedDirectory) + " is not used: " + why_not);
@@ -157,8 +170,12 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
   }
   if (shared->optimize == Optimize::kNone) {
     report->why_not = "the model was loaded so";
-  } else if (auto optimized = Try(MakeOptimized, shared, call, function, report)) {
+  } else if (!optimize) {
+    report->why_not = "it has not been run often yet";
+  } else if (auto optimized = Try(MakeOptimized, shared, call, function, &needs_session, report)) {
     return shared->Keep(std::move(optimized));
+  } else if (needs_session) {
+    return nullptr;  // so would the graph as it was loaded
   }
   return MakePlain(shared, call, function, report);
 }

@@ -19,10 +19,11 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, con
                                const std::set<std::string>& kept, ConstantPool* pool,
                                OptimizationReport* report);
 
-// Optimizes the function's graph, if the model is to be optimized, and makes an executor for it, which
-// `shared` owns. Null, with the reason in `report`, if the session has to run it.
+// Optimizes the function's graph, if the model is to be optimized and `optimize` says so, and makes an
+// executor for it, which `shared` owns. Null, with the reason in `report`, if the session has to run it.
 const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* call,
-                                     const FunctionGraph& function, OptimizationReport* report);
+                                     const FunctionGraph& function, bool optimize,
+                                     OptimizationReport* report);
 // The same for the graph as it was loaded, which may be asked for later. Throws Error.
 const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                   OptimizationReport* report);

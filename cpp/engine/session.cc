@@ -46,9 +46,12 @@ const GraphExecutor* SharedSession::Keep(std::unique_ptr<GraphExecutor> executor
 
 void SharedSession::Release(const GraphExecutor* executor,
                             std::optional<tf::Session::CallableHandle> callable) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  executors_.erase(executor);
-  if (session_ != nullptr && callable) session_->ReleaseCallable(*callable).IgnoreError();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (session_ != nullptr && callable) session_->ReleaseCallable(*callable).IgnoreError();
+    if (executors_.erase(executor) == 0) return;
+  }
+  constants.DropUnused();
 }
 
 void SharedSession::Cancel() {
@@ -74,6 +77,7 @@ void SharedSession::Close() {
     graph_def.Clear();
   }
   executors.clear();
+  constants.Clear();
   if (session != nullptr) session->Close().IgnoreError();
 }
 

@@ -13,6 +13,7 @@
 
 #include "engine/executor/executor.h"
 #include "engine/graph.h"
+#include "engine/optimize/shared_constants.h"
 #include "engine/paths.h"
 #include "engine/saved/optimized_files.h"
 #include "engine/threads/intra_op.h"
@@ -72,6 +73,7 @@ class SharedSession {
   std::set<std::string> frozen;     // that are constants in some function's graph
   std::atomic<bool> thawed{false};  // a run by tensor name may write such: what was frozen is stale
   std::mutex prepare_mutex;         // guards the three; one function is optimized at a time
+  SharedConstants constants;        // of all optimized functions
 
   // What an earlier optimizer left beside the model; with it, a session is opened when one is needed.
   std::unique_ptr<const OptimizedFiles> saved;

@@ -43,6 +43,7 @@ GENERATED = [
     "keras_saved_lstm",
     "keras_saved_trained",
     "large_in_branches",
+    "many_signatures",
     "mlp",
     "multi",
     "norm_forms",

@@ -229,3 +229,15 @@ def test_loading_again_and_again_does_not_grow(models: Path) -> None:
     loads(100)
     gc.collect()
     assert resident() - before < 64
+
+
+def test_signatures_share_their_weights(load: Load) -> None:
+    """Each as it is in the graph, with a factor folded into it, and packed."""
+    model = load("many_signatures", threads=1)
+    x = np.ones((1, 1024), np.float32)
+    first = model.signatures["s0"](x)["y"]
+    before = resident()
+    for i in range(1, 6):
+        np.testing.assert_allclose(model.signatures[f"s{i}"](x)["y"], first * (i + 1), rtol=1e-6)
+    assert resident() - before < 40  # one that had its own would take 24
+    assert all(report.optimized for report in model.optimization)

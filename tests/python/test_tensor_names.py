@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from typing import Any
 
 import numpy as np
@@ -188,3 +189,39 @@ def test_parts_of_a_partitioned_variable(load: Load) -> None:
     assert [part.shape for part in parts] == [(3, 4), (3, 4)]
     x = np.eye(6, dtype=np.float32)
     np.testing.assert_allclose(model(x)["y"], np.concatenate(parts), rtol=1e-6)
+
+
+def test_a_run_that_repeats_gives_the_same(load: Load) -> None:
+    """From some run on the graph is optimized."""
+    model = load("mlp")
+    f = model.signatures["serving_default"]
+    fetch, (feed, spec) = next(iter(f.outputs.values())).name, next(iter(f.inputs.items()))
+    x = np.linspace(-1, 1, 2 * 64, dtype=np.float32).reshape(2, 64)
+    wanted = next(iter(f.run({feed: x}).values()))
+    for _ in range(25):
+        np.testing.assert_allclose(model.run(fetch, {spec.name: x}), wanted, rtol=1e-5, atol=1e-6)
+    results: list[Any] = []
+    other = load("mlp")
+    threads = [
+        threading.Thread(target=lambda: results.extend(other.run(fetch, {spec.name: x}) for _ in range(10)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 40
+    for result in results:
+        np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_repeated_run_sees_what_another_run_writes(load: Load) -> None:
+    model = load("assignable_v1")
+    f = model.signatures["serving_default"]
+    fetch, feed = f.outputs["y"].name, f.inputs["x"].name
+    x = np.ones(3, np.float32)
+    for value in (2, 5, 7):
+        if value != 2:
+            assert model.run("set_weight:0", {"new_weight:0": np.float32(value)}) == value
+        for _ in range(15):
+            np.testing.assert_array_equal(model.run(fetch, {feed: x}), value * x)

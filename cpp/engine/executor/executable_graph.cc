@@ -17,6 +17,7 @@
 #include "tensorflow/core/common_runtime/graph_optimizer.h"
 #include "tensorflow/core/common_runtime/optimization_registry.h"
 #include "tensorflow/core/common_runtime/rendezvous_mgr.h"
+#include "tensorflow/core/framework/function.pb.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -43,6 +44,51 @@ absl::Status MakeRendezvous(std::int64_t, const tf::DeviceMgr* devices,
                             tsl::core::RefCountPtr<tf::Rendezvous>* rendezvous) {
   rendezvous->reset(new tf::RefCountedIntraProcessRendezvous(devices));
   return absl::OkStatus();
+}
+
+// The functions that `graph` calls, by way of others too: a saver's are as large as a model's.
+void CopyNeededFunctions(const tf::FunctionDefLibrary& library, tf::GraphDef* graph) {
+  std::unordered_map<std::string, int> index;
+  for (int i = 0; i < library.function_size(); ++i) {
+    index.emplace(library.function(i).signature().name(), i);
+  }
+  std::unordered_map<std::string, std::string> gradients;
+  for (const tf::GradientDef& gradient : library.gradient()) {
+    gradients.emplace(gradient.function_name(), gradient.gradient_func());
+  }
+  std::vector<bool> needed(static_cast<std::size_t>(library.function_size()));
+  std::vector<int> pending;
+  const auto need = [&](const std::string& name) {
+    const auto found = index.find(name);
+    if (found == index.end() || needed[static_cast<std::size_t>(found->second)]) return;
+    needed[static_cast<std::size_t>(found->second)] = true;
+    pending.push_back(found->second);
+  };
+  const auto need_called = [&](const auto& nodes) {
+    for (const tf::NodeDef& node : nodes) {
+      need(node.op());
+      for (const auto& [name, value] : node.attr()) {
+        if (value.has_func()) need(value.func().name());
+        for (const tf::NameAttrList& function : value.list().func()) need(function.name());
+      }
+    }
+  };
+  need_called(graph->node());
+  while (!pending.empty()) {
+    const tf::FunctionDef& function = library.function(pending.back());
+    pending.pop_back();
+    need_called(function.node_def());
+    const auto gradient = gradients.find(function.signature().name());
+    if (gradient != gradients.end()) need(gradient->second);
+  }
+  for (int i = 0; i < library.function_size(); ++i) {
+    if (needed[static_cast<std::size_t>(i)]) *graph->mutable_library()->add_function() = library.function(i);
+  }
+  for (const tf::GradientDef& gradient : library.gradient()) {
+    const auto found = index.find(gradient.function_name());
+    if (found == index.end() || !needed[static_cast<std::size_t>(found->second)]) continue;
+    *graph->mutable_library()->add_gradient() = gradient;
+  }
 }
 
 // oneDNN's pass takes the sizes of these nodes' inputs for those of images, and aborts if they are none.
@@ -88,10 +134,10 @@ tf::GraphDef Prune(const tf::GraphDef& graph, const std::vector<std::string>& fe
   }
   tf::GraphDef pruned;
   *pruned.mutable_versions() = graph.versions();
-  *pruned.mutable_library() = graph.library();
   for (int i = 0; i < graph.node_size(); ++i) {
     if (needed[static_cast<std::size_t>(i)]) *pruned.add_node() = graph.node(i);
   }
+  CopyNeededFunctions(graph.library(), &pruned);
   return pruned;
 }
 

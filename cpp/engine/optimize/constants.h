@@ -29,6 +29,8 @@ class ConstantPool {
   static void SetNumber(std::int64_t number, tensorflow::NodeDef* node);
   // Of a node of kPooledConstantOp, or of one that AsConst made of it; null for others.
   const tensorflow::Tensor* Find(const tensorflow::NodeDef& node) const;
+  // All values, in the order of their numbers; what takes the place of one has its type, shape and bytes.
+  std::vector<tensorflow::Tensor>& values() { return values_; }
   // For a value that may come back as a small constant: Same finds it, so that its memory is shared.
   void Remember(const tensorflow::Tensor& value) { remembered_.push_back(value); }
   const tensorflow::Tensor& Same(const tensorflow::Tensor& constant) const;

@@ -9,6 +9,7 @@
 #include "engine/kernels/gemm_strip.h"
 #include "engine/optimize/factors.h"
 #include "engine/optimize/rewriter.h"
+#include "engine/optimize/tidy.h"
 #include "engine/status.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/grappler/clusters/virtual_cluster.h"
@@ -110,8 +111,25 @@ void PruneGraph(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   Run(Config({"pruning", "dependency", "pruning"}), devices, isolated);
 }
 
+void LeaveOutForOneCpu(tf::ConfigProto* config) {
+  auto* rewrite = config->mutable_graph_options()->mutable_rewrite_options();
+  rewrite->set_disable_tfg_optimizer(true);  // a way through MLIR and back, which not all types can go
+  if (rewrite->memory_optimization() == tf::RewriterConfig::DEFAULT_MEM_OPT) {
+    rewrite->set_memory_optimization(tf::RewriterConfig::NO_MEM_OPT);
+  }
+  if (rewrite->implementation_selector() == tf::RewriterConfig::DEFAULT) {
+    rewrite->set_implementation_selector(tf::RewriterConfig::OFF);
+  }
+  if (rewrite->layout_optimizer() == tf::RewriterConfig::DEFAULT &&
+      rewrite->cpu_layout_conversion() == tf::RewriterConfig::NO_CONVERSION_ON_CPU) {
+    rewrite->set_layout_optimizer(tf::RewriterConfig::OFF);
+  }
+}
+
 void FoldConstants(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
-  Run(Config({"pruning", "constfold", "dependency", "constfold", "pruning"}), devices, isolated);
+  Tidy(isolated);
+  Run(Config({"constfold", "dependency", "constfold", "pruning"}), devices, isolated);
+  Tidy(isolated);
 }
 
 bool HasBfloat16() { return Bfloat16GemmKernel() != nullptr; }
@@ -152,7 +170,14 @@ void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& d
   if (rewrite->disable_meta_optimizer()) return;
   rewrite->set_min_graph_nodes(-1);
   rewrite->set_meta_optimizer_timeout_ms(-1);
-  rewrite->set_disable_tfg_optimizer(true);
+  LeaveOutForOneCpu(&config);
+  // Loops are functions here, and the second round finds nothing after what went before.
+  if (rewrite->loop_optimization() == tf::RewriterConfig::DEFAULT) {
+    rewrite->set_loop_optimization(tf::RewriterConfig::OFF);
+  }
+  if (rewrite->meta_optimizer_iterations() == tf::RewriterConfig::DEFAULT_NUM_ITERS) {
+    rewrite->set_meta_optimizer_iterations(tf::RewriterConfig::ONE);
+  }
   Run(config, devices, isolated, GroupedConvolutions(isolated->graph));
 }
 

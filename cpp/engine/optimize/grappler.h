@@ -15,6 +15,9 @@ namespace savedmodel::engine {
 void InlineFunctions(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
 // Prunes, and drops control edges that order nothing.
 void PruneGraph(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
+// Switches off, unless the user has asked for them, passes of TensorFlow's that do nothing where there is but
+// one CPU, and take their time.
+void LeaveOutForOneCpu(tensorflow::ConfigProto* config);
 // The same, and folds what is constant; leaves the arithmetic as it is.
 void FoldConstants(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
 // Whether this machine has instructions for bfloat16, without which it is slower than float32.

@@ -61,6 +61,25 @@ def returns_weights(m: Workspace) -> None:
 
 
 @model
+def many_signatures(m: Workspace) -> None:
+    """Six signatures over the same 16 MB of weights, of which a batch norm written out scales a part."""
+    first = tf.Variable(m.normal(1024, 2048) / 32, name="first")
+    second = tf.Variable(m.normal(2048, 1024) / 450, name="second")
+    norm = tf.Variable(m.normal(2048), name="norm")
+    signatures = {}
+    for i in range(6):
+
+        def call(x: tf.Tensor, i: int = i) -> dict:
+            hidden = tf.nn.relu(tf.matmul(x, first) * norm + 0.5)
+            return {"y": tf.nn.relu(tf.matmul(hidden, second)) * (i + 1.0)}
+
+        signatures[f"s{i}"] = v2.signature(call, x=v2.spec(tf.float32, [None, 1024]))
+    m.save(signatures, first=first, second=second, norm=norm)
+    for i in (0, 5):
+        m.golden(f"s{i}", {"x": m.normal(1, 1024)})
+
+
+@model
 def large_in_branches(m: Workspace) -> None:
     """Weights of the size that is kept beside the graph, in a v1 branch and a v1 loop, which own them."""
     matrix, other = m.normal(80, 80) / 9, m.normal(80, 80) / 9

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/optimize/tidy.h"
+
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "engine/executor/executable_graph.h"
+#include "engine/optimize/rewriter.h"
+#include "tensorflow/core/framework/node_def.pb.h"
+#include "tensorflow/core/framework/op.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+using Nodes = google::protobuf::RepeatedPtrField<tf::NodeDef>;
+
+// Sources before their readers; shorter than `nodes` where there is a cycle.
+std::vector<int> Order(const Nodes& nodes, const std::unordered_map<std::string, int>& index) {
+  std::vector<int> pending(static_cast<std::size_t>(nodes.size()));
+  std::vector<std::vector<int>> readers(pending.size());
+  std::vector<int> order;
+  for (int i = 0; i < nodes.size(); ++i) {
+    for (const std::string& input : nodes[i].input()) {
+      const auto source = index.find(TensorId(input).node);
+      if (source == index.end()) continue;
+      readers[static_cast<std::size_t>(source->second)].push_back(i);
+      ++pending[static_cast<std::size_t>(i)];
+    }
+    if (pending[static_cast<std::size_t>(i)] == 0) order.push_back(i);
+  }
+  for (std::size_t next = 0; next < order.size(); ++next) {
+    for (const int reader : readers[static_cast<std::size_t>(order[next])]) {
+      if (--pending[static_cast<std::size_t>(reader)] == 0) order.push_back(reader);
+    }
+  }
+  return order;
+}
+
+bool IsStateless(const tf::NodeDef& node) {
+  const tf::OpDef* op = nullptr;
+  return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() && !op->is_stateful();
+}
+
+}  // namespace
+
+void Tidy(IsolatedGraph* isolated) {
+  Nodes& nodes = *isolated->graph.mutable_node();
+  std::unordered_map<std::string, int> index;
+  for (int i = 0; i < nodes.size(); ++i) {
+    if (IsControlFlow(nodes[i].op())) return;
+    index.emplace(nodes[i].name(), i);
+  }
+  const std::vector<int> order = Order(nodes, index);
+  if (static_cast<int>(order.size()) != nodes.size()) return;
+  std::unordered_set<std::string> kept;
+  for (const std::string& tensor : isolated->fetches) kept.insert(TensorId(tensor).node);
+  std::unordered_set<std::string> pure;  // neither they nor what they read have an effect, or see one
+  std::unordered_map<std::string, std::string> passed_on;  // output of an Identity -> what it reads
+  for (const int i : order) {
+    tf::NodeDef& node = nodes[i];
+    node.mutable_attr()->erase("_class");
+    std::vector<std::string> inputs;
+    bool is_pure = IsStateless(node);
+    for (const std::string& input : node.input()) {
+      const TensorId id(input);
+      const bool from_pure = pure.count(id.node) > 0;
+      is_pure &= from_pure;
+      if (id.output < 0 && from_pure) continue;
+      const auto passed = passed_on.find(id.node + ":" + std::to_string(id.output));
+      inputs.push_back(passed == passed_on.end() ? input : passed->second);
+    }
+    node.clear_input();
+    for (std::string& input : inputs) node.add_input(std::move(input));
+    if (!is_pure) continue;
+    pure.insert(node.name());
+    if ((node.op() != "Identity" && node.op() != "IdentityN") || kept.count(node.name()) > 0) continue;
+    for (int k = 0; k < node.input_size(); ++k) {
+      passed_on.emplace(node.name() + ":" + std::to_string(k), node.input(k));
+    }
+  }
+  isolated->graph = Prune(isolated->graph, isolated->feeds, isolated->fetches);
+}
+
+}  // namespace savedmodel::engine

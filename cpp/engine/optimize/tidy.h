@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// What inlined functions leave behind, taken away before TensorFlow's passes look at it: their time grows
+// with the number of nodes and edges.
+#pragma once
+
+#include "engine/optimize/isolate.h"
+
+namespace savedmodel::engine {
+
+// Drops edges that wait for nodes without effects, Identity nodes, colocations (there is one device) and
+// nodes that nothing needs. A graph with v1 control flow stays as it is.
+void Tidy(IsolatedGraph* isolated);
+
+}  // namespace savedmodel::engine
