@@ -78,6 +78,8 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
     Deliver(nullptr, std::move(results));
   }
 
+  bool over() const noexcept override { return taken_; }
+
   void EndEarly() noexcept override {
     if (!Take()) return;
     function_->model->queue.Remove(this);

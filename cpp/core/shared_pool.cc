@@ -82,6 +82,7 @@ void PoolQueue::Push(std::shared_ptr<PoolTask> task) {
       if (pool.threads == 0) throw;
     }
   }
+  if (task->over()) return;  // from now on Remove finds it
   const bool first = tasks_.empty();
   if (first) pool.queues.push_back(this);
   try {

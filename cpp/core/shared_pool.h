@@ -12,6 +12,8 @@ class PoolTask {
  public:
   virtual ~PoolTask() = default;
   virtual void Run() noexcept = 0;
+  // There is nothing to do any more: it need not wait.
+  virtual bool over() const noexcept { return false; }
 
  private:
   friend class PoolQueue;

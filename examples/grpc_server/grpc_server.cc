@@ -6,6 +6,8 @@
 #include <absl/flags/usage.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_join.h>
+#include <absl/strings/str_replace.h>
+#include <absl/synchronization/notification.h>
 #include <absl/time/clock.h>
 #include <grpcpp/grpcpp.h>
 #include <savedmodel/savedmodel.h>
@@ -16,6 +18,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -29,7 +32,7 @@ ABSL_FLAG(absl::Duration, poll, absl::Seconds(1), "between two looks for new ver
 ABSL_FLAG(bool, bf16, false, "matrix products and convolutions in bfloat16");
 ABSL_FLAG(uint16_t, threads, 0, "of a model, for one run; 0: one for each CPU");
 ABSL_FLAG(uint32_t, requests, 1024, "that run or wait; more are refused");
-ABSL_FLAG(int32_t, max_message, 64 << 20, "bytes of a request or a response");
+ABSL_FLAG(int32_t, max_message, 256 << 20, "bytes of a request or a response");
 ABSL_FLAG(absl::Duration, drain_delay, absl::ZeroDuration(), "after SIGTERM: not ready, but still serving");
 ABSL_FLAG(absl::Duration, grace, absl::Seconds(30), "then: how long running calls may take");
 
@@ -47,7 +50,10 @@ namespace {
 template <typename Function>
 grpc::Status StatusOf(const Function& function) {
   const auto status = [](Code code, const std::string& text) {
-    return grpc::Status(static_cast<grpc::StatusCode>(code), text.substr(0, 1000));  // it is a header
+    // Where models are on this machine is nothing to a client; and it is a header.
+    const std::string directory = absl::GetFlag(FLAGS_models) + "/";
+    const std::string shown = absl::StrReplaceAll(text, {{directory, ""}});
+    return grpc::Status(static_cast<grpc::StatusCode>(code), shown.substr(0, 1000));
   };
   try {
     function();
@@ -117,42 +123,82 @@ void EncodeMetadata(const Specs& specs, Metadata* metadata) {
   }
 }
 
-// The models of a directory: all of them are watched for new versions.
+bool HasVersions(const fs::path& model) {
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(model, failed)) {
+    std::int64_t number = 0;
+    if (absl::SimpleAtoi(entry.path().filename().string(), &number)) return true;
+  }
+  return false;
+}
+
+// The models of a directory: they are watched for new versions, and it for new models.
 class Models {
  public:
-  void Load(const std::string& directory) {
-    savedmodel::WatchOptions options;
-    options.load.threads = absl::GetFlag(FLAGS_threads);
-    if (absl::GetFlag(FLAGS_bf16)) options.load.optimize = savedmodel::Optimize::kBf16;
-    options.versions = absl::GetFlag(FLAGS_versions);
-    options.poll = absl::ToDoubleSeconds(absl::GetFlag(FLAGS_poll));
-    options.required = false;
+  // Loads models whose folders are new, lets go of those whose folders are gone. Throws if it can't be read.
+  void Look(const std::string& directory) {
+    std::set<std::string> found;
     for (const auto& entry : fs::directory_iterator(directory)) {
       if (std::error_code ignored; !entry.is_directory(ignored)) continue;
-      const fs::path& path = entry.path();
-      options.on_change = [path](const savedmodel::VersionChange& change) {
-        const bool good = change.error.empty();
-        std::cerr << absl::StrCat(good ? "loaded " : "cannot serve ", path.string(), "/", change.version,
-                                  good ? "" : ": ", change.error, "\n");
-      };
-      models_[path.filename()] = savedmodel::Watched::Start(path, options);
+      const std::string& name = *found.insert(entry.path().filename()).first;
+      if (Has(name)) continue;
+      savedmodel::Watched started = Start(entry.path());
+      const std::lock_guard<std::mutex> lock(mutex_);
+      models_[name] = std::move(started);
+    }
+    std::vector<savedmodel::Watched> gone;  // go without the lock
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (auto one = models_.begin(); one != models_.end();) {
+      const bool was_there = !one->second.status().versions.empty();
+      const bool stays =
+          found.count(one->first) > 0 && (!was_there || HasVersions(fs::path(directory) / one->first));
+      if (!stays) gone.push_back(std::move(one->second));
+      one = stays ? std::next(one) : models_.erase(one);
     }
   }
   // These throw Error: kNotFound, kUnavailable. An empty `version` is the highest.
-  const savedmodel::Watched& Find(const std::string& model) const {
+  savedmodel::Watched Find(const std::string& model) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = models_.find(model);
     if (found == models_.end()) throw Error(Code::kNotFound, "there is no model '" + model + "'");
     return found->second;
   }
   Model Choose(const std::string& model, const std::string& version) const {
-    const savedmodel::Watched& versions = Find(model);
-    if (version.empty()) return versions.model();
+    const savedmodel::Watched versions = Find(model);
     std::int64_t number = 0;
-    if (absl::SimpleAtoi(version, &number) && absl::StrCat(number) == version) return versions.model(number);
-    throw Error(Code::kNotFound, "there is no version '" + version + "'");
+    if (!version.empty() && (!absl::SimpleAtoi(version, &number) || absl::StrCat(number) != version))
+      throw Error(Code::kNotFound, "there is no version '" + version + "'");
+    try {
+      return version.empty() ? versions.model() : versions.model(number);
+    } catch (const Error& error) {  // which tells of files: the log has it
+      if (error.code() != Code::kUnavailable) throw;
+      const std::string which = version.empty() ? "no version" : "not version " + version;
+      throw Error(Code::kUnavailable, which + " of the model '" + model + "' could be loaded");
+    }
   }
 
  private:
+  static savedmodel::Watched Start(const fs::path& path) {
+    savedmodel::WatchOptions options;
+    options.load.threads = absl::GetFlag(FLAGS_threads);
+    if (absl::GetFlag(FLAGS_bf16)) options.load.optimize = savedmodel::Optimize::kBf16;
+    options.load.max_queue = absl::GetFlag(FLAGS_requests) + std::size_t{1};  // which are counted here
+    options.versions = absl::GetFlag(FLAGS_versions);
+    options.poll = absl::ToChronoNanoseconds(absl::GetFlag(FLAGS_poll));
+    options.required = false;
+    options.on_change = [path](const savedmodel::VersionChange& change) {
+      const bool good = change.error.empty();
+      std::cerr << absl::StrCat(good ? "loaded " : "cannot serve ", path.string(), "/", change.version,
+                                good ? "" : ": ", change.error, "\n");
+    };
+    return savedmodel::Watched::Start(path, options);
+  }
+  bool Has(const std::string& name) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return models_.count(name) > 0;
+  }
+
+  mutable std::mutex mutex_;
   std::map<std::string, savedmodel::Watched> models_;
 };
 
@@ -318,21 +364,36 @@ int main(int argc, char** argv) {
   health->SetServingStatus(false);
   std::cout << "listening on " << address.substr(0, address.rfind(':') + 1) << port << std::endl;
 
+  absl::Notification stopped;
   std::thread loader([&] {
-    const grpc::Status loaded = StatusOf([&] { models.Load(directory); });
-    if (!loaded.ok()) Fail(loaded.error_message());
+    try {
+      models.Look(directory);
+    } catch (const std::exception& error) {
+      Fail(error.what());
+    }
     service.Serve(&models);
     health->SetServingStatus(true);
     std::cout << "ready" << std::endl;
+    std::string known;
+    while (!stopped.WaitForNotificationWithTimeout(poll)) {
+      try {
+        models.Look(directory);
+        known.clear();
+      } catch (const std::exception& error) {  // what is loaded goes on
+        if (known != error.what()) std::cerr << "cannot look for models: " << error.what() << std::endl;
+        known = error.what();
+      }
+    }
   });
   int signal = 0;
   sigwait(&signals, &signal);
   if (!service.ready()) std::_Exit(0);  // a load cannot be interrupted
-  loader.join();
+  stopped.Notify();
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // the next one ends the process
   service.Drain();
   health->SetServingStatus(false);
   absl::SleepFor(absl::GetFlag(FLAGS_drain_delay));
   server->Shutdown(absl::ToChronoTime(absl::Now() + absl::GetFlag(FLAGS_grace)));
+  loader.join();
   std::cout << "drained" << std::endl;
 }
