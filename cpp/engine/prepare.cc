@@ -2,9 +2,11 @@
 #include "engine/prepare.h"
 
 #include <exception>
+#include <map>
 #include <optional>
 #include <utility>
 
+#include "engine/optimize/functions.h"
 #include "engine/optimize/optimize.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/status.h"
@@ -27,13 +29,40 @@ bool ValueOf(const tf::NodeDef& handle, tf::Device* device, tf::Tensor* value) {
   return true;
 }
 
+// Values of the variables of TensorFlow 1 that nobody writes, by node; those that have one.
+std::map<std::string, tf::Tensor> ReferenceValues(const tf::GraphDef& graph,
+                                                  const std::set<std::string>& written,
+                                                  SharedSession* shared) {
+  std::vector<std::string> names;
+  for (const tf::NodeDef& node : graph.node()) {
+    if (IsReferenceVariable(node) && written.count(VariableKey(node)) == 0) names.push_back(node.name());
+  }
+  std::map<std::string, tf::Tensor> values;
+  std::vector<tf::Tensor> fetched;
+  if (names.empty() || !shared->session().Run({}, names, {}, &fetched).ok()) return values;
+  for (std::size_t i = 0; i < names.size(); ++i) values.emplace(names[i], fetched[i]);
+  return values;
+}
+
 std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::vector<std::string>& feeds,
                                         const std::vector<std::string>& fetches,
                                         const tf::SessionOptions& options, const tf::DeviceMgr& devices,
-                                        const ConstantPool* pool, OptimizationReport* report) {
+                                        const ConstantPool* pool, StatefulKernels* stateful,
+                                        OptimizationReport* report) {
   std::string why_not;
-  std::unique_ptr<GraphExecutor> executor = MakeExecutor(
-      MakeExecutable(graph, feeds, fetches, options, devices), devices.ListDevices().front(), pool, &why_not);
+  const auto make = [&](const tf::GraphDef& from, bool nest) {
+    ExecutableGraph executable = MakeExecutable(from, feeds, fetches, options, devices);
+    report->effects = EffectsOf(executable);
+    return MakeExecutor(std::move(executable), devices.ListDevices().front(), pool, stateful, &why_not, nest);
+  };
+  // Loops as lists of kernels where that can be, else in TensorFlow's executor.
+  const bool nest = !report->passes.empty() && HasLoops(graph);
+  std::unique_ptr<GraphExecutor> executor = make(graph, nest);
+  if (executor == nullptr && nest) {
+    tf::GraphDef lowered = graph;
+    LowerLoops(&lowered);
+    executor = make(lowered, false);
+  }
   if (executor == nullptr) {
     report->why_not = "it has to run in a session, for " + why_not;
     return nullptr;
@@ -53,7 +82,7 @@ std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const FunctionGr
   std::unique_ptr<GraphExecutor> executor =
       MakeFrom(found->isolated.graph, found->isolated.feeds, OptimizedFiles::Fetches(*found, function),
                shared->optimized_options, early ? *shared->early_devices : shared->devices(),
-               &shared->saved->pool(), &saved);
+               &shared->saved->pool(), &shared->stateful_kernels, &saved);
   if (executor != nullptr) *report = std::move(saved);
   return executor;
 }
@@ -63,7 +92,7 @@ std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const Functi
   ConstantPool pool;
   const IsolatedGraph isolated = OptimizeFunction(shared, function, {}, &pool, report);
   return MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options,
-                  shared->devices(), &pool, report);
+                  shared->devices(), &pool, &shared->stateful_kernels, report);
 }
 
 // Null where that fails, or where the graph needs a session: a call must not fail for the optimizer.
@@ -94,8 +123,14 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const FunctionGraph& funct
   std::set<std::string> written = WrittenVariables(isolated.graph, isolated.fetches);
   written.insert(shared->written.begin(), shared->written.end());
   written.insert(kept.begin(), kept.end());
+  const std::map<std::string, tf::Tensor> references = ReferenceValues(isolated.graph, written, shared);
   const auto value = [&](const tf::NodeDef& handle, tf::Tensor* tensor) {
     const std::string key = VariableKey(handle);
+    if (const auto found = references.find(handle.name()); found != references.end() && !shared->thawed) {
+      *tensor = found->second;
+      return true;
+    }
+    if (IsReferenceVariable(handle)) return false;
     return !key.empty() && written.count(key) == 0 && !shared->thawed && ValueOf(handle, device, tensor);
   };
   tf::DeviceSet device_set;
@@ -133,7 +168,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
   std::unique_ptr<GraphExecutor> executor;
   try {
     executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options,
-                        shared->devices(), nullptr, report);
+                        shared->devices(), nullptr, &shared->stateful_kernels, report);
   } catch (const std::exception&) {  // the session refuses the same, in its words
   }
   return executor == nullptr ? nullptr : shared->Keep(std::move(executor));

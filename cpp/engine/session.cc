@@ -64,6 +64,7 @@ void SharedSession::Close() {
     graph_def.Clear();
   }
   executors.clear();
+  stateful_kernels.Clear();
   if (session != nullptr) session->Close().IgnoreError();
 }
 

@@ -58,6 +58,8 @@ class SharedSession {
   std::atomic<bool> thawed{false};  // a run by tensor name may write others: what was frozen is stale
   std::mutex prepare_mutex;         // one function is optimized at a time
 
+  StatefulKernels stateful_kernels;
+
   // What an earlier optimizer left beside the model; with it, a session is opened when one is needed.
   std::unique_ptr<const OptimizedFiles> saved;
   std::string saved_why_not;                             // it is not used, though it is there
