@@ -1,6 +1,6 @@
 """Train a classifier with Keras, serve it with savedmodel, and check the answers and the speed.
 
-    pip install 'savedmodel[demo]'
+    pip install '.[demo]'  # in the checkout
     python examples/digits.py
 
 Everything that needs TensorFlow's Python package (training, export, the reference answers) runs in

@@ -1,74 +1,149 @@
 // SPDX-License-Identifier: Apache-2.0
 // Function::RunAsync: one job a call, which delivers in whatever way it ends.
-#include <exception>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <memory>
-#include <new>
+#include <optional>
 #include <utility>
 
+#include "core/exit.h"
 #include "core/model_state.h"
-#include "core/shared_pool.h"
+#include "core/waiting_calls.h"
+#include "core/with_errors.h"
 #include "savedmodel/function.h"
 
 namespace savedmodel {
 namespace internal {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 thread_local const ModelState* delivering = nullptr;
 
-class Job {
+class Job final : public PoolTask, public WaitingCall, public std::enable_shared_from_this<Job> {
  public:
-  // Throws Error if the model is closed.
+  // Throws Error if the model is closed, or has as many calls that wait as it may.
   Job(std::shared_ptr<const FunctionState> function, std::vector<Tensor> inputs, Function::Callback done,
       RunOptions options)
       : function_(std::move(function)),
         visit_(*function_->model),
         inputs_(std::move(inputs)),
         done_(std::move(done)),
-        options_(std::move(options)) {}
+        options_(std::move(options)) {
+    ModelState& model = *function_->model;
+    CheckOptions(function_->label, options_);
+    timeout_ = options_.timeout ? options_.timeout : model.options.run.timeout;
+    if (timeout_) {
+      const Seconds longest = std::min<Seconds>(*timeout_, Seconds(1e9));
+      until_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(longest);
+    }
+    if (model.waiting.fetch_add(1) < model.options.max_queue) return;
+    --model.waiting;
+    throw Error(Code::kResourceExhausted,
+                function_->label + ": " + std::to_string(model.options.max_queue) +
+                    " calls of this model wait already, which is LoadOptions::max_queue");
+  }
   // A pool that has ended destroys its tasks.
-  ~Job() {
-    if (!done_) return;
-    const Error dropped(Code::kUnavailable, function_->label + ": the thread pool did not run it");
-    Deliver(&dropped, {});
+  ~Job() override {
+    if (Take()) Refuse(Code::kUnavailable, "the thread pool did not run it");
   }
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
 
-  void Run() {
+  // From now on it ends in the queue if it is late or cancelled.
+  void Wait() {
+    if (until_ == Clock::time_point::max() && options_.cancellation == nullptr) return;
+    id_ = NewWaitingId();
+    if (options_.cancellation) on_cancel_ = options_.cancellation->OnCancel([id = id_] { Hurry(id); });
+    Watch(id_, weak_from_this(), until_);
+    if (options_.cancellation && options_.cancellation->cancelled()) Hurry(id_);
+  }
+
+  void Run() noexcept override {
+    if (!Take()) return;
     std::vector<Tensor> results;
     try {
-      results.resize(function_->engine().outputs().size());
+      if (timeout_) {
+        options_.timeout = Seconds(until_ - Clock::now());
+        if (options_.timeout->count() <= 0) return Late();
+      }
+      WithErrors(function_->label, [&] { results.resize(function_->engine().outputs().size()); });
       RunInside(*function_, {inputs_, results, false, &options_, nullptr});
     } catch (const Error& error) {
-      return Deliver(&error, {});
-    } catch (const std::bad_alloc&) {
-      const Error error(Code::kResourceExhausted, function_->label + ": out of memory");
-      return Deliver(&error, {});
-    } catch (const std::exception& other) {
-      const Error error(Code::kUnknown, function_->label + ": " + other.what());
-      return Deliver(&error, {});
+      if (error.code() != Code::kDeadlineExceeded || !timeout_) return Deliver(&error, {});
+      const Error late(Code::kDeadlineExceeded, LateText());  // not what was left of it at the start
+      return Deliver(&late, {});
     }
     Deliver(nullptr, std::move(results));
   }
 
+  void EndEarly() noexcept override {
+    if (!Take()) return;
+    function_->model->queue.Remove(this);
+    if (options_.cancellation && options_.cancellation->cancelled()) {
+      return Refuse(Code::kCancelled, "the run was cancelled");
+    }
+    Late();
+  }
+
+  // Instead of being queued.
+  void Fail(const Error& error) {
+    if (Take()) Deliver(&error, {});
+  }
+
  private:
+  // True for one caller, whose the job is then.
+  bool Take() {
+    if (taken_.exchange(true)) return false;
+    --function_->model->waiting;
+    if (on_cancel_ != 0) options_.cancellation->Forget(on_cancel_);
+    if (id_ != 0) Unwatch(id_);
+    return true;
+  }
+  std::string LateText() const {
+    return "the call took longer than " + std::to_string(timeout_->count()) + " s";
+  }
+  void Late() { Refuse(Code::kDeadlineExceeded, LateText()); }
+  void Refuse(Code code, const std::string& why) {
+    if (function_->model->options.counters) function_->bound->counters.Failed(code);
+    const Error error(code, function_->label + ": " + why);
+    Deliver(&error, {});
+  }
   // Ends the process if the callback throws.
   void Deliver(const Error* error, std::vector<Tensor> results) noexcept {
     inputs_.clear();
     // What it holds goes before the model may be closed.
-    const Function::Callback done = std::exchange(done_, nullptr);
+    Function::Callback done = std::exchange(done_, nullptr);
     const ModelState* outer = std::exchange(delivering, function_->model.get());
     done(error, std::move(results));
+    done = nullptr;
     delivering = outer;
+    // A pool may keep its task for longer. The model goes last, and the gate, which it waits for, before it.
+    visit_.reset();
+    function_.reset();
   }
 
-  // In the order in which they may go: the model last, and the gate, which it waits for, before it.
-  const std::shared_ptr<const FunctionState> function_;
-  const Visit visit_;
+  std::shared_ptr<const FunctionState> function_;
+  std::optional<Visit> visit_;
   std::vector<Tensor> inputs_;
   Function::Callback done_;
   RunOptions options_;
+  std::optional<Seconds> timeout_;
+  Clock::time_point until_ = Clock::time_point::max();
+  std::uint64_t id_ = 0;
+  std::uint64_t on_cancel_ = 0;
+  std::atomic<bool> taken_{false};
 };
+
+void Queue(const std::shared_ptr<Job>& job, ModelState& model) {
+  job->Wait();
+  if (ThreadPool* pool = model.options.thread_pool.get(); pool != nullptr) {
+    pool->Schedule([job] { job->Run(); });
+  } else {
+    model.queue.Push(job);
+  }
+}
 
 }  // namespace
 
@@ -80,21 +155,22 @@ void Function::RunAsync(std::vector<Tensor> inputs, Callback done, RunOptions op
   if (!done) throw UsageError(UsageError::Kind::kArguments, "RunAsync needs a callback");
   std::shared_ptr<internal::Job> job;
   try {
-    job = std::make_shared<internal::Job>(state_, std::move(inputs), done, std::move(options));
+    if (!state()->bound->called.load(std::memory_order_relaxed)) Prepare(*state_);
+    job = internal::WithErrors(state_->label, [&] {
+      return std::make_shared<internal::Job>(state_, std::move(inputs), done, std::move(options));
+    });
   } catch (const Error& error) {
+    internal::HoldAtExit();
     done(&error, {});
     return;
   }
   done = nullptr;
-  ThreadPool* pool = state_->model->options.thread_pool.get();
-  auto task = [job = std::move(job)] { job->Run(); };
+  // The job may be over, and let go of it, before the pool has returned.
+  const std::shared_ptr<internal::ModelState> model = state_->model;
   try {
-    if (pool != nullptr) {
-      pool->Schedule(std::move(task));
-    } else {
-      internal::ScheduleShared(std::move(task));
-    }
-  } catch (const std::exception&) {  // the task is gone, and its job has said so
+    Queue(job, *model);
+  } catch (const std::exception& error) {
+    job->Fail(Error(Code::kUnavailable, state_->label + ": it could not be queued: " + error.what()));
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "savedmodel/error.h"
+
 namespace savedmodel {
 
 Cancellation::Cancellation() = default;
@@ -16,6 +18,7 @@ void Cancellation::Cancel() {
 }
 
 std::uint64_t Cancellation::OnCancel(std::function<void()> action) {
+  if (!action) throw UsageError(UsageError::Kind::kArguments, "OnCancel needs an action");
   const std::lock_guard<std::mutex> lock(mutex_);
   ++last_id_;
   if (cancelled()) {

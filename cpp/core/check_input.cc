@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdint>
+
 #include "core/model_state.h"
 
 namespace savedmodel::internal {
@@ -39,6 +41,20 @@ void CheckBuffer(const std::string& label, const TensorSpec& spec, const Tensor&
   if (!buffer.writable()) {
     throw UsageError(UsageError::Kind::kValue,
                      label + ", the buffer for output '" + spec.key + "' is read-only");
+  }
+}
+
+void CheckDisjoint(const std::string& label, const std::vector<TensorSpec>& specs,
+                   Span<const Tensor> buffers) {
+  const auto begin = [&](std::size_t i) { return reinterpret_cast<std::uintptr_t>(buffers[i].data()); };
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    const std::size_t size = buffers[i].byte_size();
+    for (std::size_t j = 0; size > 0 && j < i; ++j) {
+      if (buffers[j].byte_size() == 0) continue;
+      if (begin(i) >= begin(j) + buffers[j].byte_size() || begin(j) >= begin(i) + size) continue;
+      throw UsageError(UsageError::Kind::kValue, label + ": the buffers for the outputs '" + specs[j].key +
+                                                     "' and '" + specs[i].key + "' overlap");
+    }
   }
 }
 

@@ -3,18 +3,29 @@
 
 #include "core/engine.h"
 #include "core/runtime.h"
+#include "core/with_errors.h"
 
 namespace savedmodel {
 
-Edit::Edit(const std::string& source) : engine_(internal::GetEngine().OpenEdit(source)) {}
+using internal::WithErrors;
+
+Edit::Edit(const std::string& source)
+    : engine_(WithErrors("'" + source + "'", [&] { return internal::GetEngine().OpenEdit(source); })) {}
 Edit::~Edit() = default;
 Edit::Edit(Edit&&) noexcept = default;
 Edit& Edit::operator=(Edit&&) noexcept = default;
 
-void Edit::Apply(const EditOperation& operation) { engine_->Apply(operation); }
-std::map<std::string, Signature> Edit::signatures() const { return engine_->signatures(); }
+internal::EngineEdit& Edit::engine() const {
+  if (engine_ == nullptr) internal::RefuseEmpty("Edit");
+  return *engine_;
+}
+
+void Edit::Apply(const EditOperation& operation) {
+  WithErrors("an edit", [&] { engine().Apply(operation); });
+}
+std::map<std::string, Signature> Edit::signatures() const { return engine().signatures(); }
 std::vector<std::string> Edit::Save(const std::string& target, const EditOptions& options) {
-  return engine_->Save(target, options);
+  return WithErrors("'" + target + "'", [&] { return engine().Save(target, options); });
 }
 
 }  // namespace savedmodel

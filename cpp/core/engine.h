@@ -15,6 +15,7 @@
 #include "savedmodel/optimization.h"
 #include "savedmodel/options.h"
 #include "savedmodel/runtime.h"
+#include "savedmodel/saved_function.h"
 #include "savedmodel/signature.h"
 #include "savedmodel/tensor.h"
 #include "savedmodel/trace.h"
@@ -27,7 +28,7 @@ class EngineFunction {
   virtual const std::vector<TensorSpec>& inputs() const = 0;
   virtual const std::vector<TensorSpec>& outputs() const = 0;
   virtual const std::string& copies_inputs_because() const = 0;
-  virtual const OptimizationReport& optimization() const = 0;
+  virtual OptimizationReport optimization() const = 0;  // it may change with a run
   // Inputs are checked already. `into`: outputs that are not empty are buffers of the right type, and get the
   // values; UsageError, and nothing is written, if a shape differs. `options` and `trace` may be null.
   // Thread-safe.
@@ -43,11 +44,17 @@ class EngineModel {
   virtual std::unique_ptr<EngineFunction> Bind(const Signature& signature,
                                                const std::vector<TensorSpec>& outputs) = 0;
   virtual std::unique_ptr<EngineFunction> Bind(const std::vector<std::string>& fetches,
-                                               const std::vector<std::string>& feeds) = 0;
+                                               const std::vector<std::string>& feeds,
+                                               const std::vector<std::string>& targets) = 0;
+  virtual const std::map<std::string, SavedFunction>& functions() = 0;
+  // By any path that leads to it; throws UsageError.
+  virtual const SavedFunction& FindFunction(const std::string& path) = 0;
+  virtual std::unique_ptr<EngineFunction> Bind(const SavedFunction& function, std::size_t trace) = 0;
   virtual Tensor ReadVariable(const std::string& name) = 0;
   virtual std::vector<std::string> devices() = 0;
   virtual std::map<std::string, std::int64_t> Placement() = 0;
   virtual void SaveOptimized(const std::string& target) = 0;
+  virtual void SaveVariables(const std::string& target, bool as_saved_model) = 0;
   // Stops running calls; may be called while there are some.
   virtual void Cancel() = 0;
   // Frees the session. No call may be running; functions made before stay destructible.

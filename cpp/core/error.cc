@@ -44,6 +44,9 @@ const char* CodeName(Code code) {
 Error::Error(Code code, const std::string& message) : std::runtime_error(message), code_(code) {}
 Error::~Error() = default;
 
+OutOfMemory::OutOfMemory(const std::string& message) : Error(Code::kResourceExhausted, message) {}
+OutOfMemory::~OutOfMemory() = default;
+
 UsageError::UsageError(Kind kind, const std::string& message)
     : Error(kind == Kind::kName ? Code::kNotFound : Code::kInvalidArgument, message), kind_(kind) {}
 UsageError::~UsageError() = default;

@@ -7,16 +7,23 @@
 #include <utility>
 
 #include "core/clock.h"
+#include "core/exit.h"
 #include "core/model_state.h"
-#include "core/shared_pool.h"
+#include "core/with_errors.h"
 
 namespace savedmodel {
 namespace internal {
 
-void CheckOptions(const RunOptions& options) {
-  if (options.timeout && !(*options.timeout > 0 && std::isfinite(*options.timeout))) {
-    throw UsageError(UsageError::Kind::kValue, "a timeout is a number of seconds greater than 0, got " +
-                                                   std::to_string(*options.timeout));
+void CheckOptions(const std::string& label, const RunOptions& options) {
+  if (!options.timeout) return;
+  const double seconds = options.timeout->count();
+  if (!std::isfinite(seconds)) {
+    throw UsageError(UsageError::Kind::kValue,
+                     "a timeout is a number of seconds, got " + std::to_string(seconds));
+  }
+  if (seconds <= 0) {
+    throw Error(Code::kDeadlineExceeded,
+                label + ": no time is left for it, the timeout is " + std::to_string(seconds) + " s");
   }
 }
 
@@ -31,7 +38,7 @@ void CheckCount(const FunctionState& function, const char* verb, const char* wha
 }
 
 void Check(const FunctionState& function, const RunCall& call) {
-  if (call.options != nullptr) CheckOptions(*call.options);
+  if (call.options != nullptr) CheckOptions(function.label, *call.options);
   const std::vector<TensorSpec>& inputs = function.engine().inputs();
   const std::vector<TensorSpec>& outputs = function.engine().outputs();
   CheckCount(function, "takes", "tensors", inputs.size(), call.inputs.size());
@@ -42,6 +49,7 @@ void Check(const FunctionState& function, const RunCall& call) {
       CheckBuffer(function.label, outputs[i], call.outputs[i]);
     }
   }
+  if (call.into) CheckDisjoint(function.label, outputs, call.outputs);
   if (call.options != nullptr && call.options->cancellation && call.options->cancellation->cancelled()) {
     throw Error(Code::kCancelled, function.label + ": the run was cancelled");
   }
@@ -49,16 +57,13 @@ void Check(const FunctionState& function, const RunCall& call) {
 
 template <typename Body>
 void Counted(const FunctionState& function, const Body& body) {
-  if (!function.model->options.counters) return body();
+  if (!function.model->options.counters) return WithErrors(function.label, body);
   CallCounters& counters = function.bound->counters;
   const std::uint64_t begin = Ticks();
   try {
-    body();
+    WithErrors(function.label, body);
   } catch (const Error& error) {
     counters.Failed(error.code());
-    throw;
-  } catch (...) {
-    counters.Failed(Code::kUnknown);
     throw;
   }
   counters.Succeeded(Ticks() - begin);
@@ -69,14 +74,58 @@ void RunChecked(const FunctionState& function, const RunCall& call) {
 }
 
 void Run(const FunctionState& function, const RunCall& call) {
-  Counted(function, [&] {
-    Check(function, call);
-    const Visit visit(*function.model);
-    RunChecked(function, call);
-  });
+  if (!function.bound->called.load(std::memory_order_relaxed)) Prepare(function);
+  try {
+    Counted(function, [&] {
+      Check(function, call);
+      const Visit visit(*function.model);
+      RunChecked(function, call);
+    });
+  } catch (const Error&) {
+    HoldAtExit();
+    throw;
+  }
+}
+
+Results RunAll(const Function& function, Span<const Tensor> inputs, const RunOptions* options, Trace* trace) {
+  Results results = WithErrors("the results of a run", [&] { return Results(function.outputs().size()); });
+  function.Run(inputs, results, options, trace);
+  return results;
+}
+
+NamedResults ByName(const Function& function, Results results) {
+  NamedResults named;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    named.emplace(function.outputs()[i].key, std::move(results[i]));
+  }
+  return named;
+}
+
+std::vector<Tensor> Ordered(const FunctionState& function, const Function::Named& inputs) {
+  const std::vector<TensorSpec>& specs = function.engine().inputs();
+  std::vector<Tensor> ordered;
+  for (const TensorSpec& spec : specs) {
+    const auto given = inputs.find(spec.key);
+    if (given == inputs.end() && !spec.default_value) {
+      throw UsageError(UsageError::Kind::kArguments,
+                       function.label + " needs the input '" + spec.key + "': " + spec.ToString());
+    }
+    ordered.push_back(given == inputs.end() ? spec.default_value : given->second);
+  }
+  for (const auto& [key, tensor] : inputs) {
+    if (std::none_of(specs.begin(), specs.end(), [&](const TensorSpec& spec) { return spec.key == key; })) {
+      throw UsageError(UsageError::Kind::kArguments, function.label + " has no input '" + key + "'");
+    }
+  }
+  return ordered;
 }
 
 }  // namespace
+
+void Prepare(const FunctionState& function) {
+  // By now the function is in the static variable, if it is to be in one, which is destroyed after that.
+  if (!function.bound->called.exchange(true)) StopRunsAtExit();
+}
 
 void RunInside(const FunctionState& function, const RunCall& call) {
   Counted(function, [&] {
@@ -95,55 +144,64 @@ RunCounters FunctionState::Counters() const {
 
 }  // namespace internal
 
-const std::vector<TensorSpec>& Function::inputs() const { return state_->engine().inputs(); }
-const std::vector<TensorSpec>& Function::outputs() const { return state_->engine().outputs(); }
-const std::string& Function::copies_inputs_because() const {
-  return state_->engine().copies_inputs_because();
+using internal::FunctionState;
+
+const std::shared_ptr<FunctionState>& Function::state() const {
+  if (state_ == nullptr) internal::RefuseEmpty("Function");
+  return state_;
 }
-RunCounters Function::Counters() const { return state_->Counters(); }
+
+const std::vector<TensorSpec>& Function::inputs() const& { return state()->engine().inputs(); }
+const std::vector<TensorSpec>& Function::outputs() const& { return state()->engine().outputs(); }
+const std::string& Function::copies_inputs_because() const& {
+  return state()->engine().copies_inputs_because();
+}
+RunCounters Function::Counters() const { return state()->Counters(); }
 
 void Function::Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options,
                    Trace* trace) const {
-  internal::Run(*state_, {inputs, outputs, false, options, trace});
+  internal::Run(*state(), {inputs, outputs, false, options, trace});
 }
 
 void Function::RunInto(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options,
                        Trace* trace) const {
-  internal::Run(*state_, {inputs, outputs, true, options, trace});
+  internal::Run(*state(), {inputs, outputs, true, options, trace});
 }
 
-std::vector<Tensor> Function::Run(Span<const Tensor> inputs) const {
-  std::vector<Tensor> results(outputs().size());
-  Run(inputs, results);
-  return results;
+Results Function::Run(Span<const Tensor> inputs) const {
+  return internal::RunAll(*this, inputs, nullptr, nullptr);
 }
 
-std::vector<Tensor> Function::Run(Span<const Tensor> inputs, const RunOptions& options, Trace* trace) const {
-  std::vector<Tensor> results(outputs().size());
-  Run(inputs, results, &options, trace);
-  return results;
+Results Function::Run(Span<const Tensor> inputs, const RunOptions& options, Trace* trace) const {
+  return internal::RunAll(*this, inputs, &options, trace);
 }
 
-std::map<std::string, Tensor> Function::Run(const std::map<std::string, Tensor>& inputs) const {
+NamedResults Function::Run(const Named& inputs) const {
+  return internal::WithErrors(
+      state()->label, [&] { return internal::ByName(*this, Run(internal::Ordered(*state(), inputs))); });
+}
+
+NamedResults Function::Run(const Named& inputs, const RunOptions& options, Trace* trace) const {
+  return internal::WithErrors(state()->label, [&] {
+    return internal::ByName(*this, Run(internal::Ordered(*state(), inputs), options, trace));
+  });
+}
+
+void Function::RunAsync(const Named& inputs, NamedCallback done, RunOptions options) const {
+  if (!done) throw UsageError(UsageError::Kind::kArguments, "RunAsync needs a callback");
   std::vector<Tensor> ordered;
-  for (const TensorSpec& spec : this->inputs()) {
-    const auto given = inputs.find(spec.key);
-    if (given == inputs.end() && spec.default_value.dtype() == DType::kInvalid) {
-      throw UsageError(UsageError::Kind::kArguments,
-                       state_->label + " needs the input '" + spec.key + "': " + spec.ToString());
-    }
-    ordered.push_back(given == inputs.end() ? spec.default_value : given->second);
+  try {
+    ordered = internal::WithErrors(state()->label, [&] { return internal::Ordered(*state(), inputs); });
+  } catch (const Error& error) {
+    return done(&error, {});
   }
-  for (const auto& [key, tensor] : inputs) {
-    const auto& specs = this->inputs();
-    if (std::none_of(specs.begin(), specs.end(), [&](const TensorSpec& spec) { return spec.key == key; })) {
-      throw UsageError(UsageError::Kind::kArguments, state_->label + " has no input '" + key + "'");
-    }
-  }
-  std::vector<Tensor> results = Run(ordered);
-  std::map<std::string, Tensor> named;
-  for (std::size_t i = 0; i < results.size(); ++i) named.emplace(outputs()[i].key, std::move(results[i]));
-  return named;
+  RunAsync(
+      std::move(ordered),
+      [function = *this, done = std::move(done)](const Error* error, std::vector<Tensor> results) {
+        if (error != nullptr) return done(error, {});
+        done(nullptr, internal::ByName(function, std::move(results)));
+      },
+      std::move(options));
 }
 
 }  // namespace savedmodel

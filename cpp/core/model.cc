@@ -2,34 +2,22 @@
 #include "savedmodel/model.h"
 
 #include <algorithm>
-#include <chrono>
-#include <set>
+#include <cmath>
 
 #include "core/clock.h"
+#include "core/exit.h"
+#include "core/lasting_statics.h"
 #include "core/model_state.h"
 #include "core/runtime.h"
-#include "core/shared_pool.h"
+#include "core/with_errors.h"
+#include "savedmodel/constants.h"
 
 namespace savedmodel {
 namespace internal {
 namespace {
 
 constexpr std::size_t kAdHocFunctions = 64;
-constexpr char kDefaultSignature[] = "serving_default";
-
-// What the standard library throws inside of TensorFlow, where a graph contradicts itself, is an Error, too.
-template <typename Call>
-auto WithErrors(const std::string& path, const Call& call) {
-  try {
-    return call();
-  } catch (const Error&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw Error(Code::kInternal, "'" + path + "': " + error.what());
-  }
-}
+constexpr int kMostThreads = 4096;
 
 std::string ListKeys(const std::map<std::string, Signature>& signatures) {
   std::string text;
@@ -60,28 +48,12 @@ std::vector<TensorSpec> SelectOutputs(const Signature& signature, const std::vec
 void ModelState::Enter() {
   if (fork_generation != ForkGeneration()) CheckUsableAfterFork();
   if (!gate.Enter()) {
+    HoldAtExit();
     throw Error(Code::kFailedPrecondition, "the model '" + path + "' is closed");
   }
 }
 
-namespace {
-
-// All models of the process, for its exit. Never destroyed.
-struct Registry {
-  std::mutex mutex;
-  std::set<ModelState*> models;
-};
-Registry& GetRegistry() {
-  static auto* registry = new Registry;
-  return *registry;
-}
-
-}  // namespace
-
-ModelState::ModelState() : fork_generation(ForkGeneration()) {
-  std::lock_guard<std::mutex> lock(GetRegistry().mutex);
-  GetRegistry().models.insert(this);
-}
+ModelState::ModelState() : fork_generation(ForkGeneration()) { Enlist(this); }
 
 void ModelState::Close() {
   if (Delivering() == this) {
@@ -96,6 +68,7 @@ void ModelState::Close() {
   if (closed || engine == nullptr) return;
   closed = true;
   functions.clear();
+  saved_functions.clear();
   ad_hoc.clear();
   engine->Close();
 }
@@ -103,20 +76,25 @@ void ModelState::Close() {
 ModelState::~ModelState() {
   if (fork_generation != ForkGeneration()) {  // leaked on purpose; the registry's mutex may be held for good
     for (auto& [key, function] : functions) new std::shared_ptr<BoundFunction>(std::move(function));
+    for (auto& [key, function] : saved_functions) new std::shared_ptr<BoundFunction>(std::move(function));
     for (auto& [key, function] : ad_hoc) new std::shared_ptr<BoundFunction>(std::move(function));
     (void)engine.release();  // NOLINT(bugprone-unused-return-value)
     if (options.thread_pool) new std::shared_ptr<ThreadPool>(options.thread_pool);
     return;
   }
-  {
-    std::lock_guard<std::mutex> lock(GetRegistry().mutex);
-    GetRegistry().models.erase(this);
-  }
+  Strike(this);
   Close();
   // A pool can't be destroyed in a thread of its own, which may be the last to hold the model.
   if (options.thread_pool == nullptr || options.thread_pool->CurrentThreadId() < 0) return;
   engine.reset();
-  ScheduleShared([pool = std::move(options.thread_pool)] {});
+  struct LetGo : PoolTask {
+    void Run() noexcept override { pool.reset(); }
+    std::shared_ptr<ThreadPool> pool;
+  };
+  static auto* pools = new PoolQueue;
+  auto last = std::make_shared<LetGo>();
+  last->pool = std::move(options.thread_pool);
+  pools->Push(std::move(last));
 }
 
 void ModelState::Cancel() {
@@ -125,48 +103,93 @@ void ModelState::Cancel() {
   if (!closed && engine != nullptr) engine->Cancel();
 }
 
+void CheckOptions(const LoadOptions& options) {
+  const auto check = [](bool good, const std::string& rule) {
+    if (!good) throw UsageError(UsageError::Kind::kValue, rule);
+  };
+  const std::string most = std::to_string(kMostThreads);
+  check(options.threads >= 0 && options.threads <= kMostThreads, "LoadOptions::threads is 1 to " + most +
+                                                                     ", or 0 for as many as CPUs, got " +
+                                                                     std::to_string(options.threads));
+  if (options.thread_pool != nullptr) {
+    const int threads = options.thread_pool->NumThreads();
+    check(threads >= 1 && threads <= kMostThreads,
+          "the thread pool has 1 to " + most + " threads, and says " + std::to_string(threads));
+  }
+  check(options.max_queue > 0, "LoadOptions::max_queue is 1 or more");
+  const SessionOptions& session = options.session;
+  check(!session.inter_op_threads || (*session.inter_op_threads >= 0 && *session.inter_op_threads < 1 << 16),
+        "SessionOptions::inter_op_threads is 0 to 65535");
+  check(
+      !session.gpu_memory_fraction || (*session.gpu_memory_fraction > 0 && *session.gpu_memory_fraction <= 1),
+      "SessionOptions::gpu_memory_fraction is above 0, and 1 at most");
+  const auto& timeout = options.run.timeout;
+  check(!timeout || (timeout->count() > 0 && std::isfinite(timeout->count())),
+        "LoadOptions::run: a timeout is a number of seconds above 0");
+  if (options.run.cancellation != nullptr) {
+    throw UsageError(UsageError::Kind::kArguments, "a cancellation is of single runs, not of a load");
+  }
+}
+
 }  // namespace internal
 
 using internal::FunctionState;
 using internal::ModelState;
 using internal::Visit;
 
-Model Model::Load(const std::string& path, const LoadOptions& options) {
-  internal::CheckOptions(options.run);
-  if (options.run.cancellation != nullptr) {
-    throw UsageError(UsageError::Kind::kArguments, "a cancellation is of single runs, not of a load");
-  }
-  if (options.thread_pool != nullptr && options.thread_pool->NumThreads() < 1) {
-    throw UsageError(UsageError::Kind::kValue, "the thread pool has no threads");
-  }
-  internal::CalibrateTicks();
-  internal::Engine& engine = internal::GetEngine();
-  internal::MarkThreadsStarted();
-  auto state = std::make_shared<ModelState>();
-  state->path = path;
-  state->options = options;
-  // The state alone keeps the pool: it knows how to let go of it.
-  LoadOptions lent = options;
-  lent.thread_pool = std::shared_ptr<ThreadPool>(std::shared_ptr<ThreadPool>(), options.thread_pool.get());
-  state->engine = internal::WithErrors(path, [&] { return engine.Load(path, lent); });
-  internal::CalibrateTicks();
-  const auto& signatures = state->engine->signatures();
-  if (signatures.count(internal::kDefaultSignature) > 0) {
-    state->default_signature = internal::kDefaultSignature;
-  } else if (signatures.size() == 1) {
-    state->default_signature = signatures.begin()->first;
-  }
-  return Model(std::move(state));
+namespace {
+
+template <typename Call>
+auto Inside(ModelState& model, const Call& call) {
+  const Visit visit(model);
+  return internal::WithErrors("'" + model.path + "'", [&] { return call(*model.engine); });
 }
 
-const std::string& Model::path() const { return state_->path; }
-const LoadOptions& Model::options() const { return state_->options; }
-const std::map<std::string, Signature>& Model::signatures() const { return state_->engine->signatures(); }
-const std::string& Model::default_signature() const { return state_->default_signature; }
-const std::map<std::string, TensorSpec>& Model::variables() const { return state_->engine->variables(); }
+}  // namespace
+
+Model Model::Load(const std::string& path, const LoadOptions& options) {
+  internal::CheckOptions(options);
+  return internal::WithErrors("'" + path + "'", [&] {
+    internal::CalibrateTicks();
+    internal::Engine& engine = internal::GetEngine();
+    internal::MarkThreadsStarted();
+    static const bool first = (internal::KeepTensorFlowsStatics(), internal::StopRunsAtExit(), true);
+    (void)first;
+    auto state = std::make_shared<ModelState>();
+    state->path = path;
+    state->options = options;
+    const Visit visit(*state);  // the process does not exit on the way
+    internal::CheckNotExiting();
+    // The state alone keeps the pool: it knows how to let go of it.
+    LoadOptions lent = options;
+    lent.thread_pool = std::shared_ptr<ThreadPool>(std::shared_ptr<ThreadPool>(), options.thread_pool.get());
+    auto loaded = engine.Load(path, lent);
+    internal::CalibrateTicks();
+    const auto& signatures = loaded->signatures();
+    if (signatures.count(kDefaultServingSignatureDefKey) > 0) {
+      state->default_signature = kDefaultServingSignatureDefKey;
+    } else if (signatures.size() == 1) {
+      state->default_signature = signatures.begin()->first;
+    }
+    const std::lock_guard<std::mutex> lock(state->mutex);
+    state->engine = std::move(loaded);
+    return Model(state);
+  });
+}
+
+ModelState& Model::state() const {
+  if (state_ == nullptr) internal::RefuseEmpty("Model");
+  return *state_;
+}
+
+const std::string& Model::path() const& { return state().path; }
+const LoadOptions& Model::options() const& { return state().options; }
+const std::map<std::string, Signature>& Model::signatures() const& { return state().engine->signatures(); }
+const std::string& Model::default_signature() const& { return state().default_signature; }
+const std::map<std::string, TensorSpec>& Model::variables() const& { return state().engine->variables(); }
 
 Function Model::function(const std::string& signature, const std::vector<std::string>& outputs) const {
-  Visit visit(*state_);
+  const Visit visit(state());
   const auto& signatures = state_->engine->signatures();
   const auto found = signatures.find(signature);
   if (found == signatures.end()) {
@@ -183,22 +206,23 @@ Function Model::function(const std::string& signature, const std::vector<std::st
     if (cached != state_->functions.end()) state->bound = cached->second;
   }
   if (state->bound == nullptr) {
-    state->bound = std::make_shared<internal::BoundFunction>(internal::WithErrors(state_->path, [&] {
-      return state_->engine->Bind(found->second, internal::SelectOutputs(found->second, outputs));
-    }));
+    state->bound =
+        std::make_shared<internal::BoundFunction>(internal::WithErrors("'" + state_->path + "'", [&] {
+          return state_->engine->Bind(found->second, internal::SelectOutputs(found->second, outputs));
+        }));
     std::lock_guard<std::mutex> lock(state_->mutex);
     state->bound = state_->functions.emplace(key, state->bound).first->second;
   }
   return Function(std::move(state));
 }
 
-Function Model::function(const std::vector<std::string>& fetches,
-                         const std::vector<std::string>& feeds) const {
-  Visit visit(*state_);
+Function Model::function(const std::vector<std::string>& fetches, const std::vector<std::string>& feeds,
+                         const std::vector<std::string>& targets) const {
+  const Visit visit(state());
   auto state = std::make_shared<FunctionState>();
   state->model = state_;
   state->label = "run by tensor name";
-  ModelState::AdHocKey key(fetches, feeds);
+  ModelState::AdHocKey key(fetches, feeds, targets);
   std::list<std::pair<ModelState::AdHocKey, std::shared_ptr<internal::BoundFunction>>> evicted;
   std::unique_lock<std::mutex> lock(state_->mutex);
   auto& recent = state_->ad_hoc;
@@ -210,22 +234,54 @@ Function Model::function(const std::vector<std::string>& fetches,
     return Function(std::move(state));
   }
   lock.unlock();
-  state->bound = std::make_shared<internal::BoundFunction>(
-      internal::WithErrors(state_->path, [&] { return state_->engine->Bind(fetches, feeds); }));
+  state->bound = std::make_shared<internal::BoundFunction>(internal::WithErrors(
+      "'" + state_->path + "'", [&] { return state_->engine->Bind(fetches, feeds, targets); }));
   lock.lock();
   recent.emplace_front(std::move(key), state->bound);
   if (recent.size() > internal::kAdHocFunctions) evicted.splice(evicted.begin(), recent, --recent.end());
   return Function(std::move(state));
 }
 
+const std::map<std::string, SavedFunction>& Model::functions() const& {
+  return *Inside(state(), [](internal::EngineModel& engine) { return &engine.functions(); });
+}
+
+const SavedFunction& Model::find_function(const std::string& path) const& {
+  return *Inside(state(), [&](internal::EngineModel& engine) { return &engine.FindFunction(path); });
+}
+
+Function Model::saved_function(const std::string& path, std::size_t trace) const {
+  const Visit visit(state());
+  const SavedFunction& found = find_function(path);
+  if (trace >= found.traces.size()) {
+    throw UsageError(UsageError::Kind::kValue, "function '" + path + "' has " +
+                                                   std::to_string(found.traces.size()) +
+                                                   " traces, and no number " + std::to_string(trace));
+  }
+  auto state = std::make_shared<FunctionState>();
+  state->model = state_;
+  state->label = "function '" + path + "'";
+  const std::string& key = found.traces[trace].name;
+  {
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    const auto cached = state_->saved_functions.find(key);
+    if (cached != state_->saved_functions.end()) state->bound = cached->second;
+  }
+  if (state->bound == nullptr) {
+    state->bound = std::make_shared<internal::BoundFunction>(
+        internal::WithErrors("'" + state_->path + "'", [&] { return state_->engine->Bind(found, trace); }));
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    state->bound = state_->saved_functions.emplace(key, state->bound).first->second;
+  }
+  return Function(std::move(state));
+}
+
 Tensor Model::ReadVariable(const std::string& name) const {
-  Visit visit(*state_);
-  return state_->engine->ReadVariable(name);
+  return Inside(state(), [&](internal::EngineModel& engine) { return engine.ReadVariable(name); });
 }
 
 std::vector<std::string> Model::devices() const {
-  Visit visit(*state_);
-  return state_->engine->devices();
+  return Inside(state(), [](internal::EngineModel& engine) { return engine.devices(); });
 }
 
 std::vector<OptimizationReport> Model::Optimization() const {
@@ -243,52 +299,33 @@ std::vector<OptimizationReport> Model::Optimization() const {
 }
 
 std::map<std::string, std::int64_t> Model::Placement() const {
-  Visit visit(*state_);
-  return state_->engine->Placement();
+  return Inside(state(), [](internal::EngineModel& engine) { return engine.Placement(); });
 }
 
 void Model::SaveOptimized(const std::string& target) const {
-  Visit visit(*state_);
-  state_->engine->SaveOptimized(target);
+  Inside(state(), [&](internal::EngineModel& engine) { engine.SaveOptimized(target); });
+}
+
+void Model::SaveVariables(const std::string& target, bool as_saved_model) const {
+  Inside(state(), [&](internal::EngineModel& engine) { engine.SaveVariables(target, as_saved_model); });
 }
 
 std::vector<RunCounters> Model::Counters() const {
   std::vector<RunCounters> counters;
-  const std::lock_guard<std::mutex> lock(state_->mutex);
+  const std::lock_guard<std::mutex> lock(state().mutex);
   for (const auto& [key, bound] : state_->functions) {
     counters.push_back(FunctionState{state_, bound, "signature '" + key.first + "'"}.Counters());
   }
   return counters;
 }
 
-void Model::Close() { state_->Close(); }
-bool Model::closed() const { return state_->gate.closed(); }
+void Model::Close() { state().Close(); }
+bool Model::closed() const { return state().gate.closed(); }
 
-bool Model::Cancel(double seconds) {
-  if (state_->fork_generation != internal::ForkGeneration()) return true;
+bool Model::Cancel(Seconds longest) {
+  if (state().fork_generation != internal::ForkGeneration()) return true;
   state_->Cancel();
-  return state_->gate.WaitFor(seconds);
-}
-
-bool CancelAllRuns(double seconds) {
-  std::vector<std::shared_ptr<ModelState>> models;
-  {
-    std::lock_guard<std::mutex> lock(internal::GetRegistry().mutex);
-    for (ModelState* model : internal::GetRegistry().models) {
-      if (auto alive = model->weak_from_this().lock()) models.push_back(std::move(alive));
-    }
-  }
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  bool idle = true;
-  for (const auto& model : models) {
-    if (model->fork_generation == internal::ForkGeneration()) model->Cancel();
-  }
-  for (const auto& model : models) {
-    if (model->fork_generation != internal::ForkGeneration()) continue;
-    const std::chrono::duration<double> left = deadline - std::chrono::steady_clock::now();
-    idle &= model->gate.WaitFor(std::max(left.count(), 0.0));
-  }
-  return idle;
+  return state_->gate.WaitFor(longest.count());
 }
 
 }  // namespace savedmodel

@@ -2,18 +2,22 @@
 // INTERNAL. What Model and Function values share.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "core/call_counters.h"
 #include "core/engine.h"
 #include "core/run_gate.h"
+#include "core/shared_pool.h"
 #include "savedmodel/model.h"
 
 namespace savedmodel::internal {
@@ -23,6 +27,7 @@ struct BoundFunction {
   explicit BoundFunction(std::unique_ptr<EngineFunction> made) : engine(std::move(made)) {}
   const std::unique_ptr<EngineFunction> engine;
   CallCounters counters;
+  std::atomic<bool> called{false};
 };
 
 struct ModelState : std::enable_shared_from_this<ModelState> {
@@ -36,19 +41,22 @@ struct ModelState : std::enable_shared_from_this<ModelState> {
   void Cancel();
 
   using Names = std::vector<std::string>;
-  using AdHocKey = std::pair<Names, Names>;  // fetches, feeds
+  using AdHocKey = std::tuple<Names, Names, Names>;  // fetches, feeds, targets
 
   std::string path;
   LoadOptions options;
   std::string default_signature;
   const std::uint32_t fork_generation;
   RunGate gate;
+  std::atomic<std::size_t> waiting{0};  // RunAsync that have not begun
+  PoolQueue queue;                      // of those in the shared pool
   std::unique_ptr<EngineModel> engine;
 
   std::mutex mutex;  // guards what follows
   bool closed = false;
   // By signature and outputs: as many as the program names.
   std::map<std::pair<std::string, Names>, std::shared_ptr<BoundFunction>> functions;
+  std::map<std::string, std::shared_ptr<BoundFunction>> saved_functions;  // by the trace's name
   // Any number of sets, so only the latest are kept, the last used in front.
   std::list<std::pair<AdHocKey, std::shared_ptr<BoundFunction>>> ad_hoc;
 };
@@ -71,6 +79,8 @@ struct RunCall {
   Trace* trace = nullptr;
 };
 void RunInside(const FunctionState& function, const RunCall& call);
+// Before the first call.
+void Prepare(const FunctionState& function);
 
 // The model that the calling thread delivers results of, in a callback; else null.
 const ModelState* Delivering();
@@ -91,6 +101,11 @@ class Visit {
 void CheckInput(const std::string& label, const TensorSpec& spec, const Tensor& tensor);
 // The same for an output's buffer, which must be writable and not of strings.
 void CheckBuffer(const std::string& label, const TensorSpec& spec, const Tensor& buffer);
-void CheckOptions(const RunOptions& options);
+// Throws UsageError if buffers of two outputs overlap: one result would be lost. Empty tensors are none.
+void CheckDisjoint(const std::string& label, const std::vector<TensorSpec>& specs,
+                   Span<const Tensor> buffers);
+// Throws kDeadlineExceeded where no time is left.
+void CheckOptions(const std::string& label, const RunOptions& options);
+void CheckOptions(const LoadOptions& options);
 
 }  // namespace savedmodel::internal

@@ -31,16 +31,18 @@ class RunGate {
   // After Shut().
   void Wait() {
     std::unique_lock<std::mutex> lock(mutex_);
-    empty_.wait(lock, [this] { return empty(); });
+    empty_.wait(lock, [this] { return calls() == 0; });
   }
-  bool WaitFor(double seconds) {
+  // True once no more than `inside` are left.
+  bool WaitFor(double seconds, std::uint64_t inside = 0) {
     std::unique_lock<std::mutex> lock(mutex_);
-    return empty_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return empty(); });
+    return empty_.wait_for(lock, std::chrono::duration<double>(seconds),
+                           [this, inside] { return calls() <= inside; });
   }
 
  private:
   static constexpr std::uint64_t kClosed = std::uint64_t{1} << 63;
-  bool empty() const { return (state_.load(std::memory_order_acquire) & ~kClosed) == 0; }
+  std::uint64_t calls() const { return state_.load(std::memory_order_acquire) & ~kClosed; }
 
   alignas(64) std::atomic<std::uint64_t> state_{0};
   std::mutex mutex_;

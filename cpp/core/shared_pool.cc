@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -26,24 +25,40 @@ int UsableCpus() {
   return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
 }
 
-struct Pool {
+}  // namespace
+
+struct PoolQueue::Pool {
   const int most = UsableCpus();
   std::mutex mutex;
   std::condition_variable work;
-  std::deque<std::function<void()>> tasks;
+  std::list<PoolQueue*> queues;  // that have tasks; whose turn it is in front
+  int waiting = 0;               // tasks
   int threads = 0;
   int idle = 0;
+
+  std::shared_ptr<PoolTask> Take() {
+    PoolQueue* queue = queues.front();
+    std::shared_ptr<PoolTask> task = std::move(queue->tasks_.front());
+    queue->tasks_.pop_front();
+    task->waits_ = false;
+    --waiting;
+    if (queue->tasks_.empty()) {
+      queues.pop_front();
+    } else {
+      queues.splice(queues.end(), queues, queues.begin());
+    }
+    return task;
+  }
 
   void Work() {
     std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
       ++idle;
-      work.wait(lock, [this] { return !tasks.empty(); });
+      work.wait(lock, [this] { return waiting > 0; });
       --idle;
-      std::function<void()> task = std::move(tasks.front());
-      tasks.pop_front();
+      std::shared_ptr<PoolTask> task = Take();
       lock.unlock();
-      task();
+      task->Run();
       task = nullptr;
       lock.lock();
     }
@@ -51,17 +66,15 @@ struct Pool {
 };
 
 // Never destroyed: its threads last as long as the process.
-Pool& GetPool() {
+PoolQueue::Pool& PoolQueue::GetPool() {
   static auto* pool = new Pool;
   return *pool;
 }
 
-}  // namespace
-
-void ScheduleShared(std::function<void()> task) {
+void PoolQueue::Push(std::shared_ptr<PoolTask> task) {
   Pool& pool = GetPool();
   const std::lock_guard<std::mutex> lock(pool.mutex);
-  if (pool.idle <= static_cast<int>(pool.tasks.size()) && pool.threads < pool.most) {
+  if (pool.idle <= pool.waiting && pool.threads < pool.most) {
     try {
       std::thread([&pool] { pool.Work(); }).detach();
       ++pool.threads;
@@ -69,8 +82,30 @@ void ScheduleShared(std::function<void()> task) {
       if (pool.threads == 0) throw;
     }
   }
-  pool.tasks.push_back(std::move(task));
+  const bool first = tasks_.empty();
+  if (first) pool.queues.push_back(this);
+  try {
+    tasks_.push_back(task);
+  } catch (...) {
+    if (first) pool.queues.pop_back();
+    throw;
+  }
+  task->place_ = std::prev(tasks_.end());
+  task->waits_ = true;
+  ++pool.waiting;
   pool.work.notify_one();
+}
+
+void PoolQueue::Remove(PoolTask* task) {
+  Pool& pool = GetPool();
+  std::shared_ptr<PoolTask> removed;  // goes without the lock
+  const std::lock_guard<std::mutex> lock(pool.mutex);
+  if (!task->waits_) return;
+  task->waits_ = false;
+  removed = std::move(*task->place_);
+  tasks_.erase(task->place_);
+  --pool.waiting;
+  if (tasks_.empty()) pool.queues.remove(this);
 }
 
 }  // namespace internal

@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <utility>
 
-#include "savedmodel/error.h"
+#include "core/with_errors.h"
 
 namespace savedmodel {
 namespace {
@@ -46,9 +45,14 @@ Tensor Tensor::Empty(DType dtype, const Shape& shape) {
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(shape.num_elements(), DTypeSize(dtype), &bytes)) shape.Refuse();
   bytes = std::max<std::size_t>(bytes, 1);
-  if (bytes > SIZE_MAX - kAlignment) throw std::bad_alloc();
-  void* data = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-  if (data == nullptr) throw std::bad_alloc();
+  void* data = nullptr;
+  if (bytes <= SIZE_MAX - kAlignment) {
+    data = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  }
+  if (data == nullptr) {
+    throw OutOfMemory("out of memory: a tensor of " + std::string(DTypeName(dtype)) + " " + shape.ToString() +
+                      " has " + std::to_string(bytes) + " bytes");
+  }
   return Tensor(dtype, shape, data, std::shared_ptr<const void>(data, [](void* p) { std::free(p); }), true);
 }
 
@@ -63,6 +67,7 @@ Tensor Tensor::WrapMutable(DType dtype, const Shape& shape, void* data, std::sha
 }
 
 Tensor Tensor::Wrap(DType dtype, const Shape& shape, const void* data, std::function<void()> deleter) {
+  if (!deleter) return Wrap(dtype, shape, data, nullptr);
   return Wrap(dtype, shape, data,
               std::shared_ptr<const void>(data, [deleter = std::move(deleter)](const void*) { deleter(); }));
 }
@@ -77,8 +82,13 @@ Tensor Tensor::Lend(DType dtype, const Shape& shape, const void* data, const voi
 
 Tensor Tensor::Copy(DType dtype, const Shape& shape, const void* data) {
   Tensor copy = Empty(dtype, shape);
+  if (data == nullptr && copy.num_elements() > 0) RefuseNull();
   if (copy.byte_size() > 0) std::memcpy(copy.mutable_data(), data, copy.byte_size());
   return copy;
+}
+
+void Tensor::RefuseNull() {
+  throw UsageError(UsageError::Kind::kValue, "a tensor with elements needs memory: its data is null");
 }
 
 Tensor Tensor::Strings(const Shape& shape, const std::vector<std::string>& values) {
@@ -91,17 +101,19 @@ Tensor Tensor::CopyStrings(const Shape& shape, Span<const std::string_view> valu
     throw UsageError(UsageError::Kind::kValue,
                      std::to_string(values.size()) + " strings do not fill the shape " + shape.ToString());
   }
-  auto block = std::make_shared<StringBlock>();
-  std::size_t bytes = 0;
-  for (const std::string_view value : values) bytes += value.size();
-  block->bytes.reserve(bytes);
-  block->views.reserve(values.size());
-  for (const std::string_view value : values) {
-    block->views.emplace_back(block->bytes.data() + block->bytes.size(), value.size());
-    block->bytes.append(value);
-  }
-  const std::string_view* views = block->views.data();
-  return WrapStrings(shape, views, std::move(block));
+  return internal::WithErrors("a tensor of strings", [&] {
+    auto block = std::make_shared<StringBlock>();
+    std::size_t bytes = 0;
+    for (const std::string_view value : values) bytes += value.size();
+    block->bytes.reserve(bytes);
+    block->views.reserve(values.size());
+    for (const std::string_view value : values) {
+      block->views.emplace_back(block->bytes.data() + block->bytes.size(), value.size());
+      block->bytes.append(value);
+    }
+    const std::string_view* views = block->views.data();
+    return WrapStrings(shape, views, std::move(block));
+  });
 }
 
 Tensor Tensor::WrapStrings(const Shape& shape, const std::string_view* views,
@@ -115,25 +127,28 @@ Tensor Tensor::Result(DType dtype, const Shape& shape, const void* data, std::sh
 }
 
 void* Tensor::mutable_data() {
+  if (!valid()) internal::RefuseEmpty("Tensor");
   if (!writable_) {
     throw Error(Code::kFailedPrecondition,
                 "this tensor is read-only: its memory is borrowed or shared (a weight, a constant or another "
                 "result); copy it first");
   }
-  return const_cast<void*>(data_);
+  return const_cast<void*>(data());
 }
 
 std::string_view Tensor::string(std::size_t i) const {
+  CheckType(DType::kString);
   if (i >= num_elements_) throw UsageError(UsageError::Kind::kValue, "string index out of range");
   return strings()[i];
 }
 
-Span<const std::string_view> Tensor::strings() const {
+Span<const std::string_view> Tensor::strings() const& {
   CheckType(DType::kString);
-  return {static_cast<const std::string_view*>(data_), num_elements_};
+  return {static_cast<const std::string_view*>(data()), num_elements_};
 }
 
 void Tensor::CheckType(DType requested) const {
+  if (!valid()) internal::RefuseEmpty("Tensor");
   if (requested == dtype_) return;
   throw UsageError(UsageError::Kind::kDType,
                    std::string("the tensor holds ") + DTypeName(dtype_) + ", not " + DTypeName(requested));

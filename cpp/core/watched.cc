@@ -5,23 +5,31 @@
 #include <utility>
 
 #include "core/watcher.h"
+#include "core/with_errors.h"
 
 namespace savedmodel {
 
 Watched Watched::Start(const std::string& directory, WatchOptions options) {
-  if (!(options.poll > 0) || !std::isfinite(options.poll)) {
+  if (!(options.poll.count() > 0) || !std::isfinite(options.poll.count())) {
     throw UsageError(UsageError::Kind::kValue, "WatchOptions::poll is a positive number of seconds");
   }
   if (options.versions < 0) {
     throw UsageError(UsageError::Kind::kValue, "WatchOptions::versions is 0, for all, or more");
   }
-  return Watched(internal::Watcher::Start(directory, std::move(options)));
+  return internal::WithErrors("'" + directory + "'", [&] {
+    return Watched(internal::Watcher::Start(directory, std::move(options)));
+  });
 }
 
-Model Watched::model() const { return watcher_->model(); }
-Model Watched::model(std::int64_t version) const { return watcher_->model(version); }
-std::int64_t Watched::version() const { return watcher_->version(); }
-WatchStatus Watched::status() const { return watcher_->status(); }
-void Watched::Refresh() { watcher_->Look(); }
+internal::Watcher& Watched::watcher() const {
+  if (watcher_ == nullptr) internal::RefuseEmpty("Watched");
+  return *watcher_;
+}
+
+Model Watched::model() const { return watcher().model(); }
+Model Watched::model(std::int64_t version) const { return watcher().model(version); }
+std::int64_t Watched::version() const { return watcher().version(); }
+WatchStatus Watched::status() const { return watcher().status(); }
+void Watched::Refresh() { watcher().Look(); }
 
 }  // namespace savedmodel

@@ -70,7 +70,7 @@ Watcher::~Watcher() {
 void Watcher::Run() {
   std::unique_lock<std::mutex> lock(mutex_);
   const auto poll =
-      std::chrono::duration_cast<Clock::duration>(std::min(Seconds(options_.poll), kLongestPoll));
+      std::chrono::duration_cast<Clock::duration>(std::min<Seconds>(options_.poll, kLongestPoll));
   auto next = Clock::now() + poll;
   while (!stop_) {
     auto until = next;

@@ -10,19 +10,29 @@
 #include "engine/files.h"
 #include "engine/function.h"
 #include "engine/graph_checks.h"
+#include "engine/logging.h"
+#include "engine/model_functions.h"
+#include "engine/objects/mend.h"
+#include "engine/op_libraries.h"
 #include "engine/op_uses.h"
+#include "engine/optimize/factors.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/options.h"
+#include "engine/paths.h"
 #include "engine/placement.h"
 #include "engine/plan.h"
 #include "engine/prepare.h"
+#include "engine/quote.h"
 #include "engine/saved/copy.h"
 #include "engine/saved/fingerprint.h"
 #include "engine/saved/optimized_files.h"
+#include "engine/saved/variables.h"
 #include "engine/session.h"
 #include "engine/signatures.h"
 #include "engine/status.h"
+#include "engine/threads/float_mode.h"
+#include "engine/trace.h"
 #include "engine/variables.h"
 #include "savedmodel/runtime.h"
 #include "savedmodel/version.h"
@@ -35,7 +45,6 @@
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/lib/strings/proto_serialization.h"
 #include "tensorflow/core/platform/env.h"
-#include "tensorflow/core/util/device_name_utils.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -60,42 +69,6 @@ tf::MetaGraphDef SelectMetaGraph(const std::string& path, const std::set<std::st
   }
   throw Error(Code::kNotFound,
               "'" + path + "' has no MetaGraph with the tags " + TagSet(tags) + "; its tag sets: " + known);
-}
-
-// `device` may leave out the job, replica and task.
-bool SameDevice(const std::string& device, const std::string& full_name) {
-  tf::DeviceNameUtils::ParsedName pattern;
-  tf::DeviceNameUtils::ParsedName name;
-  return tf::DeviceNameUtils::ParseFullOrLocalName(device, &pattern) &&
-         tf::DeviceNameUtils::ParseFullName(full_name, &name) &&
-         tf::DeviceNameUtils::IsCompleteSpecification(pattern, name);
-}
-
-void OpenOpLibraries(const std::vector<std::string>& libraries) {
-  for (const std::string& library : libraries) {
-    // Registering one a second time is an error of TensorFlow's registry only for another file.
-    void* handle = nullptr;
-    ThrowIfError(tf::Env::Default()->LoadDynamicLibrary(library.c_str(), &handle),
-                 "op library '" + library + "'");
-    ThrowIfError(tf::OpRegistry::Global()->ProcessRegistrations(), "op library '" + library + "'");
-  }
-}
-
-// Before the load: with soft placement TensorFlow would put the nodes elsewhere without a word.
-void CheckDeviceExists(const std::string& device, const tf::SessionOptions& options) {
-  std::unique_ptr<tf::Session> session(tf::NewSession(options));
-  if (session == nullptr) throw Error(Code::kInternal, "TensorFlow made no session");
-  std::vector<tf::DeviceAttributes> devices;
-  ThrowIfError(session->ListDevices(&devices));
-  session->Close().IgnoreError();
-  std::string known;
-  for (const tf::DeviceAttributes& existing : devices) {
-    if (SameDevice(device, existing.name())) return;
-    const std::string& name = existing.name();
-    const auto local = name.find("/device:");
-    known += (known.empty() ? "" : ", ") + (local == std::string::npos ? name : name.substr(local));
-  }
-  throw Error(Code::kInvalidArgument, "there is no device '" + device + "' here; there is: " + known);
 }
 
 // True if runs may stay in the caller's thread: they need one device, no timeout, and no node that waits for
@@ -133,6 +106,11 @@ struct Source {
     NameTables(meta_graph.mutable_graph_def());
     return meta_graph;
   }
+  tf::MetaGraphDef ReadMended() const {
+    tf::MetaGraphDef meta_graph = ReadGraph();
+    MendVariables(path, &meta_graph);
+    return meta_graph;
+  }
   Origin MakeOrigin() const;
 };
 
@@ -150,16 +128,26 @@ Origin Source::MakeOrigin() const {
 
 void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::vector<std::string>& fetches,
                  SharedSession* shared) {
+  const QuietInfo quiet;
   if (!source.fingerprint.empty() && SourceFingerprint(source.path) != source.fingerprint) {
     throw Error(Code::kFailedPrecondition, "'" + source.path + "' has changed since it was loaded");
   }
+  const FloatMode mode;
   std::unique_ptr<tf::Session> session;
-  ThrowIfError(tf::LoadMetagraphIntoSession(source.session_options, meta_graph, &session),
-               "'" + source.path + "'");
+  tf::SessionOptions options = source.session_options;
+  // Calls of functions are added to the graph when a session has to run them.
+  if (HasFunctions(meta_graph.object_graph_def())) {
+    options.config.mutable_experimental()->set_disable_optimize_for_static_graph(true);
+  }
+  LeaveOutFolding(meta_graph.graph_def(), &options.config);
+  ThrowIfError(tf::LoadMetagraphIntoSession(options, meta_graph, &session), "'" + source.path + "'");
   const tf::DeviceMgr* devices = nullptr;
   ThrowIfError(session->LocalDeviceManager(&devices));
   if (shared->threads != nullptr) shared->threads->UseFor(*devices);
-  ThrowIfError(tf::RestoreSession(source.run_options, meta_graph, source.path, &session),
+  const TraceTurn turn(source.run_options);
+  // Kept: what has the path of an asset may read it later.
+  shared->path = std::make_unique<PlainPath>(source.path);
+  ThrowIfError(tf::RestoreSession(source.run_options, meta_graph, shared->path->name(), &session),
                "'" + source.path + "'");
   if (source.options.optimize != Optimize::kNone) {
     shared->written = WrittenVariables(meta_graph.graph_def(), fetches);
@@ -181,19 +169,33 @@ class Bundle : public internal::EngineModel {
   const std::map<std::string, TensorSpec>& variables() const override { return shared_->graph.variables(); }
   std::unique_ptr<internal::EngineFunction> Bind(const Signature& signature,
                                                  const std::vector<TensorSpec>& outputs) override {
+    const QuietInfo quiet;
     return BindFunction(shared_, Label(signature), Flatten(signature.inputs), Flatten(outputs));
   }
   std::unique_ptr<internal::EngineFunction> Bind(const std::vector<std::string>& fetches,
-                                                 const std::vector<std::string>& feeds) override;
+                                                 const std::vector<std::string>& feeds,
+                                                 const std::vector<std::string>& targets) override;
+  const std::map<std::string, SavedFunction>& functions() override { return functions_->list().all(); }
+  const SavedFunction& FindFunction(const std::string& path) override {
+    return functions_->list().Find(path);
+  }
+  std::unique_ptr<internal::EngineFunction> Bind(const SavedFunction& function, std::size_t trace) override {
+    return functions_->Bind(shared_, function, trace);
+  }
   Tensor ReadVariable(const std::string& name) override;
   std::vector<std::string> devices() override;
   std::map<std::string, std::int64_t> Placement() override;
   void SaveOptimized(const std::string& target) override;
+  void SaveVariables(const std::string& target, bool as_saved_model) override {
+    WriteVariables(shared_->session(), saver_, shared_->run_options, as_saved_model ? source_.path : "",
+                   target);
+  }
   void Cancel() override { shared_->Cancel(); }
   void Close() override { shared_->Close(); }
 
  private:
   void Load();
+  void CheckLoadOps(const tf::MetaGraphDef& meta_graph) const;
   void UseSaved();
   void PlanExecutors(const tf::DeviceMgr& devices);
   static std::string Label(const Signature& signature) { return "signature '" + signature.name + "'"; }
@@ -201,6 +203,8 @@ class Bundle : public internal::EngineModel {
   Source source_;
   std::map<std::string, Signature> signatures_;
   std::shared_ptr<SharedSession> shared_;
+  std::unique_ptr<ModelFunctions> functions_;
+  tf::SaverDef saver_;
 };
 
 void Bundle::Load() {
@@ -216,15 +220,25 @@ void Bundle::Load() {
   tf::MetaGraphDef meta_graph = source_.ReadGraph();
   if (options.op_rules) CheckOps(source_.path, meta_graph, *options.op_rules);
   CheckGraph(source_.path, meta_graph);
+  CheckGraphOps(source_.path, meta_graph.graph_def());
   CheckFiles(source_.path, meta_graph);
+  MendVariables(source_.path, &meta_graph);
+  functions_ = std::make_unique<ModelFunctions>(
+      source_.path, options.device.empty() ? "" : FullDeviceName(options.device), meta_graph);
+  saver_ = meta_graph.saver_def();
 
   shared_ = std::make_shared<SharedSession>(MakeThreads(options, source_.session_options.config),
                                             meta_graph.graph_def());
+  CheckLoadOps(meta_graph);
   shared_->options = source_.session_options;
   shared_->run_options = source_.run_options;
   shared_->optimize = options.optimize;
   for (auto& [name, signature] : ReadSignatures(meta_graph)) {
     signatures_.emplace(name, Reconcile(signature, shared_->graph));
+  }
+  // A program that trains may run initializers itself.
+  if (options.tags.count("train") == 0) {
+    CheckInitialized(source_.path, meta_graph, signatures_);
   }
   std::vector<std::string> fetches;
   for (const auto& [name, signature] : signatures_) {
@@ -232,12 +246,23 @@ void Bundle::Load() {
   }
   UseSaved();
   shared_->open = [source = source_, fetches](SharedSession* shared) {
-    OpenSession(source, source.ReadGraph(), fetches, shared);
+    OpenSession(source, source.ReadMended(), fetches, shared);
   };
   if (shared_->early_devices != nullptr) return;
   OpenSession(source_, std::move(meta_graph), fetches, shared_.get());
   PlanExecutors(shared_->devices());
-  if (!shared_->own_executors) shared_->graph_def.Clear();  // the session has its own
+  // The session has its own.
+  if (!shared_->own_executors && !functions_->any()) shared_->graph_def.Clear();
+}
+
+// Functions that miss an op fail when they are called; those of the load itself now, in our words.
+void Bundle::CheckLoadOps(const tf::MetaGraphDef& meta_graph) const {
+  std::vector<TensorName> run;
+  for (const std::string& name : {InitOpOf(meta_graph), meta_graph.saver_def().restore_op_name()}) {
+    const std::string node = name.substr(0, name.find(':'));
+    if (!node.empty() && node[0] != '^') run.emplace_back(node);
+  }
+  RefuseMissingOps(Quote(source_.path), shared_->graph.MissingOps(run));
 }
 
 // Takes what an optimizer left on disk. A function of it that has no state needs no session.
@@ -285,7 +310,8 @@ void Bundle::PlanExecutors(const tf::DeviceMgr& devices) {
 }
 
 std::unique_ptr<internal::EngineFunction> Bundle::Bind(const std::vector<std::string>& fetches,
-                                                       const std::vector<std::string>& feeds) {
+                                                       const std::vector<std::string>& feeds,
+                                                       const std::vector<std::string>& targets) {
   const auto specs = [&](const std::vector<std::string>& names) {
     std::vector<TensorSpec> result;
     for (const std::string& text : names) {
@@ -298,7 +324,8 @@ std::unique_ptr<internal::EngineFunction> Bundle::Bind(const std::vector<std::st
     }
     return result;
   };
-  return BindFunction(shared_, "run by tensor name", specs(feeds), specs(fetches));
+  const QuietInfo quiet;
+  return BindFunction(shared_, "run by tensor name", specs(feeds), specs(fetches), targets);
 }
 
 Tensor Bundle::ReadVariable(const std::string& name) {
@@ -349,7 +376,9 @@ void Bundle::SaveOptimized(const std::string& target) {
       ConstantPool pool;
       OptimizedFunction function{plan.graph, {}, {}, false};
       function.report.function = Label(signature);
-      function.isolated = OptimizeFunction(shared_.get(), plan.graph, initialized, &pool, &function.report);
+      const std::lock_guard<std::mutex> lock(shared_->prepare_mutex);
+      function.isolated =
+          OptimizeFunction(shared_.get(), nullptr, plan.graph, initialized, &pool, &function.report);
       writer.Add(std::move(function), pool);
     } catch (const Error& error) {  // it stays as it is
       why_not += (why_not.empty() ? "; " : ", ") + Label(signature) + ": " + error.what();

@@ -6,6 +6,7 @@
 #include "engine/edit/editor.h"
 #include "engine/inspect.h"
 #include "engine/logging.h"
+#include "engine/op_libraries.h"
 #include "engine/op_uses.h"
 #include "engine/options.h"
 #include "savedmodel/export.h"
@@ -17,14 +18,17 @@ class TensorFlowEngine : public internal::Engine {
  public:
   std::unique_ptr<internal::EngineModel> Load(const std::string& path, const LoadOptions& options) override {
     const QuietInfo quiet;
+    OpenOpLibrariesOfEnvironment();
     return LoadBundle(path, options);
   }
   Inspection Inspect(const std::string& path) override {
     const QuietInfo quiet;
+    OpenOpLibrariesOfEnvironment();
     return InspectSavedModel(path);
   }
   std::unique_ptr<internal::EngineEdit> OpenEdit(const std::string& path) override {
     const QuietInfo quiet;
+    OpenOpLibrariesOfEnvironment();
     return edit::Open(path);
   }
   std::vector<std::string> RegisteredOps() override { return ListRegisteredOps(); }

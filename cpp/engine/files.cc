@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "engine/graph.h"
+#include "engine/paths.h"
 #include "engine/provenance.h"
 #include "engine/quote.h"
 #include "engine/status.h"
@@ -25,7 +26,9 @@ namespace {
 
 std::string DescribeDirectory(const std::string& path) {
   std::vector<std::string> children;
-  if (!tf::Env::Default()->GetChildren(path, &children).ok() || children.empty()) return "; it is empty";
+  const absl::Status listed = tf::Env::Default()->GetChildren(path, &children);
+  if (!listed.ok()) return "; it can't be listed: " + std::string(listed.message());
+  if (children.empty()) return "; it is empty";
   std::sort(children.begin(), children.end());
   for (const std::string& child : children) {  // the layout of a model server: one folder a version
     const bool number = child.find_first_not_of("0123456789") == std::string::npos;
@@ -148,6 +151,7 @@ void CheckVariables(const std::string& path, const tf::MetaGraphDef& meta_graph)
                                      std::to_string(restored.size()) + " variables from it (such as " +
                                      Quote(*restored.begin()) + "); is the copy complete?");
   }
+  CheckRegularFile(index);
   const std::vector<std::uint64_t> needed = NeededShardSizes(prefix);
   for (std::size_t shard = 0; shard < needed.size(); ++shard) {
     const std::string file =
@@ -156,6 +160,7 @@ void CheckVariables(const std::string& path, const tf::MetaGraphDef& meta_graph)
     if (!tf::Env::Default()->GetFileSize(file, &size).ok()) {
       throw Error(Code::kNotFound, Quote(file) + " is missing; is the copy complete?");
     }
+    CheckRegularFile(file);
     if (size < needed[shard]) {
       throw Error(Code::kDataLoss, Quote(file) + " is " + std::to_string(size) +
                                        " bytes long, and the index needs " + std::to_string(needed[shard]) +
@@ -184,14 +189,7 @@ void ListInto(const std::string& root, const std::string& below, int depth,
 
 tf::SavedModel ReadSavedModelProto(const std::string& path) {
   tf::Env* env = tf::Env::Default();
-  if (path.empty()) throw Error(Code::kInvalidArgument, "the path of a SavedModel is empty");
-  if (!env->FileExists(path).ok()) throw Error(Code::kNotFound, "no such directory: " + Quote(path));
-  if (!env->IsDirectory(path).ok()) {
-    throw Error(Code::kNotFound, Quote(path) + " is a file; a SavedModel is a directory" +
-                                     (tf::io::Basename(path) == tf::kSavedModelFilenamePb
-                                          ? ", here " + Quote(std::string(tf::io::Dirname(path)))
-                                          : ""));
-  }
+  CheckDirectory(path);
   std::string found;
   for (const char* name :
        {tf::kSavedModelFilenameCpb, tf::kSavedModelFilenamePb, tf::kSavedModelFilenamePbTxt}) {
@@ -202,12 +200,14 @@ tf::SavedModel ReadSavedModelProto(const std::string& path) {
                                      " is not a SavedModel: it has no saved_model.pb, .pbtxt or .cpb" +
                                      DescribeDirectory(path));
   }
+  CheckRegularFile(tf::io::JoinPath(path, found));
   tf::SavedModel proto;
   const absl::Status status = tf::ReadSavedModel(path, &proto);
   if (!status.ok()) {
+    const bool denied = absl::IsPermissionDenied(status) || absl::IsUnavailable(status);
     ThrowIfError(status, Quote(tf::io::JoinPath(path, found)) +
-                             " can't be read as a SavedModel, it may be truncated "
-                             "or corrupted");
+                             (denied ? " can't be read"
+                                     : " can't be read as a SavedModel, it may be truncated or corrupted"));
   }
   if (proto.meta_graphs().empty()) {
     throw Error(Code::kDataLoss,

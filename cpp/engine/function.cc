@@ -8,12 +8,16 @@
 #include <utility>
 
 #include "engine/cancellation.h"
+#include "engine/fallback.h"
 #include "engine/options.h"
 #include "engine/plan.h"
 #include "engine/prepare.h"
 #include "engine/status.h"
 #include "engine/tensors.h"
+#include "engine/threads/float_mode.h"
+#include "engine/threads/stop.h"
 #include "engine/trace.h"
+#include "savedmodel/interrupt.h"
 #include "tensorflow/core/framework/tensor_util.h"
 
 namespace savedmodel::engine {
@@ -76,18 +80,29 @@ class Scratch {
 class CallableFunction : public internal::EngineFunction {
  public:
   CallableFunction(std::shared_ptr<SharedSession> shared, std::string label, std::vector<TensorSpec> inputs,
-                   std::vector<TensorSpec> outputs)
+                   std::vector<TensorSpec> outputs, const std::vector<std::string>& targets,
+                   std::shared_ptr<const CallGraph> call)
       : shared_(std::move(shared)),
+        call_(std::move(call)),
         label_(std::move(label)),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)),
-        plan_(shared_->graph, label_, &inputs_, &outputs_) {
-    report_.function = label_;
-    if (plan_.graph.fetches.empty()) return;  // nothing to run: all outputs are inputs
-    executor_ = PrepareExecutor(shared_.get(), plan_.graph, &report_);
-    if (executor_ == nullptr) Callable();
+        plan_(call_ == nullptr ? shared_->graph : call_->index, label_, &inputs_, &outputs_, targets) {
+    OptimizationReport report;
+    report.function = label_;
+    const GraphExecutor* executor = nullptr;
+    // Else there is nothing to run: all outputs are inputs.
+    if (plan_.graph.runs()) executor = PrepareExecutor(shared_.get(), call_.get(), plan_.graph, &report);
+    const auto plain = [this](OptimizationReport* of) {
+      return PreparePlain(shared_.get(), call_.get(), plan_.graph, of);
+    };
+    executor_.emplace(executor, std::move(report), plain);
+    if (executor == nullptr && plan_.graph.runs()) Callable();
   }
-  ~CallableFunction() override { shared_->Release(executor_, callable_); }
+  ~CallableFunction() override {
+    shared_->Release(executor_->first(), callable_);
+    shared_->Release(executor_->plain(), std::nullopt);
+  }
 
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
   const std::vector<TensorSpec>& outputs() const override { return outputs_; }
@@ -95,30 +110,37 @@ class CallableFunction : public internal::EngineFunction {
     static const std::string* kept = new std::string("an earlier run kept one of its inputs");
     return plan_.copies_because.empty() && kept_an_input_ ? *kept : plan_.copies_because;
   }
-  const OptimizationReport& optimization() const override { return report_; }
+  OptimizationReport optimization() const override { return executor_->report(); }
   void Run(const Tensor* inputs, Tensor* outputs, bool into, const RunOptions* options,
            Trace* trace) override;
 
  private:
+  tf::Session& Session() const { return call_ == nullptr ? shared_->session() : shared_->Extended(*call_); }
   tf::Session::CallableHandle Callable();
   void CheckSharedFeeds(const Tensor* inputs) const;
   void RunSession(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                   const RunOptions* options, Trace* trace) const;
-  void RunExecutor(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
-                   const RunOptions* options) const;
+  void Feed(const Tensor* inputs, std::vector<tf::Tensor>* feeds) const;
+  void RunCallable(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
+                   const RunOptions* options, Trace* trace);
+  // `run` takes the run's CancellationManager.
+  template <typename RunIt>
+  void RunCancellable(const RunOptions* options, const RunIt& run) const;
+  void RunExecutor(const GraphExecutor& executor, const Tensor* inputs, std::vector<tf::Tensor>* feeds,
+                   std::vector<tf::Tensor>* fetched, const RunOptions* options);
   bool Aliases(const tf::Tensor& result, const std::vector<tf::Tensor>& feeds) const;
   void Deliver(const Tensor* inputs, bool into, std::vector<tf::Tensor>* feeds,
                std::vector<tf::Tensor>* fetched, std::vector<tf::Tensor>* fed, Tensor* outputs) const;
   void CheckShape(std::size_t output, const tf::Tensor& result, const Tensor& buffer) const;
 
   std::shared_ptr<SharedSession> shared_;
+  std::shared_ptr<const CallGraph> call_;
   std::string label_;
   std::vector<TensorSpec> inputs_;
   std::vector<TensorSpec> outputs_;
   CallPlan plan_;
   std::atomic<bool> kept_an_input_{false};
-  OptimizationReport report_;
-  const GraphExecutor* executor_ = nullptr;  // or
+  std::optional<Fallback> executor_;  // or
   std::mutex callable_mutex_;
   std::optional<tf::Session::CallableHandle> callable_;
 };
@@ -129,9 +151,10 @@ tf::Session::CallableHandle CallableFunction::Callable() {
   tf::CallableOptions options;
   for (const std::string& feed : plan_.graph.feeds) options.add_feed(feed);
   for (const std::string& fetch : plan_.graph.fetches) options.add_fetch(fetch);
+  for (const std::string& target : plan_.graph.targets) options.add_target(target);
   *options.mutable_run_options() = shared_->run_options;
   tf::Session::CallableHandle handle;
-  ThrowIfError(shared_->session().MakeCallable(options, &handle), label_);
+  ThrowIfError(Session().MakeCallable(options, &handle), label_);
   callable_ = handle;
   return handle;
 }
@@ -155,32 +178,70 @@ void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vec
   std::vector<std::pair<std::string, tf::Tensor>> named;
   for (std::size_t i = 0; i < feeds.size(); ++i) named.emplace_back(plan_.graph.feeds[i], feeds[i]);
   tf::RunMetadata metadata;
-  ThrowIfError(shared_->session().Run(merged, named, plan_.graph.fetches, {}, fetched, &metadata));
+  const TraceTurn turn(merged);
+  ThrowIfError(Session().Run(merged, named, plan_.graph.fetches, plan_.graph.targets, fetched, &metadata));
   if (trace != nullptr) *trace = ReadTrace(metadata);
 }
 
-// In the caller's thread, with a word for it whatever the timeout.
-void CallableFunction::RunExecutor(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
-                                   const RunOptions* options) const {
-  Cancellation* cancellation = options == nullptr ? nullptr : options->cancellation.get();
-  if (cancellation == nullptr && !HasTimeout(options)) {
-    return executor_->Run(feeds, fetched, &shared_->cancellation);
+void CallableFunction::Feed(const Tensor* inputs, std::vector<tf::Tensor>* feeds) const {
+  const bool borrow = plan_.copies_because.empty() && !kept_an_input_.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < feeds->size(); ++i) {
+    ToTensorFlow(inputs[plan_.feed_inputs[i]], borrow, &(*feeds)[i]);
   }
-  tf::CancellationManager run(&shared_->cancellation);
-  const LinkedCancellation linked(cancellation, &run);
+}
+
+void CallableFunction::RunCallable(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
+                                   const RunOptions* options, Trace* trace) {
+  if (NeedsRunOptions(options, trace) || HasTimeout(options))
+    return RunSession(feeds, fetched, options, trace);
+  const TraceTurn turn(shared_->run_options);
+  ThrowIfError(Session().RunCallable(Callable(), feeds, fetched, nullptr));
+}
+
+template <typename RunIt>
+void CallableFunction::RunCancellable(const RunOptions* options, const RunIt& run) const {
+  const RunningCall call(internal::InterruptCheckOfThread());
+  std::optional<tf::CancellationManager> own;
   std::optional<Deadline> deadline;
-  if (HasTimeout(options)) deadline.emplace(*options->timeout, &run);
   try {
-    executor_->Run(feeds, fetched, &run);
+    Cancellation* cancellation = options == nullptr ? nullptr : options->cancellation.get();
+    if (cancellation == nullptr && !HasTimeout(options)) return run(&shared_->cancellation);
+    tf::CancellationManager& manager = own.emplace(&shared_->cancellation);
+    const LinkedCancellation linked(cancellation, &manager);
+    if (HasTimeout(options)) deadline.emplace(options->timeout->count(), &manager);
+    run(&manager);
   } catch (const Error&) {
     // What a kernel says that is stopped is its own affair.
-    if (!run.IsCancelled() || shared_->cancellation.IsCancelled()) throw;
+    if (shared_->cancellation.IsCancelled()) {
+      throw Error(Code::kCancelled, "the model was closed while the call was running");
+    }
+    if (call.interrupted()) throw Error(Code::kCancelled, label_ + ": the run was interrupted");
+    if (!own || !own->IsCancelled()) throw;
     if (deadline && deadline->passed()) {
       throw Error(Code::kDeadlineExceeded,
-                  label_ + ": the run took longer than " + std::to_string(*options->timeout) + " s");
+                  label_ + ": the run took longer than " + std::to_string(options->timeout->count()) + " s");
     }
     throw Error(Code::kCancelled, label_ + ": the run was cancelled");
   }
+}
+
+// In the caller's thread, with a word for it whatever the timeout.
+void CallableFunction::RunExecutor(const GraphExecutor& executor, const Tensor* inputs,
+                                   std::vector<tf::Tensor>* feeds, std::vector<tf::Tensor>* fetched,
+                                   const RunOptions* options) {
+  RunCancellable(options, [&](tf::CancellationManager* cancellation) {
+    try {
+      executor.Run(*feeds, fetched, cancellation);
+    } catch (const Error& error) {
+      if (cancellation->IsCancelled()) throw;
+      const bool done = executor_->RunPlain(executor, error, [&](const GraphExecutor* plain) {
+        Feed(inputs, feeds);  // kernels may have written into copies
+        if (plain == nullptr) return RunCallable(*feeds, fetched, options, nullptr);
+        plain->Run(*feeds, fetched, cancellation);
+      });
+      if (!done) throw;
+    }
+  });
 }
 
 // What looks at the caller's array would change with it; what looks at a v1 variable, with the next run.
@@ -198,25 +259,23 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, bool into, con
   Scratch scratch(plan_.graph.feeds.size(), &kept_an_input_);
   std::vector<tf::Tensor>& feeds = scratch.feeds;
   std::vector<tf::Tensor>& fetched = scratch.fetched;
-  const bool borrow = plan_.copies_because.empty() && !kept_an_input_.load(std::memory_order_relaxed);
-  for (std::size_t i = 0; i < feeds.size(); ++i)
-    ToTensorFlow(inputs[plan_.feed_inputs[i]], borrow, &feeds[i]);
+  Feed(inputs, &feeds);
   // Before the run: kernels may write into inputs that are copies.
   std::vector<tf::Tensor> fed;
   for (const CallPlan::Source& source : plan_.sources) {
     if (source.fed) fed.push_back(tf::tensor::DeepCopy(feeds[source.index]));
   }
-  if (!plan_.graph.fetches.empty()) {
+  if (plan_.graph.runs()) {
     // The graph as it was loaded serves where another run may write what is a constant in the optimized one.
-    const bool own = executor_ != nullptr && !NeedsRunOptions(options, trace) &&
-                     !(report_.variables_frozen > 0 && shared_->thawed);
+    const GraphExecutor* executor = executor_->current();
+    const bool own = executor != nullptr && !NeedsRunOptions(options, trace) &&
+                     !(executor_->is_frozen(executor) && shared_->thawed);
     const IntraOpThreads::Run run(shared_->threads.get(), own);
+    const FloatMode mode;
     if (own) {
-      RunExecutor(feeds, &fetched, options);
-    } else if (NeedsRunOptions(options, trace) || HasTimeout(options)) {
-      RunSession(feeds, &fetched, options, trace);
+      RunExecutor(*executor, inputs, &feeds, &fetched, options);
     } else {
-      ThrowIfError(shared_->session().RunCallable(Callable(), feeds, &fetched, nullptr));
+      RunCallable(feeds, &fetched, options, trace);
     }
   }
   Deliver(inputs, into, &feeds, &fetched, &fed, outputs);
@@ -273,8 +332,11 @@ void CallableFunction::CheckShape(std::size_t output, const tf::Tensor& result, 
 std::unique_ptr<internal::EngineFunction> BindFunction(std::shared_ptr<SharedSession> session,
                                                        const std::string& label,
                                                        std::vector<TensorSpec> inputs,
-                                                       std::vector<TensorSpec> outputs) {
-  return std::make_unique<CallableFunction>(std::move(session), label, std::move(inputs), std::move(outputs));
+                                                       std::vector<TensorSpec> outputs,
+                                                       const std::vector<std::string>& targets,
+                                                       std::shared_ptr<const CallGraph> call) {
+  return std::make_unique<CallableFunction>(std::move(session), label, std::move(inputs), std::move(outputs),
+                                            targets, std::move(call));
 }
 
 }  // namespace savedmodel::engine

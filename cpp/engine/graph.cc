@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/op_libraries.h"
 #include "engine/signatures.h"
 #include "engine/status.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
@@ -156,6 +157,7 @@ std::vector<std::string> CalledFunctions(const tf::NodeDef& node) {
 
 GraphIndex::GraphIndex(const tf::GraphDef& graph) {
   FunctionKeepers keepers(graph.library());
+  engine::MissingOps missing(graph.library());
   nodes_.reserve(static_cast<std::size_t>(graph.node_size()));
   for (const tf::FunctionDef& function : graph.library().function()) {
     for (const tf::NodeDef& node : function.node_def()) has_blocking_ops_ |= Blocks(node.op());
@@ -166,6 +168,9 @@ GraphIndex::GraphIndex(const tf::GraphDef& graph) {
     entry.known = OutputTypes(node, keepers.Find(node.op()), &entry.outputs);
     has_blocking_ops_ |= Blocks(node.op());
     entry.keeper = keepers.OfNode(node);
+    if (std::set<std::string> ops = missing.Of(node); !ops.empty()) {
+      missing_ops_.emplace(nodes_.size(), std::move(ops));
+    }
     if (node.op() == "Placeholder" || node.op() == "PlaceholderWithDefault") {
       entry.placeholder_shape = ShapeAttribute(node);
       // Before GraphDef version 24 a placeholder's empty shape meant an unknown one.
@@ -219,7 +224,8 @@ PartialShape GraphIndex::PlaceholderShape(const TensorName& tensor) const {
   return nodes_[static_cast<std::size_t>(found->second)].placeholder_shape;
 }
 
-std::string GraphIndex::InputKeeper(const std::vector<TensorName>& fetches) const {
+template <typename Visit>
+void GraphIndex::Walk(const std::vector<TensorName>& fetches, const Visit& visit) const {
   std::vector<int> pending;
   std::vector<bool> seen(nodes_.size());
   for (const TensorName& fetch : fetches) {
@@ -231,10 +237,29 @@ std::string GraphIndex::InputKeeper(const std::vector<TensorName>& fetches) cons
     pending.pop_back();
     if (seen[node]) continue;
     seen[node] = true;
-    if (!nodes_[node].keeper.empty()) return nodes_[node].keeper;
+    if (visit(node)) return;
     pending.insert(pending.end(), nodes_[node].inputs.begin(), nodes_[node].inputs.end());
   }
-  return "";
+}
+
+std::string GraphIndex::InputKeeper(const std::vector<TensorName>& fetches) const {
+  std::string keeper;
+  Walk(fetches, [&](std::size_t node) {
+    keeper = nodes_[node].keeper;
+    return !keeper.empty();
+  });
+  return keeper;
+}
+
+std::set<std::string> GraphIndex::MissingOps(const std::vector<TensorName>& fetches) const {
+  std::set<std::string> ops;
+  if (missing_ops_.empty()) return ops;
+  Walk(fetches, [&](std::size_t node) {
+    const auto found = missing_ops_.find(node);
+    if (found != missing_ops_.end()) ops.insert(found->second.begin(), found->second.end());
+    return false;
+  });
+  return ops;
 }
 
 }  // namespace savedmodel::engine

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -30,12 +31,16 @@ class GraphIndex {
   // Type of a tensor without its reference bit; kInvalid if it can't be told. Throws Error (kNotFound)
   // if there is no such tensor; `what` begins the message.
   DType TypeOf(const TensorName& tensor, const std::string& what) const;
+  bool Has(const std::string& node) const { return index_.count(node) > 0; }
   // True if `tensor` is a placeholder whose shape is known at least in rank.
   PartialShape PlaceholderShape(const TensorName& tensor) const;
 
   // The op that could keep an input of a run of `fetches` after it (a variable's assignment, a queue), or
   // write into it; or empty.
   std::string InputKeeper(const std::vector<TensorName>& fetches) const;
+
+  // Ops that a run of `fetches` needs and that can't run here (engine/op_libraries.h).
+  std::set<std::string> MissingOps(const std::vector<TensorName>& fetches) const;
 
   // Variables that exist as v1 reference variables are updated in place, under a reader's eyes.
   bool has_reference_variables() const { return has_reference_variables_; }
@@ -59,8 +64,13 @@ class GraphIndex {
     std::string keeper;       // this node's op, or one in a function that it calls
     PartialShape placeholder_shape;
   };
+  // The nodes that a run of `fetches` visits, until `visit` returns true.
+  template <typename Visit>
+  void Walk(const std::vector<TensorName>& fetches, const Visit& visit) const;
+
   std::unordered_map<std::string, int> index_;
   std::vector<Node> nodes_;
+  std::map<std::size_t, std::set<std::string>> missing_ops_;  // by node
   std::map<std::string, TensorSpec> variables_;
   std::map<std::string, Variable> variable_places_;
   bool has_reference_variables_ = false;

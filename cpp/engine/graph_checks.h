@@ -4,11 +4,13 @@
 
 #include <string>
 
+#include "engine/graph_faults.h"
 #include "tensorflow/core/protobuf/meta_graph.pb.h"
 
 namespace savedmodel::engine {
 
 // Throws Error (kInvalidArgument) that names the node and what is wrong. docs/untrusted.md lists the checks.
-void CheckGraph(const std::string& path, const tensorflow::MetaGraphDef& meta_graph);
+void CheckGraph(const std::string& path, const tensorflow::MetaGraphDef& meta_graph,
+                const GraphLimits& limits = GraphLimits());
 
 }  // namespace savedmodel::engine

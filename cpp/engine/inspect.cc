@@ -6,6 +6,7 @@
 #include "engine/files.h"
 #include "engine/graph.h"
 #include "engine/object_graph.h"
+#include "engine/objects/mend.h"
 #include "engine/op_uses.h"
 #include "engine/signatures.h"
 #include "tensorflow/cc/saved_model/fingerprinting.h"
@@ -44,12 +45,13 @@ MetaGraphInfo InspectMetaGraph(const tf::MetaGraphDef& meta_graph,
 }  // namespace
 
 Inspection InspectSavedModel(const std::string& path) {
-  const tf::SavedModel proto = ReadSavedModelProto(path);
+  tf::SavedModel proto = ReadSavedModelProto(path);
   Inspection inspection;
   inspection.path = path;
   inspection.files = ListFiles(path);
   for (const auto& [name, bytes] : inspection.files) inspection.size_bytes += bytes;
-  for (const tf::MetaGraphDef& meta_graph : proto.meta_graphs()) {
+  for (tf::MetaGraphDef& meta_graph : *proto.mutable_meta_graphs()) {
+    MendVariables(path, &meta_graph);
     inspection.meta_graphs.push_back(InspectMetaGraph(meta_graph, inspection.files));
   }
   const auto fingerprint = tf::saved_model::fingerprinting::ReadSavedModelFingerprint(path);

@@ -32,6 +32,7 @@ struct QuietState {
   std::mutex mutex;
   int scopes = 0;
   absl::LogSeverityAtLeast before = absl::LogSeverityAtLeast::kInfo;
+  bool raised = false;
 };
 QuietState& Quiet() {
   static auto* state = new QuietState;
@@ -58,19 +59,21 @@ QuietInfo::QuietInfo() {
   QuietState& quiet = Quiet();
   std::lock_guard<std::mutex> lock(quiet.mutex);
   if (quiet.scopes++ > 0) return;
-  quiet.before = absl::MinLogLevel();
-  // Until absl is told that it is initialised, which is for its owner to do, its threshold for stderr is
-  // not looked at.
-  const bool chosen = std::getenv("TF_CPP_MIN_LOG_LEVEL") != nullptr;
-  if (!stderr_is_quiet && !chosen && quiet.before < absl::LogSeverityAtLeast::kWarning) {
-    absl::SetMinLogLevel(absl::LogSeverityAtLeast::kWarning);
+  quiet.raised = !stderr_is_quiet && std::getenv("TF_CPP_MIN_LOG_LEVEL") == nullptr;
+  if (!quiet.raised) return;
+  // Until absl is told that it is initialised, it looks at no threshold, and all goes to stderr.
+  if (!absl::log_internal::IsInitialized()) {
+    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfo);
+    absl::log_internal::SetInitialized();
   }
+  quiet.before = absl::StderrThreshold();
+  absl::SetStderrThreshold(absl::LogSeverityAtLeast::kFatal);
 }
 
 QuietInfo::~QuietInfo() {
   QuietState& quiet = Quiet();
   std::lock_guard<std::mutex> lock(quiet.mutex);
-  if (--quiet.scopes == 0) absl::SetMinLogLevel(quiet.before);
+  if (--quiet.scopes == 0 && quiet.raised) absl::SetStderrThreshold(quiet.before);
 }
 
 }  // namespace savedmodel::engine

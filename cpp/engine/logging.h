@@ -9,8 +9,8 @@ namespace savedmodel::engine {
 // Registers the sink once per process. `quiet`: nothing below FATAL goes to stderr any more.
 void ForwardLogs(void (*log)(const LogRecord&), bool quiet);
 
-// Keeps the informative messages of its scope off stderr where TensorFlow was in the process before us and
-// logging is its owner's business. Process-wide while it lasts.
+// Keeps the messages of its scope off stderr where TensorFlow was in the process before us and logging is its
+// owner's business, but for TF_CPP_MIN_LOG_LEVEL. The log handler gets them. Process-wide while it lasts.
 class QuietInfo {
  public:
   QuietInfo();

@@ -8,6 +8,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "engine/objects/saved_functions.h"
 #include "engine/signatures.h"
 #include "tensorflow/core/framework/types.h"
 #include "tensorflow/core/protobuf/struct.pb.h"
@@ -109,19 +110,12 @@ std::string Arguments(const tf::StructuredValue& signature) {
 
 std::vector<ConcreteFunctionInfo> ReadConcreteFunctions(const tf::SavedObjectGraph& graph) {
   std::vector<ConcreteFunctionInfo> functions;
-  if (graph.nodes().empty()) return functions;
-  const auto add = [&](const std::string& attribute, const std::string& name) {
-    const auto concrete = graph.concrete_functions().find(name);
-    if (concrete == graph.concrete_functions().end()) return;
-    functions.push_back({attribute, name, Arguments(concrete->second.canonicalized_input_signature()),
-                         Text(concrete->second.output_signature(), 0)});
-  };
-  for (const auto& child : graph.nodes(0).children()) {
-    if (child.node_id() < 0 || child.node_id() >= graph.nodes_size()) continue;
-    const tf::SavedObject& object = graph.nodes(child.node_id());
-    for (const std::string& name : object.function().concrete_functions()) add(child.local_name(), name);
-    if (object.has_bare_concrete_function()) {
-      add(child.local_name(), object.bare_concrete_function().concrete_function_name());
+  const SavedFunctions saved(graph);
+  for (const auto& [path, function] : saved.all()) {
+    for (const ConcreteFunction& trace : function.traces) {
+      const tf::SavedConcreteFunction& concrete = graph.concrete_functions().at(trace.name);
+      functions.push_back({path, trace.name, Arguments(concrete.canonicalized_input_signature()),
+                           Text(concrete.output_signature(), 0)});
     }
   }
   std::sort(functions.begin(), functions.end(), [](const auto& a, const auto& b) {

@@ -7,6 +7,7 @@
 
 #include "engine/files.h"
 #include "engine/graph.h"
+#include "engine/objects/saved_functions.h"
 #include "engine/provenance.h"
 #include "savedmodel/error.h"
 #include "tensorflow/cc/saved_model/constants.h"
@@ -59,6 +60,13 @@ class Reach {
     }
   }
   bool Has(const tf::NodeDef& node) const { return nodes_.count(&node) > 0; }
+  void AddFunction(const std::string& name) {
+    const auto function = scopes_.functions().find(name);
+    if (function == scopes_.functions().end()) return;
+    for (const auto& [inner, node] : function->second.nodes) {
+      if (nodes_.insert(node).second) AddCalled(*node);
+    }
+  }
 
  private:
   void AddCalled(const tf::NodeDef& start) {
@@ -112,7 +120,13 @@ class LoaderUses {
         initialized_(scopes, {InitOpOf(meta_graph)}),
         restored_(scopes, {meta_graph.saver_def().restore_op_name()}),
         variables_(scopes, {meta_graph.saver_def().filename_tensor_name()}),
-        assets_(scopes, AssetTensors(meta_graph)) {}
+        assets_(scopes, AssetTensors(meta_graph)) {
+    // A program can call these as well as signatures.
+    const SavedFunctions functions(meta_graph.object_graph_def());
+    for (const auto& [path, function] : functions.all()) {
+      for (const ConcreteFunction& trace : function.traces) called_.AddFunction(trace.name);
+    }
+  }
 
   bool Has(const Scope& scope, const tf::NodeDef& node) {
     // Only a load feeds the names of files.

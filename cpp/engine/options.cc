@@ -77,7 +77,8 @@ tf::RunOptions MakeRunOptions(const RunOptions& options, const tf::RunOptions& b
   }
   result.MergeFrom(given);
   if (options.timeout) {
-    result.set_timeout_in_ms(static_cast<std::int64_t>(std::ceil(std::min(*options.timeout, 1e12) * 1e3)));
+    result.set_timeout_in_ms(
+        static_cast<std::int64_t>(std::ceil(std::min(options.timeout->count(), 1e12) * 1e3)));
   }
   if (options.trace) result.set_trace_level(tf::RunOptions::FULL_TRACE);
   return result;

@@ -16,11 +16,21 @@
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/graph/graph.h"
+#include "tensorflow/core/public/session.h"
 #include "tensorflow/core/util/device_name_utils.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
+
+// `device` may leave out the job, replica and task.
+bool SameDevice(const std::string& device, const std::string& full_name) {
+  tf::DeviceNameUtils::ParsedName pattern;
+  tf::DeviceNameUtils::ParsedName name;
+  return tf::DeviceNameUtils::ParseFullOrLocalName(device, &pattern) &&
+         tf::DeviceNameUtils::ParseFullName(full_name, &name) &&
+         tf::DeviceNameUtils::IsCompleteSpecification(pattern, name);
+}
 
 class PlacementCounter {
  public:
@@ -73,6 +83,22 @@ class PlacementCounter {
 };
 
 }  // namespace
+
+void CheckDeviceExists(const std::string& device, const tf::SessionOptions& options) {
+  std::unique_ptr<tf::Session> session(tf::NewSession(options));
+  if (session == nullptr) throw Error(Code::kInternal, "TensorFlow made no session");
+  std::vector<tf::DeviceAttributes> devices;
+  ThrowIfError(session->ListDevices(&devices));
+  session->Close().IgnoreError();
+  std::string known;
+  for (const tf::DeviceAttributes& existing : devices) {
+    if (SameDevice(device, existing.name())) return;
+    const std::string& name = existing.name();
+    const auto local = name.find("/device:");
+    known += (known.empty() ? "" : ", ") + (local == std::string::npos ? name : name.substr(local));
+  }
+  throw Error(Code::kInvalidArgument, "there is no device '" + device + "' here; there is: " + known);
+}
 
 std::string FullDeviceName(const std::string& device) {
   std::string name = device;

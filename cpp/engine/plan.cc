@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/op_libraries.h"
 #include "savedmodel/error.h"
 
 namespace savedmodel::engine {
@@ -31,8 +32,14 @@ std::size_t IndexOf(const std::vector<std::string>& names, const std::string& na
 
 }  // namespace
 
+std::vector<std::string> FunctionGraph::ends() const {
+  std::vector<std::string> all = fetches;
+  for (const std::string& target : targets) all.push_back(target + ":0");
+  return all;
+}
+
 CallPlan::CallPlan(const GraphIndex& index, const std::string& label, std::vector<TensorSpec>* inputs,
-                   std::vector<TensorSpec>* outputs) {
+                   std::vector<TensorSpec>* outputs, const std::vector<std::string>& targets) {
   for (std::size_t i = 0; i < inputs->size(); ++i) {
     TensorSpec& spec = (*inputs)[i];
     Resolve(index, label + ", input '" + spec.key + "'", &spec);
@@ -63,6 +70,16 @@ CallPlan::CallPlan(const GraphIndex& index, const std::string& label, std::vecto
     }
     ++fetch_uses[fetch];
   }
+  for (const std::string& target : targets) {
+    const TensorName name(target);
+    if (!index.Has(name.node)) {
+      throw Error(Code::kNotFound, label + ": the graph has no op '" + name.node + "'");
+    }
+    if (IndexOf(graph.targets, name.node) < graph.targets.size()) continue;
+    graph.targets.push_back(name.node);
+    names.push_back(name);
+  }
+  RefuseMissingOps(label, index.MissingOps(names));
   const std::string keeper = index.InputKeeper(names);
   if (!keeper.empty()) copies_because = "the run may keep or change its inputs (" + keeper + ")";
 }

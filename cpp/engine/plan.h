@@ -18,6 +18,10 @@ struct FunctionGraph {
   std::vector<tensorflow::DataType> feed_types;
   std::vector<std::string> fetches;
   std::vector<tensorflow::DataType> fetch_types;
+  std::vector<std::string> targets;  // nodes that are run for their effects
+
+  bool runs() const { return !fetches.empty() || !targets.empty(); }
+  std::vector<std::string> ends() const;  // what a run has to reach: fetches and targets
 };
 
 struct CallPlan {
@@ -28,9 +32,9 @@ struct CallPlan {
   };
 
   // Completes the specs with what the graph says of their tensors; `label` begins error messages. Throws
-  // Error for a tensor that the graph does not have, and for resources and variants.
+  // Error for a tensor or target that the graph does not have, and for resources and variants.
   CallPlan(const GraphIndex& graph, const std::string& label, std::vector<TensorSpec>* inputs,
-           std::vector<TensorSpec>* outputs);
+           std::vector<TensorSpec>* outputs, const std::vector<std::string>& targets = {});
 
   FunctionGraph graph;
   std::vector<std::size_t> feed_inputs;                         // the input that each is fed from

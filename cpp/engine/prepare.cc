@@ -6,10 +6,12 @@
 #include <optional>
 #include <utility>
 
+#include "engine/optimize/factors.h"
 #include "engine/optimize/functions.h"
 #include "engine/optimize/optimize.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/status.h"
+#include "engine/threads/float_mode.h"
 #include "engine/variables.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
 
@@ -67,12 +69,17 @@ std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::ve
     report->why_not = "it has to run in a session, for " + why_not;
     return nullptr;
   }
+  executor->set_repeatable(report->effects.empty());
   report->executor = executor->name();
   return executor;
 }
 
-std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const FunctionGraph& function,
-                                         OptimizationReport* report) {
+const tf::GraphDef& GraphOf(const SharedSession& shared, const CallGraph* call) {
+  return call == nullptr ? shared.graph_def : call->graph;
+}
+
+std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph*,
+                                         const FunctionGraph& function, OptimizationReport* report) {
   const OptimizedFunction* found = shared->saved == nullptr ? nullptr : shared->saved->Find(function);
   if (found == nullptr) return nullptr;
   const bool early = found->standalone && shared->early_devices != nullptr;
@@ -87,22 +94,22 @@ std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const FunctionGr
   return executor;
 }
 
-std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const FunctionGraph& function,
-                                             OptimizationReport* report) {
+std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const CallGraph* call,
+                                             const FunctionGraph& function, OptimizationReport* report) {
   ConstantPool pool;
-  const IsolatedGraph isolated = OptimizeFunction(shared, function, {}, &pool, report);
+  const IsolatedGraph isolated = OptimizeFunction(shared, call, function, {}, &pool, report);
   return MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options,
                   shared->devices(), &pool, &shared->stateful_kernels, report);
 }
 
 // Null where that fails, or where the graph needs a session: a call must not fail for the optimizer.
 template <typename Make>
-std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const FunctionGraph& function,
-                                   OptimizationReport* report) {
+std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const CallGraph* call,
+                                   const FunctionGraph& function, OptimizationReport* report) {
   OptimizationReport done = *report;
   std::unique_ptr<GraphExecutor> executor;
   try {
-    executor = make(shared, function, &done);
+    executor = make(shared, call, function, &done);
     report->why_not = done.why_not;
   } catch (const std::exception& error) {
     report->why_not = error.what();
@@ -112,26 +119,43 @@ std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const Funct
   return executor;
 }
 
+const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                               OptimizationReport* report) {
+  std::unique_ptr<GraphExecutor> executor;
+  tf::SessionOptions options = shared->options;
+  const std::string note = LeaveOutFolding(GraphOf(*shared, call), &options.config);
+  if (!note.empty()) report->notes.push_back(note);
+  try {
+    executor = MakeFrom(GraphOf(*shared, call), function.feeds, function.fetches, options, shared->devices(),
+                        nullptr, &shared->stateful_kernels, report);
+  } catch (const std::exception&) {  // the session refuses the same, in its words
+  }
+  return executor == nullptr ? nullptr : shared->Keep(std::move(executor));
+}
+
 }  // namespace
 
-IsolatedGraph OptimizeFunction(SharedSession* shared, const FunctionGraph& function,
+IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                const std::set<std::string>& kept, ConstantPool* pool,
                                OptimizationReport* report) {
+  const FloatMode mode;  // constants are folded as runs would compute them
   tf::Device* device = shared->devices().ListDevices().front();
-  IsolatedGraph isolated =
-      Isolate(shared->graph_def, function.feeds, function.feed_types, function.fetches, function.fetch_types);
+  IsolatedGraph isolated = Isolate(GraphOf(*shared, call), function.feeds, function.feed_types,
+                                   function.fetches, function.fetch_types);
   std::set<std::string> written = WrittenVariables(isolated.graph, isolated.fetches);
   written.insert(shared->written.begin(), shared->written.end());
   written.insert(kept.begin(), kept.end());
   const std::map<std::string, tf::Tensor> references = ReferenceValues(isolated.graph, written, shared);
   const auto value = [&](const tf::NodeDef& handle, tf::Tensor* tensor) {
     const std::string key = VariableKey(handle);
-    if (const auto found = references.find(handle.name()); found != references.end() && !shared->thawed) {
+    if (key.empty() || written.count(key) > 0 || shared->thawed) return false;
+    if (const auto found = references.find(handle.name()); found != references.end()) {
       *tensor = found->second;
-      return true;
+    } else if (IsReferenceVariable(handle) || !ValueOf(handle, device, tensor)) {
+      return false;
     }
-    if (IsReferenceVariable(handle)) return false;
-    return !key.empty() && written.count(key) == 0 && !shared->thawed && ValueOf(handle, device, tensor);
+    shared->frozen.insert(key);
+    return true;
   };
   tf::DeviceSet device_set;
   device_set.AddDevice(device);
@@ -141,15 +165,16 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const FunctionGraph& funct
   return isolated;
 }
 
-const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph& function,
-                                     OptimizationReport* report) {
+const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* call,
+                                     const FunctionGraph& function, OptimizationReport* report) {
   report->executor = "session";
   if (!shared->own_executors) {
     report->why_not = "the model has options, devices or ops that only a session respects";
     return nullptr;
   }
   const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
-  if (auto saved = Try(MakeSaved, shared, function, report)) return shared->Keep(std::move(saved));
+  const FloatMode mode;
+  if (auto saved = Try(MakeSaved, shared, call, function, report)) return shared->Keep(std::move(saved));
   for (const std::string& why_not : {shared->saved_why_not, report->why_not}) {
     if (why_not.empty()) continue;
     report->notes.push_back(std::string(kOptimizedDirectory) + " is not used: " + why_not);
@@ -157,21 +182,29 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph&
   report->why_not.clear();
   shared->session();
   // Runs of this function may write what others have as a constant.
-  for (const std::string& key : WrittenVariables(shared->graph_def, function.fetches)) {
-    if (shared->written.count(key) == 0) shared->thawed = true;
+  for (const std::string& key : WrittenVariables(GraphOf(*shared, call), function.ends())) {
+    if (!shared->written.insert(key).second) continue;
+    if (shared->frozen.count(key) > 0 || shared->saved != nullptr) shared->thawed = true;
+  }
+  if (!function.targets.empty()) {
+    report->why_not = "ops that are run for their effects need a session";
+    return nullptr;
   }
   if (shared->optimize == Optimize::kNone) {
     report->why_not = "the model was loaded so";
-  } else if (auto optimized = Try(MakeOptimized, shared, function, report)) {
+  } else if (auto optimized = Try(MakeOptimized, shared, call, function, report)) {
     return shared->Keep(std::move(optimized));
   }
-  std::unique_ptr<GraphExecutor> executor;
-  try {
-    executor = MakeFrom(shared->graph_def, function.feeds, function.fetches, shared->options,
-                        shared->devices(), nullptr, &shared->stateful_kernels, report);
-  } catch (const std::exception&) {  // the session refuses the same, in its words
-  }
-  return executor == nullptr ? nullptr : shared->Keep(std::move(executor));
+  return MakePlain(shared, call, function, report);
+}
+
+const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                                  OptimizationReport* report) {
+  const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
+  const FloatMode mode;
+  shared->session();
+  report->executor = "session";
+  return MakePlain(shared, call, function, report);
 }
 
 }  // namespace savedmodel::engine

@@ -13,15 +13,18 @@
 
 namespace savedmodel::engine {
 
-// The function's graph, optimized; what is in `kept` (VariableKey) stays a variable. The session is open, and
-// its variables have their values. Adds to `report`. Throws Error.
-IsolatedGraph OptimizeFunction(SharedSession* shared, const FunctionGraph& function,
+// The function's graph, optimized; `call` as BindFunction has it. What is in `kept` (VariableKey) stays a
+// variable. The session is open, and its variables have their values. Adds to `report`. Throws Error.
+IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                const std::set<std::string>& kept, ConstantPool* pool,
                                OptimizationReport* report);
 
 // Optimizes the function's graph, if the model is to be optimized, and makes an executor for it, which
 // `shared` owns. Null, with the reason in `report`, if the session has to run it.
-const GraphExecutor* PrepareExecutor(SharedSession* shared, const FunctionGraph& function,
-                                     OptimizationReport* report);
+const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* call,
+                                     const FunctionGraph& function, OptimizationReport* report);
+// The same for the graph as it was loaded, which may be asked for later. Throws Error.
+const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                                  OptimizationReport* report);
 
 }  // namespace savedmodel::engine

@@ -15,6 +15,16 @@ tf::Session& SharedSession::session() {
   return *opened_.load(std::memory_order_acquire);
 }
 
+tf::Session& SharedSession::Extended(const CallGraph& call) {
+  tf::Session& opened = session();
+  const std::lock_guard<std::mutex> lock(open_mutex_);
+  if (extended_.count(call.name) == 0) {
+    ThrowIfError(opened.Extend(call.extension), "function '" + call.name + "'");
+    extended_.insert(call.name);
+  }
+  return opened;
+}
+
 const tf::DeviceMgr& SharedSession::devices() {
   const tf::DeviceMgr* devices = nullptr;
   ThrowIfError(session().LocalDeviceManager(&devices));

@@ -9,9 +9,11 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "engine/executor/executor.h"
 #include "engine/graph.h"
+#include "engine/paths.h"
 #include "engine/saved/optimized_files.h"
 #include "engine/threads/intra_op.h"
 #include "savedmodel/options.h"
@@ -21,6 +23,15 @@
 #include "tensorflow/core/public/session.h"
 
 namespace savedmodel::engine {
+
+// A graph of one call of a function, with the nodes of the model's graph that it needs.
+struct CallGraph {
+  explicit CallGraph(tensorflow::GraphDef whole) : graph(std::move(whole)), index(graph) {}
+  tensorflow::GraphDef graph;
+  GraphIndex index;
+  tensorflow::GraphDef extension;  // the nodes that the model's graph does not have
+  std::string name;                // of the call, unique in the model
+};
 
 class SharedSession {
  public:
@@ -33,6 +44,8 @@ class SharedSession {
   // is running.
   tensorflow::Session& session();
   const tensorflow::DeviceMgr& devices();
+  // With the call's nodes in its graph.
+  tensorflow::Session& Extended(const CallGraph& call);
   bool is_open() const { return opened_.load(std::memory_order_acquire) != nullptr; }
   void Set(std::unique_ptr<tensorflow::Session> session);
 
@@ -45,6 +58,7 @@ class SharedSession {
 
   std::unique_ptr<IntraOpThreads> threads;  // null: TensorFlow's shared ones; outlives the session
   GraphIndex graph;
+  std::unique_ptr<PlainPath> path;     // what the session was restored from
   tensorflow::RunOptions run_options;  // the model's own
 
   // Functions that need no session to run have an executor of their own, made of these.
@@ -55,8 +69,9 @@ class SharedSession {
   tensorflow::CancellationManager cancellation;
   Optimize optimize = Optimize::kNone;
   std::set<std::string> written;    // variables that signatures may write: VariableKey
-  std::atomic<bool> thawed{false};  // a run by tensor name may write others: what was frozen is stale
-  std::mutex prepare_mutex;         // one function is optimized at a time
+  std::set<std::string> frozen;     // that are constants in some function's graph
+  std::atomic<bool> thawed{false};  // a run by tensor name may write such: what was frozen is stale
+  std::mutex prepare_mutex;         // guards the three; one function is optimized at a time
 
   StatefulKernels stateful_kernels;
 
@@ -69,6 +84,7 @@ class SharedSession {
  private:
   std::mutex mutex_;  // orders release of callables and close
   std::mutex open_mutex_;
+  std::set<std::string> extended_;                // names of calls; guarded by open_mutex_
   std::unique_ptr<tensorflow::Session> session_;  // null until it is open, and once it is closed
   std::atomic<tensorflow::Session*> opened_{nullptr};
   Executors executors_;  // hold kernels on a device, and go before it

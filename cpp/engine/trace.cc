@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/trace.h"
 
+#include <chrono>
+
+#include "savedmodel/error.h"
 #include "tensorflow/core/framework/step_stats.pb.h"
 
 namespace savedmodel::engine {
@@ -34,6 +37,18 @@ Trace ReadTrace(const tf::RunMetadata& metadata) {
   }
   metadata.SerializeToString(&trace.run_metadata);
   return trace;
+}
+
+TraceTurn::TraceTurn(const tf::RunOptions& options) {
+  static auto* tracer = new std::timed_mutex;
+  const auto level = options.trace_level();
+  if (level != tf::RunOptions::FULL_TRACE && level != tf::RunOptions::HARDWARE_TRACE) return;
+  lock_ = std::unique_lock(*tracer, std::defer_lock);
+  if (options.timeout_in_ms() <= 0) {
+    lock_.lock();
+  } else if (!lock_.try_lock_for(std::chrono::milliseconds(options.timeout_in_ms()))) {
+    throw Error(Code::kDeadlineExceeded, "the timeout passed while another run was traced");
+  }
 }
 
 }  // namespace savedmodel::engine

@@ -57,6 +57,11 @@ void bind_edit(py::module_& m) {
              Apply(edit,
                    AddSignature{std::move(name), std::move(inputs), std::move(outputs), std::move(method)});
            })
+      .def(
+          "add_function_signature",
+          [](Edit& edit, std::string name, std::string function, std::size_t trace, std::string method) {
+            Apply(edit, AddFunctionSignature{std::move(name), std::move(function), trace, std::move(method)});
+          })
       .def("rename_signature",
            [](Edit& edit, std::string name, std::string to) {
              Apply(edit, RenameSignature{std::move(name), std::move(to)});

@@ -68,9 +68,13 @@ void SetPythonError(std::exception_ptr error) {
     std::rethrow_exception(std::move(error));
   } catch (py::error_already_set& e) {
     e.restore();
+  } catch (const OutOfMemory& e) {
+    Raise(PyExc_MemoryError, e.what());
   } catch (const UsageError& e) {
     Raise(UsageErrorClass(e.kind()), e.what());
   } catch (const Error& e) {
+    // A run that Ctrl-C has ended: the handler raises KeyboardInterrupt.
+    if (e.code() == Code::kCancelled && PyErr_CheckSignals() != 0) return;
     const int code = static_cast<int>(e.code());
     Raise(error_classes[code > 0 && code < kCodes ? code : 0], e.what());
   } catch (const py::builtin_exception& e) {

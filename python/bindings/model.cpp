@@ -10,12 +10,14 @@
 #include "numpy.h"
 #include "runtime.h"
 #include "savedmodel/error.h"
+#include "savedmodel/saved_function.h"
 
 namespace savedmodel::python {
 namespace {
 
 std::unique_ptr<ModelHandle> Load(const std::string& path, const LoadOptions& options) {
   std::unique_ptr<ModelHandle> handle;
+  WatchForInterrupts();
   try {
     const ReleaseGil release;
     handle = std::make_unique<ModelHandle>(Model::Load(path, options));
@@ -28,13 +30,14 @@ std::unique_ptr<ModelHandle> Load(const std::string& path, const LoadOptions& op
 }
 
 py::tuple RunTensors(const ModelHandle& handle, const std::vector<std::string>& fetches,
-                     const std::vector<std::string>& feeds, const py::tuple& values,
-                     const py::object& timeout, Trace* trace, const std::string& proto) {
+                     const std::vector<std::string>& feeds, const std::vector<std::string>& targets,
+                     const py::tuple& values, const py::object& timeout, Trace* trace,
+                     const std::string& proto) {
   static const std::string label = "run by tensor name";
   Function function;
   {
     const ReleaseGil release;
-    function = handle.model.function(fetches, feeds);
+    function = handle.model.function(fetches, feeds, targets);
   }
   CallOptions options;
   SetTimeout(timeout.ptr(), &options);
@@ -52,6 +55,12 @@ py::tuple RunTensors(const ModelHandle& handle, const std::vector<std::string>& 
   for (std::size_t i = 0; i < outputs.size(); ++i) results[i] = ToNumpy(outputs[i]);
   AfterCall();
   return results;
+}
+
+const char* KindName(const Structure& value) {
+  static constexpr const char* names[] = {"tensor", "none",  "bool", "int",        "float", "string",
+                                          "list",   "tuple", "dict", "namedtuple", "other"};
+  return names[static_cast<int>(value.kind)];
 }
 
 }  // namespace
@@ -113,6 +122,21 @@ void bind_model(py::module_& m) {
       .def_readonly("seconds", &OptimizationReport::seconds)
       .def_readonly("executor", &OptimizationReport::executor)
       .def_readonly("effects", &OptimizationReport::effects);
+  py::class_<Structure>(m, "Structure")
+      .def_property_readonly("kind", &KindName)
+      .def_readonly("text", &Structure::text)
+      .def_readonly("number", &Structure::number)
+      .def_readonly("real", &Structure::real)
+      .def_readonly("keys", &Structure::keys)
+      .def_readonly("items", &Structure::items);
+  py::class_<ConcreteFunction>(m, "ConcreteFunction")
+      .def_readonly("name", &ConcreteFunction::name)
+      .def_readonly("arguments", &ConcreteFunction::arguments)
+      .def_readonly("results", &ConcreteFunction::results);
+  py::class_<SavedFunction>(m, "SavedFunction")
+      .def_readonly("path", &SavedFunction::path)
+      .def_readonly("parameters", &SavedFunction::parameters)
+      .def_readonly("traces", &SavedFunction::traces);
   py::class_<ModelHandle>(m, "Model")
       .def_property_readonly("path", [](const ModelHandle& handle) { return handle.model.path(); })
       .def_property_readonly("default_signature",
@@ -130,6 +154,18 @@ void bind_model(py::module_& m) {
              return ToNumpy(value);
            })
       .def("run_tensors", &RunTensors)
+      .def("functions",
+           [](const ModelHandle& handle) {
+             const ReleaseGil release;
+             return handle.model.functions();
+           })
+      .def("find_function", [](const ModelHandle& handle,
+                               const std::string& path) { return handle.model.find_function(path); })
+      .def("save_variables",
+           [](const ModelHandle& handle, const std::string& target, bool as_saved_model) {
+             const ReleaseGil release;
+             handle.model.SaveVariables(target, as_saved_model);
+           })
       .def("devices", [](const ModelHandle& handle) { return handle.model.devices(); })
       .def("optimization",
            [](const ModelHandle& handle) {

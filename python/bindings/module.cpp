@@ -2,7 +2,7 @@
 // The table of contents of savedmodel._core.
 #include "bindings.h"
 
-PYBIND11_MODULE(_core, m) {
+PYBIND11_MODULE(_core_of_main_interpreter, m) {
   using namespace savedmodel::python;
   m.doc() = "The native part of savedmodel; use the package's own names.";
   bind_errors(m);
@@ -13,4 +13,15 @@ PYBIND11_MODULE(_core, m) {
   bind_trace(m);
   bind_signature(m);
   bind_model(m);
+}
+
+// pybind11 would wait for itself in a sub-interpreter, and numpy does not work there.
+PyMODINIT_FUNC PyInit__core() {
+  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    PyErr_SetString(PyExc_ImportError,
+                    "savedmodel can't be imported in a sub-interpreter: its state, and TensorFlow's, belong "
+                    "to the whole process; import it in the main interpreter, or start a process");
+    return nullptr;
+  }
+  return PyInit__core_of_main_interpreter();
 }

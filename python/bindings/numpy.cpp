@@ -133,12 +133,6 @@ std::shared_ptr<const void> KeepLent(const void* handle) {
 
 // --- in -------------------------------------------------------------------------------------------------
 
-Shape ShapeOf(PyObject* array) {
-  const auto* proxy = array_proxy(array);
-  static_assert(sizeof(*proxy->dimensions) == sizeof(std::int64_t));
-  return Shape(reinterpret_cast<const std::int64_t*>(proxy->dimensions), static_cast<std::size_t>(proxy->nd));
-}
-
 std::string Where(const std::string& label, const TensorSpec& spec) {
   return label + ", input '" + spec.key + "'";
 }
@@ -146,11 +140,6 @@ std::string Where(const std::string& label, const TensorSpec& spec) {
 [[noreturn]] void RefuseType(const std::string& label, const TensorSpec& spec, const std::string& got,
                              const std::string& hint = "") {
   throw py::type_error(Where(label, spec) + ": expected " + spec.ToString() + ", got " + got + hint);
-}
-
-std::string Describe(const py::handle& array) {
-  const std::string dtype = py::str(array.attr("dtype"));
-  return dtype + " " + ShapeOf(array.ptr()).ToString();
 }
 
 bool HasAttribute(PyObject* value, const char* name) { return PyObject_HasAttrString(value, name) == 1; }
@@ -191,6 +180,15 @@ py::object FromNumbers(PyObject* value, const TensorSpec& spec, const std::strin
   }
 }
 
+void RefuseMaskedItems(PyObject* value, const std::string& where) {
+  try {
+    py::module_::import("savedmodel._numbers").attr("refuse_masked")(py::handle(value));
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_ValueError)) throw;
+    throw py::value_error(where + ": " + std::string(py::str(error.value())));
+  }
+}
+
 // A private object array of bytes and str, with the views on them.
 struct StringArray {
   py::object array;
@@ -203,6 +201,7 @@ Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& l
   py::object array = py::reinterpret_borrow<py::object>(value);
   if (!py::isinstance<py::array>(array)) {
     const py::object view = ViewAsArray(value);
+    if (view.is_none()) RefuseMaskedItems(value, Where(label, spec));
     array = view.is_none() ? py::object(numpy.attr("asarray")(array, "object")) : view;
   }
   const std::string kind = py::str(array.attr("dtype").attr("kind"));
@@ -314,15 +313,37 @@ PyObject* MakeOwner(std::shared_ptr<const void> memory) {
 
 }  // namespace
 
+// numpy's C functions see the values below a mask only.
+void RefuseMasked(PyObject* array, const std::string& where) {
+  PyObject* masked = PyDict_GetItemString(PyImport_GetModuleDict(), "numpy.ma");
+  if (masked == nullptr) return;  // and so there are none
+  if (!py::module_::import("numpy.ma").attr("is_masked")(py::handle(array)).cast<bool>()) return;
+  throw py::value_error(where + ": the array is masked, and its mask would be dropped; say what takes the " +
+                        "place of masked elements with .filled(value)");
+}
+
+Shape ShapeOf(PyObject* array) {
+  const auto* proxy = array_proxy(array);
+  static_assert(sizeof(*proxy->dimensions) == sizeof(std::int64_t));
+  return Shape(reinterpret_cast<const std::int64_t*>(proxy->dimensions), static_cast<std::size_t>(proxy->nd));
+}
+
+std::string Describe(const py::handle& array) {
+  const std::string dtype = py::str(array.attr("dtype"));
+  return dtype + " " + ShapeOf(array.ptr()).ToString();
+}
+
 Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& label, bool caller_holds,
                 std::string* why) {
   if (why != nullptr) why->clear();
+  const bool plain = Py_TYPE(value) == npy_api::get().PyArray_Type_;
+  const bool subclass = !plain && npy_api::get().PyArray_Check_(value);
+  if (subclass) RefuseMasked(value, Where(label, spec));
   if (spec.dtype == DType::kString) {
     if (why != nullptr) *why = "strings are copied";
     return FromStrings(value, spec, label);
   }
-  const bool plain = Py_TYPE(value) == npy_api::get().PyArray_Type_;
-  if (plain || npy_api::get().PyArray_Check_(value)) return FromArray(value, spec, label, why, caller_holds);
+  if (plain || subclass) return FromArray(value, spec, label, why, caller_holds);
   const py::object view = ViewAsArray(value);
   if (!view.is_none()) return FromArray(view, spec, label, why, false);
   Tensor tensor = FromArray(FromNumbers(value, spec, label), spec, label, why, false);
@@ -348,42 +369,6 @@ py::object ToNumpy(Tensor tensor) {
     throw py::error_already_set();
   }
   return array;
-}
-
-void CheckOut(PyObject* array, const TensorSpec& spec, const std::string& label) {
-  const std::string where = label + ", out '" + spec.key + "'";
-  if (!npy_api::get().PyArray_Check_(array)) {
-    throw py::type_error(where + ": expected a numpy array of " + spec.ToString() + ", got " +
-                         Py_TYPE(array)->tp_name);
-  }
-  const auto* proxy = array_proxy(array);
-  PyObject* wanted = Descriptor(spec.dtype);
-  if (proxy->descr != wanted && !npy_api::get().PyArray_EquivTypes_(proxy->descr, wanted)) {
-    throw py::type_error(where + ": expected " + spec.ToString() + ", got " + Describe(array));
-  }
-  if ((proxy->flags & kWriteable) == 0) throw py::value_error(where + ": the array is read-only");
-}
-
-void CopyOut(const Tensor& result, PyObject* array, const TensorSpec& spec, const std::string& label) {
-  const auto* proxy = array_proxy(array);
-  CheckOut(array, spec, label);  // again: the GIL was free meanwhile
-  if (ShapeOf(array) != result.shape()) {
-    throw py::value_error(label + ", out '" + spec.key + "': the result is " + result.shape().ToString() +
-                          ", the array " + ShapeOf(array).ToString());
-  }
-  const std::size_t bytes = result.byte_size();
-  if (result.dtype() != DType::kString && (proxy->flags & kCContiguous) != 0 &&
-      NativeTypeNum(proxy->descr) != -1) {
-    // A large copy lets other threads run.
-    if (bytes > (1 << 16)) {
-      const ReleaseGil release;
-      std::memcpy(proxy->data, result.data(), bytes);
-    } else if (bytes > 0) {
-      std::memcpy(proxy->data, result.data(), bytes);
-    }
-    return;
-  }
-  if (npy_api::get().PyArray_CopyInto_(array, ToNumpy(result).ptr()) != 0) throw py::error_already_set();
 }
 
 py::object NumpyDType(DType dtype) { return py::reinterpret_borrow<py::object>(Descriptor(dtype)); }

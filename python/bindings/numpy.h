@@ -23,10 +23,11 @@ Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& labe
 // A view on the tensor's memory, which it keeps alive; object arrays of bytes for strings.
 py::object ToNumpy(Tensor tensor);
 
-// Checks that `array` can take `spec`'s results; raises TypeError or ValueError.
-void CheckOut(PyObject* array, const TensorSpec& spec, const std::string& label);
-// Copies a result into it. Raises ValueError if the shapes differ.
-void CopyOut(const Tensor& result, PyObject* array, const TensorSpec& spec, const std::string& label);
+Shape ShapeOf(PyObject* array);
+// "float32 [2, 3]".
+std::string Describe(const py::handle& array);
+// Raises ValueError, which begins with `where`, for a masked array with something masked.
+void RefuseMasked(PyObject* array, const std::string& where);
 
 // `object` for strings, the storage type for quantised ones.
 py::object NumpyDType(DType dtype);

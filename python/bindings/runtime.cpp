@@ -59,6 +59,7 @@ void AfterCall() {
 }
 
 void bind_runtime(py::module_& m) {
+  WatchForInterrupts();
   SetLogHandler([](const LogRecord& record) {
     LogQueue& logs = GetLogs();
     std::lock_guard<std::mutex> lock(logs.mutex);

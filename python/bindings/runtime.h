@@ -7,4 +7,7 @@ namespace savedmodel::python {
 // Nearly free when there is nothing. Requires GIL.
 void AfterCall();
 
+// From here on Ctrl-C ends runs of the calling thread, if that is the main one. Requires GIL.
+void WatchForInterrupts();
+
 }  // namespace savedmodel::python

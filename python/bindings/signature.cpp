@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "arguments.h"
@@ -17,6 +18,7 @@
 #include "gil.h"
 #include "model.h"
 #include "numpy.h"
+#include "out.h"
 #include "run_arguments.h"
 #include "runtime.h"
 
@@ -33,6 +35,7 @@ struct Bound {
 struct State {
   Model model;
   savedmodel::Signature info;
+  std::optional<std::size_t> trace;  // of the saved function that `info` names; else it is a signature
   std::string label;
   std::vector<Slot> inputs;
   py::object input_specs;  // mappingproxy
@@ -66,14 +69,25 @@ Bound& BindOutputs(State& state, const std::vector<std::string>& keys) {
   auto bound = std::make_unique<Bound>();
   {
     const ReleaseGil release;
-    bound->function = state.model.function(state.info.name, keys);
+    bound->function = state.trace ? state.model.saved_function(state.info.name, *state.trace)
+                                  : state.model.function(state.info.name, keys);
   }
-  if (keys.empty()) bound->specs = state.info.outputs;
+  if (keys.empty() || state.trace) bound->specs = state.info.outputs;
   for (const std::string& key : keys) {
-    bound->specs.push_back(*std::find_if(state.info.outputs.begin(), state.info.outputs.end(),
-                                         [&](const TensorSpec& spec) { return spec.key == key; }));
+    const auto spec = std::find_if(state.info.outputs.begin(), state.info.outputs.end(),
+                                   [&](const TensorSpec& each) { return each.key == key; });
+    if (spec == state.info.outputs.end()) throw py::key_error(state.label + " has no output '" + key + "'");
+    if (!state.trace) bound->specs.push_back(*spec);
   }
   bound->slots = MakeSlots(bound->specs);
+  if (state.trace && !keys.empty()) {  // it computes all of them
+    std::vector<Slot> wanted;
+    for (const std::string& key : keys) {
+      wanted.push_back(*std::find_if(bound->slots.begin(), bound->slots.end(),
+                                     [&](const Slot& slot) { return slot.spec->key == key; }));
+    }
+    bound->slots = std::move(wanted);
+  }
   // Another thread may have been here while the GIL was free.
   Bound& result = *state.bound.emplace(keys, std::move(bound)).first->second;
   if (keys.empty()) state.all = &result;
@@ -160,6 +174,11 @@ class Outs {
       }
       CheckOut(array, *slot->spec, state.label);
       const auto index = static_cast<std::size_t>(slot - bound.slots.data());
+      for (std::size_t other = 0; other < bound.slots.size(); ++other) {
+        if (other == index || !arrays_[other] || !Overlap(arrays_[other].ptr(), array)) continue;
+        throw py::value_error(state.label + ": out has overlapping arrays for '" + slot->spec->key +
+                              "' and '" + bound.slots[other].spec->key + "': one result would be lost");
+      }
       arrays_[index] = py::reinterpret_borrow<py::object>(array);
     }
   }
@@ -260,7 +279,8 @@ PyObject* Explain(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObj
 PyObject* New(PyTypeObject* type, PyObject* args, PyObject*) {
   return Guarded([&]() -> py::object {
     const auto arguments = py::reinterpret_borrow<py::tuple>(args);
-    if (arguments.size() != 2 || !py::isinstance<ModelHandle>(arguments[0])) {
+    const bool saved = arguments.size() == 3;
+    if ((arguments.size() != 2 && !saved) || !py::isinstance<ModelHandle>(arguments[0])) {
       throw py::type_error("signatures are made by savedmodel.load");
     }
     auto object = py::reinterpret_steal<py::object>(type->tp_alloc(type, 0));
@@ -269,8 +289,15 @@ PyObject* New(PyTypeObject* type, PyObject* args, PyObject*) {
     self->vectorcall = &VectorCall;
     auto state = std::make_unique<State>();
     state->model = arguments[0].cast<const ModelHandle&>().model;
-    state->info = state->model.signatures().at(arguments[1].cast<std::string>());
-    state->label = "signature '" + state->info.name + "'";
+    const auto name = arguments[1].cast<std::string>();
+    if (saved) {
+      state->trace = arguments[2].cast<std::size_t>();
+      const ConcreteFunction& traced = state->model.functions().at(name).traces.at(*state->trace);
+      state->info = {name, traced.name, traced.inputs, traced.outputs};
+    } else {
+      state->info = state->model.signatures().at(name);
+    }
+    state->label = (saved ? "function '" : "signature '") + name + "'";
     state->inputs = MakeSlots(state->info.inputs);
     const auto specs = [](const std::vector<TensorSpec>& list) {
       py::dict dict;

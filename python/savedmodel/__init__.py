@@ -18,6 +18,35 @@ from typing import TYPE_CHECKING, Any
 from savedmodel import _core
 from savedmodel._arrays import empty
 from savedmodel._composite import RaggedTensor, SparseTensor
+from savedmodel._constants import (
+    ASSETS_DIRECTORY,
+    ASSETS_KEY,
+    CLASSIFY_INPUTS,
+    CLASSIFY_METHOD_NAME,
+    CLASSIFY_OUTPUT_CLASSES,
+    CLASSIFY_OUTPUT_SCORES,
+    DEBUG_DIRECTORY,
+    DEBUG_INFO_FILENAME_PB,
+    DEFAULT_SERVING_SIGNATURE_DEF_KEY,
+    EVAL,
+    GPU,
+    LEGACY_INIT_OP_KEY,
+    MAIN_OP_KEY,
+    PREDICT_INPUTS,
+    PREDICT_METHOD_NAME,
+    PREDICT_OUTPUTS,
+    REGRESS_INPUTS,
+    REGRESS_METHOD_NAME,
+    REGRESS_OUTPUTS,
+    SAVED_MODEL_FILENAME_PB,
+    SAVED_MODEL_FILENAME_PBTXT,
+    SAVED_MODEL_SCHEMA_VERSION,
+    SERVING,
+    TPU,
+    TRAINING,
+    VARIABLES_DIRECTORY,
+    VARIABLES_FILENAME,
+)
 from savedmodel._core import (
     AbortedError,
     AlreadyExistsError,
@@ -40,8 +69,10 @@ from savedmodel._core import (
     UnknownError,
 )
 from savedmodel._edit import Edit
+from savedmodel._functions import Function
 from savedmodel._inspect import Inspection, MetaGraph, inspect
 from savedmodel._model import Model, load
+from savedmodel._op_libraries import find_op_libraries
 from savedmodel._options import RunOptions, SessionOptions
 from savedmodel._scan import Finding, scan
 from savedmodel._trace import Trace
@@ -65,6 +96,33 @@ if TYPE_CHECKING:
 __version__ = _core.__version__
 
 __all__ = [
+    "ASSETS_DIRECTORY",
+    "ASSETS_KEY",
+    "CLASSIFY_INPUTS",
+    "CLASSIFY_METHOD_NAME",
+    "CLASSIFY_OUTPUT_CLASSES",
+    "CLASSIFY_OUTPUT_SCORES",
+    "DEBUG_DIRECTORY",
+    "DEBUG_INFO_FILENAME_PB",
+    "DEFAULT_SERVING_SIGNATURE_DEF_KEY",
+    "EVAL",
+    "GPU",
+    "LEGACY_INIT_OP_KEY",
+    "MAIN_OP_KEY",
+    "PREDICT_INPUTS",
+    "PREDICT_METHOD_NAME",
+    "PREDICT_OUTPUTS",
+    "REGRESS_INPUTS",
+    "REGRESS_METHOD_NAME",
+    "REGRESS_OUTPUTS",
+    "SAVED_MODEL_FILENAME_PB",
+    "SAVED_MODEL_FILENAME_PBTXT",
+    "SAVED_MODEL_SCHEMA_VERSION",
+    "SERVING",
+    "TPU",
+    "TRAINING",
+    "VARIABLES_DIRECTORY",
+    "VARIABLES_FILENAME",
     "AbortedError",
     "AlreadyExistsError",
     "CancelledError",
@@ -74,6 +132,7 @@ __all__ = [
     "Error",
     "FailedPreconditionError",
     "Finding",
+    "Function",
     "Inspection",
     "InternalError",
     "InvalidArgumentError",
@@ -105,6 +164,7 @@ __all__ = [
     "__version__",
     "empty",
     "export",
+    "find_op_libraries",
     "inspect",
     "load",
     "publish",

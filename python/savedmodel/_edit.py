@@ -47,9 +47,27 @@ class Edit:
         return self._core.signatures
 
     def add_signature(
-        self, name: str, inputs: Mapping[str, str], outputs: Mapping[str, str], *, method_name: str = PREDICT
+        self,
+        name: str,
+        inputs: Mapping[str, str] | None = None,
+        outputs: Mapping[str, str] | None = None,
+        *,
+        function: str | None = None,
+        trace: int = 0,
+        method_name: str = PREDICT,
     ) -> Edit:
-        """Add a signature; `inputs` and `outputs` are its keys -> dense tensors of the graph."""
+        """Add a signature; `inputs` and `outputs` are its keys -> dense tensors of the graph.
+
+        Or give a `function` of the saved object by its path ("__call__", "encoder.call"), and which `trace`
+        of it: keys are the names of what it takes and returns, as `model.functions[...].concrete` has them.
+        """
+        if function is not None:
+            if inputs is not None or outputs is not None:
+                raise TypeError("a function has its own inputs and outputs: give it alone")
+            self._core.add_function_signature(name, function, trace, method_name)
+            return self
+        if inputs is None or outputs is None:
+            raise TypeError("add_signature takes inputs and outputs, or a function")
         self._core.add_signature(name, dict(inputs), dict(outputs), method_name)
         return self
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from savedmodel import _core, _tensorflow
 from savedmodel._core import Inspection
@@ -13,12 +14,30 @@ __all__ = ["Inspection", "MetaGraph", "inspect"]
 
 
 def file_system_path(path: str | os.PathLike[str]) -> str:
-    """The path as an absolute str. Raises ValueError for a NUL, at which parts of TensorFlow would cut it."""
+    """The path as an absolute str.
+
+    Raises ValueError for a NUL, at which parts of TensorFlow would cut it, and for bytes that are not UTF-8.
+    """
     text = os.fsdecode(path)
     if "\0" in text:
         raise ValueError(f"embedded null character in the path {text!r}")
     # A model finds its files again, also when the working directory has changed.
-    return text if "://" in text or not text else os.path.abspath(text)
+    full = text if "://" in text or not text else os.path.abspath(text)
+    try:
+        full.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"the path {os.fsencode(full)!r} is not UTF-8; rename it, or name it through a symbolic link"
+        ) from None
+    return full
+
+
+def local_path(path: str | os.PathLike[str]) -> Path:
+    """The same, of this machine. Raises ValueError for one of another file system."""
+    full = file_system_path(path)
+    if "://" in full:
+        raise ValueError(f"{full!r} is no directory of this machine, where versions of models are kept")
+    return Path(full)
 
 
 def inspect(path: str | os.PathLike[str]) -> Inspection:

@@ -5,21 +5,23 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, overload
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, overload
 
 import numpy as np
 
-from savedmodel import _core, _repr, _tensorflow, _verify
+from savedmodel import _core, _op_libraries, _repr, _tensorflow, _verify
 from savedmodel._core import Signature
+from savedmodel._functions import Function, Functions
 from savedmodel._inspect import file_system_path
+from savedmodel._mappings import Named, Variables
+from savedmodel._op_libraries import OpLibraries
 from savedmodel._ops import op_list
 from savedmodel._optimization import Optimization
 from savedmodel._options import RunOptions, SessionOptions
 from savedmodel._trace import Trace
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_Value = TypeVar("_Value")
 
 _MAX_THREADS = 4096
 
@@ -27,55 +29,6 @@ _MAX_THREADS = 4096
 def _check_type(name: str, value: object, kind: type) -> None:
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} is a {kind.__name__} or None, got {value!r}")
-
-
-class _Named(Mapping[str, _Value]):
-    """A read-only mapping whose KeyError says what there is."""
-
-    def __init__(self, what: str, values: Mapping[str, _Value]) -> None:
-        self._what = what
-        self._values = values
-
-    def __getitem__(self, name: str) -> _Value:
-        try:
-            return self._values[name]
-        except KeyError:
-            known = ", ".join(map(repr, self._values)) or "none"
-            raise KeyError(f"no {self._what} {name!r}; there are: {known}") from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __repr__(self) -> str:
-        return "{" + ",\n ".join(f"{name!r}: {value!r}" for name, value in self.items()) + "}"
-
-
-class _Variables(Mapping[str, Array]):
-    """Variables by name, each read when it is asked for."""
-
-    def __init__(self, model: _core.Model) -> None:
-        self._model = model
-        self._specs = model.variables
-
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._specs:
-            raise KeyError(f"no variable {name!r}; there are: {', '.join(self._specs) or 'none'}")
-        return self._model.read_variable(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._specs  # without reading it
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._specs)
-
-    def __len__(self) -> int:
-        return len(self._specs)
-
-    def __repr__(self) -> str:
-        return "{" + ",\n ".join(f"{name!r}: {spec}" for name, spec in self._specs.items()) + "}"
 
 
 class Model:
@@ -96,7 +49,7 @@ class Model:
         verify: bool = False,
         session: SessionOptions | None = None,
         run: RunOptions | None = None,
-        op_libraries: Iterable[str | os.PathLike[str]] = (),
+        op_libraries: OpLibraries = (),
         ops: Literal["any", "safe"] = "any",
         warmup: bool = False,
     ) -> None:
@@ -104,8 +57,6 @@ class Model:
             raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
         if not isinstance(tags, Iterable):
             raise TypeError(f"tags is a set of strings, got {tags!r}")
-        if isinstance(op_libraries, str | os.PathLike):
-            raise TypeError("op_libraries is a sequence of paths, got one path")
         if threads is not None and not hasattr(threads, "__index__"):
             raise TypeError(f"threads is an int, or None for as many as CPUs, got {threads!r}")
         if threads is not None and not 1 <= operator.index(threads) <= _MAX_THREADS:
@@ -123,7 +74,7 @@ class Model:
         for tag in tag_set:
             if not isinstance(tag, str):
                 raise TypeError(f"tags is a set of strings, got {tag!r} in it")
-        libraries = tuple(os.fspath(library) for library in op_libraries)
+        libraries = _op_libraries.as_tuple(op_libraries)
         self._arguments: dict[str, Any] = {
             "tags": tag_set,
             "device": device,
@@ -145,18 +96,19 @@ class Model:
         options.session = (session or SessionOptions())._to_core()
         run = run or RunOptions()
         options.set_run(run.timeout, run.trace, run._proto_bytes())
-        options.op_libraries = list(libraries)
+        options.op_libraries = _op_libraries.find_op_libraries(libraries)
         if ops == "safe":
             listed = op_list()
             refused = {op: f"{category}: {reason}" for op, (category, reason) in listed.harmful.items()}
             options.set_op_rules(refused, set(listed.known))
         self._core = _core.load(file_system_path(path), options)
         self._trace_by_default = run.trace
-        self.signatures: Mapping[str, Signature] = _Named(
+        self.signatures: Mapping[str, Signature] = Named(
             "signature", {name: Signature(self._core, name) for name in self._core.signatures}
         )
         """The signatures by name, sorted; the init-op signature is hidden."""
         self._default = self.signatures.get(self._core.default_signature)
+        self._functions = Functions(self._core)
         self.verified: dict[str, str] = _verify.verify(self, optimize) if verify else {}
         """With `verify=True`: by signature, why it was not compared, or "" if it was."""
         self.warmed_up: int = self._replay() if warmup else 0
@@ -177,10 +129,23 @@ class Model:
         """The tag set, sorted."""
         return tuple(sorted(self._arguments["tags"]))
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Run the default signature: 'serving_default', or the only one there is."""
+    @property
+    def functions(self) -> Mapping[str, Function]:
+        """The functions of the saved object that are no signatures, by the attributes that lead to them:
+        "__call__", "encoder.call". Any path leads to one, the shortest is listed; of TF2 models."""
+        return self._functions
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Run the default signature: 'serving_default', or the only one there is.
+
+        A model without signatures runs the saved object's `__call__`, and returns what that does.
+        """
         if self._default is None:
+            if not self.signatures and "__call__" in self.functions:
+                return self.functions["__call__"](*args, **kwargs)
             known = ", ".join(map(repr, self.signatures)) or "none"
+            if not self.signatures and self.functions:
+                known += f", or one of its functions: {', '.join(map(repr, self.functions))}"
             raise TypeError(f"the model has no default signature; call one of its signatures: {known}")
         return self._default(*args, **kwargs)
 
@@ -190,6 +155,7 @@ class Model:
         fetches: str,
         feeds: Mapping[str, Any] | None = None,
         *,
+        targets: str | Sequence[str] = (),
         timeout: float | None = None,
         trace: Literal[False] | None = None,
     ) -> Array: ...
@@ -200,6 +166,7 @@ class Model:
         fetches: list[str] | tuple[str, ...],
         feeds: Mapping[str, Any] | None = None,
         *,
+        targets: str | Sequence[str] = (),
         timeout: float | None = None,
         trace: Literal[False] | None = None,
     ) -> list[Array]: ...
@@ -207,48 +174,70 @@ class Model:
     @overload
     def run(
         self,
-        fetches: str | Sequence[str],
+        fetches: None = None,
         feeds: Mapping[str, Any] | None = None,
         *,
+        targets: str | Sequence[str],
+        timeout: float | None = None,
+        trace: Literal[False] | None = None,
+    ) -> None: ...
+
+    @overload
+    def run(
+        self,
+        fetches: str | Sequence[str] | None = None,
+        feeds: Mapping[str, Any] | None = None,
+        *,
+        targets: str | Sequence[str] = (),
         timeout: float | None = None,
         trace: Literal[True],
     ) -> tuple[Any, Trace]: ...
 
     def run(
         self,
-        fetches: str | Sequence[str],
+        fetches: str | Sequence[str] | None = None,
         feeds: Mapping[str, Any] | None = None,
         *,
+        targets: str | Sequence[str] = (),
         timeout: float | None = None,
         trace: bool | None = None,
     ) -> Any:
         """Fetch any tensors of the graph by name, as a TensorFlow session's run does.
 
         fetches: a tensor name ("dense/BiasAdd:0"; ":0" may be left out) or a sequence of them; the
-        result is an array, or a list of them. feeds: values by tensor name. timeout: seconds.
-        The last 64 sets of fetches and feeds are kept ready.
+        result is an array, or a list of them; None with `targets` alone. feeds: values by tensor name.
+        targets: ops that are run for what they do, such as "train_op". timeout: seconds.
+        The last 64 sets of fetches, feeds and targets are kept ready.
         """
+        only_targets = fetches is None
+        targets = [targets] if isinstance(targets, str) else list(targets)
+        if fetches is None:
+            fetches = []
         if isinstance(fetches, bytes):
             raise TypeError(f"fetches is a tensor name or a sequence of them, got {fetches!r}")
         names = [fetches] if isinstance(fetches, str) else list(fetches)
-        if not names:
+        if not names and not targets:
             raise ValueError("fetches is empty")
         if feeds is None:
             feeds = {}
         if not isinstance(feeds, Mapping):
             raise TypeError(f"feeds is a dict of values by tensor name, got {type(feeds).__name__}")
-        for name in (*names, *feeds):
+        for name in (*names, *feeds, *targets):
             if not isinstance(name, str):
-                raise TypeError(f"tensor names are strings, got {name!r}")
+                raise TypeError(f"names of tensors and ops are strings, got {name!r}")
         collected = Trace() if (self._trace_by_default if trace is None else trace) else None
-        values = self._core.run_tensors(names, list(feeds), tuple(feeds.values()), timeout, collected, b"")
-        results = values[0] if isinstance(fetches, str) else list(values)
+        values = self._core.run_tensors(
+            names, list(feeds), targets, tuple(feeds.values()), timeout, collected, b""
+        )
+        results: Any = values[0] if isinstance(fetches, str) else list(values)
+        if only_targets:
+            results = None
         return results if collected is None else (results, collected)
 
     @property
     def variables(self) -> Mapping[str, Array]:
         """The variables by the graph's name, each read when asked for; read-only views on a CPU."""
-        return _Variables(self._core)
+        return Variables(self._core)
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -267,6 +256,17 @@ class Model:
     def optimization(self) -> list[Optimization]:
         """What was done to the graph of each signature; those that never ran are made ready first."""
         return [Optimization._of(report) for report in self._core.optimization()]
+
+    def save_variables(self, path: str | os.PathLike[str], *, saved_model: bool = False) -> None:
+        """Write the values that the variables have now, by the model's own saver (which saves tables, too).
+
+        path: a directory that does not exist (AlreadyExistsError), written whole or not at all: a checkpoint,
+        which `tf.train.load_checkpoint(path)` reads; with `saved_model`, a copy of the SavedModel with these
+        values. What runs meanwhile should not write variables.
+        Raises FailedPreconditionError if the model has no saver.
+        """
+        _check_type("saved_model", saved_model, bool)
+        self._core.save_variables(file_system_path(path), saved_model)
 
     def save_optimized(self, path: str | os.PathLike[str]) -> None:
         """Copy the SavedModel to `path`, with its optimized signatures below `assets.extra/savedmodel`.
@@ -322,7 +322,7 @@ def load(
     verify: bool = False,
     session: SessionOptions | None = None,
     run: RunOptions | None = None,
-    op_libraries: Iterable[str | os.PathLike[str]] = (),
+    op_libraries: OpLibraries = (),
     ops: Literal["any", "safe"] = "any",
     warmup: bool = False,
 ) -> Model:
@@ -341,7 +341,8 @@ def load(
         with and without the optimizer, and raise InternalError if the results differ by more than 1e-4 of
         the output's largest value ("bf16": 0.1). `model.verified` tells what could not be compared.
     session, run: TensorFlow's options; `run` holds for the restore and init ops and for every later run.
-    op_libraries: shared libraries with custom ops.
+    op_libraries: shared libraries with custom ops, or names of installed packages that have some, such as
+        "tensorflow_text". They stay registered in the process.
     ops: "safe" refuses, before anything of the model runs, a graph with ops that reach beyond its computation
         (files, network, processes, Python, memory, foreign code) or that are not known, as `scan` lists them;
         what the loader itself needs is allowed. Optimized graphs that lie beside the model are not used then.

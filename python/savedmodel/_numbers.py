@@ -69,12 +69,23 @@ def _reals(value: Any, dtype: np.dtype[Any]) -> Array:
     return result
 
 
+def refuse_masked(value: Any) -> None:
+    """Raise ValueError for a masked array, or a list with one or with a masked element."""
+    if np.ma.is_masked(value):
+        raise ValueError("a masked array, whose mask would be dropped; see its method filled")
+    if isinstance(value, list | tuple):
+        for item in value:
+            if isinstance(item, list | tuple | np.ndarray):
+                refuse_masked(item)
+
+
 def to_array(value: Any, dtype: np.dtype[Any]) -> Array:
     """Return `value` as an array of `dtype`.
 
     Raises TypeError for what is no number or would lose its value, ValueError for a number that does not
     fit or a list that is no array; the message says what came.
     """
+    refuse_masked(value)
     limits = None if dtype.kind in "bfc" else _integer_range(dtype)
     try:
         return _reals(value, dtype) if limits is None else _integers(value, dtype, *limits)

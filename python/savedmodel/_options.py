@@ -94,7 +94,8 @@ class RunOptions:
     """Options of a run; given to `load`, of its restore and init ops and of every later run."""
 
     timeout: float | None = None
-    """Seconds, rounded up to a millisecond; DeadlineExceededError after it."""
+    """Seconds, rounded up to a millisecond; DeadlineExceededError after it, and at once for 0 or less. Of a
+    load it is above 0."""
     trace: bool = False
     """Collect step statistics; `Signature.run` then returns (results, Trace)."""
     proto: Any = None

@@ -8,31 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from savedmodel._core import Error, InternalError
+from savedmodel._made_up import made_up_inputs
 
 if TYPE_CHECKING:
-    from savedmodel._core import Signature, TensorSpec
+    from savedmodel._core import Signature
     from savedmodel._model import Model
 
-_UNKNOWN_SIZE = 2
-_UNKNOWN_RANK = 1
-_SEED = 0
 # Of the output's largest absolute value.
 _TOLERANCE = {"default": 1e-4, "bf16": 0.1}
-
-
-def _example(spec: TensorSpec, generator: np.random.Generator) -> Any:
-    shape = [_UNKNOWN_SIZE] * _UNKNOWN_RANK if spec.shape is None else spec.shape
-    sizes = [_UNKNOWN_SIZE if size is None else size for size in shape]
-    dtype = spec.dtype
-    if dtype == np.dtype(object):
-        return np.full(sizes, b"1", object)
-    if np.issubdtype(dtype, np.complexfloating):
-        values: Any = generator.normal(size=sizes) + 1j * generator.normal(size=sizes)
-    elif np.issubdtype(dtype, np.integer) or dtype == np.dtype(bool):
-        values = generator.integers(0, 2, sizes)  # few things are indexed by less
-    else:
-        values = generator.normal(size=sizes)
-    return np.asarray(values).astype(dtype)
 
 
 def _compare(where: str, result: Any, expected: Any, level: str) -> None:
@@ -56,13 +39,10 @@ def _compare(where: str, result: Any, expected: Any, level: str) -> None:
 
 
 def _verify_signature(signature: Signature, level: str) -> str:
-    generator = np.random.default_rng(_SEED)
-    inputs = {}
-    for key, spec in signature.inputs.items():
-        try:
-            inputs[key] = _example(spec, generator)
-        except (TypeError, ValueError, AttributeError):
-            return f"no value could be made for input {key!r}"
+    try:
+        inputs = made_up_inputs(signature.inputs)
+    except ValueError as error:
+        return str(error)
     try:
         # A traced run goes through the session, which has the graph as it was loaded.
         expected, _ = signature.run(inputs, trace=True)

@@ -6,7 +6,9 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -144,10 +146,63 @@ int ForkAfterInspect(const std::string& path, const std::string& how) {
   return ForkBeforeLoad(path, how);
 }
 
+Tensor Forever() {
+  const std::int32_t steps = 2147483647;
+  return Tensor::Copy(savedmodel::DType::kInt32, {}, &steps);
+}
+
+// A pool whose threads get stuck before they do anything.
+class Stuck : public savedmodel::ThreadPool {
+ public:
+  void Schedule(std::function<void()> task) override {
+    static auto* tasks = new std::vector<std::function<void()>>;
+    static auto* mutex = new std::mutex;
+    const std::lock_guard<std::mutex> lock(*mutex);
+    tasks->push_back(std::move(task));
+  }
+  int NumThreads() const override { return 2; }
+  int CurrentThreadId() const override { return -1; }
+};
+
+// Nobody catches what a run would throw now, and statics go while it runs.
+int ExitWhileRunning(const std::string& path, const std::string& how) {
+  static savedmodel::LoadOptions options;
+  if (how == "stuck") options.thread_pool = std::make_shared<Stuck>();
+  static const Model model = Model::Load(path, options);
+  static const savedmodel::Function function = model.function("serving_default");
+  static const Tensor input =
+      how == "stuck" ? Tensor::Empty(savedmodel::DType::kFloat32, {4096, 64}) : Forever();
+  const auto run = [] {
+    for (;;) function.Run({input});
+  };
+  if (how == "async") {
+    for (int i = 0; i < 20; ++i) {
+      function.RunAsync({input}, [](const Error* error, const std::vector<Tensor>&) {
+        if (error == nullptr || error->code() != savedmodel::Code::kCancelled) std::abort();
+      });
+    }
+  } else if (how == "load") {
+    std::thread([path] {
+      for (;;) (void)Model::Load(path);
+    }).detach();
+  } else {
+    for (int i = 0; i < 3; ++i) std::thread(run).detach();
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  std::cout << "exits";
+  if (how == "callback") {
+    function.RunAsync({}, [](const Error*, const std::vector<Tensor>&) { std::exit(5); });
+    for (;;) pause();
+  }
+  if (how == "return") return 5;
+  std::exit(5);
+}
+
 int Dispatch(const std::string& command, const std::string& path, const std::string& argument) {
   if (command == "run") return Run(path);
   if (command == "log") return Log(path);
   if (command == "keep_loaded") return KeepLoaded(path);
+  if (command == "exit_while_running") return ExitWhileRunning(path, argument);
   if (command == "fork_after_load") return ForkAfterLoad(path, argument);
   if (command == "fork_while_watching") return ForkWhileWatching(path, argument);
   if (command == "fork_while_waiting") return ForkWhileWaiting(path, argument);

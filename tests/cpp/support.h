@@ -6,6 +6,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -86,7 +87,11 @@ E ThrownBy(F&& call) {
     return error;
   }
   ADD_FAILURE() << "nothing was thrown";
-  return E({}, "nothing was thrown");
+  if constexpr (std::is_constructible_v<E, const char*>) {
+    return E("nothing was thrown");
+  } else {
+    return E({}, "nothing was thrown");
+  }
 }
 
 template <typename F>

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RunAsync: what is delivered, in which thread, how often, and what lives how long.
+#include <sched.h>
+
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -185,6 +187,146 @@ TEST(RunAsync, UsesTheThreadsOfTheService) {
   const Outcome outcome = Async(model.function("serving_default"), {Floats({1}), Floats({2})}).get();
   EXPECT_EQ(Values(outcome.results.at(0)), std::vector<float>{3});
   EXPECT_TRUE(threads->Owns(outcome.thread));
+}
+
+// Callbacks that keep all of the shared threads until it goes.
+class Jam {
+ public:
+  Jam() : model_(LoadModel("add")) {
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof(set), &set);
+    const int threads = CPU_COUNT(&set);
+    for (int i = 0; i < threads; ++i) {
+      model_.function("serving_default")
+          .RunAsync({Floats({1}), Floats({2})}, [this](const Error*, const Tensors&) {
+            ++inside_;
+            go_.wait();
+          });
+    }
+    while (inside_ < threads) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ~Jam() { Clear(); }
+  void Clear() {
+    if (model_.closed()) return;
+    promise_.set_value();
+    model_.Close();
+  }
+
+ private:
+  std::promise<void> promise_;
+  const std::shared_future<void> go_ = promise_.get_future().share();
+  std::atomic<int> inside_{0};
+  Model model_;
+};
+
+TEST(RunAsync, ADeadlineCountsFromTheCall) {
+  const Jam jam;
+  Model model = LoadModel("add");
+  const Function add = model.function("serving_default");
+  RunOptions options;
+  options.timeout = std::chrono::milliseconds(50);
+  auto run = Async(add, {Floats({1}), Floats({2})}, options);
+  ASSERT_EQ(run.wait_for(kSoon), std::future_status::ready);  // though all threads are busy still
+  const Outcome outcome = run.get();
+  EXPECT_EQ(outcome.code, Code::kDeadlineExceeded);
+  EXPECT_TRUE(testing::Has(outcome.what, "took longer than 0.05"));
+  model.Close();  // waits for no queue
+  EXPECT_EQ(add.Counters().errors.at(static_cast<std::size_t>(Code::kDeadlineExceeded)), 1U);
+}
+
+TEST(RunAsync, TheLoadsTimeoutCountsFromTheCall) {
+  const Jam jam;
+  LoadOptions options;
+  options.run.timeout = 0.05;
+  const Model model = LoadModel("add", options);
+  auto run = Async(model.function("serving_default"), {Floats({1}), Floats({2})});
+  ASSERT_EQ(run.wait_for(kSoon), std::future_status::ready);
+  EXPECT_EQ(run.get().code, Code::kDeadlineExceeded);
+}
+
+TEST(RunAsync, CanBeCancelledWhileItWaits) {
+  const Jam jam;
+  const Model model = LoadModel("add");
+  RunOptions options;
+  options.cancellation = std::make_shared<Cancellation>();
+  auto run = Async(model.function("serving_default"), {Floats({1}), Floats({2})}, options);
+  EXPECT_EQ(run.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  options.cancellation->Cancel();
+  ASSERT_EQ(run.wait_for(kSoon), std::future_status::ready);
+  EXPECT_EQ(run.get().code, Code::kCancelled);
+}
+
+TEST(RunAsync, ARunThatTakesTooLong) {
+  const Model model = LoadModel("slow");
+  RunOptions options;
+  options.timeout = 0.05;
+  auto run = Async(model.function("spin"), {Int(kForever)}, options);
+  ASSERT_EQ(run.wait_for(kSoon), std::future_status::ready);
+  const Outcome outcome = run.get();
+  EXPECT_EQ(outcome.code, Code::kDeadlineExceeded);
+  EXPECT_TRUE(testing::Has(outcome.what, "took longer than 0.05"));
+}
+
+TEST(RunAsync, TheQueueOfAModelIsBounded) {
+  Jam jam;
+  LoadOptions options;
+  options.max_queue = 2;
+  const Model model = LoadModel("add", options);
+  const Function add = model.function("serving_default");
+  const Tensors inputs{Floats({1}), Floats({2})};
+  auto first = Async(add, inputs);
+  auto second = Async(add, inputs);
+  const Outcome third = Async(add, inputs).get();
+  EXPECT_EQ(third.code, Code::kResourceExhausted);
+  EXPECT_EQ(third.thread, std::this_thread::get_id());
+  const Model other = LoadModel("add");
+  auto elsewhere = Async(other.function("serving_default"), inputs);
+  jam.Clear();
+  for (auto* run : {&first, &second, &elsewhere}) {
+    ASSERT_EQ(run->wait_for(kSoon), std::future_status::ready);
+    EXPECT_EQ(run->get().code, Code{});
+  }
+  EXPECT_EQ(Async(add, inputs).get().code, Code{});  // there is room again
+}
+
+TEST(RunAsync, ModelsTakeTurns) {
+  Jam jam;
+  const Model crowd = LoadModel("add");
+  const Model single = LoadModel("add");
+  std::atomic<int> done{0};
+  for (int i = 0; i < 1000; ++i) {
+    crowd.function("serving_default").RunAsync({Floats({1}), Floats({2})}, [&](const Error*, const Tensors&) {
+      ++done;
+    });
+  }
+  std::promise<int> before;
+  single.function("serving_default").RunAsync({Floats({1}), Floats({2})}, [&](const Error*, const Tensors&) {
+    before.set_value(done);
+  });
+  jam.Clear();
+  EXPECT_LT(before.get_future().get(), 900);
+  Model(crowd).Close();
+}
+
+TEST(RunAsync, ByName) {
+  const Model model = LoadModel("add");
+  const Function add = model.function("serving_default");
+  std::promise<float> sum;
+  add.RunAsync({{"x", Floats({1})}, {"y", Floats({2})}}, [&](const Error*, const Function::Named& results) {
+    sum.set_value(results.at("z").data<float>()[0]);
+  });
+  EXPECT_EQ(sum.get_future().get(), 3);
+  std::string what;
+  add.RunAsync({{"x", Floats({1})}},
+               [&](const Error* error, const Function::Named&) { what = error->what(); });
+  EXPECT_TRUE(testing::Has(what, "needs the input 'y'"));
+  RunOptions late;
+  late.timeout = -1;
+  Code code{};
+  add.RunAsync(
+      {{"x", Floats({1})}, {"y", Floats({2})}},
+      [&](const Error* error, const Function::Named&) { code = error->code(); }, late);
+  EXPECT_EQ(code, Code::kDeadlineExceeded);
 }
 
 TEST(RunAsync, APoolThatDropsItsTasksOwesAnAnswer) {

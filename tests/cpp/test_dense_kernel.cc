@@ -47,11 +47,11 @@ double Expected(Activation activation, double x) {
     case Activation::kSwish:
       return x / (1 + std::exp(-x));
     case Activation::kHardSwish:
-      return std::isinf(x) ? x : x * std::min(std::max(x + 3, 0.0), 6.0) / 6;
+      return x * (std::min(std::max(x + 3, 0.0), 6.0) / 6);
     case Activation::kGeluExact:
       return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
     case Activation::kGeluApproximate:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+      return x / (1 + std::exp(-2 * std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
   }
   return x;
 }
@@ -178,6 +178,19 @@ TEST_P(VectorKernelsTest, GemmInPlaceInParts) {
   }
 }
 
+TEST_P(VectorKernelsTest, LongProductsLookWhetherToStop) {
+  const std::int64_t rows = 700, depth = 700, columns = 700;
+  const auto x = Random(rows * depth, 1), weights = Random(depth * columns, 2);
+  const PackedWeights packed(GemmKernelOf(GetParam()), weights.data(), false, depth, columns);
+  std::vector<float> y(static_cast<std::size_t>(rows * columns), 7);
+  const Stop stop([](void*) { return true; }, &y);
+  GemmProblem problem{{x.data(), depth}, rows, nullptr, nullptr, y.data(), columns};
+  problem.stop = &stop;
+  EXPECT_TRUE(TakesLong(problem, packed));
+  Gemm(problem, packed, 1, nullptr);
+  EXPECT_EQ(y, std::vector<float>(y.size(), 7));
+}
+
 TEST_P(VectorKernelsTest, DenseWithEveryActivation) {
   for (const Activation activation : kActivations) CheckDense(3, 5, 21, false, activation);
 }
@@ -197,18 +210,39 @@ TEST_P(VectorKernelsTest, NanAndInfinityPropagate) {
   }
 }
 
-TEST_P(VectorKernelsTest, ActivationsAreCloseFromSmallToLarge) {
+// How far `value` is from `exact` in units of the last place of floats; what is below normal ones may be
+// zero.
+double Units(float value, double exact) {
+  constexpr double kLeast = std::numeric_limits<float>::min();
+  if (std::abs(exact) < kLeast) return std::abs(static_cast<double>(value)) <= kLeast ? 0 : 1e9;
+  return std::abs(static_cast<double>(value) - exact) / std::ldexp(1.0, std::ilogb(exact) - 23);
+}
+
+TEST_P(VectorKernelsTest, ActivationsHoldRelativeToTheResultInTheTailsToo) {
+  std::vector<float> x;
+  for (float size = 1.2e-38F; size < 3e38F; size *= 1.01F) x.insert(x.end(), {size, -size});
+  for (float value = -110; value < 110; value += 0.0037F) x.push_back(value);
+  std::vector<float> y(x.size());
   for (const Activation activation : kActivations) {
-    std::vector<float> x;
-    for (float size = 1e-8F; size < 200; size *= 1.1F) x.insert(x.end(), {size, -size});
-    std::vector<float> y(x.size());
     kernels_.activate(activation, kSlope, x.data(), static_cast<std::int64_t>(x.size()), y.data());
     for (std::size_t i = 0; i < x.size(); ++i) {
-      const double size = std::min(std::abs(static_cast<double>(x[i])), 1.0);
-      EXPECT_NEAR(static_cast<double>(y[i]), Expected(activation, static_cast<double>(x[i])),
-                  5e-7 * std::max(size, std::abs(static_cast<double>(y[i]))))
+      ASSERT_LE(Units(y[i], Expected(activation, static_cast<double>(x[i]))), 4)
           << static_cast<int>(activation) << " of " << x[i];
     }
+  }
+}
+
+TEST_P(VectorKernelsTest, SoftmaxHoldsRelativeToSmallResults) {
+  constexpr std::int64_t kColumns = 77;
+  std::vector<float> x(kColumns), y(kColumns);
+  double sum = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    x[i] = 3 - 1.125F * static_cast<float>(i);
+    sum += std::exp(static_cast<double>(x[i]));
+  }
+  kernels_.softmax(x.data(), 1, kColumns, kColumns, 1, y.data());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    EXPECT_LE(Units(y[i], std::exp(static_cast<double>(x[i])) / sum), 5) << x[i];
   }
 }
 
@@ -239,6 +273,32 @@ TEST_P(VectorKernelsTest, LayerNormAndSoftmax) {
                     1e-5);
         EXPECT_NEAR(static_cast<double>(soft[r * n + i]), std::exp(0.7 * value) / sum, 1e-6);
       }
+    }
+  }
+}
+
+// Far from zero, where the mean's own error would be larger than what is off it.
+TEST_P(VectorKernelsTest, LayerNormOfRowsFarFromZero) {
+  for (const std::int64_t columns : {5, 33, 768, 1000}) {
+    const auto n = static_cast<std::size_t>(columns);
+    const auto gamma = Random(columns, 5), beta = Random(columns, 6);
+    auto x = Random(2 * columns, 4);
+    for (std::size_t i = 0; i < n; ++i) {
+      x[i] = 3.7F;
+      x[n + i] += 1000;
+    }
+    std::vector<float> y(2 * n);
+    kernels_.layer_norm(x.data(), 2, columns, gamma.data(), beta.data(), 1e-3F, y.data());
+    double mean = 0, variance = 0;
+    for (std::size_t i = n; i < 2 * n; ++i) mean += static_cast<double>(x[i]) / static_cast<double>(n);
+    for (std::size_t i = n; i < 2 * n; ++i)
+      variance += std::pow(static_cast<double>(x[i]) - mean, 2) / static_cast<double>(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      EXPECT_EQ(y[i], beta[i]) << columns;
+      const double off = (static_cast<double>(x[n + i]) - mean) / std::sqrt(variance + 1e-3);
+      EXPECT_NEAR(static_cast<double>(y[n + i]),
+                  off * static_cast<double>(gamma[i]) + static_cast<double>(beta[i]), 5e-6)
+          << columns;
     }
   }
 }

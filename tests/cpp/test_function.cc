@@ -192,6 +192,14 @@ TEST(Function, AnyTensorOfTheGraphByName) {
   EXPECT_EQ(Values(model.function(Names{"y:0"}, Names{"y:0"}).Run(inputs).at(0)), Values(inputs[0]));
 }
 
+// One string in braces could be a string, two of them its begin and end.
+TEST(Function, AnyTensorInBraces) {
+  const Model model = LoadModel("bad_sig");
+  const Tensors inputs{Floats({1, 2, 3}, {1, 3})};
+  EXPECT_EQ(Values(model.function({"y:0"}, {"x:0"}).Run(inputs)[0]), (std::vector<float>{2, 4, 6}));
+  EXPECT_EQ(model.function({"y", "x"}, {"x"}).outputs().size(), 2U);
+}
+
 TEST(Function, TensorsThatTheGraphDoesNotHave) {
   const Model model = LoadModel("bad_sig");
   EXPECT_EQ(ThrownBy([&] { (void)model.function(Names{"z:0"}, {"x"}); }).code(), Code::kNotFound);
@@ -287,14 +295,38 @@ TEST(Timeout, OfTheModelIsEveryRunsDefault) {
   EXPECT_NO_THROW(function.Run(Tensors{Int(3)}));
 }
 
-TEST(Timeout, IsAPositiveNumber) {
+// A service computes what is left of its own deadline.
+TEST(Timeout, OfNothingIsADeadlineThatHasPassed) {
+  const Function function = LoadModel("slow").function("spin");
+  RunOptions options;
+  for (const Seconds timeout : {Seconds(0), Seconds(-1), Seconds(std::chrono::milliseconds(-20))}) {
+    options.timeout = timeout;
+    EXPECT_EQ(ThrownBy([&] { function.Run({Int(1)}, options); }).code(), Code::kDeadlineExceeded);
+    EXPECT_EQ(ThrownBy([&] { function.Run({{"n", Int(1)}}, options); }).code(), Code::kDeadlineExceeded);
+  }
+}
+
+TEST(Timeout, TakesDurations) {
+  RunOptions options;
+  options.timeout = std::chrono::milliseconds(1500);
+  EXPECT_EQ(options.timeout->count(), 1.5);
+  options.timeout = std::chrono::minutes(1);
+  EXPECT_EQ(options.timeout->count(), 60);
+  const Function function = LoadModel("slow").function("spin");
+  EXPECT_NO_THROW(function.Run({Int(3)}, options));
+  EXPECT_EQ(function.Run({{"n", Int(3)}}, options).size(), 1U);
+}
+
+TEST(Timeout, IsANumber) {
   const Model model = LoadModel("slow");
   const Function function = model.function("spin");
   RunOptions options;
-  for (const double timeout : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
+  for (const double timeout : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
     options.timeout = timeout;
     const UsageError error = MistakeIn([&] { function.Run(Tensors{Int(1)}, options); });
     EXPECT_EQ(error.kind(), UsageError::Kind::kValue);
+  }
+  for (const double timeout : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
     LoadOptions load;
     load.run.timeout = timeout;
     EXPECT_THROW(LoadModel("slow", load), UsageError);

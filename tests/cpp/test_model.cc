@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loading, what a loaded model tells of itself, variables, devices. Closing is in test_threads.cc too.
+#include <cmath>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -162,6 +163,32 @@ TEST(Load, BytesThatAreNoProtoAreRefused) {
   options.session.config.clear();
   options.run.proto = "\xff\xff\xff";
   EXPECT_EQ(LoadError("add", options).code(), Code::kInvalidArgument);
+}
+
+TEST(Load, OptionsThatCanNotBeAreRefused) {
+  const auto refused = [](const LoadOptions& options, const char* name) {
+    const UsageError error = MistakeIn([&] { LoadModel("add", options); });
+    EXPECT_EQ(error.kind(), UsageError::Kind::kValue);
+    EXPECT_TRUE(Mentions(error, {name}));
+  };
+  for (const int threads : {-1, 4097, 10'000'000}) {
+    LoadOptions options;
+    options.threads = threads;
+    refused(options, "LoadOptions::threads");
+  }
+  LoadOptions options;
+  options.max_queue = 0;
+  refused(options, "LoadOptions::max_queue");
+  for (const int threads : {-1, 65536}) {
+    options = {};
+    options.session.inter_op_threads = threads;
+    refused(options, "SessionOptions::inter_op_threads");
+  }
+  for (const double fraction : {0.0, -1.0, 1.5, std::nan("")}) {
+    options = {};
+    options.session.gpu_memory_fraction = fraction;
+    refused(options, "SessionOptions::gpu_memory_fraction");
+  }
 }
 
 TEST(Load, AnOpLibraryThatIsNotThereIsAnError) {

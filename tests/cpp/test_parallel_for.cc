@@ -14,6 +14,7 @@
 #include "engine/threads/fork_join_pool.h"
 #include "engine/threads/intra_op.h"
 #include "engine/threads/parallel_for.h"
+#include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/util/work_sharder.h"
 #include "unsupported/Eigen/CXX11/Tensor"
@@ -39,7 +40,7 @@ class Device {
 
   std::vector<Loop> Loops() {
     return {
-        [this](std::int64_t count, const Range& work) { OfAKernel(count, kCost, work); },
+        [this](std::int64_t count, const Range& work) { EXPECT_TRUE(OfAKernel(count, kCost, work).ok()); },
         [this](std::int64_t count, const Range& work) {
           eigen_.parallelFor(count, Eigen::TensorOpCost(0, 0, kCost), work);
         },
@@ -59,11 +60,14 @@ class Device {
     return UsableThreads(&context);
   }
 
-  void OfAKernel(std::int64_t count, double cost, const Range& work) {
+  absl::Status OfAKernel(std::int64_t count, double cost, const Range& work,
+                         tf::CancellationManager* run = nullptr) {
     tf::OpKernelContext::Params params;
     params.device = &base_;
+    params.cancellation_manager = run;
     tf::OpKernelContext context(&params, 0);
     ParallelFor(&context, count, cost, work);
+    return context.status();
   }
 
  private:
@@ -155,11 +159,26 @@ TEST(ParallelFor, KeepsShortLoopsInTheCaller) {
   tf::thread::ThreadPool wrapped(&pool);
   Device device(&wrapped);
   int parts = 0;
-  device.OfAKernel(1000, 5, [&](std::int64_t begin, std::int64_t end) {
+  (void)device.OfAKernel(1000, 5, [&](std::int64_t begin, std::int64_t end) {
     ++parts;
     EXPECT_EQ(end - begin, 1000);
   });
   EXPECT_EQ(parts, 1);
+}
+
+TEST_P(ParallelForIn, LooksWhetherToStop) {
+  tf::CancellationManager run;
+  std::atomic<int> items{0};
+  ForkJoinPool pool(GetParam());
+  tf::thread::ThreadPool wrapped(&pool);
+  Device device(&wrapped);
+  const auto work = [&](std::int64_t begin, std::int64_t end) {
+    items += static_cast<int>(end - begin);
+    run.StartCancel();
+  };
+  const absl::Status status = device.OfAKernel(1000, kNsBetweenLooks, work, &run);
+  EXPECT_TRUE(absl::IsCancelled(status)) << status;
+  EXPECT_LE(items, GetParam());
 }
 
 TEST(ParallelFor, OfALoopInsideOfALoopReturns) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // LSTM and GRU kernels of every instruction set that this machine has, against plain loops in double.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <mutex>
@@ -270,6 +271,55 @@ TEST(RnnKernel, LargeNumbersSaturate) {
       n.bias = Random(Gates(cell) * n.units, 9, scale);
       Check(n);
     }
+  }
+}
+
+// h = sigmoid(o) * tanh(c), for an output gate o and a state c from the smallest to the largest.
+TEST(RnnKernel, GatesHoldRelativeToSmallResults) {
+  const float kernel[] = {0, 0, 0, 1}, bias[] = {-200, 100, 0, 0}, recurrent[] = {0, 0, 0, 0};
+  std::vector<float> x, c;
+  for (const float gate : {-80.0F, -70.5F, -30.25F, -3.0F, 0.5F, 20.0F}) {
+    for (float state = 0.01F; state < 30; state *= 1.07F) {
+      for (const float sign : {-1.0F, 1.0F}) {
+        x.push_back(gate);
+        c.push_back(sign * state);
+      }
+    }
+  }
+  for (const Isa isa : AvailableIsas()) {
+    const Network network(Cell::kLstm, {1, 1, kernel, recurrent, bias, nullptr}, isa);
+    std::vector<float> h(x.size());
+    Sequence s;
+    s.steps = 1;
+    s.batch = static_cast<std::int64_t>(x.size());
+    s.x = x.data();
+    s.c0 = c.data();
+    s.x_row = s.c0_row = 1;
+    s.h = h.data();
+    network.Run(s);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double exact =
+          1 / (1 + std::exp(-static_cast<double>(x[i]))) * std::tanh(static_cast<double>(c[i]));
+      EXPECT_NEAR(static_cast<double>(h[i]) / exact, 1, 5e-7) << x[i] << ", " << c[i];
+    }
+  }
+}
+
+TEST(RnnKernel, LongSequencesLookWhetherToStop) {
+  for (const int threads : {1, 2}) {
+    std::atomic<int> asked{0};
+    const Stop stop([](void* count) { return ++*static_cast<std::atomic<int>*>(count) > 10; }, &asked);
+    const Case n(Cell::kLstm, threads, 10000, 3, 40);
+    ManyThreads many(threads);
+    Sequence s;
+    s.steps = n.steps;
+    s.batch = n.batch;
+    s.x = n.x.data();
+    s.x_step = n.inputs;
+    s.x_row = n.steps * n.inputs;
+    s.stop = &stop;
+    Network(n.cell, n.weights()).Run(s, many.threads);
+    EXPECT_LT(asked.load(), 20);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -98,6 +99,26 @@ TEST(RunInto, EmptyResultsAndScalars) {
   EXPECT_EQ(square, 9);
   Tensor nothing[] = {Tensor::WrapMutable(DType::kFloat32, {0}, nullptr, nullptr)};
   model.function("empty", {"y"}).RunInto(Tensors{Floats({})}, nothing);
+}
+
+TEST(RunInto, BuffersThatOverlapAreMistakesAndNothingIsWritten) {
+  const Model model = LoadModel("multi");
+  const Function function = model.function("sum_prod");
+  const Tensors inputs{Floats({1, 2}), Floats({10, 20})};
+  std::vector<float> memory(4, -1);
+  const auto at = [&](std::size_t first) {
+    return Tensor::WrapMutable(DType::kFloat32, {2}, memory.data() + first, nullptr);
+  };
+  for (const auto& [one, other] : std::vector<std::pair<std::size_t, std::size_t>>{{0, 0}, {0, 1}, {2, 1}}) {
+    Tensors outputs{at(one), at(other)};
+    const UsageError error = MistakeIn([&] { function.RunInto(inputs, outputs); });
+    EXPECT_EQ(error.kind(), UsageError::Kind::kValue);
+    EXPECT_TRUE(Mentions(error, {"'sum_prod'", "'prod'", "'sum'", "overlap"}));
+  }
+  EXPECT_EQ(memory, std::vector<float>(4, -1));
+  Tensors beside{at(2), at(0)};
+  function.RunInto(inputs, beside);
+  EXPECT_EQ(memory, (std::vector<float>{11, 22, 10, 40}));
 }
 
 TEST(RunInto, WrongBuffersAreMistakesAndNothingIsWritten) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening TensorFlow, logging, forks and exits; each in a process of its own, see child.cc.
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <filesystem>
 #include <fstream>
@@ -103,6 +105,14 @@ TEST(Runtime, AnotherVersionIsAClearError) {
   EXPECT_TRUE(Has(child.out, "pip install"));
 }
 
+TEST(Runtime, WhatTensorFlowSaysBeforeADeathReachesStderr) {
+  auto environment = With("SAVEDMODEL_TENSORFLOW_DIR", SAVEDMODEL_TEST_FAKE_TENSORFLOW);
+  environment["SAVEDMODEL_TEST_DIE"] = "1";
+  const Finished child = Child("run", "", environment);
+  EXPECT_TRUE(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT) << child.status;
+  EXPECT_EQ(child.err, "the last words of a static initialiser\n");
+}
+
 TEST(Runtime, TheDirectoryThatWasSetIsUsed) {
   const Finished child = Child("directory", SAVEDMODEL_TEST_FAKE_TENSORFLOW);
   EXPECT_TRUE(child.exited_with(3));
@@ -126,6 +136,24 @@ TEST(Runtime, ExitsWithAModelInAStaticVariable) {
   EXPECT_TRUE(child.exited_with(0)) << "status " << child.status;
   EXPECT_TRUE(Has(child.out, "3.75"));
   EXPECT_EQ(child.err, "");
+}
+
+// Runs that nobody could end: the library stops them before what they run in is torn down.
+class Exit : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Exit, WhileModelsRun) {
+  const Finished child = RunChild({"exit_while_running", ModelPath("slow"), GetParam()}, kPlain);
+  EXPECT_TRUE(child.exited_with(5)) << "status " << child.status << child.err;
+  EXPECT_EQ(child.out, "exits");
+  EXPECT_EQ(child.err, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Runtime, Exit, ::testing::Values("exit", "return", "async", "callback", "load"));
+
+TEST(Runtime, ExitsWhileARunCanNotBeStopped) {
+  const Finished child = RunChild({"exit_while_running", ModelPath("wide"), "stuck"}, kPlain);
+  EXPECT_TRUE(child.exited_with(5)) << "status " << child.status << child.err;
+  EXPECT_EQ(child.out, "exits");
 }
 
 class Fork : public ::testing::TestWithParam<const char*> {};

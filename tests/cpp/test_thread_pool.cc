@@ -2,8 +2,11 @@
 // A service's own threads for the work inside of kernels.
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <future>
 #include <memory>
+#include <mutex>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -106,6 +109,46 @@ INSTANTIATE_TEST_SUITE_P(Graphs, Pool, ::testing::Values(Optimize::kNone, Optimi
                          [](const auto& test) {
                            return test.param == Optimize::kNone ? "AsIs" : "Optimized";
                          });
+
+// What a pool may do that ends: the run that waits for its kernels does their work.
+class Dropping : public ServiceThreads {
+ public:
+  enum class How { kDestroys, kThrows, kEveryOther, kLater };
+  explicit Dropping(How how) : ServiceThreads(2), how_(how) {}
+  void Schedule(std::function<void()> task) override {
+    if (how_ == How::kThrows) throw std::runtime_error("ended");
+    if (how_ == How::kDestroys || (how_ == How::kEveryOther && count_++ % 2 == 0)) {
+      const std::lock_guard<std::mutex> lock(mutex_);  // of the pool's own
+      task = nullptr;
+      return;
+    }
+    if (how_ == How::kLater) {
+      ServiceThreads::Schedule([task = std::move(task)]() mutable { task = nullptr; });
+    } else {
+      ServiceThreads::Schedule(std::move(task));
+    }
+  }
+
+ private:
+  const How how_;
+  std::atomic<int> count_{0};
+  std::mutex mutex_;
+};
+
+TEST(ThreadPool, MayDropTheWorkOfKernels) {
+  const auto expected = RunWide({});
+  for (const auto how : {Dropping::How::kDestroys, Dropping::How::kThrows, Dropping::How::kEveryOther,
+                         Dropping::How::kLater}) {
+    for (const Optimize optimize : {Optimize::kNone, Optimize::kDefault}) {
+      LoadOptions options;
+      options.optimize = optimize;
+      options.thread_pool = std::make_shared<Dropping>(how);
+      auto run = std::async(std::launch::async, [&] { return RunWide(options); });
+      ASSERT_EQ(run.wait_for(kSoon), std::future_status::ready);
+      ExpectNear(run.get(), expected);
+    }
+  }
+}
 
 TEST(ThreadPool, WithoutThreadsIsAMistake) {
   LoadOptions options;

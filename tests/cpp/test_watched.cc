@@ -122,8 +122,8 @@ TEST_F(WatchedTest, AVersionThatFailsChangesNothing) {
   EXPECT_EQ(changes_[1].previous, 1);
   EXPECT_TRUE(Has(changes_[1].error, "saved_model.pb"));
   EXPECT_EQ(watched.status().failed.at(2), changes_[1].error);
-  EXPECT_TRUE(
-      Mentions(ThrownBy([&] { watched.model(2); }), {"version 2", "could not be loaded", changes_[1].error}));
+  EXPECT_TRUE(Mentions(ThrownBy([&] { (void)watched.model(2); }),
+                       {"version 2", "could not be loaded", changes_[1].error}));
 
   Remove(2);
   Publish(2);
@@ -158,13 +158,13 @@ TEST_F(WatchedTest, WithoutAVersionThatLoads) {
   EXPECT_EQ(ThrownBy([&] { Start(); }).code(), Code::kNotFound);
   Publish(1, "bad_garbage_pb");
   EXPECT_TRUE(Mentions(ThrownBy([&] { Start(); }), {"saved_model.pb"}));
-  EXPECT_EQ(ThrownBy([&] { Watched::Start(directory_ / "no"); }).code(), Code::kNotFound);
+  EXPECT_EQ(ThrownBy([&] { (void)Watched::Start(directory_ / "no"); }).code(), Code::kNotFound);
 
   WatchOptions options;
   options.poll = 0.01;
   options.required = false;
   const Watched watched = Watched::Start(directory_, options);
-  const Error error = ThrownBy([&] { watched.model(); });
+  const Error error = ThrownBy([&] { (void)watched.model(); });
   EXPECT_EQ(error.code(), Code::kUnavailable);
   EXPECT_TRUE(Mentions(error, {"no version", "saved_model.pb"}));
   EXPECT_EQ(ThrownBy([&] { watched.version(); }).code(), Code::kUnavailable);
@@ -177,11 +177,11 @@ TEST_F(WatchedTest, OptionsThatCanNotBe) {
   for (const double poll : {0.0, -1.0, static_cast<double>(INFINITY), static_cast<double>(NAN)}) {
     WatchOptions options;
     options.poll = poll;
-    EXPECT_TRUE(Mentions(testing::MistakeIn([&] { Watched::Start(directory_, options); }), {"poll"}));
+    EXPECT_TRUE(Mentions(testing::MistakeIn([&] { (void)Watched::Start(directory_, options); }), {"poll"}));
   }
   WatchOptions options;
   options.versions = -1;
-  EXPECT_TRUE(Mentions(testing::MistakeIn([&] { Watched::Start(directory_, options); }), {"versions"}));
+  EXPECT_TRUE(Mentions(testing::MistakeIn([&] { (void)Watched::Start(directory_, options); }), {"versions"}));
 }
 
 TEST_F(WatchedTest, APollInSomeThousandYears) {
@@ -199,15 +199,15 @@ TEST_F(WatchedTest, SeveralVersions) {
   Watched all = Start(0);
   EXPECT_EQ(all.status().versions, (Versions{1, 2, 4}));
   EXPECT_EQ(all.model(2).path(), (directory_ / "2").string());
-  EXPECT_EQ(ThrownBy([&] { all.model(5); }).code(), Code::kNotFound);
-  EXPECT_EQ(ThrownBy([&] { all.model(3); }).code(), Code::kUnavailable);
+  EXPECT_EQ(ThrownBy([&] { (void)all.model(5); }).code(), Code::kNotFound);
+  EXPECT_EQ(ThrownBy([&] { (void)all.model(3); }).code(), Code::kUnavailable);
 
   Watched two = Start(2);
   EXPECT_EQ(two.status().versions, (Versions{2, 4}));
   Publish(5);
   two.Refresh();
   EXPECT_EQ(two.status().versions, (Versions{4, 5}));
-  EXPECT_TRUE(Mentions(ThrownBy([&] { two.model(2); }), {"no version 2", "4, 5"}));
+  EXPECT_TRUE(Mentions(ThrownBy([&] { (void)two.model(2); }), {"no version 2", "4, 5"}));
 }
 
 TEST_F(WatchedTest, AFolderThatIsTakenAway) {
@@ -265,9 +265,9 @@ TEST_F(WatchedTest, AForkDuringALoad) {
   const pid_t child = fork();
   if (child == 0) {
     alarm(20);
-    const std::vector<std::function<void()>> calls = {[&] { watched.model(); }, [&] { watched.model(1); },
-                                                      [&] { watched.version(); }, [&] { watched.status(); },
-                                                      [&] { watched.Refresh(); }};
+    const std::vector<std::function<void()>> calls = {
+        [&] { (void)watched.model(); }, [&] { (void)watched.model(1); }, [&] { watched.version(); },
+        [&] { watched.status(); }, [&] { watched.Refresh(); }};
     const bool all = std::all_of(calls.begin(), calls.end(), [](const auto& call) {
       const Error error = ThrownBy(call);
       return error.code() == Code::kFailedPrecondition && Has(error.what(), "forked");

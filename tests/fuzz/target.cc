@@ -2,7 +2,6 @@
 #include "tests/fuzz/target.h"
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -10,7 +9,14 @@
 #include <new>
 #include <random>
 
-#include "savedmodel/savedmodel.h"
+#include "engine/files.h"
+#include "engine/graph.h"
+#include "engine/graph_checks.h"
+#include "engine/inspect.h"
+#include "engine/object_graph.h"
+#include "engine/op_uses.h"
+#include "engine/signatures.h"
+#include "savedmodel/error.h"
 #include "tensorflow/core/framework/op.h"
 #include "tests/fuzz/mutate.h"
 
@@ -19,8 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uintmax_t kLargest = 300'000;    // bytes of a saved_model.pb
-constexpr std::size_t kMostElements = 1 << 16;  // of a made-up input
+constexpr std::uintmax_t kLargest = 300'000;  // bytes of a saved_model.pb
 
 // Ops that do more than compute are no targets: a fuzzer must not write files or end processes.
 const std::vector<std::string>& Ops() {
@@ -35,29 +40,6 @@ const std::vector<std::string>& Ops() {
     return names;
   }();
   return *ops;
-}
-
-Tensor MadeUp(const TensorSpec& spec) {
-  std::vector<std::int64_t> dims = spec.shape.value_or(std::vector<std::int64_t>{2});
-  for (std::int64_t& dim : dims) dim = dim < 0 ? 2 : dim;
-  const Shape shape(dims);
-  if (shape.num_elements() > kMostElements) throw UsageError(UsageError::Kind::kValue, "a large input");
-  if (spec.dtype == DType::kString) {
-    return Tensor::Strings(shape, std::vector<std::string>(shape.num_elements(), "1"));
-  }
-  Tensor tensor = Tensor::Empty(spec.dtype, shape);
-  std::memset(tensor.mutable_data(), 0, tensor.byte_size());
-  if (spec.dtype == DType::kFloat32) {
-    std::fill_n(tensor.mutable_data<float>(), tensor.num_elements(), 0.5F);
-  }
-  return tensor;
-}
-
-void Run(const Model& model, const std::string& signature) {
-  const Function function = model.function(signature);
-  std::vector<Tensor> inputs;
-  for (const TensorSpec& spec : function.inputs()) inputs.push_back(MadeUp(spec));
-  function.Run(inputs);
 }
 
 template <typename F>
@@ -108,24 +90,20 @@ std::string WriteChanged(const std::vector<Fixture>& fixtures, std::uint64_t see
   return fixture.name + "\n" + changes;
 }
 
-Outcome LoadAndRun(const std::string& path, bool optimize, bool say) {
-  Model model;
-  LoadOptions options;
-  if (!optimize) options.optimize = Optimize::kNone;
-  Survives(say, "inspect", [&] {
-    const Inspection inspection = Inspect(path);
-    if (!inspection.meta_graphs.empty()) options.tags = inspection.meta_graphs.front().tags;
-  });
-  if (!Survives(say, "load", [&] { model = Model::Load(path, options); })) return Outcome::kRefused;
-  Outcome outcome = Outcome::kLoaded;
-  for (const auto& [name, signature] : model.signatures()) {
-    if (Survives(say, "run " + name, [&, &key = name] { Run(model, key); })) outcome = Outcome::kRan;
+Outcome ReadAndCheck(const std::string& path, bool say) {
+  tensorflow::SavedModel proto;
+  if (!Survives(say, "read", [&] { proto = engine::ReadSavedModelProto(path); })) return Outcome::kUnreadable;
+  Survives(say, "inspect", [&] { (void)engine::InspectSavedModel(path); });
+  bool accepted = true;
+  for (const tensorflow::MetaGraphDef& meta_graph : proto.meta_graphs()) {
+    accepted &= Survives(say, "check the graph", [&] { engine::CheckGraph(path, meta_graph); });
+    accepted &= Survives(say, "check files", [&] { engine::CheckFiles(path, meta_graph); });
+    Survives(say, "index", [&] { (void)engine::GraphIndex(meta_graph.graph_def()); });
+    Survives(say, "signatures", [&] { (void)engine::ReadSignatures(meta_graph); });
+    Survives(say, "uses of ops", [&] { (void)engine::CountOpUses(meta_graph); });
+    Survives(say, "functions", [&] { (void)engine::ReadConcreteFunctions(meta_graph.object_graph_def()); });
   }
-  for (const auto& [name, spec] : model.variables()) {
-    Survives(say, "read " + name, [&, &key = name] { (void)model.ReadVariable(key); });
-  }
-  Survives(say, "placement", [&] { (void)model.Placement(); });
-  return outcome;
+  return accepted ? Outcome::kAccepted : Outcome::kRefused;
 }
 
 }  // namespace savedmodel::fuzz

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One run: a changed copy of a model is written, loaded, and each of its signatures called once.
+// One run: a changed copy of a model is written, and read and checked by what is ours. TensorFlow runs none.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,10 @@ std::vector<Fixture> ReadFixtures(const std::string& models);
 // fixture's name and what was changed.
 std::string WriteChanged(const std::vector<Fixture>& fixtures, std::uint64_t seed, const std::string& target);
 
-enum class Outcome { kRefused, kLoaded, kRan };  // kRan: at least one signature gave a result
+enum class Outcome { kUnreadable, kRefused, kAccepted };  // kAccepted: every MetaGraph passed all checks
 inline constexpr int kOutcomes = 3;
 
-// Loads and runs; errors are outcomes. With `say`, they are printed.
-Outcome LoadAndRun(const std::string& path, bool optimize, bool say);
+// Does what a load does before TensorFlow sees the model; errors are outcomes. With `say`, they are printed.
+Outcome ReadAndCheck(const std::string& path, bool say);
 
 }  // namespace savedmodel::fuzz

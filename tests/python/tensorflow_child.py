@@ -104,6 +104,38 @@ def _v2(request: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _function(request: dict[str, Any]) -> dict[str, Any]:
+    """Calls a function of the object with the arguments of a Python expression, in which t is tf.constant."""
+    import tensorflow as tf
+
+    loaded = function = tf.saved_model.load(request["path"])  # which has to live while it is called
+    for name in request["function"].split("."):
+        function = getattr(function, name)
+    scope = {"t": tf.constant, "np": np, "ragged": tf.ragged.constant, "call": lambda *a, **k: (a, k)}
+    args, kwargs = eval(f"call({request['arguments']})", scope)  # the test's own text
+    try:
+        results = function(*args, **kwargs)
+    except (TypeError, ValueError):
+        return {"refused": True}
+    del loaded
+    flat = tf.nest.flatten(results, expand_composites=True)
+    return {"results": [x if x is None else _plain(x.numpy()) for x in flat]}
+
+
+def _plain(value: Any) -> Any:
+    text = np.asarray(value)
+    return text.astype("U").tolist() if text.dtype.kind in "OS" else text.tolist()
+
+
+def _checkpoint(request: dict[str, Any]) -> dict[str, Any]:
+    """What tf.train has in a checkpoint's directory."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(request["path"])
+    names = sorted(reader.get_variable_to_shape_map())
+    return {"values": {name: _plain(reader.get_tensor(name)) for name in names if name[0] != "_"}}
+
+
 def _signatures(request: dict[str, Any]) -> dict[str, Any]:
     import tensorflow as tf
 
@@ -125,6 +157,7 @@ def _main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed is no answer
     kinds = {"v1": _v1, "v2": _v2, "signatures": _signatures, "cli": _cli}
+    kinds |= {"function": _function, "checkpoint": _checkpoint}
     for line in sys.stdin:
         request = json.loads(line)
         try:

@@ -64,7 +64,7 @@ def test_strings_of_a_reference_variable_do_not_change_later(load: Load) -> None
 
 
 def test_a_config_that_builds_cost_models_is_refused(load: Load) -> None:
-    """TensorFlow aborts the process on the second callable of such a session."""
+    """It does not go together with callables, of which a model makes several."""
     # ConfigProto.graph_options (10) . build_cost_model (4) = 1
     with pytest.raises(sm.UnimplementedError, match="build_cost_model"):
         load("mlp", session=sm.SessionOptions(config=b"\x52\x02\x20\x01"))

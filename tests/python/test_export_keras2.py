@@ -55,7 +55,7 @@ def test_a_vocabulary_becomes_an_asset(outcomes: Outcomes) -> None:
         ("lambda_disguised", "has a Lambda layer, which is Python code that would be run"),
         ("no_metadata", "keras_metadata.pb: "),
         ("inside", "lies inside its source"),
-        ("not_installed", "for Keras 2: pip install 'savedmodel[keras2]'"),
+        ("not_installed", "for Keras 2: pip install 'tf_keras=="),
     ],
 )
 def test_nothing_is_written_after_an_error(outcomes: Outcomes, name: str, text: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
+import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +16,9 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
-from .helpers import Load
+from .commands import savedmodel
+from .graphs import CALL, STRINGS, function, node, save
+from .helpers import Load, run_python
 
 X = np.ones((2, 3), np.float32)
 
@@ -81,6 +86,82 @@ def test_the_version_folder_of_a_model_server_is_hinted_at(models: Path, tmp_pat
 def test_a_saved_model_pb_as_path(models: Path) -> None:
     with pytest.raises(sm.NotFoundError, match=r"here '.*/add'"):
         sm.load(models / "add" / "saved_model.pb")
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "says"),
+    [
+        ("s3://bucket/m", sm.UnimplementedError, "no file system for 's3://'"),
+        ("hdfs://host/m", sm.UnimplementedError, "no file system for 'hdfs://'"),
+        ("file:///no/such/folder", sm.NotFoundError, "can't be reached"),
+        ("/no/such/folder", sm.NotFoundError, "no such directory"),
+        ("/dev/null/m", sm.NotFoundError, "Not a directory"),
+        ("/" + "a" * 300, sm.InvalidArgumentError, "File name too long"),
+        (b"/no/\xff", ValueError, r"b'/no/\\xff' is not UTF-8"),
+    ],
+)
+def test_why_a_path_can_not_be_reached(path: str, error: type[Exception], says: str) -> None:
+    for read in sm.load, sm.inspect:
+        with pytest.raises(error, match=says):
+            read(path)
+
+
+def test_links_that_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "lost").symlink_to("nothing")
+    with pytest.raises(sm.NotFoundError, match="a symbolic link to what is not there"):
+        sm.load(tmp_path / "lost")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(sm.InvalidArgumentError, match="Too many levels of symbolic links"):
+        sm.load(tmp_path / "loop")
+
+
+def test_what_is_no_file(models: Path, tmp_path: Path) -> None:
+    for name in "saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001":
+        copy = tmp_path / name.replace("/", "_")
+        shutil.copytree(models / "mlp", copy)
+        (copy / name).unlink()
+        (copy / name).mkdir()
+        with pytest.raises(sm.NotFoundError, match=f"{name}' is a directory, where a file is expected"):
+            sm.load(copy)
+        (copy / name).rmdir()
+        os.mkfifo(copy / name)
+        with pytest.raises(sm.NotFoundError, match=f"{name}' is no regular file"):
+            sm.load(copy)
+
+
+def test_folders_and_files_that_may_not_be_read(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "mlp", tmp_path / "m")
+    (tmp_path / "m" / "saved_model.pb").chmod(0)
+    (tmp_path / "closed").mkdir(mode=0)
+    code = f"""
+        import os, savedmodel as sm
+        sm.inspect({str(models / "mlp")!r})
+        if os.getuid() == 0:
+            os.setuid(65534)
+        for name in "m", "closed":
+            try:
+                sm.load({str(tmp_path)!r} + "/" + name)
+            except sm.PermissionDeniedError as error:
+                print(error)
+    """
+    for folder in tmp_path, *tmp_path.parents[:2]:  # which pytest keeps to itself
+        folder.chmod(0o755)
+    one, other = run_python(code)[0].splitlines()
+    assert "saved_model.pb' can't be read: " in one
+    assert "/closed' can't be reached: Permission denied" in other
+
+
+@pytest.mark.parametrize("name", ["a[b]", "a\\b", "a*b", "[!a]"])
+def test_paths_that_look_like_patterns(models: Path, tmp_path: Path, name: str) -> None:
+    """TensorFlow takes the path of a checkpoint for one."""
+    x = np.ones((1, 64), np.float32)
+    shutil.copytree(models / "mlp", tmp_path / name)
+    with sm.load(tmp_path / name) as model, sm.load(models / "mlp") as original:
+        np.testing.assert_array_equal(model(x)["probs"], original(x)["probs"])
+        assert model.path == str(tmp_path / name)
+    shutil.copytree(models / "table", tmp_path / "tables" / name)
+    with sm.load(tmp_path / "tables" / name) as model, sm.load(models / "table") as original:
+        assert model(["one"])["id"] == original(["one"])["id"]
 
 
 def test_config_proto_is_passed_through(load: Load) -> None:
@@ -178,7 +259,9 @@ tf.saved_model.save(model, sys.argv[2], signatures=model.f)
 """
 
 
-def test_custom_op_library(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def custom_op(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A library with an op, in a package, and a model that uses it inside of a function."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("no C++ compiler")
@@ -186,7 +269,12 @@ def test_custom_op_library(tmp_path: Path) -> None:
     assert spec is not None
     assert spec.submodule_search_locations is not None
     tensorflow = Path(next(iter(spec.submodule_search_locations)))
-    source, library = tmp_path / "op.cc", tmp_path / "libop.so"
+    folder = tmp_path_factory.mktemp("custom_op")
+    package = folder / "savedmodel_test_ops"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "_module.so").write_bytes(b"PyInit__module OpDefBuilder")  # no library of ops
+    source, library = folder / "op.cc", package / "libop.so"
     source.write_text(OP_SOURCE)
     flags = [
         "-std=c++17",
@@ -210,13 +298,95 @@ def test_custom_op_library(tmp_path: Path) -> None:
         ],
         check=True,
     )
-    model = tmp_path / "model"
+    model = folder / "model"
     subprocess.run([sys.executable, "-c", EXPORT, str(library), str(model)], check=True, capture_output=True)
-    with pytest.raises(sm.NotFoundError, match="SavedmodelTestAddSeven"):
+    return library, model
+
+
+def test_custom_op_library(custom_op: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    library, model = custom_op
+    with pytest.raises(sm.NotFoundError, match=r"'SavedmodelTestAddSeven' are custom ops: .*op_libraries="):
         sm.load(model).signatures["serving_default"](x=[1])
     for _ in range(2):  # a library that is open already is no error
         with sm.load(model, op_libraries=[library]) as loaded:
             assert loaded(x=[1, 2])["y"].tolist() == [8, 9]
+    monkeypatch.syspath_prepend(str(library.parent.parent))
+    for name in "savedmodel_test_ops", ["savedmodel-test-ops"]:
+        with sm.load(model, op_libraries=name) as loaded:
+            assert loaded(x=[1, 2])["y"].tolist() == [8, 9]
+            assert pickle.loads(pickle.dumps(loaded))(x=[3])["y"].tolist() == [10]
+
+
+def test_op_libraries_of_commands(custom_op: tuple[Path, Path]) -> None:
+    library, model = custom_op
+    done = savedmodel("check", model, "--run")
+    assert done.returncode == 1
+    assert "unusable: signature 'serving_default' needs ops" in " ".join(done.stdout.split())
+    for isolated in (), ("--isolated",):
+        assert savedmodel("check", model, "--run", "--op-library", library, *isolated).returncode == 0
+    run = savedmodel(
+        "run",
+        model,
+        "--input-exprs",
+        "x=[1]",
+        "--op-library",
+        "savedmodel_test_ops",
+        PYTHONPATH=str(library.parent.parent),
+    )
+    assert (run.returncode, "8" in run.stdout) == (0, True), run.stderr
+    for command in "run", "check", "bench", "compare", "profile", "optimize", "publish", "warmup", "edit":
+        assert "--op-library" in savedmodel(command, "--help").stdout
+    wrong = savedmodel("run", model, "--op-library", "no_such_package")
+    assert (wrong.returncode, "pip install 'no-such-package'" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("op", "says"),
+    [
+        (
+            "CaseFoldUTF8",
+            r"tensorflow-text: pip install 'tensorflow-text==.*op_libraries=\"tensorflow_text\"",
+        ),
+        ("TFText>SomethingNew", 'op_libraries="tensorflow_text"'),
+        ("SentencepieceEncodeSparse", 'op_libraries="tf_sentencepiece"'),
+        ("IO>FileRead", 'op_libraries="tensorflow_io"'),
+        ("SimpleMLInferenceOp", 'op_libraries="tensorflow_decision_forests"'),
+        ("Addons>Blend", 'op_libraries="tensorflow_addons"'),
+        ("NobodyKnowsIt", "name the shared library that registers them"),
+    ],
+)
+def test_the_package_of_a_missing_op_is_named(tmp_path: Path, op: str, says: str) -> None:
+    there = save(tmp_path / "graph", node("n", op, "x"), output="n:0")
+    with pytest.raises(sm.NotFoundError, match=f"'{re.escape(op)}'.*{says}"):
+        sm.load(there)
+    # In a function, only who calls it needs it.
+    library = function("f", node("n", op, "a"), "n:output:0")
+    call = node("c", "PartitionedCall", "x", attributes=CALL.format(name="f"))
+    inside = save(
+        tmp_path / "inside",
+        call + node("i", "Identity", "x", attributes=STRINGS),
+        output="c:0",
+        library=library,
+    )
+    with sm.load(inside) as model:
+        assert model.run("i", {"x": b"1"}) == b"1"
+        with pytest.raises(sm.NotFoundError, match=f"signature 'serving_default' needs .*{says}"):
+            model(b"1")
+
+
+def test_python_functions_are_named(tmp_path: Path) -> None:
+    attributes = (
+        'attr { key: "token" value { s: "pyfunc_0" } } attr { key: "Tin" value { list { type: DT_STRING } } }'
+        'attr { key: "Tout" value { list { type: DT_STRING } } }'
+    )
+    there = save(tmp_path / "graph", node("n", "PyFunc", "x", attributes=attributes), output="n:0")
+    with pytest.raises(sm.UnimplementedError, match=r"/graph' calls Python functions \('PyFunc'"):
+        sm.load(there)
+    library = function("f", node("n", "PyFunc", "a", attributes=attributes), "n:output:0")
+    call = node("c", "PartitionedCall", "x", attributes=CALL.format(name="f"))
+    inside = save(tmp_path / "inside", call, output="c:0", library=library)
+    with sm.load(inside) as model, pytest.raises(sm.UnimplementedError, match="calls Python functions"):
+        model(b"1")
 
 
 def test_an_op_library_that_does_not_exist(load: Load, tmp_path: Path) -> None:

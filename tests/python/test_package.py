@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,11 +73,11 @@ def pkg_config(*arguments: str) -> list[str]:
     return run(["pkg-config", *arguments, "savedmodel"], env).stdout.split()
 
 
-def compile_with_pkg_config(source: Path, target: Path, *arguments: str) -> None:
+def compile_with_pkg_config(source: Path, target: Path, *arguments: str, extra: Sequence[str] = ()) -> None:
     need("pkg-config", "c++")
     compiler = os.environ.get("CXX", "c++")
     flags = pkg_config("--cflags", "--libs", *arguments)
-    run([compiler, "-std=c++17", source, "-o", target, *flags], clean_environment())
+    run([compiler, "-std=c++17", *extra, source, "-o", target, *flags], clean_environment())
 
 
 def test_the_folders_that_the_package_names_are_there() -> None:
@@ -188,23 +189,70 @@ def test_readme_and_guide_show_the_same_package() -> None:
     assert code_blocks("docs/cpp.md", "cmake")[0] == code_blocks("README.md", "cmake")[0]
 
 
-def test_every_example_of_the_guide_compiles(tmp_path: Path) -> None:
-    """Each as the body of a function that is given a model, a function and an input."""
+@pytest.mark.parametrize("sanitizer", ["", "address"])
+def test_every_example_of_the_guide_runs(models: Path, tmp_path: Path, sanitizer: str) -> None:
+    """Each as the body of a function that is given a model of its own, its function and an input."""
     blocks = code_blocks("docs/cpp.md", "cpp")
     assert len(blocks) > 5
-    headers = ("deque", "iostream", "savedmodel/savedmodel.h", "thread")
+    headers = ("chrono", "deque", "iostream", "savedmodel/savedmodel.h", "thread")
     includes = {f"#include <{header}>" for header in headers}
     text = ""
     for i, block in enumerate(blocks):
         lines = block.splitlines()
         includes.update(line for line in lines if line.startswith("#include"))
         body = "\n".join("" if line.startswith("#include") else line for line in lines)
-        parameters = "savedmodel::Model model, savedmodel::Function f, savedmodel::Tensor x"
+        parameters = "[[maybe_unused]] savedmodel::Model model, [[maybe_unused]] savedmodel::Function f, "
+        parameters += "[[maybe_unused]] savedmodel::Tensor x"
         text += f"void Example{i}({parameters}) {{ {{\n{body}\n}} }}\n"
-        text += f"auto* example{i} = &Example{i};\n"
+    main = 'auto model = savedmodel::Model::Load("models/mlp");\n'
+    main += "auto x = savedmodel::Tensor::Empty(savedmodel::DType::kFloat32, {1, 64});\n"
+    main += "for (float& value : x.mutable_values<float>()) value = 0.5F;\n"
+    for i in range(len(blocks)):
+        main += f'std::cout << "example {i}" << std::endl;\n'
+        main += 'model = savedmodel::Model::Load("models/mlp");\n'
+        main += f'Example{i}(model, model.function("serving_default"), x);\n'
     source = tmp_path / "guide.cc"
-    source.write_text("\n".join(sorted(includes)) + "\n" + text + "int main() {}\n")
-    compile_with_pkg_config(source, tmp_path / "guide")
+    source.write_text("\n".join(sorted(includes)) + f"\n{text}int main() {{\n{main}}}\n")
+    flags = [f"-fsanitize={sanitizer}", "-g"] if sanitizer else []
+    compile_with_pkg_config(source, tmp_path / "guide", extra=flags)
+    for name in "mlp", "strings":
+        shutil.copytree(models / name, tmp_path / "models" / name)
+    shutil.copytree(models / "mlp", tmp_path / "models" / "resnet" / "1")
+    done = subprocess.run(
+        [tmp_path / "guide"],
+        cwd=tmp_path,
+        env=clean_environment(ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=1"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if sanitizer and "RTLD_DEEPBIND" in done.stderr:
+        pytest.skip("this build binds TensorFlow deeply, which sanitizers refuse")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ONE\nTWO\n" in done.stdout  # strings
+    assert "1: in use" in done.stderr  # a version
+    assert (tmp_path / "models" / "mlp_2" / "saved_model.pb").is_file()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "for (float v : f.Run({x})[0].values<float>()) (void)v;",
+        "for (float v : f.Run({x}).at(0).values<float>()) (void)v;",
+        'for (auto v : f.Run({{"x", x}}).at("y").strings()) (void)v;',
+        'for (auto v : model.ReadVariable("v").strings()) (void)v;',
+    ],
+)
+def test_a_view_of_a_temporary_does_not_compile(line: str, tmp_path: Path) -> None:
+    need("pkg-config", "c++")
+    compiler = os.environ.get("CXX", "c++")
+    parameters = "savedmodel::Model model, savedmodel::Function f, savedmodel::Tensor x"
+    source = tmp_path / "temporary.cc"
+    source.write_text(f"#include <savedmodel/savedmodel.h>\nvoid F({parameters}) {{ {line} }}\n")
+    command: list[str | Path] = [compiler, "-std=c++17", "-fsyntax-only", source, *pkg_config("--cflags")]
+    done = run(command, clean_environment(), check=False)
+    assert done.returncode != 0
+    assert "deleted" in done.stderr
 
 
 def test_pkg_config_builds_a_program(models: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ def test_nothing_is_written_to_stderr(models: Path) -> None:
     assert run_python(code) == ("(1, 10)\n", "")
 
 
+def test_nothing_is_added_to_stderr_where_tensorflow_was_first(models: Path) -> None:
+    def said(code: str) -> set[str]:
+        return {line.split("] ", 1)[-1] for line in run_python(code)[1].splitlines() if line.strip()}
+
+    alone, ours = "import tensorflow\n", snippet(models, "import tensorflow\nours()")
+    assert said(ours) <= said(alone)
+
+
 def test_log_messages_reach_python_logging(models: Path) -> None:
     code = """
         import logging
@@ -51,6 +60,20 @@ def test_log_level_of_the_user_is_respected(models: Path) -> None:
 def test_tensorflow_is_never_imported(models: Path) -> None:
     code = snippet(models, "ours()\nimport sys; print('tensorflow' in sys.modules)")
     assert run_python(code)[0] == "False\n"
+
+
+@pytest.mark.parametrize("first", ["", "import savedmodel\n"])
+def test_a_sub_interpreter_is_told(first: str) -> None:
+    code = """
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        code = "try:\\n import savedmodel\\nexcept ImportError as e: print(e, flush=True)"
+        interpreters.run_string(interpreters.create(), code)
+    """
+    stdout, _ = run_python(first + textwrap.dedent(code))
+    assert "savedmodel can't be imported in a sub-interpreter" in stdout
 
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])

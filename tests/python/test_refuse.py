@@ -197,7 +197,7 @@ DO_NOT_LOAD: list[tuple[str, Any, str]] = [
     ("bad_remote_device", sm.InvalidArgumentError, r"/job:worker/replica:0/task:7"),
     ("bad_short_shard", sm.DataLossError, r"bytes long, and the index needs \d+"),
     ("bad_truncated_pb", (sm.DataLossError, sm.OutOfRangeError), r"may be truncated"),
-    ("bad_unknown_op", sm.NotFoundError, r"Op type not registered 'NoSuchOpEver'"),
+    ("bad_unknown_op", sm.NotFoundError, r"'NoSuchOpEver' are custom ops"),
 ]
 
 
@@ -285,7 +285,10 @@ def test_a_variable_of_a_closed_model(models: Path) -> None:
             r"not a serialized ConfigProto",
         ),
         ({"session": sm.SessionOptions(config="x")}, TypeError, r"SessionOptions\.config .* str"),
-        ({"op_libraries": "ops.so"}, TypeError, r"op_libraries is a sequence of paths"),
+        ({"op_libraries": "/no/ops.so"}, sm.NotFoundError, r"op library '/no/ops\.so'"),
+        ({"op_libraries": 1}, TypeError, r"op_libraries are paths or names of packages"),
+        ({"op_libraries": "no_such_package"}, ModuleNotFoundError, r"no package of this name is installed"),
+        ({"op_libraries": "json"}, ValueError, r"has no libraries with ops"),
         ({"op_libraries": ["/no/ops.so"]}, sm.NotFoundError, r"op library '/no/ops\.so'"),
         ({"no_such_option": 1}, TypeError, r"no_such_option"),
     ],

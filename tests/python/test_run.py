@@ -234,6 +234,32 @@ def test_out_that_is_large_empty_or_the_input(load: Load) -> None:
     np.testing.assert_array_equal(same, x)
 
 
+def test_out_never_loses_a_result(sum_prod: sm.Signature) -> None:
+    inputs = {"a": A, "b": B}
+    block = np.zeros(8, np.float32)
+    for one, other in (block[:3], block[:3]), (block[:3], block[2:5]), (block[:6:2], block[4:7]):
+        with pytest.raises(ValueError, match=r"overlapping arrays for '(sum|prod)' and '(sum|prod)'"):
+            sum_prod.run(inputs, out={"sum": one, "prod": other})
+    once = np.lib.stride_tricks.as_strided(block, (3,), (0,))
+    with pytest.raises(ValueError, match="out 'sum': elements of the array share memory"):
+        sum_prod.run(inputs, out={"sum": once})
+    assert not block.any()
+    sum_prod.run(inputs, out={"sum": block[:6:2], "prod": block[1:6:2]})  # side by side
+    np.testing.assert_array_equal(block[:6:2], A + B)
+    np.testing.assert_array_equal(block[1:6:2], A * B)
+    masked = np.ma.masked_array(np.zeros(3, np.float32), [False, True, False])
+    with pytest.raises(ValueError, match="out 'sum': the array is masked"):
+        sum_prod.run(inputs, out={"sum": masked})
+
+
+def test_several_results_over_the_inputs(sum_prod: sm.Signature) -> None:
+    """Inputs are read before results are written."""
+    a, b = aligned(A), aligned(B)
+    sum_prod.run({"a": a, "b": b}, out={"sum": b, "prod": a})
+    np.testing.assert_array_equal(a, A * B)
+    np.testing.assert_array_equal(b, A + B)
+
+
 def test_out_of_strings_and_scalars(load: Load) -> None:
     words = np.empty(2, object)
     f = load("strings").signatures["upper"]

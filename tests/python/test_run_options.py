@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +30,77 @@ def test_timeout(load: Load) -> None:
     assert isinstance(sm.DeadlineExceededError("..."), sm.Error)
 
 
-@pytest.mark.parametrize("timeout", [0, -1, -0.5, float("nan"), float("inf")])
-def test_a_timeout_is_positive(load: Load, models: Path, timeout: float) -> None:
+@pytest.mark.parametrize("optimize", ["none", "default"])
+def test_timeout_within_one_layer(load: Load, optimize: Any) -> None:
+    """Which the optimizer makes one op."""
+    f = load("edges_rows", optimize=optimize).signatures["lstm_large"]
+    x = np.zeros((32, 60_000, 8), np.float32)
+    assert f(x=x[:, :2])["y"].shape == (32, 64)
+    with pytest.raises(sm.DeadlineExceededError):
+        f.run({"x": x}, timeout=0.02)
+
+
+# A timer presses Ctrl-C while the main thread is in a run; one that ends early writes no result.
+PRESS_CTRL_C = """
+    import os, signal, threading
+    import numpy as np
+    import savedmodel as sm
+
+    signal.signal(signal.SIGINT, {handler})
+    f = sm.load({path!r}, optimize={optimize!r}, threads={threads}).signatures["lstm_large"]
+    x = np.zeros((32, 60_000, 8), np.float32)
+    f(x=x[:, :2])
+    y = np.full((32, 64), np.nan, np.float32)
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        f.run({{"x": x}}, out={{"y": y}})
+    except KeyboardInterrupt:
+        print("interrupted")
+    print("no result" if np.isnan(y).all() else "result")
+    print(np.isfinite(f(x=x[:, :2])["y"]).all())
+"""
+
+
+@pytest.mark.parametrize("optimize", ["none", "default"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_ends_a_run(models: Path, optimize: str, threads: int) -> None:
+    path = str(models / "edges_rows")
+    code = PRESS_CTRL_C.format(
+        path=path, optimize=optimize, threads=threads, handler="signal.default_int_handler"
+    )
+    assert run_python(code)[0].split("\n")[:3] == ["interrupted", "no result", "True"]
+
+
+def test_other_handlers_of_ctrl_c_wait_for_the_run(models: Path) -> None:
+    code = PRESS_CTRL_C.format(
+        path=str(models / "edges_rows"),
+        optimize="default",
+        threads=1,
+        handler="lambda *_: print('handled')",
+    )
+    assert run_python(code)[0].split("\n")[:3] == ["handled", "result", "True"]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "error", "message"),
+    [
+        *[(passed, sm.DeadlineExceededError, "no time is left") for passed in (0, -1, -0.5)],
+        *[(float(none), ValueError, "a timeout is a number of seconds") for none in ("nan", "inf", "-inf")],
+    ],
+)
+def test_a_timeout_that_has_passed_or_is_none(
+    load: Load, models: Path, timeout: float, error: type[Exception], message: str
+) -> None:
+    """What is left of a deadline may be nothing; as every run's default that would be a mistake."""
     model = load("add")
     f, x = model.signatures["serving_default"], np.ones(2, np.float32)
-    message = "seconds greater than 0"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         f.run({"x": x, "y": x}, timeout=timeout)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         f.run({"x": x, "y": x}, options=sm.RunOptions(timeout=timeout))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         model.run(f.outputs["z"].name, {}, timeout=timeout)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match="a number of seconds above 0"):
         sm.load(models / "add", run=sm.RunOptions(timeout=timeout))
     np.testing.assert_array_equal(f(x, x)["z"], [2, 2])
 
@@ -54,6 +114,20 @@ def test_a_timeout_is_a_number(load: Load) -> None:
     tiny = load("slow").signatures["spin"]
     with pytest.raises(sm.DeadlineExceededError):
         tiny.run({"n": FOREVER}, timeout=1e-6)
+
+
+def test_traces_from_several_threads(load: Load) -> None:
+    """TensorFlow has one tracer for the process."""
+    one, other = load("add").signatures["serving_default"], load("mlp").signatures["serving_default"]
+    inputs = {"x": np.ones(2, np.float32), "y": np.ones(2, np.float32)}
+
+    def trace(number: int) -> sm.Trace:
+        if number % 2:
+            return one.run(inputs, trace=True)[1]
+        return other.run({"x": np.ones((1, 64), np.float32)}, timeout=60, trace=True)[1]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(trace.events for trace in pool.map(trace, range(48)))
 
 
 def test_timeout_as_the_models_default(load: Load) -> None:

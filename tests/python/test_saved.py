@@ -265,6 +265,28 @@ def test_damaged_files_are_not_used(load: Load, copy: Path, damage: str) -> None
         assert "assets.extra/savedmodel is not used" in notes(model)
 
 
+def not_used(copy: Path) -> bool:
+    with sm.load(copy, threads=1) as model:
+        return "assets.extra/savedmodel is not used" in notes(model)
+
+
+def test_any_changed_byte_is_noticed(copy: Path) -> None:
+    """Also of the weights that are small enough to lie in the graph."""
+    for name in "graphs.pb", "weights.bin":
+        file = copy / FOLDER / name
+        content = file.read_bytes()
+        places = {0, 1, *range(len(content) - 8, len(content)), *range(0, len(content), len(content) // 20)}
+        for place in places:
+            changed = bytearray(content)
+            changed[place] ^= 1 << place % 8
+            file.write_bytes(changed)
+            assert not_used(copy), (name, place)
+        file.write_bytes(content + b"\0")
+        assert not_used(copy), f"{name}: longer"
+        file.write_bytes(content)
+        assert not not_used(copy)
+
+
 def test_a_model_that_changes_on_disk_is_found_out(copy: Path) -> None:
     with sm.load(copy) as model:
         model(X)

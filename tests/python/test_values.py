@@ -318,3 +318,31 @@ def test_a_string_input_is_read_before_the_call_returns(dtypes: sm.Model) -> Non
 def test_unsupported_structured_array(dtypes: sm.Model) -> None:
     with pytest.raises(TypeError, match="expected float32"):
         dtypes.signatures["float32"](np.zeros(2, [("a", np.float32)]))
+
+
+def test_a_mask_is_never_dropped(load: Load) -> None:
+    f = load("identity").signatures["serving_default"]
+    values = np.arange(8, dtype=np.float32).reshape(2, 4)
+    masked = np.ma.masked_greater(values, 5)
+    for value in masked, [masked[0], masked[1]], [[1.0, np.ma.masked]], np.ma.masked:
+        with pytest.raises(ValueError, match=r"input 'x': .*masked.* dropped"):
+            f(value)
+    np.testing.assert_array_equal(f(masked.filled(0))["y"], np.where(values > 5, 0, values))
+    for nothing_masked in np.ma.masked_array(values), np.ma.masked_array(values, np.zeros_like(values, bool)):
+        np.testing.assert_array_equal(f(nothing_masked)["y"], values)
+    words = np.ma.masked_array(np.array(["a", "b"], object), [False, True])
+    for text in words, [words]:
+        with pytest.raises(ValueError, match=r"input 's': .*masked"):
+            load("strings").signatures["upper"](text)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("optimize", ["none", "default"])
+def test_subnormal_numbers_are_zero_as_in_tensorflow(load: Load, optimize: Any, threads: int) -> None:
+    """In every thread of a run; the caller computes with its own afterwards."""
+    f = load("add", optimize=optimize, threads=threads).signatures["serving_default"]
+    small = np.float32(1e-39)
+    for size in 3, 500_000:
+        x = np.full(size, small)
+        np.testing.assert_array_equal(f(x=x, y=np.zeros_like(x))["z"], np.zeros_like(x))
+        assert (x[:1] + x[:1]).item() > 0

@@ -241,3 +241,11 @@ def test_the_command(mlp: Path) -> None:
     assert (mlp / FILE).read_bytes() == before
     (mlp / FILE).unlink()
     assert "has no warm-up requests" in error("warmup", mlp)
+
+
+def test_a_mask_is_not_recorded(models: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "m"
+    shutil.copytree(models / "add", copy)
+    masked = np.ma.masked_array(np.ones(2, np.float32), [True, False])
+    with pytest.raises(ValueError, match=r"input 'x': a masked array, whose mask would be dropped"):
+        sm.record_warmup(copy, {"x": masked, "y": np.ones(2, np.float32)})

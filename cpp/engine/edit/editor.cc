@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "engine/edit/function_signature.h"
 #include "engine/edit/meta_graphs.h"
 #include "engine/edit/prune.h"
 #include "engine/edit/signatures.h"
@@ -12,6 +13,7 @@
 #include "engine/files.h"
 #include "engine/graph_checks.h"
 #include "engine/logging.h"
+#include "engine/objects/mend.h"
 #include "engine/signatures.h"
 
 namespace savedmodel::engine::edit {
@@ -22,9 +24,15 @@ class Editor : public internal::EngineEdit {
   explicit Editor(const std::string& path) {
     state_.source = path;
     state_.model = ReadSavedModelProto(path);
-    for (const auto& meta_graph : state_.model.meta_graphs()) {
+    for (auto& meta_graph : *state_.model.mutable_meta_graphs()) {
       CheckGraph(path, meta_graph);
-      state_.captures.emplace(TagsOf(meta_graph), ReadCaptures(meta_graph));
+      const int mended = MendVariables(path, &meta_graph);
+      if (mended > 0) {
+        state_.notes.push_back(
+            std::to_string(mended) +
+            " variables get the names that signatures read: other runtimes can now run them");
+      }
+      state_.captures.emplace(TagsOf(meta_graph), ReadCaptures(path, meta_graph));
       for (const auto& asset : AssetFiles(meta_graph)) state_.assets.insert("assets/" + asset.filename());
     }
     state_.selected = DefaultTags(state_.model);

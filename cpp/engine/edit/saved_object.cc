@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cctype>
 #include <set>
+#include <utility>
 
-#include "engine/edit/inline.h"
 #include "engine/edit/names.h"
 #include "engine/edit/signature_function.h"
-#include "engine/graph.h"
+#include "engine/objects/object_tensors.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/protobuf/saved_object_graph.pb.h"
@@ -75,24 +75,18 @@ std::string FreshFunctionName(const std::string& signature, const tf::FunctionDe
 
 }  // namespace
 
-Captures ReadCaptures(const tf::MetaGraphDef& meta_graph) {
-  Captures captures;
+Captures ReadCaptures(const std::string& source, const tf::MetaGraphDef& meta_graph) {
   const tf::SavedObjectGraph& objects = meta_graph.object_graph_def();
+  if (objects.nodes_size() == 0) return {};
   // A signature's call in the graph and its function in the object graph have the same captures.
-  for (const tf::NodeDef& node : meta_graph.graph_def().node()) {
-    const auto concrete = objects.concrete_functions().find(CalledBy(node));
-    if (concrete == objects.concrete_functions().end()) continue;
-    std::vector<std::string> inputs;
-    for (const std::string& input : node.input()) {
-      if (input[0] != '^') inputs.push_back(TensorName(input).ToString());
-    }
-    const auto count = static_cast<std::size_t>(concrete->second.bound_inputs_size());
-    if (count > inputs.size()) continue;
-    for (std::size_t i = 0; i < count; ++i) {
-      captures.emplace(inputs[inputs.size() - count + i], concrete->second.bound_inputs(static_cast<int>(i)));
-    }
+  GraphWalk walk(meta_graph.graph_def());
+  Captures captures = CapturedObjects(objects, meta_graph.graph_def(), &walk);
+  std::set<int> known;
+  for (const auto& [object, tensor] : ObjectTensors(source, meta_graph, meta_graph.graph_def())) {
+    known.insert(object);
+    if (!objects.nodes(object).has_asset()) captures.emplace(tensor, object);
   }
-  // Variables that no signature uses yet are known by their names, where those are unique.
+  // Others are known by their names, where those are unique.
   std::map<std::string, std::vector<int>> by_name;
   for (int i = 0; i < objects.nodes_size(); ++i) {
     if (objects.nodes(i).has_variable()) by_name[objects.nodes(i).variable().name()].push_back(i);
@@ -102,7 +96,7 @@ Captures ReadCaptures(const tf::MetaGraphDef& meta_graph) {
     const auto shared_name = node.attr().find("shared_name");
     if (shared_name == node.attr().end()) continue;
     const auto found = by_name.find(std::string(shared_name->second.s()));
-    if (found != by_name.end() && found->second.size() == 1) {
+    if (found != by_name.end() && found->second.size() == 1 && known.count(found->second[0]) == 0) {
       captures.emplace(node.name() + ":0", found->second[0]);
     }
   }
@@ -123,10 +117,18 @@ void PutSignature(const std::string& name, const Captures& captures, tf::MetaGra
                     " can't be put into the object graph, from which tf.saved_model.load takes signatures: " +
                     error.what() + "; without the object graph it can be made");
   }
-  *library->add_function() = function.definition;
+  PutSignatureFunction(name, std::move(function.definition), function.bound, meta_graph);
+}
 
+void PutSignatureFunction(const std::string& name, tf::FunctionDef function, const std::vector<int>& bound,
+                          tf::MetaGraphDef* meta_graph) {
+  const tf::SignatureDef& signature = meta_graph->signature_def().at(name);
+  tf::FunctionDefLibrary* library = meta_graph->mutable_graph_def()->mutable_library();
+  const std::string function_name = FreshFunctionName(name, *library);
+  function.mutable_signature()->set_name(function_name);
+  *library->add_function() = std::move(function);
   tf::SavedObjectGraph* objects = meta_graph->mutable_object_graph_def();
-  (*objects->mutable_concrete_functions())[function_name] = Concrete(signature, function.bound);
+  (*objects->mutable_concrete_functions())[function_name] = Concrete(signature, bound);
   RemoveSignatureObject(name, meta_graph);
   auto* child = SignatureMap(objects)->add_children();
   child->set_local_name(name);

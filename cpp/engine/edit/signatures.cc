@@ -28,14 +28,6 @@ tf::SignatureDef* Find(const std::string& name, tf::MetaGraphDef* meta_graph) {
   return &meta_graph->mutable_signature_def()->at(name);
 }
 
-void CheckFree(const std::string& name, const tf::MetaGraphDef& meta_graph) {
-  if (name.empty()) ThrowValue("the name of a signature is empty");
-  if (name == tf::kSavedModelInitOpSignatureKey || name == tf::kSavedModelTrainOpSignatureKey) {
-    ThrowValue(Quote(name) + " is a name that TensorFlow's loader uses itself");
-  }
-  if (meta_graph.signature_def().count(name) > 0) ThrowValue("there is a " + Named(name) + " already");
-}
-
 // A placeholder that nobody feeds would fail in the first call.
 void CheckFed(const std::string& name, const tf::MetaGraphDef& meta_graph) {
   const Signature signature = ReadSignatures(meta_graph).at(name);
@@ -67,6 +59,14 @@ void AddTensors(const TensorNames& tensors, const std::string& signature, const 
 }
 
 }  // namespace
+
+void CheckFree(const std::string& name, const tf::MetaGraphDef& meta_graph) {
+  if (name.empty()) ThrowValue("the name of a signature is empty");
+  if (name == tf::kSavedModelInitOpSignatureKey || name == tf::kSavedModelTrainOpSignatureKey) {
+    ThrowValue(Quote(name) + " is a name that TensorFlow's loader uses itself");
+  }
+  if (meta_graph.signature_def().count(name) > 0) ThrowValue("there is a " + Named(name) + " already");
+}
 
 void Apply(const AddSignature& operation, State* state) {
   tf::MetaGraphDef* meta_graph = state->Selected();

@@ -6,6 +6,9 @@
 
 namespace savedmodel::engine::edit {
 
+// Throws UsageError if a signature can't get the name.
+void CheckFree(const std::string& name, const tensorflow::MetaGraphDef& meta_graph);
+
 void Apply(const AddSignature& operation, State* state);
 void Apply(const RenameSignature& operation, State* state);
 void Apply(const RemoveSignature& operation, State* state);

@@ -23,7 +23,6 @@ namespace savedmodel::engine::edit {
 namespace tf = tensorflow;
 namespace {
 
-constexpr char kFingerprintFile[] = "fingerprint.pb";
 constexpr char kVariables[] = "variables/";
 constexpr char kWarmUpFile[] = "assets.extra/tf_serving_warmup_requests";
 
@@ -57,19 +56,6 @@ void WriteProto(const std::string& folder, const tf::SavedModel& proto, bool tex
   }
   const std::string path = tf::io::JoinPath(folder, tf::kSavedModelFilenamePb);
   ThrowIfError(tf::WriteStringToFile(env, path, bytes), Quote(path));
-}
-
-// TensorFlow's own, over the files as they are now. Rather none than one that does not fit.
-void WriteFingerprint(const std::string& folder, std::vector<std::string>* notes) {
-  const auto fingerprint = tf::saved_model::fingerprinting::CreateFingerprintDef(folder);
-  if (!fingerprint.ok()) {
-    notes->push_back("fingerprint.pb is left out: " + std::string(fingerprint.status().message()));
-    return;
-  }
-  std::string bytes;
-  tf::SerializeToStringDeterministic(*fingerprint, &bytes);
-  const std::string path = tf::io::JoinPath(folder, kFingerprintFile);
-  ThrowIfError(tf::WriteStringToFile(tf::Env::Default(), path, bytes), Quote(path));
 }
 
 void CheckApart(const std::string& source, const std::string& target) {
@@ -120,6 +106,19 @@ bool AnswersAsSource(const State& state) {
 }
 
 }  // namespace
+
+// Rather none than one that does not fit.
+void WriteFingerprint(const std::string& folder, std::vector<std::string>* notes) {
+  const auto fingerprint = tf::saved_model::fingerprinting::CreateFingerprintDef(folder);
+  if (!fingerprint.ok()) {
+    notes->push_back("fingerprint.pb is left out: " + std::string(fingerprint.status().message()));
+    return;
+  }
+  std::string bytes;
+  tf::SerializeToStringDeterministic(*fingerprint, &bytes);
+  const std::string path = tf::io::JoinPath(folder, kFingerprintFile);
+  ThrowIfError(tf::WriteStringToFile(tf::Env::Default(), path, bytes), Quote(path));
+}
 
 std::vector<std::string> Write(const State& state, const std::string& target, const EditOptions& options) {
   const std::string& source = state.source;

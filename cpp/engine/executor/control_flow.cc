@@ -2,11 +2,15 @@
 #include "engine/executor/control_flow.h"
 
 #include <atomic>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "engine/graph.h"
 #include "engine/status.h"
+#include "engine/threads/stop.h"
 #include "tensorflow/core/common_runtime/local_executor_params.h"
+#include "tensorflow/core/common_runtime/step_stats_collector.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/rendezvous.h"
@@ -38,6 +42,24 @@ class Frame : public tf::CallFrameInterface {
   std::atomic<std::size_t> set_{0};
   const std::vector<tf::Tensor>& feeds_;
   std::vector<tf::Tensor>* fetched_;
+};
+
+// TensorFlow's executor tells it of every node. It collects nothing, but asks whether the caller is
+// interrupted.
+class Interruption : public tf::StepStatsCollectorInterface {
+ public:
+  Interruption(RunningCall* call, tf::CancellationManager* run) : call_(call), run_(run) {}
+  tf::NodeExecStatsInterface* CreateNodeExecStats(const tf::NodeDef*) override {
+    if (++nodes_ % kNodesBetweenAsks == 0 && call_->IsInterrupted()) run_->StartCancel();
+    return nullptr;
+  }
+  std::string ReportAllocsOnResourceExhausted(absl::string_view) override { return ""; }
+
+ private:
+  static constexpr unsigned kNodesBetweenAsks = 4;
+  RunningCall* call_;
+  tf::CancellationManager* run_;
+  unsigned nodes_ = 0;
 };
 
 }  // namespace
@@ -94,6 +116,10 @@ void ControlFlowExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<
   args.cancellation_manager = &of_this_run;
   args.runner = [](const tf::Executor::Args::Closure& closure) { closure(); };
   args.run_all_kernels_inline = true;
+  std::optional<Interruption> interruption;
+  if (RunningCall* call = RunningCall::OfThread(); call != nullptr) {
+    args.stats_collector = &interruption.emplace(call, &of_this_run);
+  }
   ThrowIfError(executor_->Run(args));
   if (!frame.complete()) {
     throw Error(Code::kInvalidArgument, "a result has no value: it lies in a branch that was not taken");

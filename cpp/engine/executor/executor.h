@@ -24,6 +24,13 @@ class GraphExecutor {
   // have no other holder. Ends early, with Error kCancelled, once `cancellation` is cancelled.
   virtual void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
                    tensorflow::CancellationManager* cancellation) const = 0;
+
+  // A run leaves nothing behind but its results, so that one that failed may be done again.
+  bool repeatable() const { return repeatable_; }
+  void set_repeatable(bool repeatable) { repeatable_ = repeatable; }
+
+ private:
+  bool repeatable_ = false;
 };
 
 // The quickest that can run `graph`: kernels in a row, or, for loops, branches and kernels that wait for

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/executor/nested.h"
 #include "engine/status.h"
+#include "engine/threads/stop.h"
 #include "tensorflow/core/common_runtime/device.h"
 #include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/framework/node_def_util.h"
@@ -23,6 +24,8 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
+
+constexpr unsigned kStepsBetweenAsks = 4;
 
 // Passes a tensor on as it is.
 bool IsAlias(const tf::Node& node) {
@@ -363,27 +366,24 @@ void SequentialExecutor::RunIn(tf::OpKernelContext::Params* params, const std::v
   }
   params->function_library = graph_.runtime;
   params->output_attr_array = attributes_.data();
+  RunningCall* const call = RunningCall::OfThread();
+  unsigned done = 0;
   for (const Step& step : steps_) {
-    if (params->cancellation_manager->IsCancelled()) {
-      throw Error(Code::kCancelled, "the model was closed while the call was running");
+    if (params->cancellation_manager->IsCancelled() ||
+        (call != nullptr && ++done % kStepsBetweenAsks == 0 && call->IsInterrupted())) {
+      throw Error(Code::kCancelled, "the run was cancelled");
     }
     for (std::int32_t i = 0; i < step.unguards; ++i) {
       const Slot guard = unguards_[static_cast<std::size_t>(step.first_unguard + i)];
       values.guards[static_cast<std::size_t>(guard)] = tf::Tensor();
     }
-    if (step.nested != nullptr) {
-      RunNested(step, params, &values);
-    } else {
-      Compute(step, params, &values);
-    }
+    step.nested == nullptr ? Compute(step, params, &values) : RunNested(step, params, &values);
     for (std::int32_t i = 0; i < step.releases; ++i) {
-      tf::Tensor*& value =
-          values
-              .tensors[static_cast<std::size_t>(releases_[static_cast<std::size_t>(step.first_release + i)])];
-      delete value;
-      value = nullptr;
+      const Slot slot = releases_[static_cast<std::size_t>(step.first_release + i)];
+      delete std::exchange(values.tensors[static_cast<std::size_t>(slot)], nullptr);
     }
   }
+  if (params->cancellation_manager->IsCancelled()) throw Error(Code::kCancelled, "the run was cancelled");
   fetched->clear();
   for (std::size_t i = 0; i < fetches_.size(); ++i) {
     if (fetches_[i] < 0) {

@@ -112,7 +112,8 @@ class ArithmeticOp : public tf::OpKernel {
     AllValues values(steps_.size());
     for (std::size_t i = 0; i < values.size(); ++i) {
       const tf::Tensor& constant = context->input(static_cast<int>(i) + 1);
-      values[i] = values_[i].Get(constant, [&] { return std::make_shared<const Values>(constant); });
+      values[i] = values_[i].Get(constant, {constant.NumElements()},
+                                 [&] { return std::make_shared<const Values>(constant); });
     }
     const auto* from = static_cast<const float*>(x.data());
     auto* to = static_cast<float*>(y->data());

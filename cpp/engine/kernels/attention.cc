@@ -9,6 +9,7 @@
 #include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
+#include "engine/threads/stop.h"
 
 namespace savedmodel::engine {
 
@@ -59,6 +60,7 @@ class Heads {
   void Run(Index row, Index end) {
     for (Index next = 0; row < end; row = next) {
       next = std::min(row + most_rows_, end);
+      if (IsStopped(problem_.stop)) return;
       Score(row, next - row);
       vectors_.softmax(scores_, next - row, problem_.columns, score_step_, 1, scores_);
       Combine(row, next - row);

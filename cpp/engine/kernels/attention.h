@@ -7,6 +7,7 @@
 
 namespace savedmodel::engine {
 
+class Stop;
 enum class Isa;
 
 // A row of floats for each sample, head and position; steps are in floats, 0 where one row serves all.
@@ -26,6 +27,7 @@ struct AttentionProblem {
   float scale;
   float* out;  // rows of `value_depth`
   std::int64_t out_sample_step, out_head_step, out_row_step;
+  const Stop* stop = nullptr;  // asked in between; then `out` is not complete
 };
 
 // Parts of a head that are computed by themselves, so that all of `threads` have work.

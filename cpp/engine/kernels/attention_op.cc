@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // _SavedmodelAttention: softmax(scale * query * transposed(key) + mask) * value, float32. Query, key, value
 // and result are [sample, position, head, depth], or [sample, head, position, depth] where heads_first says
-// so; samples and heads broadcast. The mask is broadcast to [sample, head, query, key].
+// so; samples and heads broadcast where `broadcasts` says so: of query and key, of these and the value. The
+// mask is broadcast to [sample, head, query, key].
 #include <array>
 #include <vector>
 
@@ -76,6 +77,7 @@ REGISTER_OP("_SavedmodelAttention")
     .Attr("num_masks: int >= 0 = 0")
     .Attr("scale: float = 1")
     .Attr("heads_first: list(bool)")
+    .Attr("broadcasts: list(bool)")
     .SetShapeFn(InferShape);
 
 // A tensor as [sample, head, position, depth].
@@ -122,12 +124,20 @@ bool Widen(std::int64_t* size, std::int64_t other) {
   return other == 1 || other == *size;
 }
 
+// Whether a product of what there is with `other` is defined, of which samples and heads become these.
+bool Meet(const View& other, bool broadcasts, AttentionProblem* problem) {
+  if (!broadcasts) return problem->samples == other.samples && problem->heads == other.heads;
+  return Widen(&problem->samples, other.samples) && Widen(&problem->heads, other.heads);
+}
+
 class AttentionOp : public tf::OpKernel {
  public:
   explicit AttentionOp(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, context->GetAttr("scale", &scale_));
     OP_REQUIRES_OK(context, context->GetAttr("heads_first", &heads_first_));
-    OP_REQUIRES(context, heads_first_.size() == 4, absl::InvalidArgumentError("heads_first is of four"));
+    OP_REQUIRES_OK(context, context->GetAttr("broadcasts", &broadcasts_));
+    OP_REQUIRES(context, heads_first_.size() == 4 && broadcasts_.size() == 2,
+                absl::InvalidArgumentError("heads_first is of four, broadcasts of two"));
   }
 
   void Compute(tf::OpKernelContext* context) override {
@@ -147,9 +157,7 @@ class AttentionOp : public tf::OpKernel {
     problem.depth = query.depth;
     problem.value_depth = value.depth;
     problem.scale = scale_;
-    bool fits = query.depth == key.depth && Widen(&problem.samples, key.samples) &&
-                Widen(&problem.heads, key.heads) && Widen(&problem.samples, value.samples) &&
-                Widen(&problem.heads, value.heads);
+    bool fits = query.depth == key.depth && Meet(key, broadcasts_[0], &problem);
     tf::Tensor widened;
     problem.mask.data = nullptr;
     if (fits && masked) {
@@ -161,7 +169,8 @@ class AttentionOp : public tf::OpKernel {
         OP_REQUIRES_OK(context, WidenRows(context, mask, problem.columns, &widened, &problem.mask));
       }
     }
-    OP_REQUIRES(context, fits && problem.columns == value.rows, Mismatch(context));
+    fits = fits && problem.columns == value.rows && Meet(value, broadcasts_[1], &problem);
+    OP_REQUIRES(context, fits, Mismatch(context));
     problem.query = query.Broadcast();
     problem.key = key.Broadcast();
     problem.value = value.at;
@@ -206,8 +215,10 @@ class AttentionOp : public tf::OpKernel {
     const std::int64_t parts = PartsOfHead(*problem, UsableThreads(context));
     const auto scores = static_cast<double>(problem->rows * problem->columns) / static_cast<double>(parts);
     const auto depth = static_cast<double>(problem->depth + problem->value_depth);
-    ParallelFor(context, problem->samples * problem->heads * parts,
-                scores * (depth / kMultiplicationsPerNs + kSoftmaxNs),
+    const double cost = scores * (depth / kMultiplicationsPerNs + kSoftmaxNs);
+    const Stop stop = StopOf(context);
+    if (cost > kNsBetweenLooks) problem->stop = &stop;
+    ParallelFor(context, problem->samples * problem->heads * parts, cost,
                 [&](std::int64_t begin, std::int64_t end) {
                   engine::Attend(BestIsa(), *problem, parts, begin, end);
                 });
@@ -223,7 +234,7 @@ class AttentionOp : public tf::OpKernel {
   }
 
   float scale_ = 1;
-  std::vector<bool> heads_first_;
+  std::vector<bool> heads_first_, broadcasts_;
 };
 
 REGISTER_KERNEL_BUILDER(Name("_SavedmodelAttention").Device(tf::DEVICE_CPU), AttentionOp);

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/kernels/isa.h"
 #include "tensorflow/core/framework/kernel_shape_util.h"
+#include "tensorflow/core/util/util.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -57,6 +58,19 @@ absl::Status ImagePadding::Read(tf::OpKernelConstruction* context) {
   TF_RETURN_IF_ERROR(context->GetAttr("padding", &padding_));
   TF_RETURN_IF_ERROR(context->GetAttr("explicit_paddings", &explicit_));
   return tf::CheckValidPadding(padding_, explicit_, 4, tf::FORMAT_NHWC);
+}
+
+tf::TensorShape ImagePadding::Padded(tf::TensorShape image) const {
+  if (padding_ != tf::EXPLICIT) return image;
+  for (int axis = 0; axis < image.dims(); ++axis) {
+    const auto at = static_cast<std::size_t>(2 * axis);
+    image.set_dim(axis, image.dim_size(axis) + explicit_[at] + explicit_[at + 1]);
+  }
+  return image;
+}
+
+bool ConvolvesNothing(const tf::TensorShape& padded_image) {
+  return padded_image.num_elements() == 0 && tf::IsMKLEnabled();
 }
 
 absl::Status ImagePadding::Windows(int axis, std::int64_t size, std::int64_t window, std::int64_t stride,

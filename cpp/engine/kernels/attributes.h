@@ -24,6 +24,8 @@ absl::Status ReadGemmKernel(tensorflow::OpKernelConstruction* context, const Gem
 class ImagePadding {
  public:
   absl::Status Read(tensorflow::OpKernelConstruction* context);
+  // With what the attributes add around it.
+  tensorflow::TensorShape Padded(tensorflow::TensorShape image) const;
   // How many windows there are along an axis of the image, and what is added before it.
   absl::Status Windows(int axis, std::int64_t size, std::int64_t window, std::int64_t stride,
                        std::int64_t* count, std::int64_t* before) const;
@@ -32,5 +34,8 @@ class ImagePadding {
   tensorflow::Padding padding_ = tensorflow::VALID;
   std::vector<std::int64_t> explicit_;
 };
+
+// oneDNN's convolutions, which ours replace, give an image of no elements back in its own shape.
+bool ConvolvesNothing(const tensorflow::TensorShape& padded_image);
 
 }  // namespace savedmodel::engine

@@ -42,6 +42,7 @@ class Rows {
     expanded_ = room;
     for (Index i = 0, row = first; i < strips; ++i) {
       const Index next = first + (end - first) * (i + 1) / strips;
+      if (IsStopped(block_.stop)) return;
       RunStrip(row, next);
       row = next;
     }

@@ -30,6 +30,7 @@ struct Bottleneck {
   const float* x;        // [images, height, width, channels that are expanded]
   float* y;              // [images, out_height, out_width, channels]; may be `summand`, but not `x`
   const ImageKernels* kernels;
+  const Stop* stop;  // null, or asked in between; then `y` is not complete
 
   std::int64_t in_channels() const {
     return expand.weights == nullptr ? depthwise.channels : expand.weights->depth();

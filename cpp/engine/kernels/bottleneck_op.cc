@@ -122,10 +122,17 @@ class BottleneckOp : public tf::OpKernel {
         block.in_channels() == x.dim_size(3) && (!expand || expand->columns() == middle) &&
             (!project || project->depth() == middle),
         absl::InvalidArgumentError(absl::StrCat("channels do not fit those of ", x.shape().DebugString())));
-    const tf::TensorShape shape(
-        {x.dim_size(0), block.out_height, block.depthwise.out_width, block.out_channels()});
+    // Of an image of nothing, TensorFlow's first layer gives what the second does not take.
+    OP_REQUIRES(
+        context, !ConvolvesNothing(x.shape()) || x.dim_size(3) == middle,
+        absl::InvalidArgumentError(absl::StrCat(
+            "input depth must be evenly divisible by filter depth: ", x.dim_size(3), " vs ", middle)));
+    tf::TensorShape shape({x.dim_size(0), block.out_height, block.depthwise.out_width, block.out_channels()});
+    const tf::TensorShape padded = depthwise_.padding().Padded(x.shape());
+    const bool nothing = ConvolvesNothing(padded);
+    if (nothing) shape = padded;
     tf::Tensor* y = nullptr;
-    if (projects_ > 2) {
+    if (projects_ > 2 && !nothing) {
       const int last = context->num_inputs() - 1;
       const tf::Tensor& summand = context->input(last);
       OP_REQUIRES(context, summand.shape() == shape,
@@ -139,7 +146,12 @@ class BottleneckOp : public tf::OpKernel {
     if (y->NumElements() == 0) return;
     block.x = static_cast<const float*>(x.data());
     block.y = static_cast<float*>(y->data());
+    const Stop stop = StopOf(context);
+    const bool takes_long =
+        block.RowNs() * static_cast<double>(x.dim_size(0) * block.out_height) > kNsBetweenLooks;
+    if (takes_long) block.stop = &stop;
     Run(context, block, x.dim_size(0));
+    if (takes_long) EndIfStopped(context, stop);
   }
 
  private:
@@ -152,9 +164,10 @@ class BottleneckOp : public tf::OpKernel {
       return absl::InvalidArgumentError(absl::StrCat("a 1x1 convolution with ", from.shape().DebugString(),
                                                      " and a bias of ", bias.shape().DebugString()));
     const Index columns = bias.NumElements();
-    *weights = packed->Get(from, [&] {
+    const Index depth = from.NumElements() / columns;
+    *weights = packed->Get(from, LayoutOf(*kernel_, false, depth, columns), [&] {
       return std::make_shared<const PackedWeights>(*kernel_, static_cast<const float*>(from.data()), false,
-                                                   from.NumElements() / columns, columns);
+                                                   depth, columns);
     });
     *layer = attributes;
     layer->weights = weights->get();

@@ -87,9 +87,11 @@ class DenseOp : public tf::OpKernel {
     tf::TensorShape shape = a.shape();
     if (strided) TakePixels(&shape, &problem.a);
     shape.set_dim(a.dims() - 1, columns);
+    const bool nothing = b.dims() == 4 && ConvolvesNothing(a.shape());
+    if (nothing) shape = a.shape();
     tf::Tensor* product = nullptr;
     problem.summand = nullptr;
-    if (context->num_inputs() > 3) {
+    if (context->num_inputs() > 3 && !nothing) {
       const tf::Tensor& summand = context->input(3);
       OP_REQUIRES(context, summand.shape() == shape,
                   absl::InvalidArgumentError(absl::StrCat("a summand of ", summand.shape().DebugString(),
@@ -106,11 +108,15 @@ class DenseOp : public tf::OpKernel {
     problem.c_step = columns;
     problem.activation = activation_;
     problem.leaky_slope = leaky_slope_;
+    const Stop stop = StopOf(context);
+    problem.stop = &stop;
     const auto* workers = context->device()->tensorflow_cpu_worker_threads();
-    Gemm(problem, *Pack(b, depth, columns), workers == nullptr ? 1 : workers->num_threads,
+    const std::shared_ptr<const PackedWeights> weights = Pack(b, depth, columns);
+    Gemm(problem, *weights, workers == nullptr ? 1 : workers->num_threads,
          [context](std::int64_t count, double cost, const auto& work) {
            ParallelFor(context, count, cost, work);
          });
+    if (TakesLong(problem, *weights)) EndIfStopped(context, stop);
   }
 
  private:
@@ -127,7 +133,7 @@ class DenseOp : public tf::OpKernel {
   }
 
   std::shared_ptr<const PackedWeights> Pack(const tf::Tensor& b, std::int64_t depth, std::int64_t columns) {
-    return packed_.Get(b, [&] {
+    return packed_.Get(b, LayoutOf(*kernel_, transposed_, depth, columns), [&] {
       return std::make_shared<const PackedWeights>(*kernel_, static_cast<const float*>(b.data()), transposed_,
                                                    depth, columns);
     });

@@ -49,7 +49,9 @@ class DepthwiseOp : public tf::OpKernel {
         absl::InvalidArgumentError(absl::StrCat("a depthwise convolution of ", x.shape().DebugString(),
                                                 " with ", context->input(1).shape().DebugString())));
     tf::Tensor* output = nullptr;
-    const tf::TensorShape shape({x.dim_size(0), out_height, image.out_width, image.channels});
+    tf::TensorShape shape({x.dim_size(0), out_height, image.out_width, image.channels});
+    const tf::TensorShape padded = attributes_.padding().Padded(x.shape());
+    if (ConvolvesNothing(padded)) shape = padded;
     OP_REQUIRES_OK(context, context->allocate_output(0, shape, &output));
     if (output->NumElements() == 0) return;
     image.x = static_cast<const float*>(x.data());

@@ -11,6 +11,7 @@ namespace savedmodel::engine {
 class DepthwiseAttributes {
  public:
   absl::Status Read(tensorflow::OpKernelConstruction* context);
+  const ImagePadding& padding() const { return padding_; }
   // All of `image` but for `x` and `y`, and its result's height, for images of these sizes.
   absl::Status Apply(std::int64_t height, std::int64_t width, const tensorflow::Tensor& filter,
                      const tensorflow::Tensor& bias, DepthwiseImage* image, std::int64_t* out_height) const;

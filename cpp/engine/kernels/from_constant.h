@@ -1,31 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a kernel makes of a constant input, once.
+// What kernels make of constant inputs, once for all that make the same of the same buffers: the functions of
+// a model pack their weights but once.
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "tensorflow/core/framework/tensor.h"
 
 namespace savedmodel::engine {
 
+// The numbers that it depends on beside the buffers.
+using ConstantLayout = std::array<std::int64_t, 4>;
+
+struct MadeOfConstants {
+  std::vector<tensorflow::Tensor> from;  // held, so that nobody writes into them, or gets their addresses
+  std::shared_ptr<const void> value;
+};
+
+// What there is for these buffers, this layout and the type that `type` is the tag of, else what `make`
+// gives. It lives as long as somebody holds the result. Threads that want the same wait for the first.
+// Thread-safe.
+std::shared_ptr<const MadeOfConstants> ShareMade(const std::vector<tensorflow::Tensor>& from,
+                                                 const void* type, const ConstantLayout& layout,
+                                                 const std::function<std::shared_ptr<const void>()>& make);
+
+// How many there are now.
+std::size_t CountMadeOfConstants();
+
+// Of a matrix packed for a kernel, whatever that is.
+template <typename Kernel>
+ConstantLayout LayoutOf(const Kernel& kernel, bool transposed, std::int64_t depth, std::int64_t columns) {
+  return {reinterpret_cast<std::intptr_t>(&kernel), transposed ? 1 : 0, depth, columns};
+}
+
+template <typename T>
+const void* TypeTag() {
+  static char tag = 0;
+  return &tag;
+}
+
+// A kernel's part of it, for one input.
 template <typename T>
 class FromConstant {
  public:
   // make() gives a shared_ptr<const T>; it is asked again for an input that is not the first one.
   template <typename Make>
-  std::shared_ptr<const T> Get(const tensorflow::Tensor& input, const Make& make) {
-    std::call_once(once_, [&] {
-      made_ = make();
-      from_ = input;  // keeps the address from being used again
-    });
-    return from_.data() == input.data() ? made_ : make();
+  std::shared_ptr<const T> Get(const tensorflow::Tensor& input, const ConstantLayout& layout,
+                               const Make& make) {
+    std::call_once(once_, [&] { made_ = ShareMade({input}, TypeTag<T>(), layout, make); });
+    return made_->from[0].data() == input.data() ? std::static_pointer_cast<const T>(made_->value) : make();
   }
 
  private:
   std::once_flag once_;
-  std::shared_ptr<const T> made_;
-  tensorflow::Tensor from_;
+  std::shared_ptr<const MadeOfConstants> made_;
 };
 
 }  // namespace savedmodel::engine

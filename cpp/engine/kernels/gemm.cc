@@ -39,6 +39,7 @@ constexpr Index kFloatsOfA = Index{1} << 17;
 // Weights so few stay in the second-level cache; the rows of `a` then had better be in the first.
 constexpr Index kFewWeights = Index{1} << 15;
 constexpr Index kFloatsOfANearby = Index{1} << 12;
+constexpr Index kPanelsBetweenLooks = 16;  // at whether to stop
 
 const float* Row(const GemmRows& a, Index row) {
   if (a.rows_per_line == 0) return a.data + row * a.row_step;
@@ -47,10 +48,15 @@ const float* Row(const GemmRows& a, Index row) {
          line / a.lines_per_image * a.image_step;
 }
 
+double Multiplications(const GemmProblem& problem, const PackedWeights& weights) {
+  return static_cast<double>(problem.rows * weights.columns()) * static_cast<double>(weights.depth());
+}
+
 // The part of a product that one thread computes: some tiles of rows, some panels of columns.
 class Part {
  public:
-  Part(const GemmProblem& problem, const PackedWeights& weights) : problem_(problem), weights_(weights) {
+  Part(const GemmProblem& problem, const PackedWeights& weights)
+      : problem_(problem), weights_(weights), stop_(TakesLong(problem, weights) ? problem.stop : nullptr) {
     const GemmKernel& kernel = weights.kernel();
     strip_.leaky_slope = problem.leaky_slope;
     strip_.c_step = problem.c_step;
@@ -88,6 +94,7 @@ class Part {
     strip_.activation = last ? problem_.activation : Activation::kNone;
     const Index width = weights_.panel_width();
     for (Index panel = first_panel; panel < end_panel; ++panel) {
+      if ((panel - first_panel) % kPanelsBetweenLooks == 0 && IsStopped(stop_)) return;
       const Index column = panel * width;
       const Index at = row * problem_.c_step + column;
       strip_.weights = weights_.Panel(step, panel);
@@ -122,6 +129,7 @@ class Part {
 
   const GemmProblem& problem_;
   const PackedWeights& weights_;
+  const Stop* const stop_;
   bool copies_;
   Index most_rows_;
   GemmStrip strip_{};
@@ -178,6 +186,10 @@ const float* PackedWeights::Panel(Index step, Index panel) const {
   return data_.get() + step * padded_ + panel * panel_width_ * std::min(depth_block_, steps_ - step);
 }
 
+bool TakesLong(const GemmProblem& problem, const PackedWeights& weights) {
+  return Multiplications(problem, weights) > kNsBetweenLooks * kMultiplicationsPerNs;
+}
+
 void GemmPanels(const GemmProblem& problem, const PackedWeights& weights, Index first, Index end) {
   Part(problem, weights).Run(0, problem.rows, first, end);
 }
@@ -194,8 +206,8 @@ void Gemm(const GemmProblem& problem, const PackedWeights& weights, int threads,
   const double by_rows = Balance(tiles, threads) + preferred;
   const bool rows = by_rows > Balance(panels, threads);
   const Index units = rows ? tiles : panels;
-  const auto all = static_cast<double>(problem.rows * weights.columns() * weights.depth());
-  const double cost = all / kMultiplicationsPerNs / static_cast<double>(std::max<Index>(units, 1));
+  const double cost = Multiplications(problem, weights) / kMultiplicationsPerNs /
+                      static_cast<double>(std::max<Index>(units, 1));
   run(units, cost, [&](Index first, Index end) {
     Part part(problem, weights);
     if (rows) {

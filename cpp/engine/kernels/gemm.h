@@ -10,6 +10,7 @@
 #include "engine/kernels/gemm_strip.h"
 #include "engine/kernels/integers.h"
 #include "engine/kernels/vector_kernels.h"
+#include "engine/threads/stop.h"
 
 namespace savedmodel::engine {
 
@@ -62,6 +63,7 @@ struct GemmProblem {
   std::int64_t c_step;  // from row to row
   Activation activation = Activation::kNone;
   float leaky_slope = 0;
+  const Stop* stop = nullptr;  // asked in between, where it takes long; then `c` is not complete
 };
 
 // Rows of `a` that are computed at once. Rows a multiple of 4 KB apart fall into the same set of the
@@ -74,6 +76,9 @@ inline std::int64_t TileRows(const GemmKernel& kernel, std::int64_t row_step) {
 // what one item takes, in nanoseconds.
 using ForParts = std::function<void(std::int64_t count, double cost,
                                     const std::function<void(std::int64_t begin, std::int64_t end)>& work)>;
+
+// So long that `stop` is asked.
+bool TakesLong(const GemmProblem& problem, const PackedWeights& weights);
 
 // Columns of some panels, in the caller's thread.
 void GemmPanels(const GemmProblem& problem, const PackedWeights& weights, std::int64_t first,

@@ -57,7 +57,7 @@ void Winograd(const WinogradProblem& problem, const WinogradWeights& weights, Is
   const WinogradKernels& kernels = WinogradKernelsOf(isa);
   const Index channels = images.channels, results = images.results, tiles = Tiles(problem);
   const Index most = TilesOfBlock(problem, threads);
-  for (Index first = 0; first < tiles; first += most) {
+  for (Index first = 0; first < tiles && (first == 0 || !IsStopped(problem.stop)); first += most) {
     WinogradBlock block{};
     block.first_tile = first;
     block.tiles = std::min(most, tiles - first);

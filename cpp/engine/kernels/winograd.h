@@ -27,8 +27,9 @@ class WinogradWeights {
 };
 
 struct WinogradProblem {
-  WinogradImages images;  // without buffers of its own
-  std::int64_t count;     // of images
+  WinogradImages images;       // without buffers of its own
+  std::int64_t count;          // of images
+  const Stop* stop = nullptr;  // asked between blocks; then the result is not complete
 };
 
 // How many floats Winograd() needs room for, aligned to 64 bytes.

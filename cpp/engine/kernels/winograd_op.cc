@@ -63,9 +63,12 @@ class WinogradOp : public tf::OpKernel {
     images.results = filter.dim_size(3);
     OP_REQUIRES_OK(context, padding_.Windows(1, images.height, 3, 1, &images.out_height, &images.pad_top));
     OP_REQUIRES_OK(context, padding_.Windows(2, images.width, 3, 1, &images.out_width, &images.pad_left));
-    const tf::TensorShape shape({problem.count, images.out_height, images.out_width, images.results});
+    tf::TensorShape shape({problem.count, images.out_height, images.out_width, images.results});
+    const tf::TensorShape padded = padding_.Padded(x.shape());
+    const bool nothing = ConvolvesNothing(padded);
+    if (nothing) shape = padded;
     tf::Tensor* output = nullptr;
-    if (context->num_inputs() > 3) {
+    if (context->num_inputs() > 3 && !nothing) {
       const tf::Tensor& summand = context->input(3);
       OP_REQUIRES(context, summand.shape() == shape,
                   absl::InvalidArgumentError(absl::StrCat("a summand of ", summand.shape().DebugString(),
@@ -83,17 +86,20 @@ class WinogradOp : public tf::OpKernel {
     images.leaky_slope = leaky_slope_;
     const auto* workers = context->device()->tensorflow_cpu_worker_threads();
     const int threads = workers == nullptr ? 1 : workers->num_threads;
+    const Stop stop = StopOf(context);
+    problem.stop = &stop;
     tf::Tensor room;
     OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_FLOAT,
                                                    tf::TensorShape({WinogradRoom(problem, threads)}), &room));
     Winograd(
         problem, *Transform(filter), isa_, static_cast<float*>(room.data()), threads,
         [context](Index count, double cost, const auto& work) { ParallelFor(context, count, cost, work); });
+    EndIfStopped(context, stop);
   }
 
  private:
   std::shared_ptr<const WinogradWeights> Transform(const tf::Tensor& filter) {
-    return weights_.Get(filter, [&] {
+    return weights_.Get(filter, LayoutOf(*kernel_, false, filter.dim_size(2), filter.dim_size(3)), [&] {
       return std::make_shared<const WinogradWeights>(*kernel_, static_cast<const float*>(filter.data()),
                                                      filter.dim_size(2), filter.dim_size(3));
     });

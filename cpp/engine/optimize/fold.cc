@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -18,18 +17,19 @@ namespace {
 // A result much larger than what it is made of (a broadcast, a tile) is cheaper to make anew than to read.
 constexpr std::int64_t kMostGrowth = 4;
 
+bool MayGrow(const std::string& op) { return op == "BroadcastTo" || op == "Fill" || op == "Tile"; }
+
 bool Unfoldable(const std::string& op) {
-  static const auto* const ops =
-      new std::set<std::string>{"BroadcastTo", "Fill", "Identity", "Placeholder", "Tile"};
-  return ops->count(op) > 0 || IsControlFlow(op);
+  return op == "Identity" || op == "Placeholder" || IsControlFlow(op);
 }
 
-bool IsFoldable(const tf::NodeDef& node) {
+// `grow`: what may be much larger than its inputs, too.
+bool IsFoldable(const tf::NodeDef& node, bool grow) {
   const tf::OpDef* op = nullptr;
   if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;  // a function
   return !op->is_stateful() && op->output_arg_size() == 1 && op->output_arg(0).number_attr().empty() &&
          op->output_arg(0).type_list_attr().empty() && !Unfoldable(node.op()) &&
-         !Rewriter::HasControlInputs(node) && Rewriter::DataInputs(node) > 0;
+         (grow || !MayGrow(node.op())) && !Rewriter::HasControlInputs(node) && Rewriter::DataInputs(node) > 0;
 }
 
 bool Evaluate(const tf::NodeDef& node, const std::vector<tf::Tensor>& inputs, tf::Device* device, int version,
@@ -61,6 +61,49 @@ bool Evaluate(const tf::NodeDef& node, const std::vector<tf::Tensor>& inputs, tf
   return true;
 }
 
+int Fold(tf::GraphDef* graph, tf::Device* device, ConstantPool* pool, bool all) {
+  int folded = 0;
+  Rewriter rewriter(graph, pool);
+  std::vector<tf::NodeDef*> pending;
+  const auto add_readers = [&](const tf::NodeDef& node) {
+    for (const Rewriter::Reader& reader : rewriter.Readers(node)) pending.push_back(reader.node);
+  };
+  for (const tf::NodeDef* node : rewriter.nodes()) {
+    if (node->op() == kPooledConstantOp || (all && node->op() == "Const")) add_readers(*node);
+  }
+  while (!pending.empty()) {
+    tf::NodeDef* node = pending.back();
+    pending.pop_back();
+    if (node->op() == "Identity" && rewriter.Constant(*node, 0) != nullptr) {
+      add_readers(*node);
+      continue;
+    }
+    if (node->op().empty() || !IsFoldable(*node, all)) continue;
+    std::vector<tf::Tensor> inputs;
+    std::int64_t bytes = 0;
+    for (int i = 0; i < node->input_size(); ++i) {
+      const tf::Tensor* value = rewriter.Constant(*node, i);
+      if (value == nullptr) break;
+      inputs.push_back(*value);
+      bytes += static_cast<std::int64_t>(value->TotalBytes());
+    }
+    tf::Tensor result;
+    if (static_cast<int>(inputs.size()) != node->input_size() ||
+        !Evaluate(*node, inputs, device, graph->versions().producer(), &result) ||
+        (static_cast<std::int64_t>(result.TotalBytes()) > kMostGrowth * bytes &&
+         !(all && result.TotalBytes() < ConstantPool::kLarge))) {
+      continue;
+    }
+    const tf::NodeDef* constant = rewriter.AddConstant(node->name() + "/folded", result);
+    rewriter.Replace(*node, *constant);
+    rewriter.Remove(node);
+    add_readers(*constant);
+    ++folded;
+  }
+  rewriter.Finish();
+  return folded;
+}
+
 }  // namespace
 
 void PoolLargeConstants(tf::GraphDef* graph, ConstantPool* pool) {
@@ -78,45 +121,11 @@ void PoolLargeConstants(tf::GraphDef* graph, ConstantPool* pool) {
 }
 
 int FoldLargeConstants(tf::GraphDef* graph, tf::Device* device, ConstantPool* pool) {
-  int folded = 0;
-  Rewriter rewriter(graph, pool);
-  std::vector<tf::NodeDef*> pending;
-  const auto add_readers = [&](const tf::NodeDef& node) {
-    for (const Rewriter::Reader& reader : rewriter.Readers(node)) pending.push_back(reader.node);
-  };
-  for (const tf::NodeDef* node : rewriter.nodes()) {
-    if (node->op() == kPooledConstantOp) add_readers(*node);
-  }
-  while (!pending.empty()) {
-    tf::NodeDef* node = pending.back();
-    pending.pop_back();
-    if (node->op() == "Identity" && rewriter.Constant(*node, 0) != nullptr) {
-      add_readers(*node);
-      continue;
-    }
-    if (node->op().empty() || !IsFoldable(*node)) continue;
-    std::vector<tf::Tensor> inputs;
-    std::int64_t bytes = 0;
-    for (int i = 0; i < node->input_size(); ++i) {
-      const tf::Tensor* value = rewriter.Constant(*node, i);
-      if (value == nullptr) break;
-      inputs.push_back(*value);
-      bytes += static_cast<std::int64_t>(value->TotalBytes());
-    }
-    tf::Tensor result;
-    if (static_cast<int>(inputs.size()) != node->input_size() ||
-        !Evaluate(*node, inputs, device, graph->versions().producer(), &result) ||
-        static_cast<std::int64_t>(result.TotalBytes()) > kMostGrowth * bytes) {
-      continue;
-    }
-    const tf::NodeDef* constant = rewriter.AddConstant(node->name() + "/folded", result);
-    rewriter.Replace(*node, *constant);
-    rewriter.Remove(node);
-    add_readers(*constant);
-    ++folded;
-  }
-  rewriter.Finish();
-  return folded;
+  return Fold(graph, device, pool, false);
+}
+
+int FoldAllConstants(tf::GraphDef* graph, tf::Device* device, ConstantPool* pool) {
+  return Fold(graph, device, pool, true);
 }
 
 }  // namespace savedmodel::engine

@@ -13,5 +13,7 @@ void PoolLargeConstants(tensorflow::GraphDef* graph, ConstantPool* pool);
 
 // How many nodes became constants. TensorFlow's own folding does the rest.
 int FoldLargeConstants(tensorflow::GraphDef* graph, tensorflow::Device* device, ConstantPool* pool);
+// The same for constants of any size, where TensorFlow's must not see the graph.
+int FoldAllConstants(tensorflow::GraphDef* graph, tensorflow::Device* device, ConstantPool* pool);
 
 }  // namespace savedmodel::engine

@@ -7,20 +7,26 @@
 
 #include "engine/graph.h"
 #include "engine/kernels/gemm_strip.h"
+#include "engine/optimize/factors.h"
+#include "engine/optimize/rewriter.h"
 #include "engine/status.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/grappler/clusters/virtual_cluster.h"
 #include "tensorflow/core/grappler/grappler_item.h"
 #include "tensorflow/core/grappler/optimizers/meta_optimizer.h"
 #include "tensorflow/core/protobuf/rewriter_config.pb.h"
+#include "tensorflow/core/util/util.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-void Run(const tf::ConfigProto& config, const tf::DeviceSet& devices, IsolatedGraph* isolated) {
+// Nodes in `kept` are not fused with others.
+void Run(const tf::ConfigProto& config, const tf::DeviceSet& devices, IsolatedGraph* isolated,
+         const std::vector<std::string>& kept = {}) {
   tf::grappler::GrapplerItem item;
   item.id = "savedmodel";
+  item.keep_ops = kept;
   for (const std::string& fetch : isolated->fetches) item.fetch.push_back(fetch);
   for (const std::string& feed : isolated->feeds) {
     const TensorName name(feed);
@@ -61,6 +67,25 @@ void KeepControlFlow(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
   }
 }
 
+// Convolutions with groups, or with an image whose channels are not known. Without oneDNN TensorFlow has no
+// kernel that convolves groups and adds a bias, and makes such a node all the same.
+std::vector<std::string> GroupedConvolutions(const tf::GraphDef& graph) {
+  std::vector<std::string> found;
+  if (tf::IsMKLEnabled()) return found;
+  tf::GraphDef copy = graph;
+  Rewriter rewriter(&copy);
+  for (const tf::NodeDef* node : rewriter.nodes()) {
+    if (node->op() != "Conv2D") continue;
+    const tf::PartialTensorShape image = rewriter.Shape(node->input(0)),
+                                 weights = rewriter.Shape(node->input(1));
+    const auto format = node->attr().find("data_format");
+    const bool last = format == node->attr().end() || format->second.s() == "NHWC";
+    const bool known = image.dims() == 4 && weights.dims() == 4 && weights.dim_size(2) > 0;
+    if (!known || image.dim_size(last ? 3 : 1) != weights.dim_size(2)) found.push_back(node->name());
+  }
+  return found;
+}
+
 }  // namespace
 
 void InlineFunctions(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
@@ -71,6 +96,10 @@ void InlineFunctions(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   Run(Config({"function", "pruning"}), devices, isolated);
 }
 
+void PruneGraph(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
+  Run(Config({"pruning", "dependency", "pruning"}), devices, isolated);
+}
+
 void FoldConstants(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   Run(Config({"pruning", "constfold", "dependency", "constfold", "pruning"}), devices, isolated);
 }
@@ -79,7 +108,8 @@ bool HasBfloat16() { return Bfloat16GemmKernel() != nullptr; }
 
 int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   // These round their factors and keep the rest in float32. TensorFlow does what is left.
-  static constexpr const char* kOurs[] = {"_SavedmodelBottleneck", "_SavedmodelDense", "_SavedmodelWinograd"};
+  static constexpr const char* kOurs[] = {"_SavedmodelBottleneck", "_SavedmodelDense", "_SavedmodelGrouped",
+                                          "_SavedmodelWinograd"};
   int count = 0;
   for (tf::NodeDef& node : *isolated->graph.mutable_node()) {
     if (std::find(std::begin(kOurs), std::end(kOurs), node.op()) == std::end(kOurs)) continue;
@@ -96,7 +126,7 @@ int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   return count;
 }
 
-void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& devices,
+void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool fold,
                        IsolatedGraph* isolated) {
   // Nodes without a device are not fused: TensorFlow can't know that they run on the CPU.
   const auto place = [&](google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
@@ -109,12 +139,13 @@ void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& d
     place(function.mutable_node_def());
   }
   tf::ConfigProto config = options.config;
+  if (!fold) LeaveOutFolding(&config);
   auto* rewrite = config.mutable_graph_options()->mutable_rewrite_options();
   if (rewrite->disable_meta_optimizer()) return;
   rewrite->set_min_graph_nodes(-1);
   rewrite->set_meta_optimizer_timeout_ms(-1);
   rewrite->set_disable_tfg_optimizer(true);
-  Run(config, devices, isolated);
+  Run(config, devices, isolated, GroupedConvolutions(isolated->graph));
 }
 
 }  // namespace savedmodel::engine

@@ -13,15 +13,17 @@ namespace savedmodel::engine {
 
 // Inlines calls; loops and branches stay functions.
 void InlineFunctions(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
-// Folds what is constant and prunes; leaves the arithmetic as it is.
+// Prunes, and drops control edges that order nothing.
+void PruneGraph(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
+// The same, and folds what is constant; leaves the arithmetic as it is.
 void FoldConstants(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
 // Whether this machine has instructions for bfloat16, without which it is slower than float32.
 bool HasBfloat16();
 // Products and convolutions in bfloat16: our own ops are told so, and casts surround what is left to
 // TensorFlow. Returns how many of our own there are.
 int UseBfloat16(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
-// What a session does: everything that `options` does not switch off.
+// What a session does: everything that `options` does not switch off, and constant folding only if `fold`.
 void OptimizeAsSession(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices,
-                       IsolatedGraph* isolated);
+                       bool fold, IsolatedGraph* isolated);
 
 }  // namespace savedmodel::engine

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/optimize.h"
 
+#include <algorithm>
 #include <chrono>
 #include <unordered_set>
 
+#include "engine/optimize/factors.h"
 #include "engine/optimize/fold.h"
 #include "engine/optimize/freeze.h"
 #include "engine/optimize/functions.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/passes.h"
+#include "engine/optimize/passes/convolution.h"
 #include "engine/optimize/recurrent.h"
 #include "engine/optimize/rewriter.h"
 #include "savedmodel/error.h"
@@ -77,6 +80,36 @@ void Apply(const std::vector<Pass>& passes, IsolatedGraph* isolated, ConstantPoo
   rewriter.Finish();
 }
 
+void Note(const std::string& note, OptimizationReport* report) {
+  const std::vector<std::string>& notes = report->notes;
+  if (!note.empty() && std::find(notes.begin(), notes.end(), note) == notes.end())
+    report->notes.push_back(note);
+}
+
+// What TensorFlow must not see becomes part of weights first, if they can take it; returns how many did.
+int FoldWhatIsConstant(const tf::DeviceSet& devices, ConstantPool* pool, IsolatedGraph* isolated,
+                       OptimizationReport* report) {
+  tf::Device* const device = devices.client_device();
+  int taken = 0;
+  if (!FoldingHazard(isolated->graph).empty()) {
+    PruneGraph(devices, isolated);
+    FoldAllConstants(&isolated->graph, device, pool);
+    Rewriter rewriter(&isolated->graph, pool);
+    taken = FoldAffineIntoWeights(&rewriter);
+    rewriter.Finish();
+  }
+  const std::string note = FoldingHazard(isolated->graph);
+  Note(note, report);
+  if (note.empty()) {
+    FoldConstants(devices, isolated);
+    FoldLargeConstants(&isolated->graph, device, pool);
+  } else {
+    PruneGraph(devices, isolated);
+    FoldAllConstants(&isolated->graph, device, pool);
+  }
+  return taken;
+}
+
 }  // namespace
 
 void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool bf16,
@@ -116,12 +149,14 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   }
   watch.Record("freeze", "variables that nobody writes become constants", frozen.reads);
 
-  FoldConstants(devices, isolated);
-  FoldLargeConstants(&isolated->graph, devices.client_device(), pool);
+  const int affine = FoldWhatIsConstant(devices, pool, isolated, report);
   watch.Record("fold", "what depends on constants only is computed", 0);
   Apply(Passes(), isolated, pool, &watch);
+  for (PassReport& pass : report->passes) pass.count += pass.name == "affine" ? affine : 0;
   if (bf16) watch.Record("bf16", "products and convolutions in bfloat16", UseBfloat16(devices, isolated));
-  OptimizeAsSession(options, devices, isolated);
+  const std::string hazard = FoldingHazard(isolated->graph);
+  Note(hazard, report);
+  OptimizeAsSession(options, devices, hazard.empty(), isolated);
   FoldLargeConstants(&isolated->graph, devices.client_device(), pool);
   watch.Record("tensorflow", "TensorFlow's own graph optimizer", 0);
   report->nodes_after = isolated->graph.node_size();

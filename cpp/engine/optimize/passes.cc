@@ -20,6 +20,7 @@ const std::vector<Pass>& Passes() {
       {"residual", "convolutions add the other branch of a residual block", FuseResidualAdds},
       {"pointwise", "1x1 convolutions become matrix products", ReplacePointwiseConvolutions},
       {"winograd", "3x3 convolutions with fewer products", UseWinograd},
+      {"grouped", "grouped convolutions apply the activation behind them", ReplaceSlowGroupedConvolutions},
       {"depthwise", "depthwise convolutions apply the activation behind them", ReplaceDepthwiseConvolutions},
       {"squeeze-excite", "means of images, and factors for their channels", ReplaceSqueezeAndExcite},
       {"bottleneck", "a depthwise convolution and the 1x1 convolutions around it become one op",

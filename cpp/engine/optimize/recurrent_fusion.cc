@@ -133,11 +133,13 @@ void Fusion::ReadResultUses() {
     Require(count == -1 || count == (loop_.y_all ? loop_.trips.number : 1),
             "its list of results is thought to have another length");
     stacks_.push_back(use.node);
+    if (no_steps_ != "error") no_steps_ = HasShapeWithoutSteps(*use.node) ? "zeros" : "error";
     stack_is_read_ = stack_is_read_ || Kept(*use.node);
     for (const Use& reader : Uses(use.node->name(), 0)) {
       const Value value{reader.node, 0};
       if (reader.input == 0 && IsLast(flow_, value, !loop_.y_all)) {
         lasts_.push_back(reader.node);
+        if (loop_.y_all) no_steps_ = "error";  // there is no last one
       } else if (reader.input == 0 && IsBatchTranspose(flow_, value)) {
         transposes_.push_back(reader.node);
       } else {
@@ -151,6 +153,22 @@ void Fusion::ReadResultUses() {
     if (reader.input != 0 || !IsReverse(flow_, {reader.node, 0}, 1)) return reverses_.clear();
     reverses_.push_back(reader.node);
   }
+}
+
+// Of elements that were never written, the list knows what its maker and its reader say: all sizes, or it
+// fails.
+bool Fusion::HasShapeWithoutSteps(const tf::NodeDef& stack) {
+  const auto made = Integers(flow_.Input(InputOfLoop(loop_.y), 0));
+  const auto read = Integers(flow_.Input({&stack, 0}, 1));
+  if (!made || !read) return true;  // it is computed, from sizes that are known then
+  const auto known = [](const std::vector<std::int64_t>& shape, std::size_t i) {
+    return shape.size() == 2 && shape[i] >= 0;
+  };
+  for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
+    if (!known(*made, i) && !known(*read, i)) return false;
+  }
+  rows_without_steps_ = known(*made, 0) ? made->at(0) : read->at(0);
+  return true;
 }
 
 std::string Fusion::UniqueName(const std::string& wanted) const {
@@ -221,8 +239,8 @@ void Fusion::PassOn(tf::NodeDef* node, const std::string& source) {
 
 // Every node stays valid, though nobody reads some of them any more.
 void Fusion::MoveResults() {
-  const std::string y = node_->name(), h = Reference(node_->name(), 1);
-  for (tf::NodeDef* last : lasts_) PassOn(last, h);
+  const std::string y = node_->name(), last = Reference(node_->name(), IsLstm() ? 3 : 2);
+  for (tf::NodeDef* reader : lasts_) PassOn(reader, last);
   if (!loop_.y_all) {
     tf::NodeDef* axis = AddNode("axis", "Const");
     tf::Tensor zero(std::int32_t{0});
@@ -230,7 +248,7 @@ void Fusion::MoveResults() {
     (*axis->mutable_attr())["dtype"].set_type(tf::DT_INT32);
     for (tf::NodeDef* stack : stacks_) {
       stack->set_op("ExpandDims");
-      stack->set_input(0, h);
+      stack->set_input(0, last);
       stack->set_input(1, axis->name());
       stack->clear_attr();
       (*stack->mutable_attr())["T"].set_type(tf::DT_FLOAT);
@@ -311,6 +329,8 @@ std::string Fusion::Apply() {
   attr["sequence"].set_b(sequence);
   attr["steps"].set_i(loop_.trips.number);
   attr["cache_weights"].set_b(constant);
+  attr["no_steps"].set_s(no_steps_);
+  attr["rows_without_steps"].set_i(rows_without_steps_);
   if (!IsLstm()) attr["reset_after"].set_b(step.cell == rnn::Cell::kGruResetAfter);
 
   // First what does not change stops reading the loop: its outputs are about to have another meaning.

@@ -42,6 +42,7 @@ class Fusion {
   void ReadStates();
   void ReadOutputs();
   void ReadResultUses();
+  bool HasShapeWithoutSteps(const tensorflow::NodeDef& stack);
 
   std::string UniqueName(const std::string& wanted) const;
   tensorflow::NodeDef* AddNode(const std::string& name, const char* op);
@@ -67,6 +68,8 @@ class Fusion {
   // What is done with the list of results.
   std::vector<tensorflow::NodeDef*> stacks_, transposes_, reverses_, lasts_;
   bool stack_is_read_ = false;
+  std::string no_steps_ = "states";  // see rnn_op.h
+  std::int64_t rows_without_steps_ = -1;
 };
 
 }  // namespace savedmodel::engine

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/saved/mapped_weights.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -36,16 +37,15 @@ std::int64_t Aligned(std::int64_t offset) {
   return (offset + alignment - 1) / alignment * alignment;
 }
 
+// `end`: of the tensor before it, and then of this one.
 tf::Tensor MapOne(const std::string& file, const std::shared_ptr<tf::ReadOnlyMemoryRegion>& region,
-                  const tf::BundleEntryProto& entry) {
+                  const tf::BundleEntryProto& entry, std::int64_t* end) {
   const auto fail = [&](const std::string& what) {
     throw Error(Code::kDataLoss, "'" + file + "' " + what + "; is the copy complete?");
   };
   const auto length = static_cast<std::int64_t>(region->length());
-  if (entry.offset() < 0 || entry.size() < 0 || entry.offset() > length - entry.size() ||
-      entry.offset() != Aligned(entry.offset())) {
-    fail("is too short");
-  }
+  if (entry.size() < 0 || entry.offset() != Aligned(*end)) fail("does not fit its index");
+  if (entry.offset() > length - entry.size()) fail("is too short");
   tf::TensorShape shape;
   ThrowIfError(tf::TensorShape::BuildTensorShape(entry.shape(), &shape), "'" + file + "'");
   if (!tf::DataTypeCanUseMemcpy(entry.dtype()) ||
@@ -53,7 +53,11 @@ tf::Tensor MapOne(const std::string& file, const std::shared_ptr<tf::ReadOnlyMem
     fail("does not fit its index");
   }
   const auto size = static_cast<std::size_t>(entry.size());
-  const char* data = static_cast<const char*>(region->data()) + entry.offset();
+  const char* begin = static_cast<const char*>(region->data());
+  const char* data = begin + entry.offset();
+  // What is between two tensors has no checksum: it is zeros.
+  if (std::any_of(begin + *end, data, [](char byte) { return byte != 0; })) fail("has a wrong checksum");
+  *end = entry.offset() + entry.size();
   if (tf::crc32c::Value(data, size) != entry.crc32c()) fail("has a wrong checksum");
   auto* buffer = new MappedBuffer(region, data, size);
   tf::Tensor tensor(entry.dtype(), shape, buffer);
@@ -94,7 +98,11 @@ std::vector<tf::Tensor> MapWeights(const std::string& file,
   std::unique_ptr<tf::ReadOnlyMemoryRegion> mapped;
   ThrowIfError(tf::Env::Default()->NewReadOnlyMemoryRegionFromFile(file, &mapped), "'" + file + "'");
   const std::shared_ptr<tf::ReadOnlyMemoryRegion> region(std::move(mapped));
-  for (const tf::BundleEntryProto& entry : entries) weights.push_back(MapOne(file, region, entry));
+  std::int64_t end = 0;
+  for (const tf::BundleEntryProto& entry : entries) weights.push_back(MapOne(file, region, entry, &end));
+  if (static_cast<std::int64_t>(region->length()) != end) {
+    throw Error(Code::kDataLoss, "'" + file + "' is longer than its index says");
+  }
   return weights;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/saved/records.h"
 #include "engine/status.h"
 #include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/lib/hash/crc32c.h"
 #include "tensorflow/core/platform/env.h"
 #include "tensorflow/core/platform/path.h"
 #include "tensorflow/core/protobuf/saved_model.pb.h"
@@ -20,7 +21,12 @@ namespace {
 
 constexpr char kGraphsFile[] = "graphs.pb";
 constexpr char kWeightsFile[] = "weights.bin";
-constexpr std::int64_t kFormat = 1;
+constexpr std::int64_t kFormat = 2;
+
+// The last field of the file, which TensorFlow's SavedModel does not have: the CRC-32C of all bytes before
+// its four.
+constexpr char kChecksumTag[] = "\xc5\x3e";  // number 1000, fixed32
+constexpr std::size_t kChecksumBytes = sizeof(std::uint32_t);
 
 template <typename Nodes>
 bool NamesResources(const Nodes& nodes) {
@@ -56,6 +62,39 @@ std::string Difference(const Origin& saved, const Origin& here) {
   return "";
 }
 
+std::string WithChecksum(std::string bytes) {
+  bytes += kChecksumTag;
+  const std::uint32_t checksum = tf::crc32c::Value(bytes.data(), bytes.size());
+  for (std::size_t i = 0; i < kChecksumBytes; ++i) bytes += static_cast<char>(checksum >> (8 * i));
+  return bytes;
+}
+
+void CheckChecksum(const std::string& bytes) {
+  if (bytes.size() >= kChecksumBytes) {
+    const std::size_t end = bytes.size() - kChecksumBytes;
+    const std::uint32_t checksum = tf::crc32c::Value(bytes.data(), end);
+    std::uint32_t written = 0;
+    for (std::size_t i = 0; i < kChecksumBytes; ++i) {
+      written |= static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[end + i])) << (8 * i);
+    }
+    if (checksum == written) return;
+  }
+  throw Error(Code::kDataLoss, std::string(kGraphsFile) +
+                                   " has a wrong checksum: it is damaged, or another version of savedmodel "
+                                   "wrote it");
+}
+
+tf::SavedModel ReadGraphs(const std::string& file) {
+  std::string bytes;
+  ThrowIfError(tf::ReadFileToString(tf::Env::Default(), file, &bytes));
+  CheckChecksum(bytes);
+  tf::SavedModel proto;
+  if (!proto.ParseFromString(bytes)) {
+    throw Error(Code::kDataLoss, std::string(kGraphsFile) + " is no SavedModel proto");
+  }
+  return proto;
+}
+
 }  // namespace
 
 bool OptimizedFiles::Exist(const std::string& path) {
@@ -66,8 +105,7 @@ std::unique_ptr<const OptimizedFiles> OptimizedFiles::Read(const std::string& pa
                                                            std::string* why_not) {
   const std::string folder = tf::io::JoinPath(path, kOptimizedDirectory);
   try {
-    tf::SavedModel proto;
-    ThrowIfError(tf::ReadBinaryProto(tf::Env::Default(), tf::io::JoinPath(folder, kGraphsFile), &proto));
+    tf::SavedModel proto = ReadGraphs(tf::io::JoinPath(folder, kGraphsFile));
     if (proto.saved_model_schema_version() != kFormat || proto.meta_graphs().empty()) {
       throw Error(Code::kFailedPrecondition, "another version of savedmodel wrote it");
     }
@@ -143,7 +181,12 @@ void OptimizedWriter::Write(const std::string& path, const Origin& origin) const
   WriteManifest({origin, WriteWeights(tf::io::JoinPath(fresh, kWeightsFile), weights_)},
                 proto.add_meta_graphs());
   for (const OptimizedFunction& function : functions_) WriteFunction(function, proto.add_meta_graphs());
-  ThrowIfError(tf::WriteBinaryProto(env, tf::io::JoinPath(fresh, kGraphsFile), proto), "'" + fresh + "'");
+  std::string graphs;
+  if (!proto.SerializeToString(&graphs)) {  // a proto holds 2 GB
+    throw Error(Code::kResourceExhausted, "'" + fresh + "': the optimized graphs are too large for a file");
+  }
+  ThrowIfError(tf::WriteStringToFile(env, tf::io::JoinPath(fresh, kGraphsFile), WithChecksum(graphs)),
+               "'" + fresh + "'");
   if (env->FileExists(folder).ok()) {
     std::int64_t files = 0;
     std::int64_t folders = 0;

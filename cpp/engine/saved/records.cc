@@ -132,8 +132,11 @@ void WriteFunction(const OptimizedFunction& function, tf::MetaGraphDef* record) 
 
 OptimizedFunction ReadFunction(tf::MetaGraphDef* record) {
   OptimizedFunction function;
-  function.function = {ReadNames(*record, "feeds"), ReadTypes(*record, "feed_types"),
-                       ReadNames(*record, "fetches"), ReadTypes(*record, "fetch_types")};
+  function.function = {ReadNames(*record, "feeds"),
+                       ReadTypes(*record, "feed_types"),
+                       ReadNames(*record, "fetches"),
+                       ReadTypes(*record, "fetch_types"),
+                       {}};
   function.isolated.feeds = ReadNames(*record, "isolated_feeds");
   function.isolated.fetches = ReadNames(*record, "isolated_fetches");
   const auto reports = ReadMessages<tf::NameAttrList>(*record, "report");

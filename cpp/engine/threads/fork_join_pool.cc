@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/threads/fork_join_pool.h"
 
-#include <cfenv>
 #include <utility>
 
 #include "engine/threads/eigen_loops.h"
-#include "tensorflow/core/platform/denormal.h"
-#include "tensorflow/core/platform/setround.h"
+#include "engine/threads/float_mode.h"
 
 namespace savedmodel::engine {
 namespace {
@@ -15,8 +13,7 @@ ForkJoin::Options MakeOptions(int threads) {
   ForkJoin::Options options;
   options.threads = threads;
   options.in_worker = [](const ForkJoin::Task& work) {
-    const tensorflow::port::ScopedFlushDenormal flush;
-    const tensorflow::port::ScopedSetRound round(FE_TONEAREST);
+    const FloatMode mode;
     work();
   };
   return options;
@@ -29,7 +26,7 @@ ForkJoinPool::ForkJoinPool(int threads) : pool_(MakeOptions(threads)) {}
 void ForkJoinPool::Schedule(std::function<void()> task) {
   switch (KindOf(task)) {
     case LoopTask::kRoot: {
-      const tensorflow::port::ScopedFlushDenormal flush;
+      const FloatMode mode;
       return pool_.Run(task);
     }
     case LoopTask::kPart:
@@ -46,7 +43,7 @@ void ForkJoinPool::ScheduleWithHint(std::function<void()> task, int start, int l
     pool_.Fork(std::move(task), start);
   } else if (start == 0 && limit == 1 && pool_.CurrentId() < 0) {
     // The caller's share of the region rounds as the workers' do.
-    const tensorflow::port::ScopedFlushDenormal flush;
+    const FloatMode mode;
     pool_.Run(task);
   } else {
     pool_.Schedule(std::move(task));

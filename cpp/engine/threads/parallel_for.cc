@@ -5,8 +5,10 @@
 #include <atomic>
 
 #include "absl/container/fixed_array.h"
+#include "absl/status/status.h"
 #include "engine/threads/fork_join_pool.h"
 #include "engine/threads/service_pool.h"
+#include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/platform/threadpool.h"
 
 namespace savedmodel::engine {
@@ -28,8 +30,9 @@ struct alignas(64) Share {
 // which lies in its cache. When that is done it helps others with theirs.
 class Loop {
  public:
-  Loop(std::int64_t count, std::int64_t parts, std::int64_t threads, Work work)
-      : work_(work), shares_(static_cast<std::size_t>(threads)) {
+  // `stop` may be null.
+  Loop(std::int64_t count, std::int64_t parts, std::int64_t threads, Work work, const Stop* stop)
+      : work_(work), stop_(stop), shares_(static_cast<std::size_t>(threads)) {
     for (std::int64_t i = 0; i < threads; ++i) {
       Share& share = shares_[static_cast<std::size_t>(i)];
       share.begin = count * i / threads;
@@ -55,7 +58,7 @@ class Loop {
     if (share.next.load(std::memory_order_relaxed) >= share.parts) return;
     for (;;) {
       const std::int64_t part = share.next.fetch_add(1, std::memory_order_acq_rel);
-      if (part >= share.parts) return;
+      if (part >= share.parts || IsStopped(stop_)) return;
       work_(Begin(share, part), Begin(share, part + 1));
     }
   }
@@ -66,6 +69,7 @@ class Loop {
   }
 
   const Work work_;
+  const Stop* const stop_;
   absl::FixedArray<Share, 8> shares_;
   std::atomic<bool> made_{false};  // orders the above before Run, where the pool's queue shows no order
 };
@@ -89,18 +93,41 @@ int UsableThreads(tf::OpKernelContext* context) {
   return IsInline(*threads) ? 1 : threads->num_threads;
 }
 
-void ParallelFor(tf::OpKernelContext* context, std::int64_t count, double cost, Work work) {
-  if (count <= 0) return;
+Stop StopOf(tf::OpKernelContext* context) {
+  return Stop([](void* run) { return static_cast<tf::CancellationManager*>(run)->IsCancelled(); },
+              context->cancellation_manager());
+}
+
+bool EndIfStopped(tf::OpKernelContext* context, const Stop& stop) {
+  if (!stop()) return false;
+  context->SetStatus(absl::CancelledError("the run was cancelled"));
+  return true;
+}
+
+namespace {
+
+// In the caller, and in pieces after which it looks whether to go on.
+void RunPieces(std::int64_t count, std::int64_t pieces, Work work, const Stop* stop) {
+  for (std::int64_t i = 0; i < pieces && !IsStopped(stop); ++i) {
+    const std::int64_t begin = count / pieces * i + std::min(i, count % pieces);
+    work(begin, begin + count / pieces + (i < count % pieces ? 1 : 0));
+  }
+}
+
+// `pieces`: as many as must be, to look between them.
+void RunLoop(tf::OpKernelContext* context, std::int64_t count, double cost, std::int64_t pieces, Work work,
+             const Stop* stop) {
   const tf::DeviceBase::CpuWorkerThreads* threads = context->device()->tensorflow_cpu_worker_threads();
   const double worth = std::min(static_cast<double>(count) * cost / kLeastPartNs, static_cast<double>(count));
-  if (threads == nullptr || threads->num_threads < 2 || worth < 2) return work(0, count);
-  const std::int64_t parts =
-      std::min(static_cast<std::int64_t>(worth), std::int64_t{kPartsPerThread} * threads->num_threads);
+  if (threads == nullptr || threads->num_threads < 2 || worth < 2)
+    return RunPieces(count, pieces, work, stop);
+  const std::int64_t parts = std::max(pieces, std::min(static_cast<std::int64_t>(worth),
+                                                       std::int64_t{kPartsPerThread} * threads->num_threads));
   const std::int64_t wanted = std::min<std::int64_t>(parts, threads->num_threads);
   ForkJoinPool* own = OwnPool(*threads);
-  if (own == nullptr && IsInline(*threads)) return work(0, count);
+  if (own == nullptr && IsInline(*threads)) return RunPieces(count, pieces, work, stop);
   if (own == nullptr) {
-    Loop loop(count, parts, wanted, work);
+    Loop loop(count, parts, wanted, work, stop);
     threads->workers->ParallelFor(wanted, tf::thread::ThreadPool::SchedulingParams::Fixed(1),
                                   [&loop](std::int64_t begin, std::int64_t end) {
                                     for (std::int64_t i = begin; i < end; ++i) loop.Run(i);
@@ -108,12 +135,24 @@ void ParallelFor(tf::OpKernelContext* context, std::int64_t count, double cost, 
     return loop.Acquire();
   }
   ForkJoin& pool = own->fork_join();
-  if (pool.InRegion()) return work(0, count);
-  Loop loop(count, parts, wanted, work);
+  if (pool.InRegion()) return RunPieces(count, pieces, work, stop);
+  Loop loop(count, parts, wanted, work, stop);
   pool.Run([&] {
     for (int i = 1; i < wanted; ++i) pool.Fork([&loop, i] { loop.Run(i); }, i);
     loop.Run(0);
   });
+}
+
+}  // namespace
+
+void ParallelFor(tf::OpKernelContext* context, std::int64_t count, double cost, Work work) {
+  if (count <= 0) return;
+  const double looks =
+      std::min(static_cast<double>(count) * cost / kNsBetweenLooks, static_cast<double>(count));
+  if (looks < 1) return RunLoop(context, count, cost, 1, work, nullptr);
+  const Stop stop = StopOf(context);
+  RunLoop(context, count, cost, static_cast<std::int64_t>(looks), work, &stop);
+  EndIfStopped(context, stop);
 }
 
 }  // namespace savedmodel::engine

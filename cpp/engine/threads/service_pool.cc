@@ -1,36 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/threads/service_pool.h"
 
-#include <cfenv>
+#include <atomic>
+#include <exception>
+#include <memory>
 #include <utility>
 
 #include "engine/threads/eigen_loops.h"
-#include "tensorflow/core/platform/denormal.h"
-#include "tensorflow/core/platform/setround.h"
+#include "engine/threads/float_mode.h"
 
 namespace savedmodel::engine {
 namespace {
 
 // Results must not depend on which thread rounds.
 void RunAsWorker(const std::function<void()>& task) {
-  const tensorflow::port::ScopedFlushDenormal flush;
-  const tensorflow::port::ScopedSetRound round(FE_TONEAREST);
+  const FloatMode mode;
   task();
 }
 
 }  // namespace
+
+// Somebody waits for it: where the pool destroys it, or is not even given it, it is done at once.
+class ServicePool::Owed {
+ public:
+  explicit Owed(std::function<void()> task) : task_(std::move(task)) {}
+  // The pool may hold a lock of its own here: what the task hands out stays in this thread.
+  ~Owed() { Run(true); }
+  Owed(const Owed&) = delete;
+  Owed& operator=(const Owed&) = delete;
+
+  void Run(bool all_here) {
+    if (begun_.exchange(true)) return;
+    const bool outer = std::exchange(inline_, all_here);
+    RunAsWorker(task_);
+    inline_ = outer;
+  }
+
+ private:
+  std::function<void()> task_;
+  std::atomic<bool> begun_{false};
+};
 
 thread_local bool ServicePool::inline_ = true;
 
 void ServicePool::Schedule(std::function<void()> task) {
   // The caller of a loop waits for its root at once.
   if (IsInline() || KindOf(task) == LoopTask::kRoot) return RunAsWorker(task);
-  pool_->Schedule([task = std::move(task)] {
+  const auto owed = std::make_shared<Owed>(std::move(task));
+  try {
     // It waits for nothing, and may hand out parts of its own.
-    const bool outer = std::exchange(inline_, false);
-    RunAsWorker(task);
-    inline_ = outer;
-  });
+    pool_->Schedule([owed] { owed->Run(false); });
+  } catch (const std::exception&) {  // the pool has let go of it
+  }
 }
 
 void ServicePool::ScheduleWithHint(std::function<void()> task, int start, int limit) {

@@ -37,6 +37,7 @@ class ServicePool : public tensorflow::thread::ThreadPoolInterface {
   };
 
  private:
+  class Owed;
   static thread_local bool inline_;  // true in threads that nothing is known of, a session's among them
   ThreadPool* pool_;
 };

@@ -25,8 +25,8 @@ class SAVEDMODEL_API Cancellation {
   void Cancel();
   bool cancelled() const noexcept { return cancelled_.load(std::memory_order_acquire); }
 
-  // `action` is called once, by Cancel, or here if that has been called. It must not throw, nor use this
-  // object. Returns what Forget takes.
+  // `action`, a function (UsageError), is called once, by Cancel, or here if that has been called. It must
+  // not throw, nor use this object. Returns what Forget takes.
   std::uint64_t OnCancel(std::function<void()> action);
   // After it `action` is not running, and will not.
   void Forget(std::uint64_t id);

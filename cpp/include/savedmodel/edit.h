@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "savedmodel/constants.h"
 #include "savedmodel/export.h"
 #include "savedmodel/signature.h"
 
@@ -29,6 +30,13 @@ struct AddSignature {
   std::string name;
   TensorNames inputs;
   TensorNames outputs;
+  std::string method_name = kPredictMethodName;
+};
+// Of a trace of a function that the saved object has (Model::functions). Keys are those of its tensors.
+struct AddFunctionSignature {
+  std::string name;
+  std::string function;  // a path, "encoder.call"
+  std::size_t trace = 0;
   std::string method_name = "tensorflow/serving/predict";
 };
 struct RenameSignature {
@@ -73,9 +81,9 @@ struct DropObjectGraph {};
 // Removes what no signature needs: nodes, functions, variables, assets, the object graph.
 struct Prune {};
 
-using EditOperation = std::variant<AddSignature, RenameSignature, RemoveSignature, AddOutputs, KeepOutputs,
-                                   SetMethodName, SelectMetaGraph, CopyMetaGraph, DropMetaGraph, SetTags,
-                                   ClearDevices, DropObjectGraph, Prune>;
+using EditOperation = std::variant<AddSignature, AddFunctionSignature, RenameSignature, RemoveSignature,
+                                   AddOutputs, KeepOutputs, SetMethodName, SelectMetaGraph, CopyMetaGraph,
+                                   DropMetaGraph, SetTags, ClearDevices, DropObjectGraph, Prune>;
 
 enum class GraphFormat { kAsSource, kBinary, kText };  // saved_model.pb, saved_model.pbtxt
 
@@ -90,8 +98,10 @@ class SAVEDMODEL_API Edit {
   // Throws Error as Inspect does.
   explicit Edit(const std::string& source);
   ~Edit();
-  Edit(Edit&&) noexcept;
+  Edit(Edit&&) noexcept;  // leaves one that throws Error (kFailedPrecondition)
   Edit& operator=(Edit&&) noexcept;
+  bool valid() const noexcept { return engine_ != nullptr; }
+  explicit operator bool() const noexcept { return valid(); }
 
   // Throws UsageError (names that don't exist: lists near ones) or Error; then nothing has changed.
   void Apply(const EditOperation& operation);
@@ -107,6 +117,7 @@ class SAVEDMODEL_API Edit {
   std::vector<std::string> Save(const std::string& target, const EditOptions& options = {});
 
  private:
+  internal::EngineEdit& engine() const;
   std::unique_ptr<internal::EngineEdit> engine_;
 };
 

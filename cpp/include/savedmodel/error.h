@@ -31,7 +31,8 @@ enum class Code : int {
 // "INVALID_ARGUMENT", ...
 SAVEDMODEL_API const char* CodeName(Code code);
 
-// Every failure. what() may hold bytes that are not UTF-8 (TensorFlow's own messages do).
+// Every failure, memory that ends among them. what() may hold bytes that are not UTF-8 (TensorFlow's own
+// messages do).
 class SAVEDMODEL_API Error : public std::runtime_error {
  public:
   Error(Code code, const std::string& message);
@@ -40,6 +41,13 @@ class SAVEDMODEL_API Error : public std::runtime_error {
 
  private:
   Code code_;
+};
+
+// There is no memory for it; kResourceExhausted.
+class SAVEDMODEL_API OutOfMemory : public Error {
+ public:
+  explicit OutOfMemory(const std::string& message);
+  ~OutOfMemory() override;
 };
 
 // A caller's mistake, found before TensorFlow sees the call. Its code is kNotFound for kName, else

@@ -13,6 +13,7 @@
 #include "savedmodel/error.h"
 #include "savedmodel/export.h"
 #include "savedmodel/options.h"
+#include "savedmodel/results.h"
 #include "savedmodel/signature.h"
 #include "savedmodel/span.h"
 #include "savedmodel/tensor.h"
@@ -31,23 +32,29 @@ struct FunctionState;
 // kFailedPrecondition once the model is closed, kCancelled, kDeadlineExceeded, or TensorFlow's own.
 class SAVEDMODEL_API Function {
  public:
-  Function() = default;  // holds nothing
+  Function() = default;  // holds nothing, as one that was moved from: all else throws kFailedPrecondition
+  bool valid() const noexcept { return state_ != nullptr; }
+  explicit operator bool() const noexcept { return valid(); }
 
   // Dense tensors in the order of Run; composites are replaced by their components.
-  const std::vector<TensorSpec>& inputs() const;
-  const std::vector<TensorSpec>& outputs() const;
+  const std::vector<TensorSpec>& inputs() const&;
+  const std::vector<TensorSpec>& outputs() const&;
+  std::vector<TensorSpec> inputs() const&& { return inputs(); }
+  std::vector<TensorSpec> outputs() const&& { return outputs(); }
 
   // Runs in the order of inputs(), and returns the results in the order of outputs().
-  std::vector<Tensor> Run(Span<const Tensor> inputs) const;
-  std::vector<Tensor> Run(std::initializer_list<Tensor> inputs) const {
+  Results Run(Span<const Tensor> inputs) const;
+  Results Run(std::initializer_list<Tensor> inputs) const {
     return Run(Span<const Tensor>(inputs.begin(), inputs.size()));
   }
-  std::vector<Tensor> Run(Span<const Tensor> inputs, const RunOptions& options, Trace* trace = nullptr) const;
-  std::vector<Tensor> Run(std::initializer_list<Tensor> inputs, const RunOptions& options) const {
-    return Run(Span<const Tensor>(inputs.begin(), inputs.size()), options);
+  Results Run(Span<const Tensor> inputs, const RunOptions& options, Trace* trace = nullptr) const;
+  Results Run(std::initializer_list<Tensor> inputs, const RunOptions& options, Trace* trace = nullptr) const {
+    return Run(Span<const Tensor>(inputs.begin(), inputs.size()), options, trace);
   }
   // By key; an input with a default may be left out.
-  std::map<std::string, Tensor> Run(const std::map<std::string, Tensor>& inputs) const;
+  using Named = std::map<std::string, Tensor>;
+  NamedResults Run(const Named& inputs) const;
+  NamedResults Run(const Named& inputs, const RunOptions& options, Trace* trace = nullptr) const;
   // Without a vector: `outputs` has room for outputs().size() results, whatever was there before. `options`
   // may be null, for the model's own.
   void Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options = nullptr,
@@ -63,19 +70,28 @@ class SAVEDMODEL_API Function {
 
   // Gets the results, or the error (null without one; valid during the call). Must not throw.
   using Callback = std::function<void(const Error* error, std::vector<Tensor> results)>;
-  // Runs in LoadOptions::thread_pool, or in a pool that the models of the process share. `done` is called
-  // exactly once, in a thread of the pool, or in the caller's if the call can't be queued; errors are given
-  // to it, not thrown. Inputs are held until the run has ended, Model::Close waits until `done` has returned.
+  using NamedCallback = std::function<void(const Error* error, Named results)>;
+  // Runs in LoadOptions::thread_pool, or in a pool that the models of the process share, each in its turn.
+  // `done` is called exactly once: in a thread of the pool; in the caller's if the call can't be queued
+  // (LoadOptions::max_queue); in one for all such calls if it is stopped, or its time is up, before a thread
+  // of the pool takes it. Errors are given to it, not thrown. Inputs are held until the run has ended,
+  // Model::Close waits until `done` has returned.
   void RunAsync(std::vector<Tensor> inputs, Callback done, RunOptions options = {}) const;
+  void RunAsync(std::initializer_list<Tensor> inputs, Callback done, RunOptions options = {}) const {
+    RunAsync(std::vector<Tensor>(inputs), std::move(done), std::move(options));
+  }
+  void RunAsync(const Named& inputs, NamedCallback done, RunOptions options = {}) const;
 
   // A snapshot; zeros if LoadOptions::counters is false.
   RunCounters Counters() const;
 
   // Empty if aligned inputs are read in place, else why a run copies them.
-  const std::string& copies_inputs_because() const;
+  const std::string& copies_inputs_because() const&;
+  std::string copies_inputs_because() const&& { return copies_inputs_because(); }
 
  private:
   friend class Model;
+  const std::shared_ptr<internal::FunctionState>& state() const;  // throws where there is none
   explicit Function(std::shared_ptr<internal::FunctionState> state) : state_(std::move(state)) {}
   std::shared_ptr<internal::FunctionState> state_;
 };

@@ -71,7 +71,7 @@ struct Inspection {
 };
 
 // Throws Error (kNotFound, kDataLoss, ...) if `path` does not hold a readable SavedModel.
-SAVEDMODEL_API Inspection Inspect(const std::string& path);
+[[nodiscard]] SAVEDMODEL_API Inspection Inspect(const std::string& path);
 
 // The names of all ops that TensorFlow has here, sorted; those of op libraries once they are open.
 SAVEDMODEL_API std::vector<std::string> RegisteredOps();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "savedmodel/cancellation.h"
+#include "savedmodel/duration.h"
 #include "savedmodel/export.h"
 #include "savedmodel/thread_pool.h"
 
@@ -28,9 +30,11 @@ struct SessionOptions {
 
 // For one run, or, as LoadOptions::run, for the load itself and as every later run's default.
 struct RunOptions {
-  std::optional<double> timeout;  // seconds, > 0; the run ends at its next op after it
-  bool trace = false;             // collect step statistics
-  std::string proto;              // serialized tensorflow.RunOptions, the base of the above
+  // From the call on: the run ends at its next op after it, a RunAsync that waits ends in the queue. With
+  // none left (0 or less) the call ends with kDeadlineExceeded; of a load it is a mistake.
+  std::optional<Seconds> timeout;
+  bool trace = false;  // collect step statistics
+  std::string proto;   // serialized tensorflow.RunOptions, the base of the above
   // Of one run, not of LoadOptions::run. What only a session can run (OptimizationReport::executor) is not
   // stopped while it runs.
   std::shared_ptr<Cancellation> cancellation;
@@ -56,7 +60,7 @@ struct LoadOptions {
   std::set<std::string> tags{"serve"};  // matched exactly against a MetaGraph's tag set
   std::string device;                   // "cpu", "gpu:1", "/device:CPU:1"; empty: as the graph says
   // Intra-op threads of this model, the caller among them. 0: as many as the CPUs that the process may use,
-  // or TensorFlow's shared pool if the session's config has intra_op_parallelism_threads.
+  // or TensorFlow's shared pool if the session's config has intra_op_parallelism_threads. Up to 4096.
   int threads = 0;
   // In place of threads of its own, for intra-op work and RunAsync; `threads` is not used then. A run in one
   // of its threads stays in that thread.
@@ -69,6 +73,8 @@ struct LoadOptions {
   // Checked before anything of the model runs: Error (kPermissionDenied). Optimized graphs on disk are not
   // used then.
   std::optional<OpRules> op_rules;
+  // How many RunAsync of this model wait at most, before they begin; one more ends with kResourceExhausted.
+  std::size_t max_queue = 1024;
 };
 
 }  // namespace savedmodel

@@ -6,13 +6,37 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "savedmodel/export.h"
 
 namespace savedmodel {
 
-// Dimensions of a tensor; up to eight are held inline, so that making one allocates nothing.
+namespace internal {
+
+// A member that a move leaves empty, as it leaves a pointer that owns.
+template <typename T>
+class Taken {
+ public:
+  Taken(T value = {}) : value_(value) {}
+  Taken(const Taken&) = default;
+  Taken(Taken&& other) noexcept : value_(std::exchange(other.value_, {})) {}
+  Taken& operator=(const Taken&) = default;
+  Taken& operator=(Taken&& other) noexcept {
+    value_ = std::exchange(other.value_, {});
+    return *this;
+  }
+  operator T() const { return value_; }
+
+ private:
+  T value_;
+};
+
+}  // namespace internal
+
+// Dimensions of a tensor; up to eight are held inline, so that making one allocates nothing. One that was
+// moved from has none.
 class SAVEDMODEL_API Shape {
  public:
   Shape() {}
@@ -24,6 +48,16 @@ class SAVEDMODEL_API Shape {
     } else {
       heap_.assign(dims, dims + rank);
     }
+  }
+  Shape(const Shape&) = default;
+  Shape(Shape&& other) noexcept = default;
+  Shape& operator=(const Shape&) = default;
+  Shape& operator=(Shape&& other) noexcept {
+    Shape taken(std::move(other));  // itself, too
+    rank_ = std::move(taken.rank_);
+    std::copy_n(taken.inline_, kInline, inline_);
+    heap_ = std::move(taken.heap_);
+    return *this;
   }
 
   std::size_t size() const { return rank_; }
@@ -48,8 +82,8 @@ class SAVEDMODEL_API Shape {
   friend class Tensor;
   static constexpr std::size_t kInline = 8;
   [[noreturn]] void Refuse() const;
-  std::size_t rank_ = 0;
-  std::int64_t inline_[kInline];
+  internal::Taken<std::size_t> rank_;
+  std::int64_t inline_[kInline] = {};
   std::vector<std::int64_t> heap_;
 };
 

@@ -21,39 +21,51 @@ namespace savedmodel {
 // Memory that TensorFlow can read in place starts at a multiple of this (EIGEN_MAX_ALIGN_BYTES).
 inline constexpr std::size_t kAlignment = 64;
 
-// A typed, shaped, shared view of dense row-major memory. Copying a Tensor shares the memory.
+// A typed, shaped, shared view of dense row-major memory. Copying a Tensor shares the memory. `data` is null
+// only where there are no elements (UsageError).
 class SAVEDMODEL_API Tensor {
  public:
-  Tensor() = default;  // holds nothing: dtype() is kInvalid
+  Tensor() = default;  // holds nothing, as one that was moved from: dtype() is kInvalid
+  bool valid() const noexcept { return dtype() != DType::kInvalid; }
+  explicit operator bool() const noexcept { return valid(); }
 
   // Uninitialised memory of its own, aligned so that a run borrows it.
-  static Tensor Empty(DType dtype, const Shape& shape);
+  [[nodiscard]] static Tensor Empty(DType dtype, const Shape& shape);
   // Borrows `data`, which `owner` keeps alive. A run reads it in place if it is aligned to
   // kAlignment, else copies it once; nothing ever writes to it.
-  static Tensor Wrap(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner);
+  [[nodiscard]] static Tensor Wrap(DType dtype, const Shape& shape, const void* data,
+                                   std::shared_ptr<const void> owner);
   // The same; `deleter` runs once, possibly on a TensorFlow thread, when the last view is gone.
-  static Tensor Wrap(DType dtype, const Shape& shape, const void* data, std::function<void()> deleter);
+  [[nodiscard]] static Tensor Wrap(DType dtype, const Shape& shape, const void* data,
+                                   std::function<void()> deleter);
+  // The same, of memory that outlives every view.
+  [[nodiscard]] static Tensor Wrap(DType dtype, const Shape& shape, const void* data, std::nullptr_t) {
+    return Wrap(dtype, shape, data, std::shared_ptr<const void>());
+  }
   // For language bindings: borrows `data` from the caller of one run, without the cost of an owner. In the
   // rare case that TensorFlow holds on to it, `keep(handle)` is asked for one before the run returns.
   using KeepFn = std::shared_ptr<const void> (*)(const void* handle);
-  static Tensor Lend(DType dtype, const Shape& shape, const void* data, const void* handle, KeepFn keep);
+  [[nodiscard]] static Tensor Lend(DType dtype, const Shape& shape, const void* data, const void* handle,
+                                   KeepFn keep);
   // Borrows memory that may be written to, for a run to put a result into (Function::RunInto).
-  static Tensor WrapMutable(DType dtype, const Shape& shape, void* data, std::shared_ptr<const void> owner);
+  [[nodiscard]] static Tensor WrapMutable(DType dtype, const Shape& shape, void* data,
+                                          std::shared_ptr<const void> owner);
   // Copies `data`.
-  static Tensor Copy(DType dtype, const Shape& shape, const void* data);
+  [[nodiscard]] static Tensor Copy(DType dtype, const Shape& shape, const void* data);
   // Copies the strings, which may hold any bytes.
-  static Tensor Strings(const Shape& shape, const std::vector<std::string>& values);
+  [[nodiscard]] static Tensor Strings(const Shape& shape, const std::vector<std::string>& values);
   template <typename Views,
             typename = std::enable_if_t<std::is_convertible_v<const Views&, Span<const std::string_view>>>>
-  static Tensor Strings(const Shape& shape, const Views& views) {
+  [[nodiscard]] static Tensor Strings(const Shape& shape, const Views& views) {
     return CopyStrings(shape, views);
   }
   // Borrows the views and their bytes, which `owner` keeps alive; a run copies them.
-  static Tensor WrapStrings(const Shape& shape, const std::string_view* views,
-                            std::shared_ptr<const void> owner);
+  [[nodiscard]] static Tensor WrapStrings(const Shape& shape, const std::string_view* views,
+                                          std::shared_ptr<const void> owner);
 
   DType dtype() const { return dtype_; }
-  const Shape& shape() const { return shape_; }
+  const Shape& shape() const& { return shape_; }
+  Shape shape() && { return std::move(shape_); }
   std::size_t num_elements() const { return num_elements_; }
   std::size_t byte_size() const { return num_elements_ * DTypeSize(dtype_); }
 
@@ -62,7 +74,7 @@ class SAVEDMODEL_API Tensor {
   template <typename T>
   const T* data() const {
     CheckType(DTypeOf<T>());
-    return static_cast<const T*>(data_);
+    return static_cast<const T*>(data());
   }
   // As above; throws Error unless writable().
   void* mutable_data();
@@ -71,30 +83,39 @@ class SAVEDMODEL_API Tensor {
     CheckType(DTypeOf<T>());
     return static_cast<T*>(mutable_data());
   }
-  // All elements, in row-major order, as long as the tensor lives: for (float v : y.values<float>()).
+  // All elements, in row-major order, as long as the tensor lives: for (float v : y.values<float>()). A
+  // temporary has none, for it would be gone before the loop begins.
   template <typename T>
-  Span<const T> values() const {
+  Span<const T> values() const& {
     return {data<T>(), num_elements_};
   }
   template <typename T>
-  Span<T> mutable_values() {
+  Span<const T> values() const&& = delete;
+  template <typename T>
+  Span<T> mutable_values() & {
     return {mutable_data<T>(), num_elements_};
   }
   // Of a string tensor: element `i`, or all; throws UsageError for other types.
   std::string_view string(std::size_t i) const;
-  Span<const std::string_view> strings() const;
+  Span<const std::string_view> strings() const&;
+  Span<const std::string_view> strings() const&& = delete;
 
   // True if nobody else (a weight, a constant, another result) looks at this memory.
   bool writable() const { return writable_; }
-  bool aligned() const { return reinterpret_cast<std::uintptr_t>(data_) % kAlignment == 0; }
+  bool aligned() const { return reinterpret_cast<std::uintptr_t>(data()) % kAlignment == 0; }
   // Keeps the memory alive; makes the owner of lent memory.
-  std::shared_ptr<const void> owner() const { return keep_ == nullptr ? owner_ : keep_(handle_); }
+  std::shared_ptr<const void> owner() const {
+    const KeepFn keep = keep_;
+    return keep == nullptr ? owner_ : keep(handle_);
+  }
   // The same, without a copy of the pointer.
-  std::shared_ptr<const void> release_owner() && { return keep_ == nullptr ? std::move(owner_) : owner(); }
+  std::shared_ptr<const void> release_owner() && {
+    return KeepFn(keep_) == nullptr ? std::move(owner_) : owner();
+  }
 
   // For the engine: a result, whose memory `owner` keeps alive.
-  static Tensor Result(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner,
-                       bool writable);
+  [[nodiscard]] static Tensor Result(DType dtype, const Shape& shape, const void* data,
+                                     std::shared_ptr<const void> owner, bool writable);
 
  private:
   Tensor(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner, bool writable)
@@ -105,19 +126,22 @@ class SAVEDMODEL_API Tensor {
         shape_(shape),
         owner_(std::move(owner)) {
     std::size_t bytes = 0;
-    if (__builtin_mul_overflow(num_elements_, DTypeSize(dtype), &bytes)) shape.Refuse();
+    const std::size_t elements = num_elements_;
+    if (__builtin_mul_overflow(elements, DTypeSize(dtype), &bytes)) shape.Refuse();
+    if (data == nullptr && elements > 0) RefuseNull();
   }
   static Tensor CopyStrings(const Shape& shape, Span<const std::string_view> values);
   void CheckType(DType requested) const;
+  [[noreturn]] static void RefuseNull();
 
-  DType dtype_ = DType::kInvalid;
-  bool writable_ = false;
-  std::size_t num_elements_ = 0;
-  const void* data_ = nullptr;
+  internal::Taken<DType> dtype_;
+  internal::Taken<bool> writable_;
+  internal::Taken<std::size_t> num_elements_;
+  internal::Taken<const void*> data_;
   Shape shape_;
   std::shared_ptr<const void> owner_;
-  const void* handle_ = nullptr;
-  KeepFn keep_ = nullptr;
+  internal::Taken<const void*> handle_;
+  internal::Taken<KeepFn> keep_;
 };
 
 }  // namespace savedmodel

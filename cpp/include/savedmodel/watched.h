@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "savedmodel/duration.h"
 #include "savedmodel/export.h"
 #include "savedmodel/model.h"
 #include "savedmodel/options.h"
@@ -29,7 +30,7 @@ struct VersionChange {
 
 struct WatchOptions {
   LoadOptions load;
-  double poll = 1;  // seconds between two looks at the directory
+  Seconds poll = 1;  // between two looks at the directory
   // How many of the highest versions that can be loaded are kept loaded; 0: all.
   int versions = 1;
   // Called with a new version before others get it; refuses it by throwing. By default each signature is made
@@ -61,15 +62,17 @@ struct WatchStatus {
 // Start all of it throws Error (kFailedPrecondition).
 class SAVEDMODEL_API Watched {
  public:
-  Watched() = default;  // holds nothing
+  Watched() = default;  // holds nothing, as one that was moved from: all else throws kFailedPrecondition
+  bool valid() const noexcept { return watcher_ != nullptr; }
+  explicit operator bool() const noexcept { return valid(); }
   // Loads the wanted versions, the highest first. Throws Error: what the load of the highest throws if none
   // can be loaded, kNotFound if there is none; UsageError for options that can't be.
-  static Watched Start(const std::string& directory, WatchOptions options = {});
+  [[nodiscard]] static Watched Start(const std::string& directory, WatchOptions options = {});
 
   // The highest version that is loaded. Throws Error (kUnavailable) while there is none.
-  Model model() const;
+  [[nodiscard]] Model model() const;
   // Throws Error: kNotFound if there is no such version, kUnavailable if it could not be loaded.
-  Model model(std::int64_t version) const;
+  [[nodiscard]] Model model(std::int64_t version) const;
   std::int64_t version() const;  // that of model()
   WatchStatus status() const;
   // Looks now, and returns when what is new is in place.
@@ -77,6 +80,7 @@ class SAVEDMODEL_API Watched {
 
  private:
   explicit Watched(std::shared_ptr<internal::Watcher> watcher) : watcher_(std::move(watcher)) {}
+  internal::Watcher& watcher() const;
   std::shared_ptr<internal::Watcher> watcher_;  // ends its thread, after a load that is going on
 };
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from savedmodel._core import FailedPreconditionError, NotFoundError
-from savedmodel._inspect import file_system_path
+from savedmodel._inspect import local_path
 from savedmodel._publish import files, layout, manifest
 from savedmodel._publish.manifest import Manifest, ManifestError
 
@@ -100,7 +100,7 @@ def versions(directory: str | os.PathLike[str]) -> list[Version]:
     Names and sizes are compared with the manifests; `verify` compares every byte.
     Raises NotFoundError if there is no such directory.
     """
-    found = layout.list_versions(Path(file_system_path(directory)))
+    found = layout.list_versions(local_path(directory))
     listed: list[Version] = []
     withdrawn: set[int] = set()
     for version, path in reversed(found.items()):
@@ -122,7 +122,7 @@ def verify(path: str | os.PathLike[str]) -> list[Problem]:
     path: the folder of a version. Raises NotFoundError if there is none, or it was removed meanwhile,
     FailedPreconditionError if it has no manifest.
     """
-    folder = Path(file_system_path(path))
+    folder = local_path(path)
     if not folder.is_dir():
         raise NotFoundError(f"no such directory: {str(folder)!r}")
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from savedmodel._core import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
-from savedmodel._inspect import file_system_path
+from savedmodel._inspect import local_path
 from savedmodel._publish import inventory, layout
 from savedmodel._publish.publication import Order, Published, carry_out, exists_already
 
@@ -50,8 +50,8 @@ def publish(
     if version is not None and not 0 <= version < 2**63:
         raise ValueError(f"version is 0 to 2**63 - 1: {version!r}")
     order = Order(
-        source=Path(file_system_path(source)),
-        folder=Path(file_system_path(directory)),
+        source=local_path(source),
+        folder=local_path(directory),
         version=version,
         verify=verify,
         timeout=timeout,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from savedmodel._core import NotFoundError
-from savedmodel._inspect import file_system_path
+from savedmodel._inspect import local_path
 from savedmodel._publish import files, inventory, layout
 from savedmodel._publish.layout import FolderLock
 
@@ -48,7 +48,7 @@ def remove_old_versions(
     """
     if keep < 1:
         raise ValueError(f"keep is at least 1: {keep}")
-    folder = Path(file_system_path(directory))
+    folder = local_path(directory)
     if not folder.is_dir():
         raise NotFoundError(f"no such directory: {str(folder)!r}")
     removed: list[int] = []

@@ -15,16 +15,18 @@ from typing import Any
 from savedmodel import _core
 from savedmodel._core import DeadlineExceededError, InternalError
 
+CHILD = (sys.executable, "-m", "savedmodel._publish.trial_main")
+
 
 def try_load(path: Path, options: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Load a model, warm it up, and make its signatures ready. timeout: seconds.
+    """Load a model, warm it up, and call each signature with made-up inputs. timeout: seconds.
 
     Returns {"warmed_up": requests, "unusable": {signature: why}}. Raises what the load raises,
     DeadlineExceededError, or InternalError if the process dies.
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "savedmodel._publish.trial_main"],
+            CHILD,
             input=pickle.dumps((str(path), options, timeout)),
             capture_output=True,
             timeout=timeout,

@@ -9,6 +9,7 @@ import signal
 import sys
 
 import savedmodel as sm
+from savedmodel._made_up import why_not_callable
 
 
 def _unusable(model: sm.Model) -> dict[str, str]:
@@ -20,6 +21,9 @@ def _unusable(model: sm.Model) -> dict[str, str]:
         for name, report in ready.items()
         if not report.executor and report.why_not  # what hands its inputs on needs no executor
     }
+    for name, signature in model.signatures.items():
+        if name not in unusable and (why := why_not_callable(signature)):
+            unusable[name] = why
     if unusable and ("serving_default" in unusable or len(unusable) == len(ready)):
         raise sm.FailedPreconditionError(unusable.get("serving_default") or next(iter(unusable.values())))
     return unusable

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from savedmodel._core import FailedPreconditionError, NotFoundError, SignatureInfo, TensorSpec
-from savedmodel._inspect import file_system_path, inspect
+from savedmodel._inspect import inspect, local_path
+from savedmodel._numbers import refuse_masked
 from savedmodel._warmup import requests, tensor_proto
 from savedmodel._warmup.records import frame, read_records
 from savedmodel._warmup.replay import FILE, MAX_RECORDS
@@ -41,7 +42,7 @@ def record_warmup(
     """
     from savedmodel._publish import manifest  # a load imports this module, and needs nothing of that
 
-    folder = Path(file_system_path(path))
+    folder = local_path(path)
     name, spec = _find(folder, signature, tags)
     asked = tuple(outputs)
     for output in asked:
@@ -104,6 +105,10 @@ def _tensor(where: str, spec: TensorSpec, value: Any) -> bytes:
     if spec.encoding != "dense":
         raise ValueError(f"{where} is {spec.encoding}: a request has dense tensors only")
     text = spec.dtype == np.dtype(object)
+    try:
+        refuse_masked(value)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     array = value if isinstance(value, np.ndarray) else np.asarray(value, spec.dtype)
     if text:
         array = array.astype(object)

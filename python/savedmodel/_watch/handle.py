@@ -8,11 +8,10 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from savedmodel._core import FailedPreconditionError, Signature, TensorSpec
-from savedmodel._inspect import file_system_path
+from savedmodel._inspect import local_path
 from savedmodel._model import Model
 from savedmodel._watch.status import VersionChange, WatchStatus
 from savedmodel._watch.switcher import Switcher
@@ -117,7 +116,7 @@ class Watched:
         self._thread.start()
         _watching[self._thread] = switcher
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the default signature: 'serving_default', or the only one there is."""
         while True:
             model = self._switcher.model
@@ -127,7 +126,7 @@ class Watched:
                 if not _was_replaced(self._switcher, model):
                     raise
 
-    def run(self, fetches: Any, feeds: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    def run(self, fetches: Any = None, feeds: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Fetch any tensors of the graph by name, as `Model.run`."""
         return _on_current(self._switcher, lambda model: model.run(fetches, feeds, **options))
 
@@ -240,6 +239,6 @@ def watch(
     else:
         warm_up = warmup or (lambda model: None)
     options = {**load_options, "warmup": warmup is True}
-    switcher = Switcher(Path(file_system_path(directory)), warm_up, on_change, options)
+    switcher = Switcher(local_path(directory), warm_up, on_change, options)
     switcher.start()
     return Watched(switcher, poll)

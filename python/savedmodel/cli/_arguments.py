@@ -145,19 +145,18 @@ def check_plot(file: str) -> None:
     if not file.endswith(".png"):
         raise click.UsageError(f"--plot {file}: it writes PNG, so the name ends in .png")
     if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("--plot needs matplotlib; install it with: pip install 'savedmodel[plot]'")
+        raise ValueError("--plot needs matplotlib; install it with: pip install matplotlib")
 
 
 def trial_options(function: Function) -> Function:
     """How a version is tried before it is published; the function gets them as `sm.publish` does."""
 
     @functools.wraps(function)
-    def wrapped(no_verify: bool, tags: str | None, op_library: tuple[str, ...], **rest: Any) -> Any:
+    def wrapped(no_verify: bool, tags: str | None, **rest: Any) -> Any:
         options = {} if tags is None else {"tags": split_tags(tags)}
-        return function(verify=not no_verify, op_libraries=op_library, **options, **rest)
+        return function(verify=not no_verify, **options, **rest)
 
     for option in (
-        click.option("--op-library", multiple=True, metavar="FILE", help="Custom ops for that load."),
         click.option(
             "--timeout",
             type=click.FloatRange(0, min_open=True),

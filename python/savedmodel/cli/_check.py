@@ -14,14 +14,16 @@ from savedmodel.cli._check_steps import Step, steps
 from savedmodel.cli._isolated import isolated_steps
 from savedmodel.cli._text import printable
 
-OUTCOMES = ("done", "refused", "crashed", "hung")
+OUTCOMES = ("done", "refused", "unusable", "crashed", "hung")
 
 
 @click.command
 @_arguments.directory
 @_arguments.tags
 @click.option("--isolated", is_flag=True, help="In a child process, with limits: whatever becomes of it.")
-@click.option("--run", "run", is_flag=True, help="Also call each signature once, on made-up inputs.")
+@click.option(
+    "--run/--no-run", "run", default=True, help="Also call each signature once, on made-up inputs. (it does)"
+)
 @click.option(
     "--ops", type=click.Choice(["any", "safe"]), default="any", show_default=True, help="load's ops="
 )
@@ -54,16 +56,17 @@ def command(
     memory: float | None,
     as_json: bool,
 ) -> None:
-    """Load the SavedModel in DIR, and say whether that goes well.
+    """Load the SavedModel in DIR, call its signatures, and say whether that goes well.
 
-    The exit status is 0 if it loads, 1 if it is refused, crashes or hangs. With --run, a signature that
-    refuses its made-up inputs is no failure; one that crashes or hangs is. Without --isolated, a model that
+    The exit status is 0 if it does, 1 if the load is refused, or something crashes or hangs. A signature that
+    refuses its made-up inputs is no failure; one that no inputs can help (an op is missing, or it reads a
+    variable without a value) is. Without --isolated, a model that
     makes TensorFlow abort ends this command, too. The child has all rights of its user: it is no sandbox.
     """
-    if not os.path.isdir(directory):
+    if "://" not in directory and not os.path.isdir(directory):
         raise click.UsageError(f"no such directory: '{directory}'")
     request = {
-        "path": os.path.abspath(directory),
+        "path": directory if "://" in directory else os.path.abspath(directory),
         "tags": tags,
         "level": level,
         "ops": ops,
@@ -76,8 +79,8 @@ def command(
     else:
         _print(directory, results)
     load_failed = results[0]["outcome"] != "done"
-    died = any(one["outcome"] in ("crashed", "hung") for one in results)
-    ctx.exit(1 if load_failed or died else 0)
+    failed = any(one["outcome"] in ("unusable", "crashed", "hung") for one in results)
+    ctx.exit(1 if load_failed or failed else 0)
 
 
 def _most_memory() -> int:

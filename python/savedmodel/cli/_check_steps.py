@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import Any
 
 Step = dict[str, Any]
-"""{"at": "load"} or {"at": "run", "signature": key}; what came of it: {"done": text} or {"refused": text}."""
+"""{"at": "load"} or {"at": "run", "signature": key}; what came of it: {"done": text}, {"refused": text}, or,
+where no inputs would help, {"unusable": text}."""
 
 
 def steps(request: dict[str, Any]) -> Iterator[Step]:
@@ -26,6 +27,13 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
     from savedmodel.cli._arguments import choose_tags
     from savedmodel.cli._random import random_inputs
 
+    broken = (
+        sm.DataLossError,
+        sm.FailedPreconditionError,
+        sm.InternalError,
+        sm.PermissionDeniedError,
+        sm.UnimplementedError,
+    )
     expected = (sm.Error, OSError, MemoryError, TypeError, ValueError, click.UsageError)
     yield {"at": "load"}
     try:
@@ -40,7 +48,22 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
         for key, signature in model.signatures.items() if request["run"] else ():
             yield {"at": "run", "signature": key}
             try:
-                signature.run(random_inputs(signature.inputs, batch=1, seed=0))
+                inputs = random_inputs(signature.inputs, batch=1, seed=0)
+                signature.explain(**inputs)  # makes it ready to run
+            except sm.Error as error:
+                yield {"unusable": _text(error)}
+                continue
+            except expected as error:
+                yield {"refused": _text(error)}
+                continue
+            try:
+                signature.run(inputs)
+            except broken as error:
+                yield {"unusable": _text(error)}
+            except sm.NotFoundError as error:
+                # A made-up string may be the name of something.
+                strings = any(spec.tf_dtype == "string" for spec in signature.inputs.values())
+                yield {"refused" if strings else "unusable": _text(error)}
             except expected as error:
                 yield {"refused": _text(error)}
             else:

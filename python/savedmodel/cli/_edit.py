@@ -42,6 +42,9 @@ def _tag_sets(option: str, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]
 @click.option("--remove-signature", "remove", multiple=True, metavar="NAME", help="Remove a signature.")
 @click.option("--rename-signature", "rename", multiple=True, metavar="OLD=NEW", help="Rename one.")
 @click.option("--add-signature", "add", metavar="NAME", help="Add one, of --input and --output.")
+@click.option(
+    "--function", metavar="PATH", help="What is added: a function of the saved object, or PATH:TRACE of it."
+)
 @click.option("--input", "inputs", multiple=True, metavar="KEY=TENSOR", help="An input of the added one.")
 @click.option("--output", "outputs", multiple=True, metavar="KEY=TENSOR", help="An output of the added one.")
 @click.option(
@@ -68,6 +71,7 @@ def command(
     remove: tuple[str, ...],
     rename: tuple[str, ...],
     add: str | None,
+    function: str | None,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     expose: tuple[str, ...],
@@ -88,8 +92,12 @@ def command(
     that lead to it, StatefulPartitionedCall/dense/BiasAdd:0. MetaGraphs are copied, given tags and dropped
     first; then signatures are removed, renamed, added and changed, under their new names; pruning comes last.
     """
-    if (inputs or outputs) and add is None:
-        raise click.UsageError("--input and --output are of a signature to add; give --add-signature NAME")
+    if (inputs or outputs or function) and add is None:
+        raise click.UsageError(
+            "--input, --output and --function are of a signature to add; give --add-signature NAME"
+        )
+    if function and (inputs or outputs):
+        raise click.UsageError("a function has its own inputs and outputs: give --function alone")
     edit = sm.Edit(src)
     for text in copy:
         edit.copy_meta_graph(*_tag_sets("--copy-meta-graph", text))
@@ -105,7 +113,11 @@ def command(
         edit.remove_signature(name)
     for text in rename:
         edit.rename_signature(*_split("--rename-signature", text, "OLD=NEW"))
-    if add is not None:
+    if add is not None and function is not None:
+        path, colon, number = function.rpartition(":")
+        traced = colon and number.isdecimal()
+        edit.add_signature(add, function=path if traced else function, trace=int(number) if traced else 0)
+    elif add is not None:
         edit.add_signature(add, _tensors("--input", inputs), _tensors("--output", outputs))
     for text in expose:
         key, tensor = _split("--add-output", text, "NAME:KEY=TENSOR")

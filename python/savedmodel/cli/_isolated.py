@@ -10,19 +10,20 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from savedmodel.cli._check_steps import Step
 
 LAST_LINES = 3
+CHILD = (sys.executable, "-m", "savedmodel.cli._check_steps")
 
 
-def isolated_steps(request: dict[str, Any], seconds: float) -> Iterator[Step]:
+def isolated_steps(request: dict[str, Any], seconds: float, child: Sequence[str] = CHILD) -> Iterator[Step]:
     """What the child says. If it dies, {"crashed": text, "lines": its last words} or {"hung": text} comes."""
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "savedmodel.cli._check_steps", json.dumps(request)],
+            [*child, json.dumps(request)],
             # No modules from the working directory, which -m would add.
             env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONSAFEPATH": "1"},
             stdin=subprocess.DEVNULL,
@@ -38,8 +39,8 @@ def isolated_steps(request: dict[str, Any], seconds: float) -> Iterator[Step]:
 
         timer = threading.Timer(seconds, end)
         timer.start()
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             for line in process.stdout:
                 yield json.loads(line)
             status = process.wait()
@@ -47,6 +48,7 @@ def isolated_steps(request: dict[str, Any], seconds: float) -> Iterator[Step]:
             timer.cancel()
             process.kill()
             process.wait()
+            process.stdout.close()
         if hung.is_set():
             yield {"hung": f"no answer for {seconds:g} s"}
         elif status != 0:

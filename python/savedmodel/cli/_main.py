@@ -93,6 +93,13 @@ COMMANDS = {
 }
 
 
+NO_OPS = ("versions", "gc", "verify", "completion")
+"""Commands that look at files only."""
+
+OP_LIBRARIES = "SAVEDMODEL_OP_LIBRARIES"
+"""The variable by which the engine knows them."""
+
+
 def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
         context.find_root().meta["savedmodel.debug"] = True
@@ -114,6 +121,8 @@ class _Commands(click.Group):
             command.epilog = f"\b\nexample: {entry.example}"
             for each in (command, *getattr(command, "commands", {}).values()):
                 each.params.append(_debug_option())
+                if cmd_name not in NO_OPS:
+                    each.params.append(_op_library_option())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -121,6 +130,28 @@ class _Commands(click.Group):
             for name, entry in COMMANDS.items():
                 formatter.write(f"  {name:<11} {entry.summary}\n")
                 formatter.write(f"{'':14}{entry.example}\n")
+
+
+def _open_op_libraries(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    """For the engine, here and in the processes that a command starts."""
+    if not value:
+        return
+    before = os.environ.get(OP_LIBRARIES, "")
+    os.environ[OP_LIBRARIES] = ":".join(
+        [*filter(None, [before]), *map(os.path.abspath, sm.find_op_libraries(value))]
+    )
+    context.call_on_close(lambda: os.environ.__setitem__(OP_LIBRARIES, before))
+
+
+def _op_library_option() -> click.Option:
+    return click.Option(
+        ["--op-library"],
+        multiple=True,
+        metavar="NAME",
+        expose_value=False,
+        callback=_open_op_libraries,
+        help="Custom ops: a shared library, or a package such as tensorflow_text.",
+    )
 
 
 def _debug_option() -> click.Option:
@@ -155,7 +186,7 @@ def _explain(error: Exception) -> object:
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, ModuleNotFoundError) and error.name == "rich":
-        return "the command line needs rich; install it with: pip install 'savedmodel[cli]'"
+        return "the command line needs rich; install it with: pip install rich"
     if isinstance(error, KeyError) and error.args:
         return error.args[0]  # its str() is a repr
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

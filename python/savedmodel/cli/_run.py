@@ -20,6 +20,12 @@ from savedmodel.cli._text import printable
 @_arguments.directory
 @_arguments.tags
 @_arguments.signature
+@click.option(
+    "--function",
+    "attributes",
+    metavar="NAME",
+    help='A function of the saved object: "__call__", "encoder.call".',
+)
 @_inputs.options
 @click.option("--random", "made_up", is_flag=True, help="Make up the inputs that are not given.")
 @click.option(
@@ -34,6 +40,7 @@ def command(
     directory: str,
     tags: str | None,
     signature: str | None,
+    attributes: str | None,
     sources: _inputs.Sources,
     seed: int,
     made_up: bool,
@@ -44,17 +51,22 @@ def command(
     threads: int | None,
     session_config: str | None,
 ) -> None:
-    """Run a signature of the SavedModel in DIR and print its outputs.
+    """Run a signature, or a function, of the SavedModel in DIR and print its outputs.
 
     Numbers are cast to an input's dtype where that loses nothing (floats are rounded). A sparse input is
     given by its parts: 'x#indices=[[0, 1]];x#values=[3.0];x#dense_shape=[2, 4]'. In expressions, np.random
     is seeded with --seed.
     """
+    if attributes is not None and signature is not None:
+        raise click.UsageError("give --signature-def or --function, not both")
     chosen = _arguments.choose_tags(directory, tags)
     values = sources.read()
     session = _arguments.session_options(session_config)
     with sm.load(directory, tags=chosen, device=device, threads=threads, session=session) as model:
-        function = model.signatures[_arguments.choose_signature(list(model.signatures), signature)]
+        if attributes is None:
+            function = model.signatures[_arguments.choose_signature(list(model.signatures), signature)]
+        else:
+            function = _choose_trace(model, attributes, values, made_up)
         feeds = _inputs.match(values, function.inputs)
         if made_up:
             feeds = random_inputs(function.inputs, batch=batch, seed=seed, given=feeds)
@@ -71,6 +83,28 @@ def command(
             if key in files:
                 _save(files[key], value)
                 click.echo(f"Output {printable(key)} is saved to {files[key]}")
+
+
+def _choose_trace(model: sm.Model, path: str, values: Mapping[str, Any], made_up: bool) -> sm.Signature:
+    """The first trace of the function that takes the inputs given."""
+    if path not in model.functions:
+        known = ", ".join(map(repr, model.functions)) or "none"
+        raise click.UsageError(f"no function {path!r}; there are: {known}")
+    traces = model.functions[path].concrete
+    if not traces:
+        raise click.UsageError(f"function {path!r} was never traced, so there is nothing to run")
+    refused = None
+    for trace in traces:
+        try:
+            feeds = _inputs.match(values, trace.inputs)
+        except (click.UsageError, TypeError, ValueError) as error:
+            refused = refused or error
+            continue
+        if made_up or len(feeds) == len(trace.inputs):
+            return trace
+    if refused is not None:
+        raise refused
+    return traces[0]  # which says what is missing
 
 
 def _text(value: Any) -> str:

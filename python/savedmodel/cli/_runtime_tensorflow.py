@@ -3,18 +3,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from savedmodel.cli._runtimes import Array, Inputs, Request
 
 
+def _tensorflow() -> Any:
+    """TensorFlow, with the op libraries that the command was given."""
+    import tensorflow as tf
+
+    for library in filter(None, os.environ.get("SAVEDMODEL_OP_LIBRARIES", "").split(":")):
+        tf.load_op_library(library)
+    return tf
+
+
 class _TensorFlow:
     """`tf.saved_model.load`, and the signature called with tensors made of arrays."""
 
     def __init__(self, request: Request) -> None:
-        import tensorflow as tf
-
+        tf = _tensorflow()
         self.version = tf.__version__
         self._tf = tf
         self._inputs = Inputs(request)
@@ -47,8 +56,7 @@ class _Session:
     """
 
     def __init__(self, request: Request) -> None:
-        import tensorflow as tf
-
+        tf = _tensorflow()
         self.version = tf.__version__
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         with self._session.graph.as_default():

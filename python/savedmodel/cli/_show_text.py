@@ -13,6 +13,8 @@ from savedmodel.cli._console import RIGHT, console, heading, table
 from savedmodel.cli._fit import parts_of
 from savedmodel.cli._text import plural, size, tag_set
 
+_FUNCTIONS_SHOWN = 8
+
 
 def print_inspection(
     title: str,
@@ -58,6 +60,11 @@ def _meta_graph(
             _signature(out, name, one)
     if not graph.signatures:
         out.print("  no signatures")
+    if graph.concrete_functions and not everything and signature is None:
+        names = sorted({one.attribute for one in graph.concrete_functions})
+        if len(names) > _FUNCTIONS_SHOWN:
+            names[_FUNCTIONS_SHOWN:] = [f"and {len(names) - _FUNCTIONS_SHOWN} more"]
+        heading(out, f"  functions: {', '.join(names)}", "--all shows what they take")
     if ops:
         out.print(f"  ops ({len(graph.op_uses)})", style="bold")
         listed = ", ".join(

@@ -12,18 +12,19 @@ from typing import Any
 
 import savedmodel as sm
 
-KERAS2_EXTRA = "pip install 'savedmodel[keras2]'"
+KERAS2_EXTRA = f"pip install 'tf_keras=={sm._core.REQUIRED_TENSORFLOW}.*'"
 
 
 def tensorflow() -> Any:
-    """The `tensorflow` module. Raises ImportError that names the extra."""
+    """The `tensorflow` module. Raises ImportError that says what to install."""
     try:
         import tensorflow
     except ModuleNotFoundError as error:
         if error.name != "tensorflow":
             raise
         raise ImportError(
-            "savedmodel.export needs TensorFlow's Python: pip install 'savedmodel[tensorflow]'",
+            "savedmodel.export needs TensorFlow's Python: pip install "
+            f"'tensorflow=={sm._core.REQUIRED_TENSORFLOW}.*'",
             name="tensorflow",
         ) from None
     return tensorflow

@@ -109,3 +109,38 @@ def conv_v1(m: Workspace) -> None:
         outputs = {"between": between, "y": y}
         save(m, session, {"serving_default": signature({"image": image}, outputs)})
     m.golden("serving_default", {"image": m.normal(2, 12, 12, 4)})
+
+
+@model
+def conv_grouped(m: Workspace) -> None:
+    """ResNeXt, RegNet and ShuffleNet: groups of channels, with norms written out and residual sums."""
+    with new_session() as session:
+        image = v1.placeholder(tf.float32, [None, 14, 13, 12], "image")
+
+        def layer(x: tf.Tensor, groups: int, filters: int, window: int = 3, stride: int = 1) -> tf.Tensor:
+            weights = 0.1 * m.normal(window, window, x.shape[-1] // groups, filters)
+            y = tf.nn.conv2d(x, v1.Variable(weights), stride, "SAME")
+            return y * v1.Variable(m.normal(filters)) + v1.Variable(0.3 * m.normal(1, 1, 1, filters))
+
+        x = tf.nn.relu(layer(image, 3, 24))
+        x = tf.nn.relu(layer(x, 4, 24) + x)
+        x = layer(tf.pad(tf.nn.swish(x), [[0, 0], [2, 1], [1, 2], [0, 0]]), 2, 20, 5, stride=2)
+        x = tf.nn.relu6(layer(layer(x, 5, 20, 1), 20, 20))
+        x = layer(x, 20, 40)
+        outputs = {"y": tf.nn.leaky_relu(x), "means": tf.reduce_mean(x, [1, 2])}
+        save(m, session, {"serving_default": signature({"image": image}, outputs)})
+    m.golden("serving_default", {"image": m.normal(2, 14, 13, 12)})
+
+
+@model
+def conv_factors(m: Workspace) -> None:
+    """Constants one after the other behind convolutions, which weights can take in and can't."""
+    with new_session() as session:
+        image = v1.placeholder(tf.float32, [None, None, None, 3], "image")
+        x = tf.nn.conv2d(image, m.normal(3, 3, 3, 4), 1, "SAME") * m.normal(4) * m.normal(1, 1, 1, 4)
+        x = 0.5 + (tf.nn.bias_add(x, v1.Variable(m.normal(4))) - v1.Variable(m.normal(1, 1, 1, 1)))
+        between = tf.nn.conv2d(x, m.normal(1, 1, 4, 4), 1, "SAME")
+        y = tf.nn.relu(between * m.normal(4) * m.normal(4) + m.normal(4))
+        outputs = {"between": between, "y": y}
+        save(m, session, {"serving_default": signature({"image": image}, outputs)})
+    m.golden("serving_default", {"image": m.normal(2, 6, 5, 3)})

@@ -13,6 +13,8 @@ namespace {
 constexpr Index kRowsWorthThreads = Index{1} << 23;
 constexpr Index kWorthHelp = Index{1} << 21;      // of the whole
 constexpr Index kStepWorthHelp = Index{1} << 15;  // of one step, after which threads wait for each other
+constexpr Index kWorthALook = Index{1} << 24;     // at whether to stop
+constexpr Index kStepsWorthALook = 4096;
 
 Sequence Rows(const Sequence& sequence, Index first, Index rows, Index units) {
   Sequence s = sequence;
@@ -36,11 +38,13 @@ Network::~Network() = default;
 std::int64_t Network::inputs() const { return packed_->inputs; }
 std::int64_t Network::units() const { return packed_->units; }
 
-void Network::Run(const Sequence& sequence, const Threads& threads) const {
+void Network::Run(const Sequence& given, const Threads& threads) const {
   const Packed& packed = *packed_;
-  const Index batch = sequence.batch;
+  const Index batch = given.batch;
   if (batch == 0 || packed.units == 0) return;
-  const Index cost = sequence.steps * batch * (packed.ProjectCost() + packed.StepCost());
+  const Index cost = given.steps * batch * (packed.ProjectCost() + packed.StepCost());
+  Sequence sequence = given;
+  if (cost < kWorthALook && given.steps < kStepsWorthALook) sequence.stop = nullptr;
   const Index parts = std::min<Index>(threads.count, batch);
   if (parts > 1 && cost >= kRowsWorthThreads) {
     // Rows of a batch never wait for each other: each thread takes its own through all steps.
@@ -58,6 +62,7 @@ void Network::Run(const Sequence& sequence, const Threads& threads) const {
   const bool together = help_->Together();
   const std::int64_t begin = NowNs();
   together ? RunTogether(packed_, sequence, team, threads) : RunAlone(packed_, sequence);
+  if (IsStopped(sequence.stop)) return;
   help_->Learn(together, static_cast<double>(NowNs() - begin) / static_cast<double>(cost));
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "engine/kernels/isa.h"
+#include "engine/threads/stop.h"
 
 namespace savedmodel::engine::rnn {
 
@@ -53,8 +54,9 @@ struct Sequence {
   float* y = nullptr;  // every step's h; null: not wanted
   std::int64_t y_step = 0;
   std::int64_t y_row = 0;
-  float* h = nullptr;  // [batch, units] after the last step; null: not wanted
-  float* c = nullptr;  // LSTM only
+  float* h = nullptr;          // [batch, units] after the last step; null: not wanted
+  float* c = nullptr;          // LSTM only
+  const Stop* stop = nullptr;  // asked between steps; then what is above is not complete
 };
 
 struct Packed;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/kernels/from_constant.h"
 #include "engine/kernels/rnn/kernel.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/kernel_def_builder.h"
@@ -38,6 +39,8 @@ class RnnOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->GetAttr("sequence", &sequence_));
     OP_REQUIRES_OK(context, context->GetAttr("steps", &steps_));
     OP_REQUIRES_OK(context, context->GetAttr("cache_weights", &cache_weights_));
+    OP_REQUIRES_OK(context, context->GetAttr("no_steps", &no_steps_));
+    OP_REQUIRES_OK(context, context->GetAttr("rows_without_steps", &rows_without_steps_));
   }
 
   void Compute(tf::OpKernelContext* context) override {
@@ -46,10 +49,16 @@ class RnnOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->input_list("initial_state", &states));
     const tf::Tensor& x = context->input(0);
     OP_REQUIRES(context, x.dims() == 3, Invalid("x is not of rank 3", x));
-    const Index time = x.dim_size(time_major_ ? 0 : 1), batch = x.dim_size(time_major_ ? 1 : 0);
+    const Index time = x.dim_size(time_major_ ? 0 : 1), sequences = x.dim_size(time_major_ ? 1 : 0);
     const Index steps = steps_ < 0 ? time : steps_;
     OP_REQUIRES(context, steps <= time, Invalid("fewer steps than the loop walks", x));
+    if (steps == 0) return WithoutSteps(context, sequences, states);
     OP_REQUIRES_OK(context, CheckWeights(x.dim_size(2), context->input(1), context->input(2), biases));
+    Index batch = sequences;
+    for (const tf::Tensor& state : states) {
+      OP_REQUIRES(context, state.dims() == 2, Invalid("an initial state has the wrong shape", state));
+      if (batch == 1) batch = state.dim_size(0);
+    }
     const std::shared_ptr<const Network> network = Pack(context->input(1), context->input(2), biases);
     const Index units = network->units();
 
@@ -57,8 +66,8 @@ class RnnOp : public tf::OpKernel {
     s.steps = steps;
     s.batch = batch;
     s.x = x.flat<float>().data();
-    s.x_step = x.dim_size(2) * (time_major_ ? batch : 1);
-    s.x_row = x.dim_size(2) * (time_major_ ? 1 : time);
+    s.x_step = x.dim_size(2) * (time_major_ ? sequences : 1);
+    s.x_row = sequences == 1 ? 0 : x.dim_size(2) * (time_major_ ? 1 : time);
     if (reverse_ && time > 0) {
       s.x += s.x_step * (time - 1);
       s.x_step = -s.x_step;
@@ -66,8 +75,7 @@ class RnnOp : public tf::OpKernel {
     for (int i = 0; i < states.size(); ++i) {
       const tf::Tensor& state = states[i];
       OP_REQUIRES(context,
-                  state.dims() == 2 && (state.dim_size(0) == batch || state.dim_size(0) == 1) &&
-                      state.dim_size(1) == units,
+                  (state.dim_size(0) == batch || state.dim_size(0) == 1) && state.dim_size(1) == units,
                   Invalid("an initial state has the wrong shape", state));
       (i == 0 ? s.h0 : s.c0) = state.flat<float>().data();
       (i == 0 ? s.h0_row : s.c0_row) = state.dim_size(0) == batch ? units : 0;
@@ -87,11 +95,12 @@ class RnnOp : public tf::OpKernel {
         s.y_step = -s.y_step;
       }
     }
-    for (int i = 1; i < context->num_outputs(); ++i) {
+    for (int i = 1; i < Last(context); ++i) {
       tf::Tensor* state = nullptr;
       OP_REQUIRES_OK(context, context->allocate_output(i, tf::TensorShape({batch, units}), &state));
       (i == 1 ? s.h : s.c) = state->flat<float>().data();
     }
+    context->set_output(Last(context), *context->mutable_output(1));
 
     Threads threads;
     threads.count = UsableThreads(context);
@@ -103,10 +112,41 @@ class RnnOp : public tf::OpKernel {
       const auto* workers = context->device()->tensorflow_cpu_worker_threads();
       threads.start = [workers](std::function<void()> task) { workers->workers->Schedule(std::move(task)); };
     }
+    const Stop stop = StopOf(context);
+    s.stop = &stop;
     network->Run(s, threads);
+    EndIfStopped(context, stop);
   }
 
  private:
+  static int Last(const tf::OpKernelContext* context) { return context->num_outputs() - 1; }
+
+  void WithoutSteps(tf::OpKernelContext* context, Index batch, const tf::OpInputList& states) const {
+    const tf::Tensor& recurrent = context->input(2);
+    OP_REQUIRES(context, recurrent.dims() == 2,
+                Invalid("the recurrent kernel has the wrong shape", recurrent));
+    OP_REQUIRES(
+        context, no_steps_ != "error",
+        absl::InvalidArgumentError("a sequence of no steps has no last result, and its results have no "
+                                   "shape that is known"));
+    const Index rows = rows_without_steps_ < 0 ? batch : rows_without_steps_, units = recurrent.dim_size(0);
+    const tf::TensorShape results =
+        y_time_major_ ? tf::TensorShape({0, rows, units}) : tf::TensorShape({rows, 0, units});
+    for (int i = 0; i < context->num_outputs(); ++i) {
+      const bool last = i == Last(context);
+      if (i > 0 && states.size() > 0 && !(last && no_steps_ == "zeros")) {
+        context->set_output(i, states[last ? 0 : i - 1]);
+        continue;
+      }
+      const tf::TensorShape shape = i > 0       ? tf::TensorShape({last ? rows : batch, units})
+                                    : sequence_ ? results
+                                                : tf::TensorShape({0});
+      tf::Tensor* output = nullptr;
+      OP_REQUIRES_OK(context, context->allocate_output(i, shape, &output));
+      output->flat<float>().setZero();
+    }
+  }
+
   static absl::Status Invalid(const std::string& what, const tf::Tensor& tensor) {
     return absl::InvalidArgumentError(what + ": " + tensor.shape().DebugString());
   }
@@ -146,31 +186,36 @@ class RnnOp : public tf::OpKernel {
     // Who assigns a variable makes a new buffer if somebody holds the old one, as the cache does: the same
     // buffer is the same weights.
     const auto same = [this](std::size_t i, const tf::Tensor& tensor) {
-      return held_[i].SharesBufferWith(tensor);
+      return packed_->from[i].data() == tensor.data();
     };
     const std::lock_guard<std::mutex> lock(mutex_);
     bool hit = packed_ != nullptr && same(0, kernel) && same(1, recurrent);
     for (int i = 0; i < biases.size(); ++i) hit = hit && same(static_cast<std::size_t>(i) + 2, biases[i]);
-    if (hit) return packed_;
-    held_ = {kernel, recurrent};
-    for (const tf::Tensor& bias : biases) held_.push_back(bias);
-    packed_ = std::make_shared<const Network>(cell_, w);
-    return packed_;
+    if (!hit) {
+      std::vector<tf::Tensor> from{kernel, recurrent};
+      for (const tf::Tensor& bias : biases) from.push_back(bias);
+      const Index both = w.recurrent_bias != nullptr ? 1 : 0;
+      packed_ = ShareMade(from, TypeTag<Network>(), {static_cast<Index>(cell_), w.inputs, w.units, both},
+                          [&] { return std::make_shared<const Network>(cell_, w); });
+    }
+    return std::static_pointer_cast<const Network>(packed_->value);
   }
 
   Cell cell_ = Cell::kLstm;
   bool time_major_ = false, y_time_major_ = false, reverse_ = false, reverse_y_ = false, sequence_ = false;
   bool cache_weights_ = false;
-  Index steps_ = -1;
+  std::string no_steps_;
+  Index steps_ = -1, rows_without_steps_ = -1;
   std::mutex mutex_;
-  std::vector<tf::Tensor> held_;
-  std::shared_ptr<const Network> packed_;  // of `held_`
+  std::shared_ptr<const MadeOfConstants> packed_;
 };
 
 absl::Status InferShapes(tf::shape_inference::InferenceContext* c) {
   namespace si = tf::shape_inference;
   bool time_major = false, y_time_major = false, sequence = false;
   Index steps = -1;
+  int states = 0;
+  TF_RETURN_IF_ERROR(c->GetAttr("num_state", &states));
   TF_RETURN_IF_ERROR(c->GetAttr("time_major", &time_major));
   TF_RETURN_IF_ERROR(c->GetAttr("y_time_major", &y_time_major));
   TF_RETURN_IF_ERROR(c->GetAttr("sequence", &sequence));
@@ -179,7 +224,13 @@ absl::Status InferShapes(tf::shape_inference::InferenceContext* c) {
   TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 3, &x));
   TF_RETURN_IF_ERROR(c->WithRank(c->input(2), 2, &recurrent));
   const si::DimensionHandle units = c->Dim(recurrent, 0);
-  const si::DimensionHandle batch = c->Dim(x, time_major ? 1 : 0);
+  si::DimensionHandle batch = c->Dim(x, time_major ? 1 : 0);
+  for (int i = c->num_inputs() - states; i < c->num_inputs(); ++i) {
+    const si::DimensionHandle rows = c->RankKnown(c->input(i)) ? c->Dim(c->input(i), 0) : c->UnknownDim();
+    // One sequence takes the rows of its states; without a step, results are the states themselves.
+    if (!rows.SameHandle(batch) && !(c->ValueKnown(rows) && c->Value(rows) == c->Value(batch)))
+      batch = c->UnknownDim();
+  }
   const si::DimensionHandle time = steps < 0 ? c->Dim(x, time_major ? 0 : 1) : c->MakeDim(steps);
   c->set_output(0, !sequence      ? c->MakeShape({c->MakeDim(0)})
                    : y_time_major ? c->MakeShape({time, batch, units})
@@ -197,9 +248,11 @@ void RegisterOp(const char* name, bool lstm) {
     op.Input("bias: num_bias * float").Input("initial_state: num_state * float");
     op.Output("y: float").Output("h: float");
     if (lstm) op.Output("c: float");
+    op.Output("last: float");
     op.Attr("num_bias: int >= 0").Attr("num_state: int >= 0");
     op.Attr("time_major: bool").Attr("y_time_major: bool").Attr("reverse: bool").Attr("reverse_y: bool");
     op.Attr("sequence: bool").Attr("steps: int = -1").Attr("cache_weights: bool = false");
+    op.Attr("no_steps: {'states', 'zeros', 'error'} = 'states'").Attr("rows_without_steps: int = -1");
     if (!lstm) op.Attr("reset_after: bool");
     op.SetShapeFn(InferShapes);
     return op.Finalize(data);

@@ -15,8 +15,12 @@ namespace savedmodel::engine::rnn {
 // and make
 //   y                 each step's h if `sequence`, else nothing: batch-major, or time-major if `y_time_major`
 //   h, (c)            the last state, [batch, units]
+//   last              the last result: h, if there was a step
 // `reverse` walks x from its last step; `reverse_y` writes y from its last step. `steps`, if not -1, is how
 // many steps are walked. `cache_weights`: nobody changes the weights in place, so they are packed once.
+// Without a step states stay as they are, and nothing is multiplied; `no_steps` says what else: `last` is the
+// `states`' h as well, `zeros`, or an `error`; `rows_without_steps`, if not -1, is the batch of `y` and
+// `last` then. A batch of one sequence walks with as many initial states as there are.
 inline constexpr char kLstmOp[] = "_SavedmodelLSTM";
 inline constexpr char kGruOp[] = "_SavedmodelGRU";
 

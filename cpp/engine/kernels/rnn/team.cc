@@ -16,6 +16,7 @@ constexpr int kMisses = 3;  // in a row: helpers that slept come late to the fir
 
 void Walked(Walk& walk, const Packed& packed, const Sequence& sequence) {
   for (Index phase = 0; phase < walk.phases(); ++phase) {
+    if (IsStopped(sequence.stop)) return;
     walk.Run(phase, 0, packed.Blocks());
     walk.WriteStep(phase, sequence);
   }
@@ -46,6 +47,7 @@ void RunTogether(const std::shared_ptr<const Packed>& packed, const Sequence& se
     threads.start([team, part] { team->lockstep.Help(part); });
   }
   for (Index phase = 0; phase < team->walk.phases(); ++phase) {
+    if (IsStopped(sequence.stop)) return;
     if (!team->lockstep.Run(phase)) {
       const Sequence rest = team->walk.Rest(phase, sequence);
       Walk walk(packed, rest, false, sequence.steps - rest.steps);

@@ -10,24 +10,49 @@ void ActivateAll(Activation activation, float leaky_slope, const float* x, std::
   ActivateRows(activation, leaky_slope, x, 1, count, 0, y);
 }
 
+// Of a row's vectors, the last filled up with zeros.
+template <typename Add>
+inline void ForRow(const float* x, std::int64_t columns, const Add& add) {
+  const std::int64_t whole = columns - columns % kLanes;
+  std::int64_t i = 0;
+  for (; i + 4 * kLanes <= whole; i += 4 * kLanes) {
+#pragma GCC unroll 4
+    for (int chain = 0; chain < 4; ++chain) add(Load(x + i + chain * kLanes), chain, kLanes);
+  }
+  for (; i < whole; i += kLanes) add(Load(x + i), 0, kLanes);
+  if (whole < columns) add(LoadSome(x + whole, columns - whole), 1, columns - whole);
+}
+
+inline float SumOf(const Vec (&sums)[4]) { return Sum((sums[0] + sums[1]) + (sums[2] + sums[3])); }
+
+// The sum of all gives a mean with an error of some units; the sum of what is off it gives that error, and
+// the variance without it. A row of equal values is zero.
 void LayerNorm(const float* x, std::int64_t rows, std::int64_t columns, const float* gamma, const float* beta,
                float epsilon, float* y) {
-  const std::int64_t whole = columns - columns % kLanes;
+  const std::int64_t whole = columns - columns % kLanes, rest = columns - whole;
+  const auto count = static_cast<float>(columns);
   for (; rows > 0; --rows, x += columns, y += columns) {
-    Vec sums = LoadSome(x + whole, columns - whole);
-    for (std::int64_t i = 0; i < whole; i += kLanes) sums += Load(x + i);
-    const float mean = Sum(sums) / static_cast<float>(columns);
-    sums = Vec{};
-    for (std::int64_t i = whole; i < columns; ++i) sums[i - whole] = (x[i] - mean) * (x[i] - mean);
+    Vec sums[4] = {};
+    ForRow(x, columns, [&](Vec value, int chain, std::int64_t) { sums[chain] += value; });
+    const float mean = SumOf(sums) / count;
+    Vec offs[4] = {}, squares[4] = {};
+    ForRow(x, columns, [&](Vec value, int chain, std::int64_t valid) {
+      Vec off = value - mean;
+      if (valid < kLanes) off = FirstOf(off, valid);
+      offs[chain] += off;
+      squares[chain] += off * off;
+    });
+    const float error = SumOf(offs) / count;
+    const float variance = SumOf(squares) / count - error * error;
+    const float scale = 1.0F / __builtin_sqrtf((variance > 0 ? variance : variance * 0) + epsilon);
     for (std::int64_t i = 0; i < whole; i += kLanes) {
-      const Vec off = Load(x + i) - mean;
-      sums += off * off;
+      Store(y + i, (Load(x + i) - mean - error) * (scale * Load(gamma + i)) + Load(beta + i));
     }
-    const float scale = 1.0F / __builtin_sqrtf(Sum(sums) / static_cast<float>(columns) + epsilon);
-    for (std::int64_t i = 0; i < whole; i += kLanes) {
-      Store(y + i, (Load(x + i) - mean) * (scale * Load(gamma + i)) + Load(beta + i));
+    if (rest > 0) {
+      const Vec off = LoadSome(x + whole, rest) - mean - error;
+      StoreSome(y + whole, off * (scale * LoadSome(gamma + whole, rest)) + LoadSome(beta + whole, rest),
+                rest);
     }
-    for (std::int64_t i = whole; i < columns; ++i) y[i] = (x[i] - mean) * (scale * gamma[i]) + beta[i];
   }
 }
 

@@ -37,6 +37,7 @@ struct Operand {
 
 struct Scores {
   Operand query, key;
+  bool broadcasts = false;  // samples and heads
   double scale = 1;
 };
 
@@ -44,6 +45,9 @@ bool IsProduct(const Rewriter& graph, const tf::NodeDef* node) {
   return IsPlain(graph, node, "BatchMatMulV2") || IsPlain(graph, node, "BatchMatMul") ||
          IsPlain(graph, node, "Einsum");
 }
+
+// Of samples and of heads one serves all; other products want as many on both sides.
+bool Broadcasts(const tf::NodeDef& product) { return product.op() == "BatchMatMulV2"; }
 
 // Of a Transpose, by axis of the result; empty if it is not constant.
 std::vector<std::size_t> Permutation(Rewriter* graph, const tf::NodeDef& transpose) {
@@ -152,6 +156,7 @@ bool MatchLogits(Rewriter* graph, const std::string& logits, int mask_at, Patter
   if (!IsProduct(*graph, product)) return false;
   inside->Include({product});
   scores->scale = factors.scale;
+  scores->broadcasts = Broadcasts(*product);
   return MatchScores(graph, *product, scores);
 }
 
@@ -191,6 +196,7 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product, int weights, int mask_at) {
   std::string mask;
   if (!MatchLogits(graph, softmax->input(0), mask_at, &inside, &scores, &mask) || !inside.IsAlone())
     return false;
+  const bool broadcasts_values = Broadcasts(*product);
   tf::NodeDef* root = product;
   bool heads_first = result.heads_first();
   if (tf::NodeDef* transpose = heads_first ? HeadsBehind(graph, *product) : nullptr; transpose != nullptr) {
@@ -203,6 +209,8 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product, int weights, int mask_at) {
   auto& attributes = *root->mutable_attr();
   attributes["num_masks"].set_i(mask.empty() ? 0 : 1);
   attributes["scale"].set_f(static_cast<float>(scores.scale));
+  auto* broadcasts = attributes["broadcasts"].mutable_list();
+  for (const bool broadcast : {scores.broadcasts, broadcasts_values}) broadcasts->add_b(broadcast);
   auto* layouts = attributes["heads_first"].mutable_list();
   for (const Operand* operand : {&scores.query, &scores.key, &value}) layouts->add_b(operand->heads_first());
   layouts->add_b(heads_first);

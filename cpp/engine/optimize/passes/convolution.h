@@ -15,6 +15,9 @@ int FuseResidualAdds(Rewriter* graph);
 // Behind the others: it takes what they have fused.
 int ReplacePointwiseConvolutions(Rewriter* graph);
 int UseWinograd(Rewriter* graph);
+int ReplaceGroupedConvolutions(Rewriter* graph);
+// The same where TensorFlow has none that is as fast: oneDNN's are, but for a group for each channel.
+int ReplaceSlowGroupedConvolutions(Rewriter* graph);
 int ReplaceDepthwiseConvolutions(Rewriter* graph);
 int FuseBottlenecks(Rewriter* graph);
 int ReplaceSqueezeAndExcite(Rewriter* graph);

@@ -2,7 +2,7 @@
 // What follows a convolution or matrix product with constant weights and is affine by channel becomes part of
 // its weights and one BiasAdd. Batch norms come as any mixture of these (c is constant):
 //
-//   BiasAdd(x, c)   Add(x, c)   AddV2(c, x)   Sub(x, c)   Sub(c, x)   Mul(x, c)   RealDiv(x, c)
+//   BiasAdd(x, c)   Add(x, c)   AddV2(c, x)   Sub(x, c)   Sub(c, x)   Mul(x, c)   RealDiv(x, c)   Div(x, c)
 //   FusedBatchNorm(x, c, c, c, c), V2, V3
 //
 //   Conv2D -> Mul -> AddV2                        Conv2D' -> BiasAdd
@@ -28,6 +28,8 @@ struct Affine {
 
 bool IsAdd(const std::string& op) { return op == "Add" || op == "AddV2" || op == "BiasAdd"; }
 
+bool IsQuotient(const std::string& op) { return op == "RealDiv" || op == "Div"; }
+
 // Adds what `node` does to its input number `from`; false if that isn't affine.
 bool Append(const tf::NodeDef& node, int from, int rank, Rewriter* graph, Affine* sum) {
   if (Rewriter::HasControlInputs(node) || graph->Type(node) != tf::DT_FLOAT) return false;
@@ -38,15 +40,15 @@ bool Append(const tf::NodeDef& node, int from, int rank, Rewriter* graph, Affine
     if (from != 0 || !IsConstantBatchNorm(node, graph, &scale, &shift) || scale.size() != channels)
       return false;
   } else {
-    const bool known = IsAdd(op) || op == "Sub" || op == "Mul" || op == "RealDiv";
-    if (!known || from > 1 || (from == 1 && (op == "BiasAdd" || op == "RealDiv"))) return false;
+    const bool known = IsAdd(op) || op == "Sub" || op == "Mul" || IsQuotient(op);
+    if (!known || from > 1 || (from == 1 && (op == "BiasAdd" || IsQuotient(op)))) return false;
     if (op == "BiasAdd" && !IsChannelsLast(node)) return false;
     const tf::Tensor* constant = graph->Constant(node, 1 - from);
     if (constant == nullptr || !PerChannel(*constant, rank, static_cast<std::int64_t>(channels), &values))
       return false;
     for (std::size_t i = 0; i < channels; ++i) {
       if (op == "Mul") scale[i] = values[i];
-      if (op == "RealDiv") scale[i] = 1 / values[i];
+      if (IsQuotient(op)) scale[i] = 1 / values[i];
       if (IsAdd(op)) shift[i] = values[i];
       if (op == "Sub") shift[i] = from == 0 ? -values[i] : values[i];
       if (op == "Sub" && from == 1) scale[i] = -1;

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/exit.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "core/model_state.h"
+#include "core/runtime.h"
+
+namespace savedmodel {
+namespace internal {
+namespace {
+
+constexpr std::chrono::seconds kLongest(5);
+// One for each function that is made, almost: static variables are made early.
+constexpr int kMostHandlers = 256;
+
+// All models of the process. Never destroyed.
+struct Registry {
+  std::mutex mutex;
+  std::set<ModelState*> models;
+};
+Registry& GetRegistry() {
+  static auto* registry = new Registry;
+  return *registry;
+}
+
+std::atomic<std::uint32_t> generation{0};  // of the handlers: a forked child has nothing to stop
+std::atomic<bool> exiting{false};
+std::atomic<std::thread::id> exits;  // in this thread
+
+void AtExit(int status) {
+  if (generation != ForkGeneration() || exiting.exchange(true)) return;
+  exits = std::this_thread::get_id();
+  if (CancelAllRuns(kLongest)) return;
+  // What runs still can't be stopped, and would run into libraries that are gone.
+  if (ftrylockfile(stdout) == 0) fflush_unlocked(stdout);
+  _exit(status);
+}
+
+}  // namespace
+
+void Enlist(ModelState* model) {
+  const std::lock_guard<std::mutex> lock(GetRegistry().mutex);
+  GetRegistry().models.insert(model);
+}
+
+void Strike(ModelState* model) {
+  const std::lock_guard<std::mutex> lock(GetRegistry().mutex);
+  GetRegistry().models.erase(model);
+}
+
+void StopRunsAtExit() {
+  static std::atomic<int> handlers{0};
+  generation = ForkGeneration();
+  if (handlers.fetch_add(1, std::memory_order_relaxed) >= kMostHandlers) {
+    handlers = kMostHandlers;
+    return;
+  }
+#ifdef __GLIBC__
+  on_exit([](int status, void*) { AtExit(status); }, nullptr);
+#else
+  std::atexit([] { AtExit(EXIT_FAILURE); });
+#endif
+}
+
+void CheckNotExiting() {
+  HoldAtExit();
+  if (exiting.load(std::memory_order_acquire)) throw Error(Code::kCancelled, "the process exits");
+}
+
+void HoldAtExit() {
+  if (!exiting.load(std::memory_order_acquire) || exits.load() == std::this_thread::get_id()) return;
+  std::this_thread::sleep_for(kLongest);
+}
+
+}  // namespace internal
+
+bool CancelAllRuns(Seconds longest) {
+  using internal::ModelState;
+  std::vector<std::shared_ptr<ModelState>> models;
+  {
+    const std::lock_guard<std::mutex> lock(internal::GetRegistry().mutex);
+    for (ModelState* model : internal::GetRegistry().models) {
+      if (model->fork_generation != internal::ForkGeneration()) continue;
+      if (auto alive = model->weak_from_this().lock()) models.push_back(std::move(alive));
+    }
+  }
+  const auto deadline = std::chrono::steady_clock::now() + longest;
+  for (const auto& model : models) model->Cancel();
+  bool idle = true;
+  for (const auto& model : models) {
+    const std::chrono::duration<double> left = deadline - std::chrono::steady_clock::now();
+    // A callback that exits is inside of its model.
+    const std::uint64_t here = internal::Delivering() == model.get() ? 1 : 0;
+    idle &= model->gate.WaitFor(std::max(left.count(), 0.0), here);
+  }
+  return idle;
+}
+
+}  // namespace savedmodel

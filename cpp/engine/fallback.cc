@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/fallback.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/log/log.h"
+
+namespace savedmodel::engine {
+namespace {
+
+// The other graph would be stopped, or run out of memory, likewise.
+bool CouldDiffer(const Error& error) {
+  return error.code() != Code::kCancelled && error.code() != Code::kDeadlineExceeded &&
+         error.code() != Code::kResourceExhausted;
+}
+
+}  // namespace
+
+Fallback::Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain)
+    : first_(first),
+      optimized_(report.optimized),
+      frozen_(report.variables_frozen > 0),
+      make_plain_(std::move(make_plain)),
+      report_(std::move(report)),
+      current_(first) {}
+
+OptimizationReport Fallback::report() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return report_;
+}
+
+bool Fallback::RunPlain(const GraphExecutor& refused, const Error& error,
+                        const std::function<void(const GraphExecutor*)>& run) {
+  const bool again = refused.repeatable();
+  // What no kernel can do is spared the next run, where this one may have changed something.
+  if (!optimized_ || &refused != first_ || !CouldDiffer(error)) return false;
+  if (!again && error.code() != Code::kUnimplemented) return false;
+  const GraphExecutor* plain = nullptr;
+  try {
+    plain = Plain();
+  } catch (const Error&) {
+    return false;
+  }
+  if (again) run(plain);
+  Adopt(error);
+  return again;
+}
+
+const GraphExecutor* Fallback::Plain() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!plain_) {
+    plain_report_.function = report_.function;
+    plain_ = make_plain_(&plain_report_);
+  }
+  return *plain_;
+}
+
+void Fallback::Adopt(const Error& error) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (std::exchange(adopted_, true)) return;
+    const std::string message = error.what();
+    plain_report_.why_not = "the optimized graph refused what the graph as it was loaded runs: " +
+                            message.substr(0, message.find('\n'));
+    plain_report_.notes.insert(plain_report_.notes.begin(), report_.notes.begin(), report_.notes.end());
+    report_ = plain_report_;
+    current_.store(*plain_, std::memory_order_release);
+  }
+  LOG(WARNING) << report().function << " runs as it was loaded from now on: " << plain_report_.why_not;
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/objects/call_graph.h"
+
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "engine/graph.h"
+#include "engine/placement.h"
+#include "engine/provenance.h"
+#include "engine/quote.h"
+#include "savedmodel/error.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/node_def_builder.h"
+#include "tensorflow/core/framework/types.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+const tf::FunctionDef& Find(const tf::GraphDef& graph, const std::string& name) {
+  for (const tf::FunctionDef& function : graph.library().function()) {
+    if (function.signature().name() == name) return function;
+  }
+  throw Error(Code::kNotFound, "the graph has no function " + Quote(name));
+}
+
+const tf::NodeDef* FindNode(const tf::GraphDef& graph, const std::string& name) {
+  for (const tf::NodeDef& node : graph.node()) {
+    if (node.name() == name) return &node;
+  }
+  return nullptr;
+}
+
+tf::NodeDef Placeholder(const std::string& name, const TensorSpec& spec) {
+  tf::NodeDef node;
+  node.set_name(name);
+  node.set_op("Placeholder");
+  (*node.mutable_attr())["dtype"].set_type(static_cast<tf::DataType>(spec.dtype));
+  auto* shape = (*node.mutable_attr())["shape"].mutable_shape();
+  shape->set_unknown_rank(!spec.shape);
+  if (spec.shape) {
+    for (const std::int64_t size : *spec.shape) shape->add_dim()->set_size(size);
+  }
+  return node;
+}
+
+tf::NodeDef ReadPath(const std::string& name, const std::string& variable) {
+  tf::NodeDef node;
+  node.set_name(name);
+  node.set_op("ReadVariableOp");
+  node.add_input(variable);
+  (*node.mutable_attr())["dtype"].set_type(tf::DT_STRING);
+  return node;
+}
+
+// Each dense tensor of the specs, in order.
+template <typename Visit>
+void ForEachDense(std::vector<TensorSpec>* specs, const Visit& visit) {
+  for (TensorSpec& spec : *specs) {
+    if (spec.encoding == Encoding::kDense) visit(&spec);
+    for (TensorSpec& part : spec.components) visit(&part);
+  }
+}
+
+[[noreturn]] void ThrowMismatch(const std::string& function) {
+  throw Error(Code::kInvalidArgument,
+              "function " + Quote(function) + " is not as the object graph describes it");
+}
+
+class CallMaker {
+ public:
+  CallMaker(const tf::GraphDef& graph, const tf::SavedObjectGraph& objects,
+            const std::map<int, std::string>& tensors, const ConcreteFunction& function,
+            const std::string& prefix)
+      : graph_(graph), objects_(objects), tensors_(tensors), name_(function.name), prefix_(prefix) {
+    made_.inputs = function.inputs;
+    made_.outputs = function.outputs;
+    made_.call = prefix + "call";
+  }
+
+  FunctionCall Make() {
+    const tf::OpDef& signature = Find(graph_, name_).signature();
+    const auto concrete = objects_.concrete_functions().find(name_);
+    if (concrete == objects_.concrete_functions().end()) ThrowMismatch(name_);
+    call_.set_name(made_.call);
+    call_.set_op(signature.is_stateful() ? "StatefulPartitionedCall" : "PartitionedCall");
+    (*call_.mutable_attr())["f"].mutable_func()->set_name(name_);
+    (*call_.mutable_attr())["Tin"].mutable_list();
+    ForEachDense(&made_.inputs, [&](TensorSpec* spec) {
+      const std::string name = prefix_ + "input_" + std::to_string(call_.input_size());
+      spec->name = name + ":0";
+      made_.nodes.push_back(Placeholder(name, *spec));
+      AddInput(name, static_cast<tf::DataType>(spec->dtype));
+    });
+    for (const int object : concrete->second.bound_inputs()) AddCapture(object);
+    CheckTypes(signature.input_arg(), call_.attr().at("Tin").list());
+    auto* results = (*call_.mutable_attr())["Tout"].mutable_list();
+    ForEachDense(&made_.outputs, [&](TensorSpec* spec) {
+      spec->name = made_.call + ":" + std::to_string(results->type_size());
+      results->add_type(static_cast<tf::DataType>(spec->dtype));
+    });
+    CheckTypes(signature.output_arg(), *results);
+    made_.nodes.push_back(std::move(call_));
+    return std::move(made_);
+  }
+
+ private:
+  void AddInput(const std::string& tensor, tf::DataType dtype) {
+    call_.add_input(tensor);
+    (*call_.mutable_attr())["Tin"].mutable_list()->add_type(dtype);
+  }
+
+  void AddCapture(int object) {
+    const auto tensor = tensors_.find(object);
+    const bool known = object >= 0 && object < objects_.nodes_size() && tensor != tensors_.end();
+    const tf::NodeDef* node = known ? FindNode(graph_, NodeOfInput(tensor->second)) : nullptr;
+    if (node == nullptr) {
+      throw Error(Code::kUnimplemented, "function " + Quote(name_) +
+                                            " uses an object that is no variable, table, constant or asset "
+                                            "of the graph (number " +
+                                            std::to_string(object) + ")");
+    }
+    made_.captures.push_back(tensor->second);
+    if (objects_.nodes(object).has_asset()) {
+      const std::string name = prefix_ + "asset_" + std::to_string(call_.input_size());
+      made_.nodes.push_back(ReadPath(name, tensor->second));
+      return AddInput(name, tf::DT_STRING);
+    }
+    const auto dtype = node->attr().find("dtype");
+    const bool constant = objects_.nodes(object).has_constant() && dtype != node->attr().end();
+    AddInput(tensor->second, constant ? dtype->second.type() : tf::DT_RESOURCE);
+  }
+
+  template <typename Args>
+  void CheckTypes(const Args& args, const tf::AttrValue::ListValue& types) const {
+    if (args.size() != types.type_size()) ThrowMismatch(name_);
+    for (int i = 0; i < args.size(); ++i) {
+      if (args[i].type() != types.type(i)) ThrowMismatch(name_);
+    }
+  }
+
+  const tf::GraphDef& graph_;
+  const tf::SavedObjectGraph& objects_;
+  const std::map<int, std::string>& tensors_;
+  const std::string name_;
+  const std::string prefix_;
+  tf::NodeDef call_;
+  FunctionCall made_;
+};
+
+// The functions that `nodes` call, and those that these call.
+void AddLibrary(const tf::GraphDef& graph, tf::GraphDef* target) {
+  std::unordered_map<std::string, const tf::FunctionDef*> functions;
+  for (const tf::FunctionDef& function : graph.library().function()) {
+    functions.emplace(function.signature().name(), &function);
+  }
+  std::unordered_set<std::string> added;
+  std::vector<std::string> pending;
+  const auto add_called = [&](const tf::NodeDef& node) {
+    for (const std::string& name : CalledFunctions(node)) pending.push_back(name);
+    pending.push_back(node.op());
+  };
+  for (const tf::NodeDef& node : target->node()) add_called(node);
+  while (!pending.empty()) {
+    const auto found = functions.find(pending.back());
+    pending.pop_back();
+    if (found == functions.end() || !added.insert(found->first).second) continue;
+    *target->mutable_library()->add_function() = *found->second;
+    for (const tf::NodeDef& node : found->second->node_def()) add_called(node);
+  }
+  for (const tf::GradientDef& gradient : graph.library().gradient()) {
+    if (added.count(gradient.function_name()) > 0 && added.count(gradient.gradient_func()) > 0) {
+      *target->mutable_library()->add_gradient() = gradient;
+    }
+  }
+}
+
+}  // namespace
+
+FunctionCall MakeFunctionCall(const tf::GraphDef& graph, const tf::SavedObjectGraph& objects,
+                              const std::map<int, std::string>& tensors, const ConcreteFunction& function,
+                              const std::string& prefix) {
+  return CallMaker(graph, objects, tensors, function, prefix).Make();
+}
+
+std::shared_ptr<CallGraph> MakeCallGraph(const tf::GraphDef& graph, const FunctionCall& call,
+                                         const std::string& device) {
+  tf::GraphDef extension;
+  *extension.mutable_versions() = graph.versions();
+  for (const tf::NodeDef& node : call.nodes) *extension.add_node() = node;
+  if (!device.empty()) AssignDevice(device, &extension);
+  tf::GraphDef whole = extension;
+  std::unordered_map<std::string, const tf::NodeDef*> nodes;
+  for (const tf::NodeDef& node : graph.node()) nodes.emplace(node.name(), &node);
+  std::unordered_set<std::string> added;
+  std::vector<std::string> pending = call.captures;
+  while (!pending.empty()) {
+    const auto found = nodes.find(NodeOfInput(pending.back()));
+    pending.pop_back();
+    if (found == nodes.end() || !added.insert(found->first).second) continue;
+    *whole.add_node() = *found->second;
+    for (const std::string& input : found->second->input()) pending.push_back(input);
+  }
+  AddLibrary(graph, &whole);
+  auto made = std::make_shared<CallGraph>(std::move(whole));
+  made->extension = std::move(extension);
+  made->name = call.call;
+  return made;
+}
+
+}  // namespace savedmodel::engine

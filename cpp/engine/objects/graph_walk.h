@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// What becomes of the graph's handles in a run of some of its nodes, followed into the functions that they
+// call.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/graph.pb.h"
+
+namespace savedmodel::engine {
+
+// Where a tensor comes from.
+struct TensorOrigin {
+  std::string tensor;  // of the graph, "dense/kernel:0"; empty if it is none
+  std::string key;     // in variables/, that a RestoreV2 reads it under; or empty
+};
+
+// Refers to the GraphDef.
+class GraphWalk {
+ public:
+  // `inputs`: of the node's data inputs. A call is visited before the function that it calls.
+  using Visit = std::function<void(const tensorflow::NodeDef& node, const std::vector<TensorOrigin>& inputs)>;
+
+  explicit GraphWalk(const tensorflow::GraphDef& graph);
+
+  // Visits what a run of `start` (nodes or tensors) runs, if `fed` tensors are given; each function once for
+  // each set of arguments. Branches are not followed: they may not be taken.
+  void Run(const std::vector<std::string>& start, const std::vector<std::string>& fed, const Visit& visit);
+  // One node of the graph, and no functions.
+  void One(const tensorflow::NodeDef& node, const Visit& visit);
+
+  const tensorflow::NodeDef* Find(const std::string& node) const;
+  const tensorflow::FunctionDef* FindFunction(const std::string& name) const;
+
+ private:
+  using Nodes = std::unordered_map<std::string, const tensorflow::NodeDef*>;
+  struct Body {
+    Nodes nodes;
+    std::unordered_map<std::string, std::size_t> arguments;
+  };
+  struct Scope {
+    const Body* body = nullptr;
+    bool is_graph = false;
+    std::vector<TensorOrigin> arguments;
+  };
+
+  TensorOrigin Trace(const Scope& scope, const std::string& tensor) const;
+  std::vector<TensorOrigin> TraceInputs(const Scope& scope, const tensorflow::NodeDef& node) const;
+  void Enter(const tensorflow::NodeDef& node, const std::vector<TensorOrigin>& inputs, int depth,
+             const Visit& visit);
+  const Body& BodyOf(const tensorflow::FunctionDef& function);
+  const std::vector<std::string>& KeysOf(const tensorflow::NodeDef& constant) const;
+
+  Body graph_;
+  std::unordered_map<std::string, const tensorflow::FunctionDef*> functions_;
+  std::unordered_map<const tensorflow::FunctionDef*, Body> bodies_;
+  mutable std::unordered_map<const tensorflow::NodeDef*, std::vector<std::string>> keys_;
+  std::map<std::string, bool> entered_;
+};
+
+}  // namespace savedmodel::engine

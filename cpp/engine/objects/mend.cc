@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/objects/mend.h"
+
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "engine/graph.h"
+#include "engine/objects/object_tensors.h"
+#include "engine/op_uses.h"
+#include "engine/optimize/variable_use.h"
+#include "engine/provenance.h"
+#include "engine/quote.h"
+#include "savedmodel/error.h"
+#include "tensorflow/core/framework/node_def.pb.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/protobuf/saved_object_graph.pb.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+bool IsReference(const tf::NodeDef& node) { return node.op() == "VariableV2" || node.op() == "Variable"; }
+
+// What nodes that stand for the same variable have in common; empty if the node is none.
+std::string NameOf(const tf::NodeDef& node) {
+  if (IsReference(node)) return "reference " + node.name();
+  return node.op() == "VarHandleOp" ? VariableKey(node) : "";
+}
+
+// An op that changes a v1 variable takes it first.
+bool TakesReference(const tf::NodeDef& node) {
+  const tf::OpDef* op = nullptr;
+  return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() && op->input_arg_size() > 0 &&
+         op->input_arg(0).is_ref();
+}
+
+using Variables = std::map<std::string, std::vector<const tf::NodeDef*>>;  // by NameOf
+
+Variables FindVariables(const tf::GraphDef& graph) {
+  Variables variables;
+  for (const tf::NodeDef& node : graph.node()) {
+    const std::string name = NameOf(node);
+    if (!name.empty()) variables[name].push_back(&node);
+  }
+  return variables;
+}
+
+// Leaves those that a run of `start` gives no value.
+void DropWritten(const std::vector<std::string>& start, GraphWalk* walk, Variables* variables) {
+  walk->Run(start, {}, [&](const tf::NodeDef& node, const std::vector<TensorOrigin>& inputs) {
+    if (ReadsVariable(node.op()) || node.op() == "PartitionedCall" ||
+        node.op() == "StatefulPartitionedCall" || walk->FindFunction(node.op()) != nullptr) {
+      return;
+    }
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const std::string& tensor = inputs[i].tensor;
+      const tf::NodeDef* handle = tensor.empty() ? nullptr : walk->Find(NodeOfInput(tensor));
+      if (handle == nullptr || (IsReference(*handle) && (i > 0 || !TakesReference(node)))) continue;
+      variables->erase(NameOf(*handle));
+    }
+  });
+}
+
+Variables FindUnset(const tf::MetaGraphDef& meta_graph, GraphWalk* walk) {
+  Variables variables = FindVariables(meta_graph.graph_def());
+  if (variables.empty()) return variables;
+  for (const std::string& start : {meta_graph.saver_def().restore_op_name(), InitOpOf(meta_graph)}) {
+    if (!start.empty()) DropWritten({start}, walk, &variables);
+  }
+  return variables;
+}
+
+std::string Text(const tf::NodeDef& node, const char* attribute) {
+  const auto found = node.attr().find(attribute);
+  return found == node.attr().end() ? "" : std::string(found->second.s());
+}
+
+bool SameKind(const tf::NodeDef& a, const tf::NodeDef& b) {
+  const auto attribute = [](const tf::NodeDef& node, const char* name) {
+    const auto found = node.attr().find(name);
+    return found == node.attr().end() ? std::string() : found->second.SerializeAsString();
+  };
+  return b.op() == "VarHandleOp" && attribute(a, "dtype") == attribute(b, "dtype") &&
+         attribute(a, "shape") == attribute(b, "shape");
+}
+
+// Where the calls that would tell have been inlined: by the variable's name, if it has one of its own.
+void AddNamedObjects(const tf::SavedObjectGraph& objects, const Variables& unset,
+                     std::map<std::string, int>* captured) {
+  std::map<std::string, std::vector<int>> by_name;
+  for (int i = 0; i < objects.nodes_size(); ++i) {
+    if (objects.nodes(i).has_variable()) by_name[objects.nodes(i).variable().name()].push_back(i);
+  }
+  for (const auto& [name, nodes] : unset) {
+    for (const tf::NodeDef* node : nodes) {
+      const auto found = by_name.find(Text(*node, "shared_name"));
+      if (found == by_name.end() || found->second.size() != 1) continue;
+      captured->emplace(node->name() + ":0", found->second[0]);
+    }
+  }
+}
+
+}  // namespace
+
+int MendVariables(const std::string& path, tf::MetaGraphDef* meta_graph) {
+  const tf::SavedObjectGraph& objects = meta_graph->object_graph_def();
+  if (objects.nodes_size() == 0 || meta_graph->saver_def().restore_op_name().empty()) return 0;
+  GraphWalk walk(meta_graph->graph_def());
+  const Variables unset = FindUnset(*meta_graph, &walk);
+  if (unset.empty()) return 0;
+  auto captured = CapturedObjects(objects, meta_graph->graph_def(), &walk);
+  AddNamedObjects(objects, unset, &captured);
+  const auto keys = CheckpointKeys(path, objects);
+  const auto restored = RestoredHandles(meta_graph->saver_def(), &walk);
+  // What is restored gets the name that is read, which is the one that its program gave it.
+  std::map<std::string, const tf::NodeDef*> renamed;
+  std::map<std::string, const tf::NodeDef*> chosen;  // by the checkpoint's key
+  for (const auto& [name, nodes] : unset) {
+    for (const tf::NodeDef* node : nodes) {
+      const auto object = captured.find(node->name() + ":0");
+      const auto key = object == captured.end() ? keys.end() : keys.find(object->second);
+      const auto handle = key == keys.end() ? restored.end() : restored.find(key->second);
+      const tf::NodeDef* source = handle == restored.end() ? nullptr : walk.Find(NodeOfInput(handle->second));
+      if (source == nullptr || !SameKind(*node, *source) || VariableKey(*source).empty()) continue;
+      const auto [first, fresh] = chosen.emplace(key->second, node);
+      if (!fresh && VariableKey(*node) == VariableKey(*first->second)) continue;
+      renamed.emplace(VariableKey(fresh ? *source : *node), first->second);
+    }
+  }
+  // Readers of the handle as well: what is pruned by them knows nodes, and no names of variables.
+  std::map<std::string, const tf::NodeDef*> replaced;
+  std::map<tf::NodeDef*, std::pair<std::string, std::string>> changes;
+  for (tf::NodeDef& node : *meta_graph->mutable_graph_def()->mutable_node()) {
+    const auto found = node.op() == "VarHandleOp" ? renamed.find(VariableKey(node)) : renamed.end();
+    if (found == renamed.end()) continue;
+    replaced.emplace(node.name(), found->second);
+    changes[&node] = {Text(*found->second, "shared_name"), Text(*found->second, "container")};
+  }
+  for (const auto& [node, name] : changes) {
+    (*node->mutable_attr())["shared_name"].set_s(name.first);
+    (*node->mutable_attr())["container"].set_s(name.second);
+  }
+  for (tf::NodeDef& node : *meta_graph->mutable_graph_def()->mutable_node()) {
+    for (std::string& input : *node.mutable_input()) {
+      const auto found = replaced.find(NodeOfInput(input));
+      if (found != replaced.end()) input = (input[0] == '^' ? "^" : "") + found->second->name();
+    }
+  }
+  return static_cast<int>(chosen.size());
+}
+
+void CheckInitialized(const std::string& path, const tf::MetaGraphDef& meta_graph,
+                      const std::map<std::string, Signature>& signatures) {
+  GraphWalk walk(meta_graph.graph_def());
+  Variables unset = FindUnset(meta_graph, &walk);
+  if (unset.empty()) return;
+  std::map<std::string, std::vector<std::string>> feeds;
+  std::map<std::string, std::vector<std::string>> fetches;
+  for (const auto& [name, signature] : signatures) {
+    for (const TensorSpec& spec : Flatten(signature.inputs)) feeds[name].push_back(spec.name);
+    for (const TensorSpec& spec : Flatten(signature.outputs)) fetches[name].push_back(spec.name);
+    DropWritten(fetches[name], &walk, &unset);
+  }
+  for (const auto& [name, signature] : signatures) {
+    const std::string& reader = name;
+    walk.Run(
+        fetches[name], feeds[name], [&](const tf::NodeDef& node, const std::vector<TensorOrigin>& inputs) {
+          const bool resource = ReadsVariable(node.op()) && node.op() != "VarIsInitializedOp";
+          for (const TensorOrigin& input : inputs) {
+            const tf::NodeDef* handle = input.tensor.empty() ? nullptr : walk.Find(NodeOfInput(input.tensor));
+            if (handle == nullptr || (!resource && !IsReference(*handle))) continue;
+            if (unset.count(NameOf(*handle)) == 0) continue;
+            const std::string shared = Text(*handle, "shared_name");
+            throw Error(
+                Code::kFailedPrecondition,
+                Quote(path) + ": signature " + Quote(reader) + " reads the variable " +
+                    Quote(shared.empty() ? handle->name() : shared) +
+                    ", and nothing in the SavedModel gives it a value: neither the restore of the "
+                    "checkpoint nor the init op. If it is a Keras model, save it with model.export(path)");
+          }
+        });
+  }
+}
+
+}  // namespace savedmodel::engine

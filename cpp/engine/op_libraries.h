@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ops that TensorFlow does not have: libraries that bring them, and what is said where they are missing.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/graph.pb.h"
+
+namespace savedmodel::engine {
+
+// Registers their ops; one that is open already is no error. Throws Error.
+void OpenOpLibraries(const std::vector<std::string>& libraries);
+// Those that SAVEDMODEL_OP_LIBRARIES names, separated by colons.
+void OpenOpLibrariesOfEnvironment();
+
+// Tells which ops a node needs that can't run here: those that nobody registered, and Python functions.
+class MissingOps {
+ public:
+  explicit MissingOps(const tensorflow::FunctionDefLibrary& library);  // outlives this
+  // Of its own, and of the functions that it calls.
+  std::set<std::string> Of(const tensorflow::NodeDef& node);
+
+ private:
+  const std::set<std::string>& OfFunction(const std::string& name);
+
+  std::map<std::string, const tensorflow::FunctionDef*> functions_;
+  std::map<std::string, std::set<std::string>> known_;
+};
+
+// Throws Error (kNotFound; kUnimplemented for Python functions) if there are any; it says what to install and
+// which option takes it. `what` begins the message.
+void RefuseMissingOps(const std::string& what, const std::set<std::string>& ops);
+
+// TensorFlow wants to know, and to place, every op of the graph itself, also of what nobody runs.
+void CheckGraphOps(const std::string& path, const tensorflow::GraphDef& graph);
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ctrl-C in the main thread's runs.
+#include <savedmodel/interrupt.h>
+
+#include "bindings.h"
+#include "gil.h"
+#include "runtime.h"
+
+namespace savedmodel::python {
+namespace {
+
+bool IsDefaultHandler() {
+  try {
+    const py::object signal = py::module_::import("signal");
+    return signal.attr("getsignal")(signal.attr("SIGINT")).is(signal.attr("default_int_handler"));
+  } catch (const py::error_already_set&) {
+    return false;
+  }
+}
+
+// From within a run of the main thread: whether Ctrl-C was pressed, and Python's own handler shall raise
+// KeyboardInterrupt. Handlers have to wait until the run has ended, as they may use its model.
+bool IsInterrupted() {
+  if (InterpreterEnds()) return false;
+  const PyGILState_STATE state = PyGILState_Ensure();
+  bool interrupted = PyOS_InterruptOccurred() != 0;
+  if (interrupted) {
+    interrupted = IsDefaultHandler();
+    PyErr_SetInterrupt();  // the question has taken it back; last, as any Python may call the handler
+  }
+  PyGILState_Release(state);
+  return interrupted;
+}
+
+}  // namespace
+
+void WatchForInterrupts() {
+  const py::object threading = py::module_::import("threading");
+  if (threading.attr("current_thread")().is(threading.attr("main_thread")())) {
+    SetInterruptCheck(&IsInterrupted);
+  }
+}
+
+}  // namespace savedmodel::python

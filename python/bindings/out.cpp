@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "out.h"
+
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "gil.h"
+
+namespace savedmodel::python {
+namespace {
+
+using py::detail::array_proxy;
+using py::detail::npy_api;
+
+constexpr int kWriteable = npy_api::NPY_ARRAY_WRITEABLE_;
+
+bool IsContiguous(PyObject* array) {
+  return (array_proxy(array)->flags & npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
+}
+
+// Of all that numpy makes of arrays that don't, only a broadcast does; what strides made by hand do is not
+// looked into any further.
+bool MayOverlapItself(PyObject* array) {
+  if (IsContiguous(array)) return false;
+  const auto view = py::reinterpret_borrow<py::array>(array);
+  if (view.size() == 0) return false;
+  std::vector<std::pair<py::ssize_t, py::ssize_t>> steps;
+  for (py::ssize_t i = 0; i < view.ndim(); ++i) {
+    if (view.shape(i) > 1) steps.emplace_back(std::abs(view.strides(i)), view.shape(i));
+  }
+  std::sort(steps.begin(), steps.end());
+  py::ssize_t covered = view.itemsize();
+  for (const auto& [stride, count] : steps) {
+    if (stride < covered) return true;
+    covered += stride * (count - 1);
+  }
+  return false;
+}
+
+}  // namespace
+
+void CheckOut(PyObject* array, const TensorSpec& spec, const std::string& label) {
+  const std::string where = label + ", out '" + spec.key + "'";
+  if (!npy_api::get().PyArray_Check_(array)) {
+    throw py::type_error(where + ": expected a numpy array of " + spec.ToString() + ", got " +
+                         Py_TYPE(array)->tp_name);
+  }
+  const auto* proxy = array_proxy(array);
+  const py::object wanted = NumpyDType(spec.dtype);
+  if (proxy->descr != wanted.ptr() && !npy_api::get().PyArray_EquivTypes_(proxy->descr, wanted.ptr())) {
+    throw py::type_error(where + ": expected " + spec.ToString() + ", got " + Describe(array));
+  }
+  if ((proxy->flags & kWriteable) == 0) throw py::value_error(where + ": the array is read-only");
+  if (Py_TYPE(array) != npy_api::get().PyArray_Type_) RefuseMasked(array, where);
+  if (MayOverlapItself(array)) {
+    throw py::value_error(where + ": elements of the array share memory, and could not all be kept");
+  }
+}
+
+bool Overlap(PyObject* a, PyObject* b) {
+  if (IsContiguous(a) && IsContiguous(b)) {
+    const auto first = py::reinterpret_borrow<py::array>(a);
+    const auto second = py::reinterpret_borrow<py::array>(b);
+    const auto* begin = static_cast<const char*>(first.data());
+    const auto* other = static_cast<const char*>(second.data());
+    return begin < other + second.nbytes() && other < begin + first.nbytes();
+  }
+  // Exactly where that is easily told: a[::2] and a[1::2] have nothing in common.
+  constexpr int kMostWork = 100000;
+  try {
+    return py::module_::import("numpy")
+        .attr("shares_memory")(py::handle(a), py::handle(b), py::arg("max_work") = kMostWork)
+        .cast<bool>();
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_RuntimeError)) throw;  // numpy's TooHardError is one
+    return true;
+  }
+}
+
+void CopyOut(const Tensor& result, PyObject* array, const TensorSpec& spec, const std::string& label) {
+  const auto* proxy = array_proxy(array);
+  CheckOut(array, spec, label);  // again: the GIL was free meanwhile
+  if (ShapeOf(array) != result.shape()) {
+    throw py::value_error(label + ", out '" + spec.key + "': the result is " + result.shape().ToString() +
+                          ", the array " + ShapeOf(array).ToString());
+  }
+  const std::size_t bytes = result.byte_size();
+  if (result.dtype() != DType::kString && IsContiguous(array) &&
+      py::detail::array_descriptor_proxy(proxy->descr)->byteorder != '>') {
+    // A large copy lets other threads run.
+    if (bytes > (1 << 16)) {
+      const ReleaseGil release;
+      std::memcpy(proxy->data, result.data(), bytes);
+    } else if (bytes > 0) {
+      std::memcpy(proxy->data, result.data(), bytes);
+    }
+    return;
+  }
+  if (npy_api::get().PyArray_CopyInto_(array, ToNumpy(result).ptr()) != 0) throw py::error_already_set();
+}
+
+}  // namespace savedmodel::python

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions of the saved object that are no signatures, called as in Python."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from savedmodel import _core
+from savedmodel._composite import RaggedTensor, SparseTensor
+from savedmodel._core import Signature, TensorSpec
+
+_MISSING = object()
+
+
+class _Parameters(NamedTuple):
+    """What of Python's FullArgSpec decides how arguments are passed."""
+
+    names: list[str]
+    defaults: list[Any]
+    varargs: bool
+    varkw: bool
+    keyword_only: list[str]
+    keyword_defaults: dict[str, Any]
+
+
+class Function:
+    """A function of the saved object, such as `model.functions["__call__"]`.
+
+    It is called as it was in Python: with arrays where it takes tensors, and with the Python values that it
+    was traced with. As in TensorFlow, the first trace is run that has the arguments' structure, dtypes,
+    shapes and values. It returns what the Python function returned, with arrays for tensors.
+    """
+
+    def __init__(self, model: _core.Model, saved: _core.SavedFunction) -> None:
+        self.path: str = saved.path
+        """The attributes that lead to it."""
+        self._parameters = _parameters(saved.parameters)
+        self._traces = list(saved.traces)
+        self.concrete: tuple[Signature, ...] = tuple(
+            Signature(model, saved.path, number) for number in range(len(self._traces))
+        )
+        """Its traces, each with the tensors that it takes and returns by name; they are called as
+        signatures are."""
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.run(args, kwargs)
+
+    def run(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Any:
+        """Call it with a timeout in seconds. Raises TypeError if there is no trace for such arguments."""
+        number, values = self._choose(tuple(args), dict(kwargs or {}))
+        signature = self.concrete[number]
+        feeds = dict(zip(signature.inputs, values, strict=True))
+        results = signature(feeds) if timeout is None else signature.run(feeds, timeout=timeout)
+        return _build(self._traces[number].results, list(results.values()))
+
+    def _choose(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, list[Any]]:
+        if not self._traces:
+            raise TypeError(f"function {self.path!r} was never traced, so there is nothing to run")
+        given = self._canonical(args, kwargs)
+        for convert in (False, True):
+            for number, trace in enumerate(self._traces):
+                values = [_MISSING] * len(self.concrete[number].inputs)
+                specs = list(self.concrete[number].inputs.values())
+                if _match(trace.arguments, given, specs, convert, values):
+                    return number, values
+        if len(self._traces) == 1:  # where only a dtype or shape differs, the run says which
+            values = [_MISSING] * len(self.concrete[0].inputs)
+            if _match(self._traces[0].arguments, given, None, True, values):
+                return 0, values
+        traces = zip(self._traces, self.concrete, strict=True)
+        known = "\n  ".join(_text(one.arguments, signature, self._parameters) for one, signature in traces)
+        raise TypeError(
+            f"function {self.path!r} has no trace for ({_describe(given)}); it was traced for:\n  {known}"
+        )
+
+    def _canonical(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        """All positional arguments, with defaults, and those by name."""
+        spec = self._parameters
+        if spec is None:
+            return args, kwargs
+        positional = list(args)
+        if len(args) > len(spec.names) and not spec.varargs:
+            raise TypeError(
+                f"function {self.path!r} takes {len(spec.names)} positional arguments "
+                f"({', '.join(spec.names)}), got {len(args)}"
+            )
+        first_default = len(spec.names) - len(spec.defaults)
+        for index in range(len(args), len(spec.names)):
+            name = spec.names[index]
+            if name in kwargs:
+                positional.append(kwargs.pop(name))
+            elif index >= first_default:
+                positional.append(spec.defaults[index - first_default])
+            else:
+                raise TypeError(f"function {self.path!r}: missing argument {name!r}")
+        by_name = {**spec.keyword_defaults, **kwargs}
+        for name in kwargs:
+            if name in spec.names[: len(args)]:
+                raise TypeError(f"function {self.path!r}: argument {name!r} is given twice")
+            if name not in spec.keyword_only and not spec.varkw:
+                known = ", ".join([*spec.names, *spec.keyword_only]) or "none"
+                raise TypeError(f"function {self.path!r}: unexpected argument {name!r}; it takes: {known}")
+        for name in spec.keyword_only:
+            if name not in by_name:
+                raise TypeError(f"function {self.path!r}: missing argument {name!r}")
+        return tuple(positional), by_name
+
+    def __repr__(self) -> str:
+        rows = [f"<Function {self.path!r}"]
+        for trace, signature in zip(self._traces, self.concrete, strict=True):
+            rows.append(f"  {_text(trace.arguments, signature, self._parameters)}")
+        return "\n".join(rows) + ">"
+
+
+class Functions(Mapping[str, Function]):
+    """The functions by path; any path of attributes leads to one, the shortest is listed."""
+
+    def __init__(self, model: _core.Model) -> None:
+        self._model = model
+        self._paths: list[str] | None = None
+        self._made: dict[str, Function] = {}
+
+    def __getitem__(self, path: str) -> Function:
+        if not isinstance(path, str):
+            raise KeyError(path)
+        if path not in self._made:
+            saved = self._model.find_function(path)
+            made = self._made.setdefault(saved.path, Function(self._model, saved))
+            self._made[path] = made
+        return self._made[path]
+
+    def __contains__(self, path: object) -> bool:
+        try:
+            self[path]  # type: ignore[index]
+        except KeyError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._list())
+
+    def __len__(self) -> int:
+        return len(self._list())
+
+    def __repr__(self) -> str:
+        return "{" + ",\n ".join(f"{path!r}: {self[path]!r}" for path in self) + "}"
+
+    def _list(self) -> list[str]:
+        if self._paths is None:
+            self._paths = list(self._model.functions())
+        return self._paths
+
+
+def _parameters(spec: _core.Structure) -> _Parameters | None:
+    if spec.kind != "namedtuple":
+        return None
+    fields = dict(zip(spec.keys, (_constant(item) for item in spec.items), strict=True))
+    return _Parameters(
+        names=list(fields.get("args") or ()),
+        defaults=list(fields.get("defaults") or ()),
+        varargs=fields.get("varargs") is not None,
+        varkw=fields.get("varkw") is not None,
+        keyword_only=list(fields.get("kwonlyargs") or ()),
+        keyword_defaults=dict(fields.get("kwonlydefaults") or {}),
+    )
+
+
+def _constant(value: _core.Structure) -> Any:
+    return _build(value, [])
+
+
+def _build(value: _core.Structure, tensors: list[Any]) -> Any:
+    """The Python value, with `tensors` for its tensors."""
+    kind = value.kind
+    if kind == "tensor":
+        return tensors[value.number]
+    if kind == "none":
+        return None
+    if kind == "bool":
+        return bool(value.number)
+    if kind == "int":
+        return value.number
+    if kind == "float":
+        return value.real
+    if kind == "string":
+        return value.text
+    if kind == "other":
+        return _Other(value.text)
+    items = [_build(item, tensors) for item in value.items]
+    if kind == "list":
+        return items
+    if kind == "tuple":
+        return tuple(items)
+    if kind == "dict":
+        return dict(zip(value.keys, items, strict=True))
+    return namedtuple(value.text or "Result", value.keys, rename=True)(*items)
+
+
+class _Other(str):
+    """A value that a file holds and this package can't; equal to nothing that is passed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _match(
+    expected: _core.Structure,
+    given: Any,
+    specs: list[TensorSpec] | None,
+    convert: bool,
+    values: list[Any],
+) -> bool:
+    """Whether `given` is what the trace takes; puts its tensors into `values`. No `specs`: of any type."""
+    kind = expected.kind
+    if kind == "tensor":
+        values[expected.number] = given
+        return specs is None or _is_tensor(given, specs[expected.number], convert)
+    if kind in ("list", "tuple"):
+        if not isinstance(given, list | tuple) or len(given) != len(expected.items):
+            return False
+        pairs = zip(expected.items, given, strict=True)
+        return all(_match(one, item, specs, convert, values) for one, item in pairs)
+    if kind == "dict":
+        if not isinstance(given, Mapping) or set(given) != set(expected.keys):
+            return False
+        named = zip(expected.keys, expected.items, strict=True)
+        return all(_match(one, given[key], specs, convert, values) for key, one in named)
+    if kind == "namedtuple":
+        if not all(hasattr(given, key) for key in expected.keys):
+            return False
+        named = zip(expected.keys, expected.items, strict=True)
+        return all(_match(one, getattr(given, key), specs, convert, values) for key, one in named)
+    if kind == "other" or isinstance(given, np.ndarray):
+        return False
+    constant = _constant(expected)
+    return given is None if constant is None else bool(given == constant)
+
+
+_KINDS = {"b": "b", "i": "iufcV", "u": "iufcV", "f": "fcV", "c": "c"}  # of Python's numbers -> of dtypes
+
+
+def _is_tensor(given: Any, spec: TensorSpec, convert: bool) -> bool:
+    """Whether it is a tensor of the spec; with `convert`, whether it can be made one."""
+    if spec.encoding == "ragged":
+        return hasattr(given, "flat_values") and hasattr(given, "nested_row_splits")
+    if spec.encoding == "sparse":
+        return isinstance(given, SparseTensor) or hasattr(given, "dense_shape")
+    if spec.encoding != "dense" or given is None or isinstance(given, Mapping | RaggedTensor | SparseTensor):
+        return False
+    if hasattr(given, "dtype") and hasattr(given, "shape"):
+        return _same_dtype(given.dtype, spec) and _fits(tuple(given.shape), spec)
+    if not convert:
+        return False
+    try:
+        array = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        return False
+    if array.dtype.kind in "USO":
+        return spec.tf_dtype == "string" and _fits(array.shape, spec)
+    if spec.tf_dtype == "string":
+        return False
+    kinds = "biufcV" if array.size == 0 else _KINDS.get(array.dtype.kind, "")
+    return spec.dtype.kind in kinds and _fits(array.shape, spec)
+
+
+def _same_dtype(dtype: Any, spec: TensorSpec) -> bool:
+    try:
+        given = np.dtype(dtype)
+    except TypeError:  # a library's own
+        return str(dtype).rsplit(".", 1)[-1] == spec.tf_dtype
+    if spec.tf_dtype == "string":
+        return given.kind in "OSUT"
+    return bool(given.newbyteorder("=") == spec.dtype)
+
+
+def _fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
+    if spec.shape is None:
+        return True
+    return len(shape) == len(spec.shape) and all(
+        size is None or size == length for size, length in zip(spec.shape, shape, strict=True)
+    )
+
+
+def _text(arguments: _core.Structure, signature: Signature, parameters: _Parameters | None) -> str:
+    names = [f"{key}: {spec}" for key, spec in signature.inputs.items()]
+    value = _build(arguments, [_Other(name) for name in names])
+    if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict)):
+        return repr(value)
+    positional, by_name = value
+    known = parameters.names if parameters is not None else []
+    named = [
+        _short(one) if isinstance(one, _Other) or index >= len(known) else f"{known[index]}={_short(one)}"
+        for index, one in enumerate(positional)
+    ]
+    return "(" + ", ".join([*named, *(f"{key}={_short(one)}" for key, one in by_name.items())]) + ")"
+
+
+def _describe(given: tuple[Any, Any]) -> str:
+    positional, by_name = given
+    return ", ".join([*map(_short, positional), *(f"{key}={_short(item)}" for key, item in by_name.items())])
+
+
+def _short(value: Any) -> str:
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype} {list(value.shape)}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_short(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple) and len(value) <= 8:
+        inside = ", ".join(map(_short, value))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    return f"{value!r:.80}"

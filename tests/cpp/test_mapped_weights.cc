@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights in a file: what comes back, and that no byte of it may change.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "engine/saved/mapped_weights.h"
+#include "savedmodel/error.h"
+
+namespace savedmodel::engine {
+namespace {
+namespace tf = tensorflow;
+
+std::vector<tf::Tensor> Weights() {
+  tf::Tensor floats(tf::DT_FLOAT, {5});
+  floats.flat<float>().setConstant(1.5F);
+  tf::Tensor bytes(tf::DT_UINT8, {3, 7});
+  bytes.flat<std::uint8_t>().setConstant(7);
+  return {floats, bytes, floats};
+}
+
+class MappedWeights : public ::testing::Test {
+ protected:
+  void Write(const std::string& content) { std::ofstream(file_, std::ios::binary) << content; }
+  std::string Read() {
+    std::ifstream file(file_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  // True if the file is refused.
+  bool Refused(const std::vector<tf::BundleEntryProto>& entries) {
+    try {
+      MapWeights(file_, entries);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::kDataLoss) << error.what();
+      return true;
+    }
+    return false;
+  }
+  std::string file_ = ::testing::TempDir() + "/savedmodel_test_mapped_weights.bin";
+};
+
+TEST_F(MappedWeights, ComeBackAsTheyWere) {
+  const std::vector<tf::Tensor> written = Weights();
+  const std::vector<tf::Tensor> read = MapWeights(file_, WriteWeights(file_, written));
+  ASSERT_EQ(read.size(), written.size());
+  for (std::size_t i = 0; i < read.size(); ++i) {
+    EXPECT_EQ(read[i].dtype(), written[i].dtype());
+    EXPECT_EQ(read[i].shape(), written[i].shape());
+    EXPECT_EQ(read[i].tensor_data(), written[i].tensor_data());
+  }
+}
+
+// The gaps of the alignment have no checksum of their own.
+TEST_F(MappedWeights, AnyChangedByteIsNoticed) {
+  const std::vector<tf::BundleEntryProto> entries = WriteWeights(file_, Weights());
+  const std::string content = Read();
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    std::string changed = content;
+    changed[i] = static_cast<char>(changed[i] ^ (1 << i % 8));
+    Write(changed);
+    EXPECT_TRUE(Refused(entries)) << "byte " << i << " of " << content.size();
+  }
+  Write(content + '\0');
+  EXPECT_TRUE(Refused(entries));
+  Write(content.substr(0, content.size() - 1));
+  EXPECT_TRUE(Refused(entries));
+  Write(content);
+  EXPECT_FALSE(Refused(entries));
+}
+
+}  // namespace
+}  // namespace savedmodel::engine

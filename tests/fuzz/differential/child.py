@@ -1,0 +1,79 @@
+"""A process that runs recipes, one a line, and says what differs.
+
+A request is {"recipe": ..., "skip": [...]}. Before each stage its name is written, so that the parent knows
+in which one a process died; the answer comes last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .recipe import Recipe
+
+
+def judge(recipe: Recipe, skip: list[str], say: Callable[[str], None]) -> dict[str, Any]:
+    """{"findings": [...]}, or {"invalid": why} for a recipe of which TensorFlow makes no graph."""
+    from . import paths
+    from .build import save
+    from .compare import compare
+
+    folder = Path(tempfile.mkdtemp(prefix="fuzz", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+    try:
+        say("build")
+        try:
+            names = save(recipe, folder / "model")
+        except Exception as error:
+            return {"invalid": f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]}
+        ours = {}
+        for optimize, threads in paths.OURS:
+            path = f"{optimize}/{threads}"
+            if path not in skip:
+                say(path)
+                ours[path] = paths.savedmodel(recipe, folder / "model", names, optimize, threads)
+        theirs = None
+        if "tensorflow" not in skip:
+            say("tensorflow")
+            theirs = paths.tensorflow(recipe, folder / "model", names)
+        if theirs is None:
+            theirs = next(iter(ours.values()), [])
+        exact = shaken = None
+        if "float64" not in skip:
+            say("float64")
+            try:
+                exact = paths.exact(recipe, names)
+                shaken = paths.exact(recipe, names, shaken=True)
+            except Exception as error:
+                say(f"no float64: {type(error).__name__}: {error}"[:200])
+        findings = []
+        for path, outcomes in ours.items():
+            findings += compare(path, outcomes, theirs, exact, shaken, recipe)
+        refused = sum(isinstance(outcome, str) for outcome in theirs)
+        return {"findings": findings, "refused": refused, "exact": exact is not None}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else is printed is no answer
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+    from .paths import quiet
+
+    def say(stage: str) -> None:
+        print(json.dumps({"stage": stage}), file=answers, flush=True)
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        with quiet():
+            answer = judge(request["recipe"], request["skip"], say)
+        print(json.dumps(answer), file=answers, flush=True)
+        tf.keras.backend.clear_session()

@@ -1,0 +1,133 @@
+"""Whether two paths gave the same, as far as float32 can."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import numpy as np
+
+from .recipe import Array, Outcome, Recipe
+
+FLOOR = {"float32": 1e-6, "float64": 1e-13, "float16": 2e-3, "bfloat16": 1.6e-2}
+"""Differences over the output's scale that are never a fault: a few roundings."""
+WITHOUT_EXACT = 2e-5
+"""The same, from TensorFlow, where there is no float64 to measure TensorFlow's own error with."""
+
+
+class Finding(TypedDict):
+    path: str
+    kind: str  # "values", "places", "shape", "dtype", "refused", "answered", "outputs", "death", "hang"
+    call: int
+    output: str
+    what: str
+
+
+def _spreads(recipe: Recipe) -> bool:
+    """Whether an infinity may reach the tile around it, as the documentation says of 3x3 convolutions."""
+    return any(s["op"] in ("conv", "residual", "join") for s in recipe["steps"])
+
+
+def _values(
+    ours: Array, theirs: Array, exact: Array | None, shaken: Array | None, dtype: str, spreads: bool
+) -> tuple[str, str] | None:
+    """The kind of a difference, and the difference; none if there is none."""
+    if theirs.dtype.kind not in "fV":
+        return (
+            None
+            if np.array_equal(ours, theirs)
+            else ("values", f"{ours.ravel()[:5]} and {theirs.ravel()[:5]}")
+        )
+    mine, reference = ours.astype(np.float64), theirs.astype(np.float64)
+    finite = np.isfinite(reference)
+    free = np.zeros(finite.shape, bool)
+    if exact is not None:
+        # What leaves float32's range does so early or late.
+        free = (~finite & np.isfinite(exact)) | (finite & ~np.isfinite(exact)) | (np.abs(exact) > 1e37)
+        if shaken is not None:
+            free |= np.isfinite(exact) != np.isfinite(shaken)
+    wrong = (np.isfinite(mine) & ~finite) | (~spreads & ~np.isfinite(mine) & finite)
+    wrong |= ~finite & (np.isnan(mine) != np.isnan(reference)) & (not spreads)
+    with np.errstate(invalid="ignore"):
+        wrong |= np.isinf(reference) & np.isinf(mine) & (mine != reference)
+    if (wrong & ~free).any():
+        at = tuple(int(i) for i in np.argwhere(wrong & ~free)[0])
+        return "places", f"at {at} {mine[at]} and {reference[at]}, {int((wrong & ~free).sum())} in all"
+    seen = finite & np.isfinite(mine) & ~free
+    if not seen.any():
+        return None
+    truth = reference if exact is None else exact
+    scale = float(np.abs(truth[seen]).max())
+    error = float(np.abs(mine - truth)[seen].max())
+    own = 0.0 if exact is None else float(np.abs(reference - exact)[seen].max())
+    moved = 0.0
+    if exact is not None and shaken is not None:
+        moved = float(np.nan_to_num(np.abs(shaken - exact)[seen]).max())
+    floor = (WITHOUT_EXACT if exact is None else FLOOR[dtype]) * scale + 1e-37
+    if error <= 2 * own + 2 * moved + floor:
+        return None
+    at = tuple(int(i) for i in np.argwhere(seen & (np.abs(mine - truth) == error))[0])
+    return "values", (
+        f"{error:.3g} off at {at} ({mine[at]:.9g} for {truth[at]:.9g}); TensorFlow is {own:.3g} off, "
+        f"a rounding of inputs and weights moves {moved:.3g}, the scale is {scale:.3g}"
+    )
+
+
+def _one(
+    path: str,
+    call: int,
+    ours: Outcome,
+    theirs: Outcome,
+    exact: Outcome | None,
+    shaken: Outcome | None,
+    recipe: Recipe,
+) -> list[Finding]:
+    def finding(kind: str, what: str, output: str = "") -> Finding:
+        return {"path": path, "kind": kind, "call": call, "output": output, "what": what}
+
+    if isinstance(theirs, str) or isinstance(ours, str):
+        if isinstance(theirs, str) and isinstance(ours, str):
+            return []
+        if isinstance(ours, str):
+            return [finding("refused", ours)]
+        if isinstance(exact, dict):
+            return []  # op by op it is answered: it is TensorFlow's optimizer that errs
+        return [finding("answered", f"TensorFlow says {theirs}")]
+    if ours.keys() != theirs.keys():
+        return [finding("outputs", f"{sorted(ours)} and {sorted(theirs)}")]
+    found = []
+    for key, reference in theirs.items():
+        mine = ours[key]
+        right = exact.get(key) if isinstance(exact, dict) else None
+        if right is not None and right.shape == mine.shape != reference.shape:
+            continue  # TensorFlow's optimizer gives another shape than its ops, for images of none
+        if mine.shape != reference.shape:
+            found.append(finding("shape", f"{mine.shape} and {reference.shape}", key))
+        elif mine.dtype != reference.dtype:
+            found.append(finding("dtype", f"{mine.dtype} and {reference.dtype}", key))
+        else:
+            true = exact.get(key) if isinstance(exact, dict) else None
+            moved = shaken.get(key) if isinstance(shaken, dict) else None
+            if true is not None and true.shape != reference.shape:
+                true = moved = None
+            if moved is not None and (true is None or moved.shape != true.shape):
+                moved = None
+            difference = _values(mine, reference, true, moved, recipe["dtype"], _spreads(recipe))
+            if difference is not None:
+                found.append(finding(*difference, key))
+    return found
+
+
+def compare(
+    path: str,
+    ours: list[Outcome],
+    theirs: list[Outcome],
+    exact: list[Outcome] | None,
+    shaken: list[Outcome] | None,
+    recipe: Recipe,
+) -> list[Finding]:
+    found = []
+    for call, (mine, reference) in enumerate(zip(ours, theirs, strict=True)):
+        true = exact[call] if exact else None
+        moved = shaken[call] if shaken else None
+        found += _one(path, call, mine, reference, true, moved, recipe)
+    return found

@@ -1,0 +1,118 @@
+"""The ways a recipe is run: TensorFlow's Python, float64 op by op, and savedmodel with each setting."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import savedmodel as sm
+import tensorflow as tf
+
+from . import ops  # noqa: F401  (enters the steps)
+from .build import Builder, v1
+from .recipe import Array, Outcome, Recipe, data
+
+OURS = [("none", 1), ("default", 1), ("none", 2), ("default", 2)]
+WRITES = {"written", "counter", "written_weights", "conditional_write"}
+ERRORS = (sm.Error, ValueError, TypeError, KeyError, RuntimeError)
+
+
+def keeps_state(recipe: Recipe) -> bool:
+    return any(s["op"] in WRITES or s["options"].get("stateful") for s in recipe["steps"])
+
+
+def order(recipe: Recipe) -> list[int]:
+    """The calls in the order in which they are made; without state, the first comes again."""
+    count = len(recipe["inputs"][0]["sizes"])
+    return [*range(count)] if keeps_state(recipe) else [*range(count), 0]
+
+
+def _calls(recipe: Recipe, run: Callable[[dict[str, Array]], dict[str, Array]]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for call in order(recipe):
+        feeds = {f"x{i}": values for i, values in enumerate(data(recipe, call))}
+        try:
+            outcomes.append({key: np.array(value) for key, value in run(feeds).items()})
+        except (*ERRORS, tf.errors.OpError) as error:
+            outcomes.append(f"{type(error).__name__}: {error}"[:500])
+    return outcomes
+
+
+def tensorflow(recipe: Recipe, folder: Path, names: list[str]) -> list[Outcome]:
+    if recipe["form"] == "v2":
+        signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+
+        def call(feeds: dict[str, Array]) -> dict[str, Array]:
+            results = signature(**{key: tf.constant(value) for key, value in feeds.items()})
+            return {key: value.numpy() for key, value in results.items()}
+
+        return _calls(recipe, call)
+    with tf.Graph().as_default(), v1.Session() as session:
+        graph = v1.saved_model.load(session, ["serve"], str(folder))
+        fetches = {key: info.name for key, info in graph.signature_def["serving_default"].outputs.items()}
+
+        def run(feeds: dict[str, Array]) -> dict[str, Array]:
+            named = {f"{key}:0": value for key, value in feeds.items()}
+            results: dict[str, Array] = session.run(fetches, named)
+            for name in names:
+                results[name] = session.run(name, named)
+            return results
+
+        return _calls(recipe, run)
+
+
+def savedmodel(recipe: Recipe, folder: Path, names: list[str], optimize: Any, threads: int) -> list[Outcome]:
+    try:
+        model = sm.load(folder, optimize=optimize, threads=threads)
+    except ERRORS as error:
+        return [f"load: {type(error).__name__}: {error}"[:500]] * len(order(recipe))
+    with model:
+
+        def run(feeds: dict[str, Array]) -> dict[str, Array]:
+            results = dict(model.signatures["serving_default"].run(feeds))
+            for name in names:
+                named = {f"{key}:0": value for key, value in feeds.items()}
+                results[name] = model.run([name], named)[0]
+            return results
+
+        return _calls(recipe, run)
+
+
+class Exact:
+    """Float64 of what each call is given; `shaken` has weights and inputs moved by about a rounding."""
+
+    def __init__(self, recipe: Recipe, shaken: bool) -> None:
+        self.recipe = recipe
+        self.builder = Builder(recipe, exact=True, shaken=shaken)
+
+    def _wide(self, values: Array) -> Any:
+        # ml_dtypes' bfloat16 is of kind "V" to numpy.
+        if values.dtype.kind not in "fV":
+            return tf.constant(values)
+        wide = values.astype(np.float64)
+        if self.builder.shaken:
+            wide = wide * (1 + 2.0**-24 * np.sign(np.random.default_rng(0).normal(size=wide.shape)))
+        return tf.constant(wide)
+
+    def run(self, feeds: dict[str, Array], names: list[str]) -> dict[str, Array]:
+        values = self.builder(*(self._wide(value) for value in feeds.values()))
+        results = {f"y{i}": values[i].numpy() for i in self.recipe["outputs"]}
+        for name, i in zip(names, self.recipe["fetches"], strict=True):
+            results[name] = values[i].numpy()
+        return results
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def exact(recipe: Recipe, names: list[str], shaken: bool = False) -> list[Outcome]:
+    run = Exact(recipe, shaken)
+    return _calls(recipe, lambda feeds: run.run(feeds, names))
