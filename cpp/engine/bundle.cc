@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "engine/executor/stateful.h"
 #include "engine/files.h"
 #include "engine/function.h"
 #include "engine/graph_checks.h"
@@ -103,6 +104,7 @@ struct Source {
   tf::MetaGraphDef ReadGraph() const {
     tf::MetaGraphDef meta_graph = SelectMetaGraph(path, options.tags);
     if (!options.device.empty()) AssignDevice(FullDeviceName(options.device), meta_graph.mutable_graph_def());
+    NameTables(meta_graph.mutable_graph_def());
     return meta_graph;
   }
   tf::MetaGraphDef ReadMended() const {

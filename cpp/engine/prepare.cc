@@ -2,10 +2,12 @@
 #include "engine/prepare.h"
 
 #include <exception>
+#include <map>
 #include <optional>
 #include <utility>
 
 #include "engine/optimize/factors.h"
+#include "engine/optimize/functions.h"
 #include "engine/optimize/optimize.h"
 #include "engine/optimize/variable_use.h"
 #include "engine/status.h"
@@ -29,17 +31,45 @@ bool ValueOf(const tf::NodeDef& handle, tf::Device* device, tf::Tensor* value) {
   return true;
 }
 
+// Values of the variables of TensorFlow 1 that nobody writes, by node; those that have one.
+std::map<std::string, tf::Tensor> ReferenceValues(const tf::GraphDef& graph,
+                                                  const std::set<std::string>& written,
+                                                  SharedSession* shared) {
+  std::vector<std::string> names;
+  for (const tf::NodeDef& node : graph.node()) {
+    if (IsReferenceVariable(node) && written.count(VariableKey(node)) == 0) names.push_back(node.name());
+  }
+  std::map<std::string, tf::Tensor> values;
+  std::vector<tf::Tensor> fetched;
+  if (names.empty() || !shared->session().Run({}, names, {}, &fetched).ok()) return values;
+  for (std::size_t i = 0; i < names.size(); ++i) values.emplace(names[i], fetched[i]);
+  return values;
+}
+
 std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::vector<std::string>& feeds,
                                         const std::vector<std::string>& fetches,
                                         const tf::SessionOptions& options, const tf::DeviceMgr& devices,
-                                        const ConstantPool* pool, OptimizationReport* report) {
+                                        const ConstantPool* pool, StatefulKernels* stateful,
+                                        OptimizationReport* report) {
   std::string why_not;
-  std::unique_ptr<GraphExecutor> executor = MakeExecutor(
-      MakeExecutable(graph, feeds, fetches, options, devices), devices.ListDevices().front(), pool, &why_not);
+  const auto make = [&](const tf::GraphDef& from, bool nest) {
+    ExecutableGraph executable = MakeExecutable(from, feeds, fetches, options, devices);
+    report->effects = EffectsOf(executable);
+    return MakeExecutor(std::move(executable), devices.ListDevices().front(), pool, stateful, &why_not, nest);
+  };
+  // Loops as lists of kernels where that can be, else in TensorFlow's executor.
+  const bool nest = !report->passes.empty() && HasLoops(graph);
+  std::unique_ptr<GraphExecutor> executor = make(graph, nest);
+  if (executor == nullptr && nest) {
+    tf::GraphDef lowered = graph;
+    LowerLoops(&lowered);
+    executor = make(lowered, false);
+  }
   if (executor == nullptr) {
     report->why_not = "it has to run in a session, for " + why_not;
     return nullptr;
   }
+  executor->set_repeatable(report->effects.empty());
   report->executor = executor->name();
   return executor;
 }
@@ -59,7 +89,7 @@ std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph*
   std::unique_ptr<GraphExecutor> executor =
       MakeFrom(found->isolated.graph, found->isolated.feeds, OptimizedFiles::Fetches(*found, function),
                shared->optimized_options, early ? *shared->early_devices : shared->devices(),
-               &shared->saved->pool(), &saved);
+               &shared->saved->pool(), &shared->stateful_kernels, &saved);
   if (executor != nullptr) *report = std::move(saved);
   return executor;
 }
@@ -72,7 +102,7 @@ std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const CallGr
     const IsolatedGraph isolated = OptimizeFunction(shared, call, function, {}, &pool, report);
     shared->constants.Share(&pool);
     executor = MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options,
-                        shared->devices(), &pool, report);
+                        shared->devices(), &pool, &shared->stateful_kernels, report);
   }
   shared->constants.DropUnused();  // what the optimizer made on the way
   return executor;
@@ -107,7 +137,7 @@ const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, con
   if (!note.empty()) report->notes.push_back(note);
   try {
     executor = MakeFrom(GraphOf(*shared, call), function.feeds, function.fetches, options, shared->devices(),
-                        nullptr, report);
+                        nullptr, &shared->stateful_kernels, report);
   } catch (const std::exception&) {  // the session refuses the same, in its words
   }
   return executor == nullptr ? nullptr : shared->Keep(std::move(executor));
@@ -125,10 +155,15 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, con
   std::set<std::string> written = WrittenVariables(isolated.graph, isolated.fetches);
   written.insert(shared->written.begin(), shared->written.end());
   written.insert(kept.begin(), kept.end());
+  const std::map<std::string, tf::Tensor> references = ReferenceValues(isolated.graph, written, shared);
   const auto value = [&](const tf::NodeDef& handle, tf::Tensor* tensor) {
     const std::string key = VariableKey(handle);
-    if (key.empty() || written.count(key) > 0 || shared->thawed || !ValueOf(handle, device, tensor))
+    if (key.empty() || written.count(key) > 0 || shared->thawed) return false;
+    if (const auto found = references.find(handle.name()); found != references.end()) {
+      *tensor = found->second;
+    } else if (IsReferenceVariable(handle) || !ValueOf(handle, device, tensor)) {
       return false;
+    }
     shared->frozen.insert(key);
     return true;
   };

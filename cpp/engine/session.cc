@@ -78,6 +78,7 @@ void SharedSession::Close() {
   }
   executors.clear();
   constants.Clear();
+  stateful_kernels.Clear();
   if (session != nullptr) session->Close().IgnoreError();
 }
 

@@ -75,6 +75,8 @@ class SharedSession {
   std::mutex prepare_mutex;         // guards the three; one function is optimized at a time
   SharedConstants constants;        // of all optimized functions
 
+  StatefulKernels stateful_kernels;
+
   // What an earlier optimizer left beside the model; with it, a session is opened when one is needed.
   std::unique_ptr<const OptimizedFiles> saved;
   std::string saved_why_not;                             // it is not used, though it is there

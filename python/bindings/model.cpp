@@ -120,7 +120,8 @@ void bind_model(py::module_& m) {
       .def_readonly("variables_frozen", &OptimizationReport::variables_frozen)
       .def_readonly("frozen_bytes", &OptimizationReport::frozen_bytes)
       .def_readonly("seconds", &OptimizationReport::seconds)
-      .def_readonly("executor", &OptimizationReport::executor);
+      .def_readonly("executor", &OptimizationReport::executor)
+      .def_readonly("effects", &OptimizationReport::effects);
   py::class_<Structure>(m, "Structure")
       .def_property_readonly("kind", &KindName)
       .def_readonly("text", &Structure::text)

@@ -39,6 +39,8 @@ class Optimization:
     seconds: float
     passes: tuple[Pass, ...]
     notes: tuple[str, ...]
+    effects: tuple[str, ...] = ()
+    """Ops whose calls leave something behind or differ: they write variables, draw random numbers, print."""
 
     @classmethod
     def _of(cls, report: _core.OptimizationReport) -> Optimization:
@@ -54,6 +56,7 @@ class Optimization:
             seconds=report.seconds,
             passes=tuple(Pass(p.name, p.what, p.count, p.seconds) for p in report.passes),
             notes=tuple(report.notes),
+            effects=tuple(report.effects),
         )
 
     def __repr__(self) -> str:

@@ -63,14 +63,18 @@ def _verify_signature(signature: Signature, level: str) -> str:
 def verify(model: Model, level: str) -> dict[str, str]:
     """By signature, why it was not compared; empty if it was. Raises InternalError for one that differs.
 
-    Only signatures with an optimized graph are run: none of those writes a variable.
+    Only signatures with an optimized graph are run, and none that writes a variable or draws random numbers.
     """
     if level == "none":
         return dict.fromkeys(model.signatures, "optimize='none'")
-    optimized = {report.function: report.optimized for report in model.optimization}
-    return {
-        name: _verify_signature(signature, level)
-        if optimized[f"signature {name!r}"]
-        else "its graph is not optimized"
-        for name, signature in model.signatures.items()
-    }
+    reports = {report.function: report for report in model.optimization}
+    why_not = {}
+    for name, signature in model.signatures.items():
+        report = reports[f"signature {name!r}"]
+        if not report.optimized:
+            why_not[name] = "its graph is not optimized"
+        elif report.effects:
+            why_not[name] = f"its calls leave something behind or differ: {', '.join(report.effects)}"
+        else:
+            why_not[name] = _verify_signature(signature, level)
+    return why_not

@@ -17,6 +17,10 @@ TEST_F(Recurrent, GruApart) {
   EXPECT_EQ(Only(rnn::kGruOp)->attr().at("num_bias").i(), 1);
   EXPECT_TRUE(Only(rnn::kGruOp)->attr().at("cache_weights").b());
 }
+TEST_F(Recurrent, ProductsForEachGate) {
+  ExpectFused("rnn_by_gates", {"GRU"});
+  ExpectFused("rnn_dropout", {"GRU", "GRU", "LSTM", "LSTM"});
+}
 TEST_F(Recurrent, Stacked) { ExpectFused("rnn_stacked", {"GRU", "LSTM", "LSTM"}); }
 TEST_F(Recurrent, FixedBatch) { ExpectFused("rnn_batch", {"LSTM"}, {{{"x", {3, 7, 5}}}}); }
 TEST_F(Recurrent, Backwards) { ExpectFused("rnn_backwards", {"GRU"}); }
@@ -144,8 +148,17 @@ TEST_F(Recurrent, StatefulStays) {
 TEST_F(Recurrent, DoubleStays) {
   ExpectKept([] {}, "it writes its results in another way", "rnn_double");
 }
-TEST_F(Recurrent, ProductsForEachGateStay) {
-  ExpectKept([] {}, kNoStep, "rnn_by_gates");
+// The columns of one gate for another's, of the kernel, the recurrent kernel or a bias.
+TEST_F(Recurrent, SwappedProductsForEachGateStay) {
+  for (const auto& [one, other] : {std::pair(0, 1), std::pair(3, 4), std::pair(6, 7), std::pair(8, 9)}) {
+    const auto swap = [&, first = one, second = other] {
+      for (int input = 1; input < 3; ++input) {
+        std::swap(*InBody("StridedSlice", first)->mutable_input(input),
+                  *InBody("StridedSlice", second)->mutable_input(input));
+      }
+    };
+    ExpectKept(swap, kNoStep, "rnn_by_gates");
+  }
 }
 TEST_F(Recurrent, OtherActivationsStay) {
   Load("rnn_activation");

@@ -32,7 +32,7 @@ class Sequential : public ::testing::Test {
     EXPECT_TRUE(session_->LocalDeviceManager(&devices).ok());
     std::string why_not;
     const auto executor = MakeExecutor(MakeExecutable(b_.graph(), {x_ + ":0"}, {fetch}, options, *devices),
-                                       devices->ListDevices().front(), nullptr, &why_not);
+                                       devices->ListDevices().front(), nullptr, &stateful_, &why_not);
     EXPECT_NE(executor, nullptr) << why_not;
     EXPECT_STREQ(executor->name(), "sequential");
     tf::CancellationManager cancellation;
@@ -60,6 +60,7 @@ class Sequential : public ::testing::Test {
   GraphBuilder b_;
   const std::string x_ = b_.Feed({3});
   const std::string half_ = b_.Op("TestHalf", {x_}, {}, false);
+  StatefulKernels stateful_;
   const tf::Tensor value_ = testing::Numbers({3}, 1);
   std::unique_ptr<tf::Session> session_;
 };

@@ -6,12 +6,14 @@
 #include <string>
 #include <utility>
 
+#include "engine/graph.h"
 #include "engine/status.h"
 #include "engine/threads/stop.h"
 #include "tensorflow/core/common_runtime/local_executor_params.h"
 #include "tensorflow/core/common_runtime/step_stats_collector.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/rendezvous.h"
 #include "tensorflow/core/framework/resource_mgr.h"
 
 namespace savedmodel::engine {
@@ -62,22 +64,32 @@ class Interruption : public tf::StepStatsCollectorInterface {
 
 }  // namespace
 
-ControlFlowExecutor::ControlFlowExecutor(ExecutableGraph graph, tf::Device* device, const ConstantPool* pool)
+ControlFlowExecutor::ControlFlowExecutor(ExecutableGraph graph, tf::Device* device, const ConstantPool* pool,
+                                         StatefulKernels* stateful)
     : graph_(std::move(graph)), device_(device) {
-  for (const tf::Node* node : graph_.graph->op_nodes()) fetches_ += node->IsRetval() ? 1 : 0;
+  for (const tf::Node* node : graph_.graph->op_nodes()) {
+    fetches_ += node->IsRetval() ? 1 : 0;
+    calls_ = calls_ || node->IsFunctionCall() || !CalledFunctions(node->def()).empty();
+  }
   tf::LocalExecutorParams params;
   params.device = device;
   params.function_library = graph_.runtime;
-  params.create_kernel = [runtime = graph_.runtime, pool](
-                             const std::shared_ptr<const tf::NodeProperties>& properties,
-                             tf::OpKernel** kernel) {
-    const tf::Tensor* value = pool == nullptr ? nullptr : pool->Find(properties->node_def);
-    if (value == nullptr) return runtime->CreateKernel(properties, kernel);
-    auto filled = std::make_shared<tf::NodeProperties>(*properties);
-    value->AsProtoTensorContent((*filled->node_def.mutable_attr())["value"].mutable_tensor());
-    return runtime->CreateKernel(filled, kernel);
+  params.create_kernel =
+      [runtime = graph_.runtime, pool, stateful, device, version = graph_.graph->versions().producer()](
+          const std::shared_ptr<const tf::NodeProperties>& properties, tf::OpKernel** kernel) {
+        if (StatefulKernels::Owns(properties->node_def, *properties->op_def)) {
+          *kernel = stateful->Find(device, properties, version);
+          return absl::OkStatus();
+        }
+        const tf::Tensor* value = pool == nullptr ? nullptr : pool->Find(properties->node_def);
+        if (value == nullptr) return runtime->CreateKernel(properties, kernel);
+        auto filled = std::make_shared<tf::NodeProperties>(*properties);
+        value->AsProtoTensorContent((*filled->node_def.mutable_attr())["value"].mutable_tensor());
+        return runtime->CreateKernel(filled, kernel);
+      };
+  params.delete_kernel = [stateful](tf::OpKernel* kernel) {
+    if (!stateful->Holds(kernel)) delete kernel;
   };
-  params.delete_kernel = [](tf::OpKernel* kernel) { delete kernel; };
   tf::Executor* executor = nullptr;
   ThrowIfError(tf::NewLocalExecutor(params, *graph_.graph, &executor));
   executor_.reset(executor);
@@ -95,6 +107,11 @@ void ControlFlowExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<
     device_->resource_manager()->Cleanup(name).IgnoreError();
   });
   args.step_container = &container;
+  tf::core::RefCountPtr<tf::Rendezvous> rendezvous;
+  if (calls_) {
+    rendezvous.reset(tf::NewLocalRendezvous());
+    args.rendezvous = rendezvous.get();
+  }
   args.call_frame = &frame;
   args.cancellation_manager = &of_this_run;
   args.runner = [](const tf::Executor::Args::Closure& closure) { closure(); };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a graph with loops or branches in TensorFlow's executor, in the caller's thread.
+// Runs a graph with loops, branches or kernels that wait in TensorFlow's executor, in the caller's thread.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,8 @@ namespace savedmodel::engine {
 
 class ControlFlowExecutor : public GraphExecutor {
  public:
-  ControlFlowExecutor(ExecutableGraph graph, tensorflow::Device* device, const ConstantPool* pool);
+  ControlFlowExecutor(ExecutableGraph graph, tensorflow::Device* device, const ConstantPool* pool,
+                      StatefulKernels* stateful);
   const char* name() const override { return "control flow"; }
   void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
            tensorflow::CancellationManager* cancellation) const override;
@@ -21,6 +22,7 @@ class ControlFlowExecutor : public GraphExecutor {
   ExecutableGraph graph_;
   tensorflow::Device* device_;
   int fetches_ = 0;
+  bool calls_ = false;  // functions, which may send tensors among themselves
   std::unique_ptr<tensorflow::Executor> executor_;
 };
 

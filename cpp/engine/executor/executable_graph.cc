@@ -8,6 +8,7 @@
 
 #include "engine/graph.h"
 #include "engine/optimize/constants.h"
+#include "engine/optimize/functions.h"
 #include "engine/status.h"
 #include "tensorflow/core/common_runtime/build_graph_options.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
@@ -160,11 +161,14 @@ ExecutableGraph MakeExecutable(const tf::GraphDef& graph, const std::vector<std:
   std::unique_ptr<tf::ClientGraph> client;
   tf::GraphDef pruned = Prune(graph, feeds, fetches);
   InlineCalls(&pruned);
+  ClearDevicesInFunctions(&pruned);
   ConstantPool::AsConst(&pruned);
   ThrowIfError(tf::GraphExecutionState::MakeForBaseGraph(std::move(pruned), state_options, &state));
   ThrowIfError(state->BuildGraph(build, &client));
 
   ExecutableGraph result;
+  result.options = &options;
+  result.devices = &devices;
   std::unordered_map<std::string, std::unique_ptr<tf::Graph>> partitions;
   auto& partition = partitions[device->name()];
   partition = std::make_unique<tf::Graph>(client->flib_def.get());

@@ -20,6 +20,8 @@ struct ExecutableGraph {
   std::unique_ptr<tensorflow::FunctionLibraryDefinition> functions;
   std::unique_ptr<tensorflow::ProcessFunctionLibraryRuntime> runtimes;
   tensorflow::FunctionLibraryRuntime* runtime = nullptr;
+  const tensorflow::SessionOptions* options = nullptr;
+  const tensorflow::DeviceMgr* devices = nullptr;
   std::unique_ptr<tensorflow::Graph> graph;  // with _Arg and _Retval nodes, in the order of feeds and fetches
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/executor/executable_graph.h"
+#include "engine/executor/stateful.h"
 #include "engine/optimize/constants.h"
 #include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/framework/device.h"
@@ -32,12 +33,13 @@ class GraphExecutor {
   bool repeatable_ = false;
 };
 
-// The quickest that can run `graph`: kernels in a row, or, for loops and branches, TensorFlow's executor.
-// Null, with the node that is in the way in `why_not`, for a graph with state that a second set of kernels
-// would not share, or with calls of functions. `pool` has the values of
-// large constants, or is null. Throws Error.
+// The quickest that can run `graph`: kernels in a row, or, for loops, branches and kernels that wait for
+// something, TensorFlow's executor. Null, with the node that is in the way in `why_not`, for a graph that
+// needs a session; with `only_kernels`, also where TensorFlow's would have to run it. `pool` has the values
+// of large constants, or is null; `stateful` must outlive the executor. Throws Error.
 std::unique_ptr<GraphExecutor> MakeExecutor(ExecutableGraph graph, tensorflow::Device* device,
-                                            const ConstantPool* pool, std::string* why_not);
+                                            const ConstantPool* pool, StatefulKernels* stateful,
+                                            std::string* why_not, bool only_kernels = false);
 
 // Process-wide, as TensorFlow's kernels expect it.
 std::int64_t NextStepId();

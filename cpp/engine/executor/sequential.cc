@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -11,11 +12,13 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "engine/executor/nested.h"
 #include "engine/status.h"
 #include "engine/threads/stop.h"
 #include "tensorflow/core/common_runtime/device.h"
 #include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/framework/node_def_util.h"
+#include "tensorflow/core/framework/resource_mgr.h"
 #include "tensorflow/core/graph/algorithm.h"
 
 namespace savedmodel::engine {
@@ -29,10 +32,6 @@ bool IsAlias(const tf::Node& node) {
   static const auto* const ops = new std::set<std::string>{
       "Identity", "IdentityN", "PlaceholderWithDefault", "PreventGradient", "Snapshot", "StopGradient"};
   return ops->count(node.type_string()) > 0;
-}
-
-std::string Describe(const tf::Node& node) {
-  return "op '" + node.type_string() + "' (node '" + node.name() + "')";
 }
 
 // The nodes that the results need. An alias needs no more than the outputs that are read: TensorFlow leaves
@@ -122,16 +121,20 @@ class SequentialExecutor::Lease {
   std::unique_ptr<Values> kept_;
 };
 
-std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph graph, tf::Device* device,
-                                                             const ConstantPool* pool, std::string* why_not) {
-  const std::unordered_set<const tf::Node*> needed = NeededNodes(*graph.graph);
+std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph* graph, tf::Device* device,
+                                                             const ConstantPool* pool,
+                                                             StatefulKernels* stateful) {
+  const std::unordered_set<const tf::Node*> needed = NeededNodes(*graph->graph);
   std::vector<tf::Node*> order;
-  tf::GetReversePostOrder(*graph.graph, &order);
+  tf::GetReversePostOrder(*graph->graph, &order);
   order.erase(
       std::remove_if(order.begin(), order.end(), [&](tf::Node* node) { return needed.count(node) == 0; }),
       order.end());
-  std::unique_ptr<SequentialExecutor> executor(new SequentialExecutor(std::move(graph), device));
-  if (!executor->Plan(order, pool, why_not)) return nullptr;
+  std::unique_ptr<SequentialExecutor> executor(new SequentialExecutor(std::move(*graph), device));
+  if (!executor->Plan(order, pool, stateful)) {
+    *graph = std::move(executor->graph_);
+    return nullptr;
+  }
   executor->graph_.graph.reset();  // and with it the constants that it holds a second time
   return executor;
 }
@@ -139,8 +142,10 @@ std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph gra
 SequentialExecutor::SequentialExecutor(ExecutableGraph graph, tf::Device* device)
     : graph_(std::move(graph)), device_(device) {}
 
+SequentialExecutor::~SequentialExecutor() = default;
+
 bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const ConstantPool* pool,
-                              std::string* why_not) {
+                              StatefulKernels* stateful) {
   std::unordered_map<const tf::Node*, std::vector<Slot>> slots;  // by output
   std::map<int, Slot> fetches;
   const auto source = [&](const tf::Node* node, int input) {
@@ -175,20 +180,19 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const Constan
       AddConstant(*value, &outputs);
       continue;
     }
-    tf::OpKernel* made = nullptr;
-    ThrowIfError(graph_.runtime->CreateKernel(node->properties(), &made));
-    kernels_.emplace_back(made);
-    if (made->AsAsync() != nullptr) {  // waits for something, or runs a function
-      *why_not = Describe(*node);
-      return false;
+    Step step{};
+    const bool is_nested = Nested::Is(*node);
+    tf::OpKernel* made = is_nested ? nullptr : MakeKernel(*node, stateful);
+    if (is_nested ? !AddNested(*node, stateful, &step) : made->AsAsync() != nullptr) {
+      return false;  // waits for something, or runs a function
     }
-    if (node->num_outputs() == 1 && made->const_tensor() != nullptr) {
+    uses_container_ = uses_container_ || UsesStepContainer(*node);
+    if (!is_nested && node->num_outputs() == 1 && made->const_tensor() != nullptr) {
       const tf::Tensor& value = *made->const_tensor();
       AddConstant(pool == nullptr ? value : pool->Same(value), &outputs);
-      kernels_.pop_back();
+      if (!kernels_.empty() && kernels_.back().get() == made) kernels_.pop_back();
       continue;
     }
-    Step step{};
     step.kernel = made;
     step.first_input = static_cast<std::int32_t>(inputs_.size());
     step.inputs = node->num_inputs();
@@ -203,6 +207,24 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const Constan
   attributes_.resize(static_cast<std::size_t>(std::max(most_inputs_, most_outputs_)));
   for (const auto& [index, slot] : fetches) fetches_.push_back(slot);
   PlanLifetimes();
+  return true;
+}
+
+tf::OpKernel* SequentialExecutor::MakeKernel(const tf::Node& node, StatefulKernels* stateful) {
+  if (StatefulKernels::Owns(node.def(), node.op_def())) {
+    return stateful->Find(device_, node.properties(), graph_.graph->versions().producer());
+  }
+  tf::OpKernel* made = nullptr;
+  ThrowIfError(graph_.runtime->CreateKernel(node.properties(), &made));
+  kernels_.emplace_back(made);
+  return made;
+}
+
+bool SequentialExecutor::AddNested(const tf::Node& node, StatefulKernels* stateful, Step* step) {
+  std::unique_ptr<const Nested> nested = Nested::Make(node, graph_, device_, stateful);
+  step->nested = nested.get();
+  if (nested == nullptr) return false;
+  nested_.push_back(std::move(nested));
   return true;
 }
 
@@ -265,6 +287,28 @@ void SequentialExecutor::PlanLifetimes() {
   }
 }
 
+void SequentialExecutor::Keep(std::size_t slot, tf::Tensor* result, Values* values) const {
+  values->tensors[slot] = result;
+  if (guard_of_[slot] != kUnguarded) values->guards[static_cast<std::size_t>(guard_of_[slot])] = *result;
+}
+
+void SequentialExecutor::RunNested(const Step& step, tf::OpKernelContext::Params* params,
+                                   Values* values) const {
+  std::vector<tf::Tensor> inputs, outputs;
+  for (std::int32_t i = 0; i < step.inputs; ++i) {
+    const Slot slot = inputs_[static_cast<std::size_t>(step.first_input + i)];
+    inputs.push_back(slot < 0 ? constants_[static_cast<std::size_t>(-slot - 1)]
+                              : *values->tensors[static_cast<std::size_t>(slot)]);
+  }
+  step.nested->Run(params, std::move(inputs), &outputs);
+  params->function_library = graph_.runtime;
+  params->output_attr_array = attributes_.data();
+  for (std::int32_t i = 0; i < step.outputs; ++i) {
+    Keep(static_cast<std::size_t>(step.first_output + i),
+         new tf::Tensor(std::move(outputs[static_cast<std::size_t>(i)])), values);
+  }
+}
+
 void SequentialExecutor::Compute(const Step& step, tf::OpKernelContext::Params* params,
                                  Values* values) const {
   values->arguments.resize(static_cast<std::size_t>(step.inputs));
@@ -287,16 +331,32 @@ void SequentialExecutor::Compute(const Step& step, tf::OpKernelContext::Params* 
       if (required_[slot]) ThrowIfError(MissingOutput(*step.kernel, i));
       continue;
     }
-    values->tensors[slot] = result;
-    if (guard_of_[slot] != kUnguarded) {
-      values->guards[static_cast<std::size_t>(guard_of_[slot])] = *values->tensors[slot];
-    }
+    Keep(slot, result, values);
   }
 }
 
 void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                              tf::CancellationManager* cancellation) const {
   static auto* const runner = new std::function<void(std::function<void()>)>(RunInline);
+  tf::OpKernelContext::Params params;
+  params.step_id = NextStepId();
+  std::optional<tf::ScopedStepContainer> container;
+  if (uses_container_) {
+    container.emplace(params.step_id, [this](const std::string& name) {
+      device_->resource_manager()->Cleanup(name).IgnoreError();
+    });
+    params.step_container = &*container;
+  }
+  params.device = device_;
+  params.resource_manager = device_->resource_manager();
+  params.cancellation_manager = cancellation;
+  params.runner = runner;
+  params.run_all_kernels_inline = true;
+  RunIn(&params, feeds, fetched);
+}
+
+void SequentialExecutor::RunIn(tf::OpKernelContext::Params* params, const std::vector<tf::Tensor>& feeds,
+                               std::vector<tf::Tensor>* fetched) const {
   Lease lease(*this);
   Values& values = lease.values();
   for (std::int32_t i = 0; i < feed_count_; ++i) {
@@ -304,19 +364,12 @@ void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<t
     values.tensors[feed] = const_cast<tf::Tensor*>(&feeds[feed]);
     if (guard_of_[feed] != kUnguarded) values.guards[static_cast<std::size_t>(guard_of_[feed])] = feeds[feed];
   }
-  tf::OpKernelContext::Params params;
-  params.step_id = NextStepId();
-  params.device = device_;
-  params.resource_manager = device_->resource_manager();
-  params.function_library = graph_.runtime;
-  params.cancellation_manager = cancellation;
-  params.runner = runner;
-  params.run_all_kernels_inline = true;
-  params.output_attr_array = attributes_.data();
+  params->function_library = graph_.runtime;
+  params->output_attr_array = attributes_.data();
   RunningCall* const call = RunningCall::OfThread();
   unsigned done = 0;
   for (const Step& step : steps_) {
-    if (cancellation->IsCancelled() ||
+    if (params->cancellation_manager->IsCancelled() ||
         (call != nullptr && ++done % kStepsBetweenAsks == 0 && call->IsInterrupted())) {
       throw Error(Code::kCancelled, "the run was cancelled");
     }
@@ -324,16 +377,13 @@ void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<t
       const Slot guard = unguards_[static_cast<std::size_t>(step.first_unguard + i)];
       values.guards[static_cast<std::size_t>(guard)] = tf::Tensor();
     }
-    Compute(step, &params, &values);
+    step.nested == nullptr ? Compute(step, params, &values) : RunNested(step, params, &values);
     for (std::int32_t i = 0; i < step.releases; ++i) {
-      tf::Tensor*& value =
-          values
-              .tensors[static_cast<std::size_t>(releases_[static_cast<std::size_t>(step.first_release + i)])];
-      delete value;
-      value = nullptr;
+      const Slot slot = releases_[static_cast<std::size_t>(step.first_release + i)];
+      delete std::exchange(values.tensors[static_cast<std::size_t>(slot)], nullptr);
     }
   }
-  if (cancellation->IsCancelled()) throw Error(Code::kCancelled, "the run was cancelled");
+  if (params->cancellation_manager->IsCancelled()) throw Error(Code::kCancelled, "the run was cancelled");
   fetched->clear();
   for (std::size_t i = 0; i < fetches_.size(); ++i) {
     if (fetches_[i] < 0) {

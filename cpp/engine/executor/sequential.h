@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a graph without loops or state of its own as a list of kernels, one after the other, in the caller's
-// thread. A session does the same in ten times the time for small graphs: it counts pending inputs, queues
-// ready nodes and copies every tensor from edge to edge.
+// Runs a graph as a list of kernels, one after the other, in the caller's thread; loops and branches have
+// lists of their own. A session does the same in ten times the time for small graphs: it counts pending
+// inputs, queues ready nodes and copies every tensor from edge to edge.
 #pragma once
 
 #include <cstdint>
@@ -14,19 +14,26 @@
 
 namespace savedmodel::engine {
 
+class Nested;
+
 class SequentialExecutor : public GraphExecutor {
  public:
-  // Null, with the node that is in the way in `why_not`, if a kernel waits for something. Throws Error.
-  static std::unique_ptr<SequentialExecutor> Make(ExecutableGraph graph, tensorflow::Device* device,
-                                                  const ConstantPool* pool, std::string* why_not);
+  // Null, with `graph` as it was, if a kernel waits for something. Throws Error.
+  static std::unique_ptr<SequentialExecutor> Make(ExecutableGraph* graph, tensorflow::Device* device,
+                                                  const ConstantPool* pool, StatefulKernels* stateful);
   const char* name() const override { return "sequential"; }
   void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
            tensorflow::CancellationManager* cancellation) const override;
+  // As a part of a step that goes on. Changes those of `params` that belong to an executor.
+  void RunIn(tensorflow::OpKernelContext::Params* params, const std::vector<tensorflow::Tensor>& feeds,
+             std::vector<tensorflow::Tensor>* fetched) const;
+  ~SequentialExecutor() override;
 
  private:
   using Slot = std::int32_t;  // feeds first, then the kernels' outputs; constants are negative
   struct Step {
-    tensorflow::OpKernel* kernel;
+    tensorflow::OpKernel* kernel;  // or
+    const Nested* nested;
     Slot first_output;
     std::int32_t outputs;
     std::int32_t first_input;  // in inputs_
@@ -40,14 +47,20 @@ class SequentialExecutor : public GraphExecutor {
   class Lease;
 
   SequentialExecutor(ExecutableGraph graph, tensorflow::Device* device);
-  bool Plan(const std::vector<tensorflow::Node*>& order, const ConstantPool* pool, std::string* why_not);
+  bool Plan(const std::vector<tensorflow::Node*>& order, const ConstantPool* pool, StatefulKernels* stateful);
+  tensorflow::OpKernel* MakeKernel(const tensorflow::Node& node, StatefulKernels* stateful);
   void AddConstant(const tensorflow::Tensor& value, std::vector<Slot>* outputs);
   void PlanLifetimes();
+  // False if the node's functions are no lists of kernels.
+  bool AddNested(const tensorflow::Node& node, StatefulKernels* stateful, Step* step);
+  void RunNested(const Step& step, tensorflow::OpKernelContext::Params* params, Values* values) const;
+  void Keep(std::size_t slot, tensorflow::Tensor* result, Values* values) const;
   void Compute(const Step& step, tensorflow::OpKernelContext::Params* params, Values* values) const;
 
   ExecutableGraph graph_;
   tensorflow::Device* device_;
-  std::vector<std::unique_ptr<tensorflow::OpKernel>> kernels_;
+  std::vector<std::unique_ptr<tensorflow::OpKernel>> kernels_;  // those that no other executor has
+  std::vector<std::unique_ptr<const Nested>> nested_;
   std::vector<tensorflow::Tensor> constants_;
   // A second reference to each: no kernel takes a constant for a value that it may overwrite.
   std::vector<tensorflow::Tensor> constant_pins_;
@@ -64,6 +77,7 @@ class SequentialExecutor : public GraphExecutor {
   std::int32_t guard_count_ = 0;
   std::int32_t most_inputs_ = 0;
   std::int32_t most_outputs_ = 0;
+  bool uses_container_ = false;                              // of the step
   std::vector<tensorflow::AllocatorAttributes> attributes_;  // as many as most_inputs_, most_outputs_
 };
 

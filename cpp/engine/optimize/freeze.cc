@@ -188,7 +188,7 @@ bool FreezeInput(tf::NodeDef* node, int input, const std::string& constant, tf::
 void DropWaitsForHandles(tf::GraphDef* graph) {
   std::unordered_set<std::string> handles;
   for (const tf::NodeDef& node : graph->node()) {
-    if (node.op() == "VarHandleOp") handles.insert("^" + node.name());
+    if (node.op() == "VarHandleOp" || IsReferenceVariable(node)) handles.insert("^" + node.name());
   }
   for (tf::NodeDef& node : *graph->mutable_node()) {
     auto* inputs = node.mutable_input();
@@ -209,7 +209,8 @@ Frozen Freeze(tf::GraphDef* graph, ConstantPool* pool,
   std::map<std::string, std::string> constants;  // by variable
   std::string axis;
   for (tf::NodeDef* handle : rewriter.nodes()) {
-    if (handle->op() != "VarHandleOp") continue;
+    const bool is_reference = IsReferenceVariable(*handle);
+    if (handle->op() != "VarHandleOp" && !is_reference) continue;
     tf::Tensor tensor;
     if (!value(*handle, &tensor)) {
       ++frozen.kept;
@@ -221,6 +222,12 @@ Frozen Freeze(tf::GraphDef* graph, ConstantPool* pool,
       if (!ConstantPool::Takes(tensor) && tf::DataTypeCanUseMemcpy(tensor.dtype())) pool->Remember(tensor);
       ++frozen.variables;
       frozen.bytes += static_cast<std::int64_t>(tensor.TotalBytes());
+    }
+    if (is_reference) {
+      const std::vector<Rewriter::Reader> readers = rewriter.Readers(*handle);
+      for (const Rewriter::Reader& reader : readers) rewriter.SetInput(reader.node, reader.input, constant);
+      frozen.reads += static_cast<int>(readers.size());
+      continue;
     }
     // Through the Identity nodes that handles pass.
     std::vector<const tf::NodeDef*> pending{handle};

@@ -87,16 +87,6 @@ std::vector<std::string> GroupedConvolutions(const tf::GraphDef& graph) {
   return found;
 }
 
-void LowerControlFlow(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
-  for (tf::NodeDef& node : *nodes) {
-    const std::string& op = node.op();
-    if (op == "While" || op == "StatelessWhile" || op == "If" || op == "StatelessIf" || op == "Case" ||
-        op == "StatelessCase") {
-      (*node.mutable_attr())["_lower_using_switch_merge"].set_b(true);
-    }
-  }
-}
-
 }  // namespace
 
 void InlineFunctions(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
@@ -156,13 +146,15 @@ int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
 
 void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool fold,
                        IsolatedGraph* isolated) {
-  LowerControlFlow(isolated->graph.mutable_node());
-  for (tf::FunctionDef& function : *isolated->graph.mutable_library()->mutable_function()) {
-    LowerControlFlow(function.mutable_node_def());
-  }
   // Nodes without a device are not fused: TensorFlow can't know that they run on the CPU.
-  for (tf::NodeDef& node : *isolated->graph.mutable_node()) {
-    if (node.device().empty()) node.set_device(devices.client_device()->name());
+  const auto place = [&](google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
+    for (tf::NodeDef& node : *nodes) {
+      if (node.device().empty()) node.set_device(devices.client_device()->name());
+    }
+  };
+  place(isolated->graph.mutable_node());
+  for (tf::FunctionDef& function : *isolated->graph.mutable_library()->mutable_function()) {
+    place(function.mutable_node_def());
   }
   tf::ConfigProto config = options.config;
   if (!fold) LeaveOutFolding(&config);

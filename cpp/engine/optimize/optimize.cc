@@ -8,6 +8,7 @@
 #include "engine/optimize/factors.h"
 #include "engine/optimize/fold.h"
 #include "engine/optimize/freeze.h"
+#include "engine/optimize/functions.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/passes.h"
 #include "engine/optimize/passes/convolution.h"
@@ -117,6 +118,8 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   Stopwatch watch(report);
   RefuseLoweredControlFlow(isolated->graph);
   AddDefaultAttributes(&isolated->graph);
+  CompileNoFunctions(&isolated->graph);
+  ClearDevicesInFunctions(&isolated->graph);
   PoolLargeConstants(&isolated->graph, pool);
   KeepLoops(&isolated->graph);
   InlineFunctions(devices, isolated);

@@ -5,40 +5,15 @@
 #include <numeric>
 #include <string>
 
+#include "engine/optimize/recurrent_columns.h"
+
 namespace savedmodel::engine {
 namespace {
 namespace tf = tensorflow;
 
-constexpr std::int64_t kToTheEnd = -1;
-
 bool IsSum(const Value& value) { return value.Is("AddV2") || value.Is("Add"); }
 
 }  // namespace
-
-// A part of the columns of a matrix: of `parts` equal ones the part `part`, or, if `parts` is 0, [begin,
-// end).
-struct StepMatcher::Columns {
-  bool Are(int gate, int gates, std::int64_t units) const {
-    if (parts != 0) return part == gate && parts == gates;
-    return begin == gate * units && (end == (gate + 1) * units || (end == kToTheEnd && gate == gates - 1));
-  }
-  Value matrix;
-  int part = 0, parts = 0;
-  std::int64_t begin = 0, end = 0;
-};
-
-struct StepMatcher::Bias {
-  Weight weight;
-  int row = -1;  // of two; -1: the weight itself
-};
-
-// x * kernel + state * recurrent + bias; any of them may be missing.
-struct StepMatcher::Linear {
-  Value x;
-  std::optional<Weight> kernel;
-  Value recurrent;  // a weight, or columns of one
-  std::vector<Bias> bias;
-};
 
 bool StepMatcher::EitherWay(const Value& value, const char* op,
                             const std::function<bool(Value, Value)>& match) const {
@@ -185,6 +160,12 @@ bool StepMatcher::AddBias(const Bias& bias, int row, RecurrentStep* step) const 
   return true;
 }
 
+// The biases of the input's and of the state's product.
+bool StepMatcher::AddBiases(const Bias& of_x, const Bias& of_h, RecurrentStep* step) const {
+  if (of_x.row < 0) return AddBias(of_x, -1, step) && AddBias(of_h, -1, step);
+  return of_x.weight == of_h.weight && of_h.row == 1 && AddBias(of_x, 0, step);  // the two rows of one matrix
+}
+
 std::optional<RecurrentStep> StepMatcher::Lstm(int h, int c, const Value& next_h, const Value& next_c) const {
   const Value state{nullptr, h}, cell{nullptr, c};
   Value i, f, g, o;
@@ -209,6 +190,7 @@ std::optional<RecurrentStep> StepMatcher::Lstm(int h, int c, const Value& next_h
                             EitherWay(next_c, "AddV2", [&](Value a, Value b) { return kept(a) && added(b); });
   if (!step_matches) return {};
 
+  if (auto apart = LstmApart({i, f, g, o}, state)) return apart;
   RecurrentStep step;
   step.cell = rnn::Cell::kLstm;
   const std::optional<Columns> gates[] = {ReadGate(i), ReadGate(f), ReadGate(g), ReadGate(o)};
@@ -263,6 +245,7 @@ std::optional<RecurrentStep> StepMatcher::Gru(int h, const Value& next_h) const 
 
   const auto update_sum = Unary(update, "Sigmoid"), candidate_sum = Unary(candidate, "Tanh");
   if (!update_sum || !candidate_sum) return {};
+  if (auto apart = GruApart(*update_sum, *candidate_sum, state)) return apart;
   // For each gate, the columns of the input's product and of the state's.
   Columns x[3], hs[3];
   if (!GruGates(*update_sum, 0, state, &x[0], &hs[0])) return {};
@@ -325,12 +308,7 @@ std::optional<RecurrentStep> StepMatcher::Gru(int h, const Value& next_h) const 
   }
   if (from_x.bias.size() != from_h.bias.size() || from_x.bias.size() > 1) return {};
   if (from_x.bias.empty()) return step;
-  const Bias &of_x = from_x.bias[0], &of_h = from_h.bias[0];
-  if (of_x.row >= 0) {  // the two rows of one matrix
-    if (!(of_x.weight == of_h.weight) || of_h.row != 1 || !AddBias(of_x, 0, &step)) return {};
-    return step;
-  }
-  if (!AddBias(of_x, -1, &step) || !AddBias(of_h, -1, &step)) return {};
+  if (!AddBiases(from_x.bias[0], from_h.bias[0], &step)) return {};
   return step;
 }
 

@@ -46,6 +46,7 @@ class StepMatcher {
   struct Columns;
   struct Bias;
   struct Linear;
+  struct Apart;
 
   Value In(const Value& value, int i) const { return body_.Input(value, i); }
   // Calls `match` with the inputs of a sum or product in both orders, until it returns true.
@@ -59,6 +60,18 @@ class StepMatcher {
   bool GruGates(const Value& sum, int gate, const Value& state, Columns* x, Columns* h) const;
   bool Finish(const Linear& linear, RecurrentStep* step) const;
   bool AddBias(const Bias& bias, int row, RecurrentStep* step) const;
+  bool AddBiases(const Bias& of_x, const Bias& of_h, RecurrentStep* step) const;
+
+  // The same with products of their own for each gate; `sums` are what the gates' activations take.
+  std::optional<RecurrentStep> LstmApart(const std::vector<Value>& sums, const Value& state) const;
+  std::optional<RecurrentStep> GruApart(const Value& update, const Value& candidate,
+                                        const Value& state) const;
+  std::optional<Columns> ReadPart(const Value& value) const;
+  bool ReadApart(const Value& value, const Value& state, Apart* apart) const;
+  std::optional<Weight> Whole(const std::vector<std::optional<Columns>>& columns, std::int64_t units) const;
+  std::optional<Bias> WholeBias(const std::vector<Columns>& parts, std::int64_t units) const;
+  bool FinishApart(const std::vector<const Apart*>& from_x, const std::vector<const Apart*>& from_h,
+                   RecurrentStep* step) const;
 
   const Dataflow& body_;
   std::vector<bool> stays_;

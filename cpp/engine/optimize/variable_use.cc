@@ -12,6 +12,8 @@
 #include "engine/optimize/rewriter.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/node_def_util.h"
+#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/resource_handle.h"
 
 namespace savedmodel::engine {
@@ -163,11 +165,40 @@ class Handles {
   std::unordered_map<const Nodes*, Readers> readers_;
 };
 
+// Of variables of TensorFlow 1: whoever takes the reference itself may write.
+std::set<std::string> WrittenReferences(const tf::GraphDef& graph) {
+  std::unordered_map<std::string, const tf::NodeDef*> variables;
+  for (const tf::NodeDef& node : graph.node()) {
+    if (IsReferenceVariable(node)) variables.emplace(node.name(), &node);
+  }
+  std::set<std::string> written;
+  if (variables.empty()) return written;
+  for (const tf::NodeDef& node : graph.node()) {
+    if (node.op() == "IsVariableInitialized") continue;
+    const tf::OpDef* op = nullptr;
+    tf::DataTypeVector types;
+    const bool known = tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() &&
+                       tf::InputTypesForNode(node, *op, &types).ok();
+    for (int i = 0; i < node.input_size() && node.input(i)[0] != '^'; ++i) {
+      const auto variable = variables.find(NodeOf(node.input(i)));
+      if (variable == variables.end()) continue;
+      const auto place = static_cast<std::size_t>(i);
+      const bool reads = known && place < types.size() && !tf::IsRefType(types[place]);
+      if (!reads) written.insert(VariableKey(*variable->second));
+    }
+  }
+  return written;
+}
+
 }  // namespace
 
 bool ReadsVariable(const std::string& op) {
   return op == "ReadVariableOp" || op == "ResourceGather" || op == "ResourceGatherNd" ||
          op == "VariableShape" || op == "VarIsInitializedOp";
+}
+
+bool IsReferenceVariable(const tf::NodeDef& node) {
+  return node.op() == "VariableV2" || node.op() == "Variable";
 }
 
 std::string VariableKey(const tf::NodeDef& handle) {
@@ -178,13 +209,14 @@ std::string VariableKey(const tf::NodeDef& handle) {
   const std::string name = text("shared_name");
   std::string container = text("container");
   if (container == "localhost") container.clear();  // the default one
+  if (IsReferenceVariable(handle)) return container + "/&" + (name.empty() ? handle.name() : name);
   return name.empty() || name == tf::ResourceHandle::ANONYMOUS_NAME ? "" : container + "/" + name;
 }
 
 std::set<std::string> WrittenVariables(const tf::GraphDef& graph, const std::vector<std::string>& fetches) {
   const tf::GraphDef reached = Prune(graph, {}, fetches);
   Handles handles(reached.library());
-  std::set<std::string> written;
+  std::set<std::string> written = WrittenReferences(reached);
   for (const tf::NodeDef& node : reached.node()) {
     if (node.op() != "VarHandleOp") continue;
     Handles::Places places;

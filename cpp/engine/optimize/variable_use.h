@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which resource variables a graph only reads.
+// Which variables a graph only reads.
 #pragma once
 
 #include <set>
@@ -10,7 +10,10 @@
 
 namespace savedmodel::engine {
 
-// What two VarHandleOp nodes have in common if they name the same variable; empty for one without a name.
+// True for the variables of TensorFlow 1, whose node's output refers to the value itself.
+bool IsReferenceVariable(const tensorflow::NodeDef& node);
+
+// What two nodes of variables have in common if they name the same one; empty for a handle without a name.
 std::string VariableKey(const tensorflow::NodeDef& handle);
 
 // Keys of the variables that a run of `fetches` ("node:0") may write, or whose handles it leads to where they

@@ -27,6 +27,8 @@ struct OptimizationReport {
   std::int64_t frozen_bytes = 0;
   double seconds = 0;    // in all
   std::string executor;  // "sequential", "control flow", "session"
+  // Ops whose calls leave something behind or differ: they write variables, draw random numbers, print.
+  std::vector<std::string> effects;
 };
 
 }  // namespace savedmodel

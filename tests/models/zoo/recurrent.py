@@ -207,7 +207,7 @@ def rnn_activation(m: Workspace) -> None:
 
 @model
 def rnn_by_gates(m: Workspace) -> None:
-    """A product for each gate, as Keras writes layers with recurrent dropout: stays a loop."""
+    """A product for each gate, as Keras writes layers with recurrent dropout."""
     sequence(m, layers.GRU(6, recurrent_dropout=0.3))
 
 

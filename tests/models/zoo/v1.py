@@ -82,6 +82,19 @@ def v1_ref_counter(m: Workspace) -> None:
 
 
 @model
+def v1_ref_weights(m: Workspace) -> None:
+    """Reference variables that no signature writes; an op beside them assigns one."""
+    with new_session() as session:
+        x = v1.placeholder(tf.float32, [None, 8], "x")
+        w = v1.get_variable("w", initializer=m.normal(8, 4), use_resource=False)
+        b = v1.get_variable("b", initializer=m.normal(4), use_resource=False)
+        v1.assign(b, v1.placeholder(tf.float32, [4], "new_b"), name="set_b")
+        y = tf.nn.relu(tf.nn.bias_add(tf.matmul(x, w), b))
+        save(m, session, {"serving_default": signature({"x": x}, {"y": y, "b": b})})
+    m.golden("serving_default", {"x": m.normal(3, 8)})
+
+
+@model
 def v1_multi_tags(m: Workspace) -> None:
     """Four meta graphs ({serve}, {serve, gpu}, {train}, no tag) that share variables and asset."""
     path = m.write_vocabulary(["red", "green", "blue"])

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// A loop or a branch whose functions are lists of kernels, too.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/executor/sequential.h"
+#include "tensorflow/core/framework/op_kernel.h"
+
+namespace savedmodel::engine {
+
+class Nested {
+ public:
+  static bool Is(const tensorflow::Node& node);
+  // Null if a function has something that is no list of kernels. `graph` is the one of `node`. Throws Error.
+  static std::unique_ptr<Nested> Make(const tensorflow::Node& node, const ExecutableGraph& graph,
+                                      tensorflow::Device* device, StatefulKernels* stateful);
+  // Of the step's `params`, what belongs to an executor is changed.
+  void Run(tensorflow::OpKernelContext::Params* params, std::vector<tensorflow::Tensor> inputs,
+           std::vector<tensorflow::Tensor>* outputs) const;
+
+ private:
+  enum class Kind { kWhile, kIf, kCase };
+  explicit Nested(Kind kind) : kind_(kind) {}
+  void Loop(tensorflow::OpKernelContext::Params* params, std::vector<tensorflow::Tensor> state,
+            std::vector<tensorflow::Tensor>* outputs) const;
+
+  Kind kind_;
+  std::vector<std::unique_ptr<SequentialExecutor>> functions_;  // condition and body; or branches
+};
+
+}  // namespace savedmodel::engine

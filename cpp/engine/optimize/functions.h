@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// What functions ask for that nothing here can give, or that keeps them from being looked into.
+#pragma once
+
+#include "tensorflow/core/framework/graph.pb.h"
+
+namespace savedmodel::engine {
+
+// Functions that TensorFlow would compile (jit_compile=True) become plain ones, where all their ops have
+// kernels for the CPU.
+void CompileNoFunctions(tensorflow::GraphDef* graph);
+
+// Nodes in functions name no device any more: where there is but one, TensorFlow runs those there that ask
+// for another.
+void ClearDevicesInFunctions(tensorflow::GraphDef* graph);
+
+// True if the graph itself has loops or branches as functions.
+bool HasLoops(const tensorflow::GraphDef& graph);
+// Loops and branches become Switch and Merge nodes when an executor is made of the graph.
+void LowerLoops(tensorflow::GraphDef* graph);
+
+}  // namespace savedmodel::engine
