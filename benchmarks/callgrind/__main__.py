@@ -18,7 +18,7 @@ from pathlib import Path
 import savedmodel as sm
 
 HERE = Path(__file__).resolve().parent
-RUN = "savedmodel::Function::Run(savedmodel::Tensor const*, *"
+RUN = "savedmodel::Function::Run(savedmodel::Span<savedmodel::Tensor const>, savedmodel::Span<*"
 PARTS = (
     ("core", "libsavedmodel.so"),
     ("engine", "libsavedmodel_tensorflow.so"),
