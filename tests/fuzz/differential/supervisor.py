@@ -80,7 +80,7 @@ class Supervisor:
     def judge(self, recipe: Recipe, skip: list[str] | None = None) -> dict[str, Any]:
         """As child.judge; deaths of savedmodel's are findings, those of TensorFlow's Python are named."""
         skip = list(skip or [])
-        deaths = []
+        deaths: list[dict[str, Any]] = []
         while True:
             stage, answer = self._ask(recipe, skip)
             if answer is not None:
