@@ -103,7 +103,7 @@ def test_models_come_and_go_while_it_serves(server_program: Path, models: Path, 
             try:
                 return not client.is_model_ready(model)
             except triton.InferenceServerException as error:
-                return error.status() == "StatusCode.NOT_FOUND"
+                return bool(error.status() == "StatusCode.NOT_FOUND")
 
         assert client.is_model_ready("mlp")
         (folder / "mlp" / "1").unlink()
