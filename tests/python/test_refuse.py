@@ -217,6 +217,7 @@ def test_an_unknown_op_in_a_function(load: Load) -> None:
 def test_every_bad_model_is_tried_here(models: Path) -> None:
     tried = {name for name, _, _ in DO_NOT_LOAD}
     tried |= {"bad_not_utf8", "bad_sig", "bad_unknown_op_in_function"}
+    tried |= {"bad_no_object_graph"}  # in test_objects.py
     assert tried == {path.name for path in models.glob("bad_*") if path.is_dir()}
 
 

@@ -117,7 +117,7 @@ def test_wrong_feeds(model: sm.Model) -> None:
 
 @pytest.mark.parametrize(
     ("fetches", "feeds"),
-    [(5, {}), ([5], {}), (b"y", {}), (None, {}), ("y", {5: X}), ("y", [X]), ("y", X), ("y", 5)],
+    [(5, {}), ([5], {}), (b"y", {}), ("y", {5: X}), ("y", [X]), ("y", X), ("y", 5)],
 )
 def test_arguments_of_another_type(model: sm.Model, fetches: Any, feeds: Any) -> None:
     with pytest.raises(TypeError) as error:
