@@ -43,15 +43,18 @@ RECIPE: Recipe = {
 
 
 SEEDS = {"images": (1, 17), "rows": (0, 16), "state": (0, 12), "arithmetic": (0, 10), "recurrent": (0, 6)}
-"""Of each generator the first ones, since a recurrent graph takes as long as five others. Not images 0: its batch of
-none fails with optimize="none", where TensorFlow's constant folding is left out and oneDNN gives it a wrong shape.
+"""Of each generator the first ones, since a recurrent graph takes as long as five others.
+
+Not images 0: its batch of none fails with optimize="none", where constant folding is left out and
+oneDNN gives a wrong shape.
 """
 
 
 def test_graphs_by_seed() -> None:
     """TensorFlow, float64 and ours agree."""
+    seeds = [f"{name}={begin}:{end}" for name, (begin, end) in SEEDS.items()]
     done = subprocess.run(
-        [sys.executable, "-m", "differential", *(f"{name}={begin}:{end}" for name, (begin, end) in SEEDS.items())],
+        [sys.executable, "-m", "differential", *seeds],
         cwd=FUZZ,
         capture_output=True,
         text=True,
