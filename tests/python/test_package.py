@@ -192,8 +192,6 @@ def test_readme_and_guide_show_the_same_package() -> None:
 @pytest.mark.parametrize("sanitizer", ["", "address"])
 def test_every_example_of_the_guide_runs(models: Path, tmp_path: Path, sanitizer: str) -> None:
     """Each as the body of a function that is given a model of its own, its function and an input."""
-    if sanitizer and not (ask_package("--library-dir") / "libsavedmodel_forward.so").is_file():
-        pytest.skip("this build binds TensorFlow in a way that sanitizers refuse")
     blocks = code_blocks("docs/cpp.md", "cpp")
     assert len(blocks) > 5
     headers = ("chrono", "deque", "iostream", "savedmodel/savedmodel.h", "thread")

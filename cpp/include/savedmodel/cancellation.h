@@ -20,8 +20,8 @@ class SAVEDMODEL_API Cancellation {
   Cancellation(const Cancellation&) = delete;
   Cancellation& operator=(const Cancellation&) = delete;
 
-  // Runs that are going on end with Error kCancelled, at their next op; later ones do not begin. Returns
-  // without waiting for them.
+  // Runs that are going on end with Error kCancelled, at their next op or within a long one of ours; later
+  // ones do not begin. Returns without waiting for them.
   void Cancel();
   bool cancelled() const noexcept { return cancelled_.load(std::memory_order_acquire); }
 

@@ -30,8 +30,9 @@ struct SessionOptions {
 
 // For one run, or, as LoadOptions::run, for the load itself and as every later run's default.
 struct RunOptions {
-  // From the call on: the run ends at its next op after it, a RunAsync that waits ends in the queue. With
-  // none left (0 or less) the call ends with kDeadlineExceeded; of a load it is a mistake.
+  // From the call on: the run ends at its next op after it, or within a long one of ours; a RunAsync that
+  // waits ends in the queue. With none left (0 or less) the call ends with kDeadlineExceeded; of a load it is
+  // a mistake.
   std::optional<Seconds> timeout;
   bool trace = false;  // collect step statistics
   std::string proto;   // serialized tensorflow.RunOptions, the base of the above
