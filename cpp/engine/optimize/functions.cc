@@ -16,6 +16,7 @@ namespace tf = tensorflow;
 namespace {
 
 constexpr char kMustCompile[] = "_XlaMustCompile";
+constexpr char kNoInline[] = "_noinline";
 
 bool HasCpuKernel(const std::string& op) {
   const tf::KernelList kernels = tf::GetRegisteredKernelsForOp(op);
@@ -47,14 +48,22 @@ class Runnable {
     const bool all = std::all_of(nodes.begin(), nodes.end(), [this](const tf::NodeDef& node) {
       const std::vector<std::string> called = CalledFunctions(node);
       return std::all_of(called.begin(), called.end(), [this](const auto& callee) { return Has(callee); }) &&
-             (functions_.count(node.op()) > 0 ? Has(node.op()) : HasCpuKernel(node.op()));
+             (functions_.count(node.op()) > 0 ? Has(node.op()) : HasKernel(node.op()));
     });
     return known_[name] = all;
   }
 
  private:
+  // TensorFlow goes through all of its kernels for each question.
+  bool HasKernel(const std::string& op) {
+    const auto [entry, fresh] = kernels_.emplace(op, false);
+    if (fresh) entry->second = HasCpuKernel(op);
+    return entry->second;
+  }
+
   std::unordered_map<std::string, const tf::FunctionDef*> functions_;
   std::unordered_map<std::string, bool> known_;
+  std::unordered_map<std::string, bool> kernels_;
 };
 
 }  // namespace
@@ -73,9 +82,11 @@ void CompileNoFunctions(tf::GraphDef* graph) {
   clear(graph->mutable_node());
   for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
     clear(function.mutable_node_def());
-    if (!runnable.Has(function.signature().name())) continue;
-    function.mutable_attr()->erase(kMustCompile);
-    function.mutable_attr()->erase("_noinline");  // which comes with it
+    auto& attributes = *function.mutable_attr();
+    const bool marked = attributes.count(kMustCompile) > 0 || attributes.count(kNoInline) > 0;
+    if (!marked || !runnable.Has(function.signature().name())) continue;
+    attributes.erase(kMustCompile);
+    attributes.erase(kNoInline);  // which comes with it
   }
 }
 
