@@ -139,8 +139,19 @@ TEST_F(Recurrent, WrongShapesAreErrors) {
   EXPECT_EQ(session->Run(feeds, fetches_, {}, &results).code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST_F(Recurrent, MaskedStays) {
-  ExpectKept([] {}, "its steps choose between values, as with a mask", "rnn_masked");
+TEST_F(Recurrent, Masks) {
+  ExpectFused("rnn_masked", {"GRU", "GRU", "LSTM", "LSTM", "LSTM", "LSTM"},
+              {{{"x", {3, 7, 5}}}, {{"x", {1, 1, 5}}}, {{"x", {0, 3, 5}}}});
+  ExpectFused("rnn_masked_zeros", {"LSTM"}, {{{"x", {3, 7, 5}}}});
+  ExpectFused("rnn_masked_states", {"GRU", "GRU"},
+              {{{"x", {3, 7, 5}}, {"seen", {3, 7}}, {"start", {3, 6}}},
+               {{"x", {1, 7, 5}}, {"seen", {1, 7}}, {"start", {1, 6}}}});
+}
+TEST_F(Recurrent, ChoicesOfAnotherKindStay) {
+  ExpectKept([this] { InBody("SelectV2")->mutable_input()->SwapElements(1, 2); }, kNoStep,
+             "rnn_masked_zeros");
+  const char* const why = "its mask is not that of a layer";
+  ExpectKept([this] { InBody("Tile")->set_op("Identity"); }, why, "rnn_masked_zeros");
 }
 TEST_F(Recurrent, StatefulStays) {
   ExpectKept([] {}, "its initial state is a variable, as in a stateful layer", "rnn_stateful");

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <string>
@@ -51,12 +52,19 @@ struct Case {
   }
   Cell cell;
   std::int64_t batch, steps, inputs, units;
-  bool reverse = false;
+  // Steps that one draw in three leaves out; the first and the last of some rows are among them.
+  void Mask() {
+    mask = std::shared_ptr<bool[]>(new bool[Size(batch * steps)]);
+    std::mt19937 generator(8);
+    for (std::int64_t i = 0; i < batch * steps; ++i) mask[i] = generator() % 3 != 0;
+  }
+  bool reverse = false, masked_is_zero = false;
+  std::shared_ptr<bool[]> mask;  // [batch, steps]
   std::vector<float> kernel, recurrent, bias, recurrent_bias, x, h0, c0;
 };
 
 struct Result {
-  std::vector<float> y, h, c;
+  std::vector<float> y, h, c, last;
 };
 
 struct Reference {
@@ -94,6 +102,13 @@ Reference Expect(const Case& n) {
         }
         return sum;
       };
+      if (n.mask != nullptr && !n.mask[from / n.inputs]) {
+        for (std::int64_t u = 0; u < n.units; ++u) {
+          const std::int64_t at = (row * n.steps + t) * n.units + u;
+          out.y[Size(at)] = t == 0 || n.masked_is_zero ? 0.0 : out.y[Size(at - n.units)];
+        }
+        continue;
+      }
       std::vector<double> next(Size(n.units)), reset_h(Size(n.units));
       for (std::int64_t u = 0; u < n.units; ++u) {
         reset_h[Size(u)] = Sigmoid(input(1, u) + recurrent(h, 1, u)) * h[Size(u)];
@@ -123,6 +138,7 @@ Reference Expect(const Case& n) {
 Result Compute(const Case& n, const std::function<void(const Sequence&)>& run) {
   Result out{std::vector<float>(Size(n.batch * n.steps * n.units), kNan),
              std::vector<float>(Size(n.batch * n.units), kNan),
+             std::vector<float>(Size(n.batch * n.units), kNan),
              std::vector<float>(Size(n.batch * n.units), kNan)};
   Sequence s;
   s.steps = n.steps;
@@ -138,6 +154,13 @@ Result Compute(const Case& n, const std::function<void(const Sequence&)>& run) {
   s.y_row = n.steps * n.units;
   s.h = out.h.data();
   s.c = n.cell == Cell::kLstm ? out.c.data() : nullptr;
+  if (n.mask != nullptr) {
+    s.mask = n.mask.get() + (n.reverse ? n.steps - 1 : 0);
+    s.mask_step = n.reverse ? -1 : 1;
+    s.mask_row = n.steps;
+    s.masked_is_zero = n.masked_is_zero;
+    s.last = out.last.data();
+  }
   run(s);
   return out;
 }
@@ -174,6 +197,10 @@ void Check(const Case& n, const Threads& threads = {}, double tolerance = 1e-6) 
     EXPECT_LE(Error(result.h, expected.h), tolerance);
     if (n.cell == Cell::kLstm) {
       EXPECT_LE(Error(result.c, expected.c), tolerance);
+    }
+    for (std::int64_t i = 0; n.mask != nullptr && i < n.batch * n.units; ++i) {
+      const std::int64_t row = i / n.units, last = (row * n.steps + n.steps - 1) * n.units + i % n.units;
+      EXPECT_EQ(result.last[Size(i)], result.y[Size(last)]);
     }
   }
 }
@@ -240,6 +267,26 @@ TEST(RnnKernel, StepsAndDirections) {
       n.reverse = true;
       Check(n);
     }
+  }
+}
+
+TEST(RnnKernel, Masks) {
+  for (const Cell cell : kCells) {
+    for (const std::int64_t batch : {1, 2, 5}) {
+      Case n(cell, batch, 9, 3, 19, 0.3F);
+      n.Mask();
+      for (const bool reverse : {false, true}) {
+        for (const bool zero : {false, true}) {
+          n.reverse = reverse;
+          n.masked_is_zero = zero;
+          Check(n);
+        }
+      }
+    }
+    ManyThreads many(4);
+    Case n(cell, 5, 60, 30, 100, 0.05F);
+    n.Mask();
+    Check(n, many.threads);
   }
 }
 
@@ -417,6 +464,8 @@ TEST(RnnKernel, BlocksOfUnitsInThreads) {
     Case reverse(cell, 1, 75, 5, 129, 0.05F);
     reverse.reverse = true;
     CheckTogether(reverse, 4, many.threads);
+    reverse.Mask();
+    CheckTogether(reverse, 4, many.threads);
   }
   ManyThreads two(2);
   CheckTogether(Case(Cell::kLstm, 1, 1300, 2, 128, 0.05F), 2, two.threads);  // projected in parts
@@ -446,8 +495,10 @@ TEST(RnnKernel, ThreadsThatComeTooLateOrNever) {
 
 // What is left to do where a helper did not come back.
 TEST(RnnKernel, TheRestOfASequence) {
-  for (const Cell cell : kCells) {
-    const Case n(cell, 2, 9, 5, 40, 0.1F);
+  for (int i = 0; i < 6; ++i) {
+    const Cell cell = kCells[i / 2];
+    Case n(cell, 2, 9, 5, 40, 0.1F);
+    if (i % 2 == 1) n.Mask();
     const auto packed = std::make_shared<const Packed>(cell, n.weights(), BestIsa());
     const Index blocks = packed->Blocks();
     const Result expected = Compute(n, Network(cell, n.weights()));
@@ -469,6 +520,9 @@ TEST(RnnKernel, TheRestOfASequence) {
       });
       EXPECT_EQ(result.y, expected.y) << phase;
       EXPECT_EQ(result.h, expected.h) << phase;
+      if (n.mask != nullptr) {
+        EXPECT_EQ(result.last, expected.last) << phase;
+      }
     }
   }
 }

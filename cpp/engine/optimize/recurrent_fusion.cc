@@ -50,6 +50,7 @@ Fusion::Fusion(tf::GraphDef* graph, const std::unordered_set<std::string>& keep,
   std::copy_if(inputs.begin(), inputs.end(), std::back_inserter(controls_), IsControl);
   FindUses();
   ReadX();
+  ReadMask();
   ReadStates();
   ReadOutputs();
 }
@@ -79,19 +80,42 @@ std::vector<Fusion::Use> Fusion::Uses(const std::string& node, int index) const 
   return found;
 }
 
+Value Fusion::Unturned(Value value, bool* time_major, bool* reverse) {
+  while (value.known()) {
+    if (IsReverse(flow_, value, *time_major ? 0 : 1)) {
+      *reverse = !*reverse;
+    } else if (IsBatchTranspose(flow_, value)) {
+      *time_major = !*time_major;
+    } else {
+      return value;
+    }
+    value = flow_.Input(value, 0, &controls_);
+  }
+  throw Mismatch{"its input can't be found"};
+}
+
 void Fusion::ReadX() {
   x_ = flow_.Input(InputOfLoop(loop_.x), 0, &controls_);  // of the TensorListFromTensor
-  while (x_.known()) {
-    if (IsReverse(flow_, x_, time_major_ ? 0 : 1)) {
-      reverse_ = !reverse_;
-    } else if (IsBatchTranspose(flow_, x_)) {
-      time_major_ = !time_major_;
-    } else {
-      return;
-    }
-    x_ = flow_.Input(x_, 0, &controls_);
+  x_ = Unturned(x_, &time_major_, &reverse_);
+}
+
+bool Fusion::IsZeros(int input) {
+  const Value value = InputOfLoop(input);
+  return value.Is("ZerosLike") || (value.Is("Fill") && IsConstant(flow_.Input(value, 1), 0.0F));
+}
+
+void Fusion::ReadMask() {
+  if (loop_.mask < 0) return;
+  const Value list = InputOfLoop(loop_.mask);
+  Require(list.Is("TensorListFromTensor") && TypeAttr(list, "element_dtype") == tf::DT_BOOL,
+          "its mask is not a list made of a tensor");
+  bool reverse = false;
+  mask_ = Unturned(flow_.Input(list, 0, &controls_), &mask_time_major_, &reverse);
+  Require(reverse == reverse_, "it walks its mask another way than its input");
+  for (const int result : {loop_.previous, loop_.masked_result}) {
+    Require(result < 0 || IsZeros(result), "its results begin with something else than zeros");
   }
-  Require(false, "its input can't be found");
+  no_steps_ = "error";  // what its results are like is taken from the first step
 }
 
 void Fusion::ReadStates() {
@@ -117,7 +141,9 @@ void Fusion::ReadOutputs() {
   for (int i = 0; i < CountInputs(*node_); ++i) {
     if (loop_.stays[static_cast<std::size_t>(i)] || i == loop_.h || i == loop_.c) continue;
     const bool read = uses_.count(node_->name()) != 0 && !Uses(node_->name(), i).empty();
-    Require(i == loop_.y || !read, "its counter is read");
+    const char* const why =
+        i == loop_.previous ? "the result that it carries is read" : "its counter is read";
+    Require(i == loop_.y || !read, why);
   }
   if (loop_.y >= 0) ReadResultUses();
 }
@@ -316,12 +342,16 @@ std::string Fusion::Apply() {
   for (const std::string& state : states_) op.add_input(state);
   std::sort(controls_.begin(), controls_.end());
   controls_.erase(std::unique(controls_.begin(), controls_.end()), controls_.end());
+  if (loop_.mask >= 0) op.add_input(Name(mask_));
   for (const std::string& control : controls_) op.add_input(control);
 
   const bool sequence = loop_.y_all && (stack_is_read_ || !transposes_.empty());
   auto& attr = *op.mutable_attr();
   attr["num_bias"].set_i(static_cast<std::int64_t>(biases.size()));
   attr["num_state"].set_i(static_cast<std::int64_t>(states_.size()));
+  attr["num_mask"].set_i(loop_.mask >= 0 ? 1 : 0);
+  attr["mask_time_major"].set_b(mask_time_major_);
+  attr["masked_is_zero"].set_b(loop_.masked_result >= 0);
   attr["time_major"].set_b(time_major_);
   attr["y_time_major"].set_b(stack_is_read_);
   attr["reverse"].set_b(reverse_);

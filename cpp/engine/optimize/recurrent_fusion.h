@@ -39,6 +39,10 @@ class Fusion {
   // Of an output: who reads it, seen through nodes that pass it on and that nobody fetches.
   std::vector<Use> Uses(const std::string& node, int index) const;
   void ReadX();
+  // What a value was before it was turned around: [time, batch, ...] while `time_major`.
+  Value Unturned(Value value, bool* time_major, bool* reverse);
+  void ReadMask();
+  bool IsZeros(int input);
   void ReadStates();
   void ReadOutputs();
   void ReadResultUses();
@@ -64,6 +68,8 @@ class Fusion {
   std::vector<std::string> controls_;
   Value x_;
   bool time_major_ = true, reverse_ = false;
+  Value mask_;
+  bool mask_time_major_ = true;
   std::vector<std::string> states_;  // empty: zeros
   // What is done with the list of results.
   std::vector<tensorflow::NodeDef*> stacks_, transposes_, reverses_, lasts_;

@@ -2,6 +2,8 @@
 #include "engine/optimize/recurrent_loop.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 #include <unordered_set>
 
@@ -29,6 +31,8 @@ bool IsPure(const std::string& op) {
                                                                 "Range",
                                                                 "ReadVariableOp",
                                                                 "Reshape",
+                                                                "Select",
+                                                                "SelectV2",
                                                                 "Shape",
                                                                 "Sigmoid",
                                                                 "Split",
@@ -39,6 +43,7 @@ bool IsPure(const std::string& op) {
                                                                 "Tanh",
                                                                 "TensorListGetItem",
                                                                 "TensorListSetItem",
+                                                                "Tile",
                                                                 "Transpose",
                                                                 "Unpack"};
   return pure->count(op) != 0;
@@ -76,7 +81,6 @@ class Reader {
                 cond_.signature().input_arg_size() == count,
             "its functions do not fit to it");
     Require(!Has(body_, {"PartitionedCall", "StatefulPartitionedCall"}), "its body calls a function");
-    Require(!Has(body_, {"Select", "SelectV2"}), "its steps choose between values, as with a mask");
     for (const tf::FunctionDef* function : {&cond_, &body_}) {
       for (const tf::NodeDef& node : function->node_def()) {
         if (!IsPure(node.op())) throw Mismatch{"it has the operation " + node.op()};
@@ -139,7 +143,52 @@ class Reader {
         states_.push_back(i);
       }
     }
-    Require(states_.size() == 1 || states_.size() == 2, "it carries other values than an LSTM or a GRU");
+    ReadMask();
+    const std::size_t count = states_.size() - (carries_result_ ? 1 : 0);
+    Require(count == 1 || count == 2, "it carries other values than an LSTM or a GRU");
+  }
+
+  // A value where a mask is true, another where it is false.
+  struct Choice {
+    Value mask, then, otherwise;
+    std::int64_t columns = 1;  // of the mask
+  };
+  std::optional<Choice> ReadChoice(const Value& value) const {
+    if (!value.Is("SelectV2") && !value.Is("Select")) return {};
+    const Value tile = body_flow_.Input(value, 0);
+    if (!tile.Is("Tile")) return {};
+    const auto multiples = Integers(body_flow_.Input(tile, 1));
+    if (!multiples || multiples->size() != 2 || multiples->front() != 1) return {};
+    return Choice{body_flow_.Input(tile, 0), body_flow_.Input(value, 1), body_flow_.Input(value, 2),
+                  multiples->back()};
+  }
+
+  // With a mask, all that a step carries is a choice between the step's and what was, or zeros.
+  void ReadMask() {
+    const auto chosen = [this](int i) { return ReadChoice(next_[static_cast<std::size_t>(i)]).has_value(); };
+    if (std::none_of(states_.begin(), states_.end(), chosen)) return;
+    for (const int i : states_) {
+      const auto choice = ReadChoice(next_[static_cast<std::size_t>(i)]);
+      Require(choice && (!mask_.known() || mask_ == choice->mask), "its mask is not that of a layer");
+      mask_ = choice->mask;
+      choices_.emplace(i, *choice);
+    }
+    Require(mask_.Is("TensorListGetItem"), "its mask is not that of a layer");
+    const Value list = body_flow_.Input(mask_, 0);
+    Require(list.IsArgument() && Stays(list.index) && IsCounter(body_flow_.Input(mask_, 1)) &&
+                TypeAttr(mask_, "element_dtype") == tf::DT_BOOL,
+            "it reads its mask in another way");
+    out_.mask = list.index;
+    carries_result_ = states_.size() == 3 || (states_.size() == 2 && CarriesTwice(states_[0], states_[1]));
+  }
+
+  // Whether two states become the same: one of them is the result of the step before then.
+  bool CarriesTwice(int a, int b) const { return choices_.at(a).then == choices_.at(b).then; }
+
+  // What a state becomes where no mask forbids it.
+  Value Next(int state) const {
+    const auto choice = choices_.find(state);
+    return choice == choices_.end() ? next_[static_cast<std::size_t>(state)] : choice->second.then;
   }
 
   void ReadList(int i, const Value& written) {
@@ -164,24 +213,36 @@ class Reader {
       return StaticShape(graph_, InputOfLoop(weight.argument));
     };
     const StepMatcher matcher(body_flow_, out_.stays, shape_of);
-    const auto next = [this](int state) { return next_[static_cast<std::size_t>(state)]; };
     std::optional<RecurrentStep> step;
-    if (states_.size() == 1) {
-      out_.h = states_[0];
-      step = matcher.Gru(out_.h, next(out_.h));
-    } else {
-      for (const bool swap : {false, true}) {
-        if (step) break;
-        out_.h = states_[swap ? 1 : 0];
-        out_.c = states_[swap ? 0 : 1];
-        step = matcher.Lstm(out_.h, out_.c, next(out_.h), next(out_.c));
-      }
-    }
+    // Which of them is what shows in the step alone.
+    std::sort(states_.begin(), states_.end());
+    do {
+      auto state = states_.begin();
+      out_.previous = carries_result_ ? *state++ : -1;
+      out_.h = *state++;
+      out_.c = state == states_.end() ? -1 : *state;
+      step = out_.c < 0 ? matcher.Gru(out_.h, Next(out_.h))
+                        : matcher.Lstm(out_.h, out_.c, Next(out_.h), Next(out_.c));
+    } while (!step && std::next_permutation(states_.begin(), states_.end()));
     Require(step.has_value(), "its steps are not those of an LSTM or a GRU with the default activations");
     out_.step = *step;
+    if (out_.mask >= 0) CheckMask();
     if (out_.y < 0) return;
     const Value written = body_flow_.Input(next_[static_cast<std::size_t>(out_.y)], 2);
-    Require(written == next(out_.h), "its results are not its state");
+    const int result = out_.previous < 0 ? out_.h : out_.previous;
+    Require(written == next_[static_cast<std::size_t>(result)], "its results are not its state");
+  }
+
+  void CheckMask() {
+    for (const auto& [state, choice] : choices_) {
+      const bool fits = choice.columns == 1 || choice.columns == out_.step.units;
+      Require(fits, "its mask is not that of a layer");
+      if (choice.otherwise == Value{nullptr, state}) continue;
+      Require(state == out_.previous && choice.otherwise.IsArgument() && Stays(choice.otherwise.index),
+              "its mask is not that of a layer");
+      out_.masked_result = choice.otherwise.index;
+    }
+    Require(out_.previous < 0 || CarriesTwice(out_.previous, out_.h), "its results are not its state");
   }
 
   void ReadInputList() {
@@ -204,6 +265,9 @@ class Reader {
   std::vector<Value> next_;  // what the body returns for each argument
   std::set<int> counters_;   // arguments that run from 0 up
   std::vector<int> states_;
+  Value mask_;  // the TensorListGetItem
+  std::map<int, Choice> choices_;
+  bool carries_result_ = false;
   RecurrentLoop out_;
 };
 

@@ -39,6 +39,9 @@ struct RecurrentLoop {
   int y = -1;          // its input and output that is the list of results; -1: there is none
   bool y_all = false;  // the list gets every step's result; else the first place the last one
   int h = -1, c = -1;
+  int mask = -1;            // the loop's input that is the list of masks; -1: there is none
+  int previous = -1;        // with a mask: the result of the step before, if it is carried apart from h
+  int masked_result = -1;   // what such a step's result is instead, if it is another input
   std::vector<bool> stays;  // output `i` is input `i`
 };
 

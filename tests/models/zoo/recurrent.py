@@ -176,11 +176,48 @@ def rnn_gru_apart(m: Workspace) -> None:
 
 @model
 def rnn_masked(m: Workspace) -> None:
-    """Steps that a mask leaves out: stays a loop."""
-    x = keras.Input((7, 5), name="x")
-    export(m, keras.Model(x, layers.LSTM(6)(layers.Masking()(x))))
+    """Steps that a mask leaves out, the first one, one between and the last ones."""
+    x = keras.Input((None, 5), name="x")
+    seen = layers.Masking()(x)
+    y = layers.GRU(6, return_sequences=True)(layers.LSTM(7, return_sequences=True)(seen))
+    outputs = {
+        "y": y,
+        "last": layers.LSTM(6)(seen),
+        "before": layers.GRU(4, reset_after=False, go_backwards=True)(seen),
+        "both": layers.Bidirectional(layers.LSTM(5, return_sequences=True))(seen),
+    }
+    export(m, keras.Model(x, outputs))
     series = m.normal(3, 7, 5)
     series[1, 4:] = 0
+    series[2, [0, 3]] = 0
+    m.golden("serving_default", {"x": series})
+
+
+@model
+def rnn_masked_states(m: Workspace) -> None:
+    """A mask and states from outside: what is given before the first step is zeros, not the state."""
+    x, seen, start = (
+        keras.Input((7, 5), name="x"),
+        keras.Input((7,), name="seen"),
+        keras.Input((6,), name="start"),
+    )
+    mask = keras.ops.greater(seen, 0)
+    y = layers.GRU(6, return_sequences=True)(x, mask=mask, initial_state=start)
+    z = layers.GRU(6)(x, mask=mask, initial_state=start)
+    export(m, keras.Model([x, seen, start], {"y": y, "z": z}))
+    m.golden("serving_default", {"x": m.normal(3, 7, 5), "seen": m.normal(3, 7), "start": m.normal(3, 6)})
+
+
+@model
+def rnn_masked_zeros(m: Workspace) -> None:
+    """A layer that gives zeros where the mask is false."""
+    x = keras.Input((7, 5), name="x")
+    seen = layers.Masking()(x)
+    y = layers.RNN(layers.LSTMCell(6), return_sequences=True, zero_output_for_mask=True)(seen)
+    export(m, keras.Model(x, {"y": y}))
+    series = m.normal(3, 7, 5)
+    series[1, 4:] = 0
+    series[2, [0, 3]] = 0
     m.golden("serving_default", {"x": series})
 
 

@@ -23,6 +23,8 @@ Sequence Rows(const Sequence& sequence, Index first, Index rows, Index units) {
   if (s.h0 != nullptr) s.h0 += first * s.h0_row;
   if (s.c0 != nullptr) s.c0 += first * s.c0_row;
   if (s.y != nullptr) s.y += first * s.y_row;
+  if (s.mask != nullptr) s.mask += first * s.mask_row;
+  if (s.last != nullptr) s.last += first * units;
   if (s.h != nullptr) s.h += first * units;
   if (s.c != nullptr) s.c += first * units;
   return s;

@@ -51,11 +51,17 @@ struct Sequence {
   std::int64_t h0_row = 0;    // 0: one row for the whole batch
   const float* c0 = nullptr;
   std::int64_t c0_row = 0;
-  float* y = nullptr;  // every step's h; null: not wanted
+  // Where it is false, a step leaves the states, and its y is the one before (zeros before the first).
+  const bool* mask = nullptr;  // null: true everywhere
+  std::int64_t mask_step = 0;
+  std::int64_t mask_row = 0;
+  bool masked_is_zero = false;  // such a y is zeros
+  float* y = nullptr;           // every step's h; null: not wanted
   std::int64_t y_step = 0;
   std::int64_t y_row = 0;
   float* h = nullptr;          // [batch, units] after the last step; null: not wanted
   float* c = nullptr;          // LSTM only
+  float* last = nullptr;       // [batch, units]: y of the last step; needed with a mask, ignored without
   const Stop* stop = nullptr;  // asked between steps; then what is above is not complete
 };
 

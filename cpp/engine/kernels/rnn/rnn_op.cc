@@ -39,14 +39,17 @@ class RnnOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->GetAttr("sequence", &sequence_));
     OP_REQUIRES_OK(context, context->GetAttr("steps", &steps_));
     OP_REQUIRES_OK(context, context->GetAttr("cache_weights", &cache_weights_));
+    OP_REQUIRES_OK(context, context->GetAttr("mask_time_major", &mask_time_major_));
+    OP_REQUIRES_OK(context, context->GetAttr("masked_is_zero", &masked_is_zero_));
     OP_REQUIRES_OK(context, context->GetAttr("no_steps", &no_steps_));
     OP_REQUIRES_OK(context, context->GetAttr("rows_without_steps", &rows_without_steps_));
   }
 
   void Compute(tf::OpKernelContext* context) override {
-    tf::OpInputList biases, states;
+    tf::OpInputList biases, states, masks;
     OP_REQUIRES_OK(context, context->input_list("bias", &biases));
     OP_REQUIRES_OK(context, context->input_list("initial_state", &states));
+    OP_REQUIRES_OK(context, context->input_list("mask", &masks));
     const tf::Tensor& x = context->input(0);
     OP_REQUIRES(context, x.dims() == 3, Invalid("x is not of rank 3", x));
     const Index time = x.dim_size(time_major_ ? 0 : 1), sequences = x.dim_size(time_major_ ? 1 : 0);
@@ -58,6 +61,11 @@ class RnnOp : public tf::OpKernel {
     for (const tf::Tensor& state : states) {
       OP_REQUIRES(context, state.dims() == 2, Invalid("an initial state has the wrong shape", state));
       if (batch == 1) batch = state.dim_size(0);
+    }
+    for (const tf::Tensor& mask : masks) {
+      OP_REQUIRES(context, mask.dims() == 3 && mask.dim_size(2) == 1,
+                  Invalid("a mask has the wrong shape", mask));
+      if (batch == 1) batch = mask.dim_size(mask_time_major_ ? 1 : 0);
     }
     const std::shared_ptr<const Network> network = Pack(context->input(1), context->input(2), biases);
     const Index units = network->units();
@@ -80,6 +88,7 @@ class RnnOp : public tf::OpKernel {
       (i == 0 ? s.h0 : s.c0) = state.flat<float>().data();
       (i == 0 ? s.h0_row : s.c0_row) = state.dim_size(0) == batch ? units : 0;
     }
+    if (masks.size() > 0) OP_REQUIRES_OK(context, ReadMask(masks[0], &s));
 
     tf::Tensor* y = nullptr;
     tf::TensorShape y_shape({0});
@@ -100,7 +109,14 @@ class RnnOp : public tf::OpKernel {
       OP_REQUIRES_OK(context, context->allocate_output(i, tf::TensorShape({batch, units}), &state));
       (i == 1 ? s.h : s.c) = state->flat<float>().data();
     }
-    context->set_output(Last(context), *context->mutable_output(1));
+    if (s.mask == nullptr) {
+      context->set_output(Last(context), *context->mutable_output(1));
+    } else {
+      tf::Tensor* last = nullptr;
+      OP_REQUIRES_OK(context,
+                     context->allocate_output(Last(context), tf::TensorShape({batch, units}), &last));
+      s.last = last->flat<float>().data();
+    }
 
     Threads threads;
     threads.count = UsableThreads(context);
@@ -145,6 +161,21 @@ class RnnOp : public tf::OpKernel {
       OP_REQUIRES_OK(context, context->allocate_output(i, shape, &output));
       output->flat<float>().setZero();
     }
+  }
+
+  absl::Status ReadMask(const tf::Tensor& mask, Sequence* s) const {
+    const Index time = mask.dim_size(mask_time_major_ ? 0 : 1),
+                rows = mask.dim_size(mask_time_major_ ? 1 : 0);
+    if (time < s->steps || (rows != s->batch && rows != 1))
+      return Invalid("a mask has the wrong shape", mask);
+    s->mask = mask.flat<bool>().data();
+    s->mask_step = mask_time_major_ ? rows : 1;
+    s->mask_row = rows == 1 ? 0 : mask_time_major_ ? 1 : time;
+    s->masked_is_zero = masked_is_zero_;
+    if (!reverse_) return absl::OkStatus();
+    s->mask += s->mask_step * (time - 1);
+    s->mask_step = -s->mask_step;
+    return absl::OkStatus();
   }
 
   static absl::Status Invalid(const std::string& what, const tf::Tensor& tensor) {
@@ -203,7 +234,7 @@ class RnnOp : public tf::OpKernel {
 
   Cell cell_ = Cell::kLstm;
   bool time_major_ = false, y_time_major_ = false, reverse_ = false, reverse_y_ = false, sequence_ = false;
-  bool cache_weights_ = false;
+  bool cache_weights_ = false, mask_time_major_ = false, masked_is_zero_ = false;
   std::string no_steps_;
   Index steps_ = -1, rows_without_steps_ = -1;
   std::mutex mutex_;
@@ -214,8 +245,9 @@ absl::Status InferShapes(tf::shape_inference::InferenceContext* c) {
   namespace si = tf::shape_inference;
   bool time_major = false, y_time_major = false, sequence = false;
   Index steps = -1;
-  int states = 0;
+  int states = 0, masks = 0;
   TF_RETURN_IF_ERROR(c->GetAttr("num_state", &states));
+  TF_RETURN_IF_ERROR(c->GetAttr("num_mask", &masks));
   TF_RETURN_IF_ERROR(c->GetAttr("time_major", &time_major));
   TF_RETURN_IF_ERROR(c->GetAttr("y_time_major", &y_time_major));
   TF_RETURN_IF_ERROR(c->GetAttr("sequence", &sequence));
@@ -225,12 +257,13 @@ absl::Status InferShapes(tf::shape_inference::InferenceContext* c) {
   TF_RETURN_IF_ERROR(c->WithRank(c->input(2), 2, &recurrent));
   const si::DimensionHandle units = c->Dim(recurrent, 0);
   si::DimensionHandle batch = c->Dim(x, time_major ? 1 : 0);
-  for (int i = c->num_inputs() - states; i < c->num_inputs(); ++i) {
+  for (int i = c->num_inputs() - states - masks; i < c->num_inputs() - masks; ++i) {
     const si::DimensionHandle rows = c->RankKnown(c->input(i)) ? c->Dim(c->input(i), 0) : c->UnknownDim();
     // One sequence takes the rows of its states; without a step, results are the states themselves.
     if (!rows.SameHandle(batch) && !(c->ValueKnown(rows) && c->Value(rows) == c->Value(batch)))
       batch = c->UnknownDim();
   }
+  if (masks > 0 && !(c->ValueKnown(batch) && c->Value(batch) > 1)) batch = c->UnknownDim();
   const si::DimensionHandle time = steps < 0 ? c->Dim(x, time_major ? 0 : 1) : c->MakeDim(steps);
   c->set_output(0, !sequence      ? c->MakeShape({c->MakeDim(0)})
                    : y_time_major ? c->MakeShape({time, batch, units})
@@ -246,12 +279,15 @@ void RegisterOp(const char* name, bool lstm) {
     tf::OpDefBuilder op(name);
     op.Input("x: float").Input("kernel: float").Input("recurrent_kernel: float");
     op.Input("bias: num_bias * float").Input("initial_state: num_state * float");
+    op.Input("mask: num_mask * bool");
     op.Output("y: float").Output("h: float");
     if (lstm) op.Output("c: float");
     op.Output("last: float");
     op.Attr("num_bias: int >= 0").Attr("num_state: int >= 0");
     op.Attr("time_major: bool").Attr("y_time_major: bool").Attr("reverse: bool").Attr("reverse_y: bool");
     op.Attr("sequence: bool").Attr("steps: int = -1").Attr("cache_weights: bool = false");
+    op.Attr("num_mask: int >= 0 = 0");
+    op.Attr("mask_time_major: bool = false").Attr("masked_is_zero: bool = false");
     op.Attr("no_steps: {'states', 'zeros', 'error'} = 'states'").Attr("rows_without_steps: int = -1");
     if (!lstm) op.Attr("reset_after: bool");
     op.SetShapeFn(InferShapes);

@@ -12,15 +12,16 @@ namespace savedmodel::engine::rnn {
 //   and of
 //                     the recurrent product), or the two apart
 //   initial_state     none (zeros), or one tensor for each state: [batch, units] or [1, units]
+//   mask              none, or [batch, time, 1] ([time, batch, 1] if `mask_time_major`); see kernel.h
 // and make
 //   y                 each step's h if `sequence`, else nothing: batch-major, or time-major if `y_time_major`
 //   h, (c)            the last state, [batch, units]
-//   last              the last result: h, if there was a step
-// `reverse` walks x from its last step; `reverse_y` writes y from its last step. `steps`, if not -1, is how
-// many steps are walked. `cache_weights`: nobody changes the weights in place, so they are packed once.
-// Without a step states stay as they are, and nothing is multiplied; `no_steps` says what else: `last` is the
-// `states`' h as well, `zeros`, or an `error`; `rows_without_steps`, if not -1, is the batch of `y` and
-// `last` then. A batch of one sequence walks with as many initial states as there are.
+//   last              the last result: h, if there was a step and no mask
+// `reverse` walks x and the mask from their last steps; `reverse_y` writes y from its last step. `steps`, if
+// not -1, is how many steps are walked. `cache_weights`: nobody changes the weights in place, so they are
+// packed once. Without a step states stay as they are, and nothing is multiplied; `no_steps` says what else:
+// `last` is the `states`' h as well, `zeros`, or an `error`; `rows_without_steps`, if not -1, is the batch of
+// `y` and `last` then. A batch of one sequence walks with as many initial states as there are.
 inline constexpr char kLstmOp[] = "_SavedmodelLSTM";
 inline constexpr char kGruOp[] = "_SavedmodelGRU";
 

@@ -37,6 +37,13 @@ Walk::Walk(std::shared_ptr<const Packed> packed, const Sequence& s, bool shared,
   if (s.h0 != nullptr) CopyRows(s.h0, s.h0_row, h(0), padded_, rows_, units);
   if (s.c0 != nullptr) CopyRows(s.c0, s.c0_row, c(0), padded_, rows_, units);
 
+  if (s.mask != nullptr) {
+    mask_.reset(new bool[static_cast<std::size_t>(steps_ * rows_)]);
+    for (Index t = 0; t < steps_; ++t) {
+      for (Index i = 0; i < rows_; ++i) mask_[t * rows_ + i] = s.mask[t * s.mask_step + i * s.mask_row];
+    }
+  }
+
   projection_.x = s.x;
   projection_.x_step = s.x_step;
   projection_.x_row = s.x_row;
@@ -66,6 +73,24 @@ Walk::Place Walk::Find(Index phase) const {
           half % phases_per_step_ == phases_per_step_ - 1};
 }
 
+bool Walk::MaskedWhole(Index step) const {
+  const bool* seen = mask(step);
+  return seen != nullptr && std::none_of(seen, seen + rows_, [](bool is) { return is; });
+}
+
+void Walk::Restore(Index step, Index begin, Index end) const {
+  const bool* seen = mask(step);
+  if (seen == nullptr) return;
+  const Index first = begin * packed_->block;
+  const std::size_t bytes = static_cast<std::size_t>((end - begin) * packed_->block) * sizeof(float);
+  for (Index i = 0; i < rows_; ++i) {
+    if (seen[i]) continue;
+    const Index at = i * padded_ + first;
+    std::memcpy(h(step + 1) + at, h(step) + at, bytes);
+    if (packed_->cell == Cell::kLstm) std::memcpy(c(step + 1) + at, c(step) + at, bytes);
+  }
+}
+
 void Walk::Run(Index phase, Index begin, Index end) {
   const Routines& routines = packed_->routines;
   const Index gates = Gates(packed_->cell);
@@ -78,6 +103,7 @@ void Walk::Run(Index phase, Index begin, Index end) {
     projection.end = end;
     return routines.project(projection, static_cast<int>(gates));
   }
+  if (MaskedWhole(place.step)) return Restore(place.step, begin, end);
   Step step = {};
   step.projected = projected_.get() + place.step % chunk_ * state_ * gates;
   step.recurrent = packed_->recurrent.get();
@@ -94,20 +120,34 @@ void Walk::Run(Index phase, Index begin, Index end) {
     case Cell::kLstm:
       step.c = c(place.step);
       step.next_c = c(place.step + 1);
-      return routines.lstm(step);
+      routines.lstm(step);
+      break;
     case Cell::kGruResetAfter:
-      return routines.gru_reset_after(step);
+      routines.gru_reset_after(step);
+      break;
     case Cell::kGruResetBefore:
       step.z = between_.get();
       step.reset_h = between_.get() + state_;
-      return place.second ? routines.gru_candidate(step) : routines.gru_gates(step);
+      place.second ? routines.gru_candidate(step) : routines.gru_gates(step);
   }
+  if (place.last) Restore(place.step, begin, end);
 }
 
 void Walk::WriteStep(Index phase, const Sequence& s) const {
   const Place place = Find(phase);
-  if (!place.last || s.y == nullptr) return;
-  CopyRows(h(place.step + 1), padded_, s.y + place.step * s.y_step, s.y_row, rows_, packed_->units);
+  if (!place.last || (s.y == nullptr && mask_ == nullptr)) return;
+  const Index units = packed_->units;
+  float* const y = s.y == nullptr ? nullptr : s.y + place.step * s.y_step;
+  if (mask_ == nullptr) return CopyRows(h(place.step + 1), padded_, y, s.y_row, rows_, units);
+  for (Index i = 0; i < rows_; ++i) {
+    float* const last = s.last + i * units;
+    if (mask(place.step)[i]) {
+      CopyRows(h(place.step + 1) + i * padded_, 0, last, 0, 1, units);
+    } else if (s.masked_is_zero || before_ + place.step == 0) {
+      std::fill_n(last, units, 0.0F);
+    }
+    if (y != nullptr) CopyRows(last, 0, y + i * s.y_row, 0, 1, units);
+  }
 }
 
 void Walk::WriteStates(const Sequence& s) const {
@@ -128,6 +168,7 @@ Sequence Walk::Rest(Index phase, const Sequence& sequence) const {
     rest.c0_row = padded_;
   }
   if (rest.y != nullptr) rest.y += step * rest.y_step;
+  if (rest.mask != nullptr) rest.mask += step * rest.mask_step;
   return rest;
 }
 

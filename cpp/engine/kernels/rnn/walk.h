@@ -34,12 +34,18 @@ class Walk {
   Place Find(Index phase) const;
   float* h(Index step) const { return states_.get() + step % 2 * state_; }
   float* c(Index step) const { return states_.get() + (2 + step % 2) * state_; }
+  // Of a step; null if no row is masked.
+  const bool* mask(Index step) const { return mask_ == nullptr ? nullptr : mask_.get() + step * rows_; }
+  bool MaskedWhole(Index step) const;
+  // Puts the states of masked rows back, in some blocks.
+  void Restore(Index step, Index begin, Index end) const;
 
   const std::shared_ptr<const Packed> packed_;
   const Index rows_, steps_;
   const Index padded_, state_;  // floats of a row, and of all
   const Index before_, chunk_, phases_per_step_, phases_;
   Floats copy_, projected_, states_, between_;
+  std::unique_ptr<bool[]> mask_;  // [steps, rows]
   Projection projection_ = {};
 };
 
