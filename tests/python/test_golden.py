@@ -12,6 +12,7 @@ from . import goldens
 
 GENERATED = [
     "add",
+    "asserted_v1",
     "assignable_v1",
     "augmented",
     "bad_not_utf8",
@@ -46,6 +47,7 @@ GENERATED = [
     "keras_saved_lstm",
     "keras_saved_trained",
     "large_in_branches",
+    "larger_of_products",
     "many_signatures",
     "mlp",
     "multi",

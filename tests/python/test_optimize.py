@@ -141,3 +141,18 @@ def test_a_signature_that_cannot_run_has_a_report(load: Load) -> None:
 
 def test_verify_says_what_it_could_not_compare(load: Load) -> None:
     assert "expected a SparseTensor" in load("composite", verify=True).verified["mixed"]
+
+
+def test_what_a_constant_waits_for_still_happens(load: Load) -> None:
+    model = load("asserted_v1")
+    for name, function in model.signatures.items():
+        assert np.isfinite(function(x=np.zeros((2, 4), np.float32))["y"]).all()
+        with pytest.raises(sm.InvalidArgumentError, match=f"assertion failed: .*{name}"):
+            function(x=np.ones((2, 4), np.float32))
+
+
+def test_the_larger_of_products_is_no_leaky_relu(load: Load) -> None:
+    x = np.array([[-2.0], [3.0]], np.float32)
+    results = load("larger_of_products").signatures["serving_default"](x=x)
+    for name, slope in {"half": 0.5, "more": 1.25, "minus": -2.0}.items():
+        assert np.array_equal(results[name], np.maximum(x, np.float32(slope) * x)), name

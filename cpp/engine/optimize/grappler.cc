@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "engine/graph.h"
@@ -68,6 +69,46 @@ void KeepControlFlow(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
   }
 }
 
+// The negative of a scalar of the types that TensorFlow makes a LeakyRelu of, if that is larger than 1.
+std::optional<tf::Tensor> NegativeSlope(const tf::Tensor& slope) {
+  if (slope.NumElements() != 1) return {};
+  tf::Tensor negative(slope.dtype(), slope.shape());
+  if (slope.dtype() == tf::DT_FLOAT && slope.flat<float>()(0) > 1) {
+    negative.flat<float>()(0) = -slope.flat<float>()(0);
+  } else if (slope.dtype() == tf::DT_BFLOAT16 && static_cast<float>(slope.flat<tf::bfloat16>()(0)) > 1) {
+    negative.flat<tf::bfloat16>()(0) = -slope.flat<tf::bfloat16>()(0);
+  } else {
+    return {};
+  }
+  return negative;
+}
+
+// TensorFlow takes max(x, a * x) for a LeakyRelu, which is the smaller of the two if `a` is larger than 1.
+// max(x, -(-a * x)) is the same, and it does not.
+void HideLargeSlopes(tf::GraphDef* graph) {
+  Rewriter rewriter(graph);
+  for (tf::NodeDef* node : rewriter.nodes()) {
+    if (node->op() != "Maximum") continue;
+    for (const int i : {0, 1, 2, 3}) {
+      tf::NodeDef* product = rewriter.Input(*node, i / 2, "Mul");
+      if (product == nullptr || product->input(i % 2) != node->input(1 - i / 2)) continue;
+      const tf::Tensor* slope = rewriter.Constant(*product, 1 - i % 2);
+      const auto negative = slope == nullptr ? std::nullopt : NegativeSlope(*slope);
+      if (!negative) continue;
+      const tf::AttrValue type = product->attr().at("T");
+      tf::NodeDef* constant = rewriter.AddConstant(product->name() + "/negative", *negative);
+      tf::NodeDef* again =
+          rewriter.Add(product->name() + "/of_negative", "Mul", {product->input(i % 2), constant->name()});
+      tf::NodeDef* back = rewriter.Add(product->name() + "/back", "Neg", {again->name()});
+      for (tf::NodeDef* added : {constant, again, back}) added->set_device(node->device());
+      for (tf::NodeDef* added : {again, back}) (*added->mutable_attr())["T"] = type;
+      rewriter.SetInput(node, i / 2, back->name());
+      break;
+    }
+  }
+  rewriter.Finish();
+}
+
 // Convolutions with groups, or with an image whose channels are not known. Without oneDNN TensorFlow has no
 // kernel that convolves groups and adds a bias, and makes such a node all the same.
 std::vector<std::string> GroupedConvolutions(const tf::GraphDef& graph) {
@@ -117,7 +158,6 @@ void LeaveOutForOneCpu(tf::ConfigProto* config) {
 }
 
 void FoldConstants(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
-  Tidy(isolated);
   Run(Config({"constfold", "dependency", "constfold", "pruning"}), devices, isolated);
   Tidy(isolated);
 }
@@ -170,6 +210,7 @@ void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& d
   if (rewrite->meta_optimizer_iterations() == tf::RewriterConfig::DEFAULT_NUM_ITERS) {
     rewrite->set_meta_optimizer_iterations(tf::RewriterConfig::ONE);
   }
+  HideLargeSlopes(&isolated->graph);
   Run(config, devices, isolated, GroupedConvolutions(isolated->graph));
 }
 

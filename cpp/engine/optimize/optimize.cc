@@ -14,6 +14,7 @@
 #include "engine/optimize/passes/convolution.h"
 #include "engine/optimize/recurrent.h"
 #include "engine/optimize/rewriter.h"
+#include "engine/optimize/tidy.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def_util.h"
@@ -91,6 +92,7 @@ int FoldWhatIsConstant(const tf::DeviceSet& devices, ConstantPool* pool, Isolate
                        OptimizationReport* report) {
   tf::Device* const device = devices.client_device();
   int taken = 0;
+  Tidy(isolated);
   if (!FoldingHazard(isolated->graph).empty()) {
     PruneGraph(devices, isolated);
     FoldAllConstants(&isolated->graph, device, pool);
@@ -106,6 +108,7 @@ int FoldWhatIsConstant(const tf::DeviceSet& devices, ConstantPool* pool, Isolate
   } else {
     PruneGraph(devices, isolated);
     FoldAllConstants(&isolated->graph, device, pool);
+    Tidy(isolated);
   }
   return taken;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/executor/executable_graph.h"
+#include "engine/optimize/constants.h"
 #include "engine/optimize/rewriter.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/op.h"
@@ -46,6 +47,20 @@ bool IsStateless(const tf::NodeDef& node) {
   return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() && !op->is_stateful();
 }
 
+bool IsData(const std::string& input) { return input[0] != '^'; }
+
+void DropRepeatedWaits(std::vector<std::string>* inputs) {
+  std::unordered_set<std::string> seen;
+  const auto repeated = [&](const std::string& input) {
+    return !IsData(input) && !seen.insert(input).second;
+  };
+  inputs->erase(std::remove_if(inputs->begin(), inputs->end(), repeated), inputs->end());
+}
+
+bool PassesOn(const tf::NodeDef& node) {
+  return node.op() == "Const" || node.op() == kPooledConstantOp || node.op() == "Identity";
+}
+
 }  // namespace
 
 void Tidy(IsolatedGraph* isolated) {
@@ -59,12 +74,13 @@ void Tidy(IsolatedGraph* isolated) {
   if (static_cast<int>(order.size()) != nodes.size()) return;
   std::unordered_set<std::string> kept;
   for (const std::string& tensor : isolated->fetches) kept.insert(TensorId(tensor).node);
+  std::unordered_map<std::string, std::vector<std::string>> waits;  // of constants and Identity nodes
   std::unordered_set<std::string> pure;  // neither they nor what they read have an effect, or see one
   std::unordered_map<std::string, std::string> passed_on;  // output of an Identity -> what it reads
   for (const int i : order) {
     tf::NodeDef& node = nodes[i];
     node.mutable_attr()->erase("_class");
-    std::vector<std::string> inputs;
+    std::vector<std::string> inputs, late;
     bool is_pure = IsStateless(node);
     for (const std::string& input : node.input()) {
       const TensorId id(input);
@@ -73,6 +89,15 @@ void Tidy(IsolatedGraph* isolated) {
       if (id.output < 0 && from_pure) continue;
       const auto passed = passed_on.find(id.node + ":" + std::to_string(id.output));
       inputs.push_back(passed == passed_on.end() ? input : passed->second);
+      const auto more = waits.find(id.node);
+      if (more != waits.end()) late.insert(late.end(), more->second.begin(), more->second.end());
+    }
+    inputs.insert(inputs.end(), late.begin(), late.end());
+    DropRepeatedWaits(&inputs);
+    if (PassesOn(node) && kept.count(node.name()) == 0) {
+      const auto first = std::stable_partition(inputs.begin(), inputs.end(), IsData);
+      if (first != inputs.end()) waits[node.name()].assign(first, inputs.end());
+      inputs.erase(first, inputs.end());
     }
     node.clear_input();
     for (std::string& input : inputs) node.add_input(std::move(input));

@@ -96,3 +96,45 @@ def large_in_branches(m: Workspace) -> None:
         v1.save(m, session, {"serving_default": v1.signature({"x": x, "flag": flag}, outputs)})
     for flag_value in (True, False):
         m.golden("serving_default", {"x": m.normal(3, 80), "flag": np.bool_(flag_value)})
+
+
+@model
+def asserted_v1(m: Workspace) -> None:
+    """Assertions that hang on constants and Identity nodes alone, which passes take into layers."""
+    with v1.new_session() as session:
+        x = v1.v1.placeholder(tf.float32, [None, 4], "x")
+        kernel = v1.v1.get_variable("kernel", initializer=m.normal(4, 4), use_resource=True)
+        bias = v1.v1.get_variable("bias", initializer=m.normal(4), use_resource=True)
+        layer = tf.nn.bias_add(tf.matmul(x, kernel), bias)
+        outputs = {}
+        for name in ("factor", "passed_on", "gelu", "read"):
+            check = v1.v1.debugging.Assert(tf.reduce_sum(x) < 6, [name])
+            with tf.control_dependencies([check]):
+                if name == "factor":
+                    two = tf.constant(2.0)
+                elif name == "passed_on":
+                    y = tf.identity(layer) * 2.0
+                elif name == "gelu":
+                    y = 0.5 * x * (1.0 + tf.math.erf(x / np.float32(np.sqrt(2.0))))
+                else:
+                    y = tf.nn.relu(tf.matmul(x, tf.identity(kernel)))
+            outputs[name] = layer * two if name == "factor" else y
+        session.run(v1.v1.global_variables_initializer())
+        signatures = {name: v1.signature({"x": x}, {"y": y}) for name, y in outputs.items()}
+        v1.save(m, session, signatures)
+    for name in signatures:
+        m.golden(name, {"x": np.abs(m.normal(2, 4)) / 8})
+
+
+@model
+def larger_of_products(m: Workspace) -> None:
+    """The larger of x and a * x, which is a LeakyRelu for slopes up to 1 only."""
+    slopes = {
+        name: tf.Variable([slope]) for name, slope in {"half": 0.5, "more": 1.25, "minus": -2.0}.items()
+    }
+
+    def larger(x: tf.Tensor) -> dict:
+        return {name: tf.maximum(x * slope, x) for name, slope in slopes.items()}
+
+    m.save({"serving_default": v2.signature(larger, x=v2.spec(tf.float32, [None, 1]))}, **slopes)
+    m.golden("serving_default", {"x": np.array([[-2.0], [3.0], [0.0]], np.float32)})
