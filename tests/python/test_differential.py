@@ -95,18 +95,18 @@ WRONG: dict[str, tuple[list[Outcome], list[Outcome]]] = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_what_differs_is_found(kind: str) -> None:
     ours, theirs = WRONG[kind]
-    assert [f["kind"] for f in compare("default/1", ours, theirs, EXACT, EXACT, RECIPE)] == [kind]
+    assert [f["kind"] for f in compare("default/1", ours, theirs, EXACT, [EXACT], RECIPE)] == [kind]
 
 
 def test_an_answer_to_what_is_refused_is_found() -> None:
     refused: list[Outcome] = ["InvalidArgumentError: no"]
-    assert [f["kind"] for f in compare("none/1", outcome(), refused, refused, None, RECIPE)] == ["answered"]
-    assert not compare("none/1", refused, refused, refused, None, RECIPE)
+    assert [f["kind"] for f in compare("none/1", outcome(), refused, refused, [], RECIPE)] == ["answered"]
+    assert not compare("none/1", refused, refused, refused, [], RECIPE)
 
 
 def test_an_error_as_large_as_tensorflows_is_none() -> None:
-    assert not compare("default/1", outcome(1e-4), outcome(8e-5), EXACT, EXACT, RECIPE)
-    assert not compare("default/1", outcome(2e-7), outcome(), EXACT, EXACT, RECIPE)
+    assert not compare("default/1", outcome(1e-4), outcome(8e-5), EXACT, [EXACT], RECIPE)
+    assert not compare("default/1", outcome(2e-7), outcome(), EXACT, [EXACT], RECIPE)
 
 
 def test_steps_that_nothing_needs_are_pruned() -> None:

@@ -1,4 +1,4 @@
-"""From a recipe to TensorFlow: as a graph to save, or op by op in float64."""
+"""From a recipe to TensorFlow: as a graph to save, or op by op."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ def op(function: Op) -> Op:
 class Builder:
     """Runs the steps of a recipe, and owns their variables.
 
-    `exact` is float64 in place of the recipe's dtype; `shaken` moves each weight by about one rounding.
+    `eager` is op by op, `exact` in float64 as well; `shaken`, if not 0, is a seed by which each weight
+    moves by about one rounding.
     """
 
-    def __init__(self, recipe: Recipe, exact: bool = False, shaken: bool = False) -> None:
+    def __init__(self, recipe: Recipe, exact: bool = False, shaken: int = 0, eager: bool = False) -> None:
         self.recipe = recipe
         self.exact = exact
+        self.eager = exact or eager
         self.shaken = shaken
         self.own = np.dtype(getattr(tf, recipe["dtype"]).as_numpy_dtype)
         self.dtype = tf.float64 if exact else getattr(tf, recipe["dtype"])
@@ -44,13 +46,15 @@ class Builder:
             return result
         wide: Array = result.astype(np.float64)
         if self.shaken:
-            wide = wide * (1 + 2.0**-24 * np.sign(stream(len(self.kept), "shake").normal(size=wide.shape)))
+            wide = wide * (
+                1 + 2.0**-24 * np.sign(stream(len(self.kept), f"shake {self.shaken}").normal(size=wide.shape))
+            )
         return wide
 
     def keep(self, key: tuple[int, str], make: Callable[[], Any]) -> Any:
         """What `make` makes outside of any function, once."""
         if key not in self.kept:
-            if self.recipe["form"] == "v2" or self.exact:
+            if self.recipe["form"] == "v2" or self.eager:
                 with tf.init_scope():
                     self.kept[key] = make()
             else:
@@ -91,7 +95,7 @@ class Node:
         """The weights as a variable or, if the step or the caller says so, as a constant."""
         if frozen or self.get("frozen", False):
             return tf.constant(values)
-        if self.builder.recipe["form"] == "v2" or self.exact:
+        if self.builder.recipe["form"] == "v2" or self.builder.eager:
             make = lambda: tf.Variable(values, trainable=False)  # noqa: E731
         else:
             make = lambda: v1.Variable(values, use_resource=True, trainable=False)  # noqa: E731
@@ -102,7 +106,7 @@ class Node:
 
     def variable(self, key: str, values: Array) -> Any:
         """The variable itself, to be written."""
-        if self.builder.recipe["form"] == "v2" or self.exact:
+        if self.builder.recipe["form"] == "v2" or self.builder.eager:
             return self.builder.keep((self.step["id"], key), lambda: tf.Variable(values, trainable=False))
         return self.builder.keep(
             (self.step["id"], key), lambda: v1.Variable(values, use_resource=True, trainable=False)

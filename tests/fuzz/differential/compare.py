@@ -10,6 +10,8 @@ from .recipe import Array, Outcome, Recipe
 
 FLOOR = {"float32": 1e-6, "float64": 1e-13, "float16": 2e-3, "bfloat16": 1.6e-2}
 """Differences over the output's scale that are never a fault: a few roundings."""
+LARGE = {"float32": 1e37, "float64": 1e307, "float16": 3e4, "bfloat16": 1e37}
+"""From here on a value, or what it is made of, may leave the type's range."""
 WITHOUT_EXACT = 2e-5
 """The same, from TensorFlow, where there is no float64 to measure TensorFlow's own error with."""
 
@@ -27,8 +29,26 @@ def _spreads(recipe: Recipe) -> bool:
     return any(s["op"] in ("conv", "residual", "join") for s in recipe["steps"])
 
 
+CLIPPED = {"relu", "relu6", "hard_sigmoid", "hard_sigmoid_0.2", "hard_swish", "capped"}
+FUSED = ("conv", "depthwise", "separable", "bottleneck", "squeeze", "residual", "join", "dense")
+
+
+def _loses_nan(recipe: Recipe) -> bool:
+    """Whether TensorFlow may put an activation into an op before it that takes a NaN for a number."""
+    steps = [s for s in recipe["steps"] if s["op"].startswith(FUSED)]
+    clips = any(not CLIPPED.isdisjoint(map(str, s["options"].values())) for s in steps)
+    return clips or any(s["op"] in ("bottleneck", "residual") for s in steps)  # which have one by default
+
+
 def _values(
-    ours: Array, theirs: Array, exact: Array | None, shaken: Array | None, dtype: str, spreads: bool
+    ours: Array,
+    theirs: Array,
+    exact: Array | None,
+    shaken: list[Array],
+    plain: Array | None,
+    dtype: str,
+    spreads: bool,
+    loses: bool,
 ) -> tuple[str, str] | None:
     """The kind of a difference, and the difference; none if there is none."""
     if theirs.dtype.kind not in "fV":
@@ -42,11 +62,20 @@ def _values(
     free = np.zeros(finite.shape, bool)
     if exact is not None:
         # What leaves float32's range does so early or late.
-        free = (~finite & np.isfinite(exact)) | (finite & ~np.isfinite(exact)) | (np.abs(exact) > 1e37)
-        if shaken is not None:
-            free |= np.isfinite(exact) != np.isfinite(shaken)
+        free = (
+            (~finite & np.isfinite(exact)) | (finite & ~np.isfinite(exact)) | (np.abs(exact) > LARGE[dtype])
+        )
+        for moved_values in shaken:
+            free |= np.isfinite(exact) != np.isfinite(moved_values)
     wrong = (np.isfinite(mine) & ~finite) | (~spreads & ~np.isfinite(mine) & finite)
     wrong |= ~finite & (np.isnan(mine) != np.isnan(reference)) & (not spreads)
+    if loses:
+        wrong &= ~(np.isnan(reference) & np.isfinite(mine))
+    for right in (exact, plain):
+        # Not where it is as op by op: TensorFlow's optimizer may lose what is not finite.
+        if right is not None:
+            there = right.astype(np.float64)
+            wrong &= ~((np.isnan(mine) == np.isnan(there)) & (np.isinf(mine) == np.isinf(there)))
     with np.errstate(invalid="ignore"):
         wrong |= np.isinf(reference) & np.isinf(mine) & (mine != reference)
     if (wrong & ~free).any():
@@ -60,9 +89,12 @@ def _values(
     error = float(np.abs(mine - truth)[seen].max())
     own = 0.0 if exact is None else float(np.abs(reference - exact)[seen].max())
     moved = 0.0
-    if exact is not None and shaken is not None:
-        moved = float(np.nan_to_num(np.abs(shaken - exact)[seen]).max())
-    floor = (WITHOUT_EXACT if exact is None else FLOOR[dtype]) * scale + 1e-37
+    for moved_values in shaken if exact is not None else ():
+        moved = max(moved, float(np.nan_to_num(np.abs(moved_values - exact)[seen]).max()))
+    if exact is not None and plain is not None:
+        # Op by op it may be further off, where its optimizer calculates in another way.
+        own = max(own, float(np.nan_to_num(np.abs(plain.astype(np.float64) - exact)[seen]).max()))
+    floor = max(FLOOR[dtype], WITHOUT_EXACT if exact is None else 0.0) * scale + 1e-37
     if error <= 2 * own + 2 * moved + floor:
         return None
     at = tuple(int(i) for i in np.argwhere(seen & (np.abs(mine - truth) == error))[0])
@@ -72,14 +104,22 @@ def _values(
     )
 
 
+def _like(reference: Array, outcome: Outcome | None, key: str) -> list[Array]:
+    """The output, if there is one of the same shape."""
+    if not isinstance(outcome, dict) or key not in outcome or outcome[key].shape != reference.shape:
+        return []
+    return [outcome[key]]
+
+
 def _one(
     path: str,
     call: int,
     ours: Outcome,
     theirs: Outcome,
     exact: Outcome | None,
-    shaken: Outcome | None,
+    shaken: list[Outcome],
     recipe: Recipe,
+    plain: Outcome | None,
 ) -> list[Finding]:
     def finding(kind: str, what: str, output: str = "") -> Finding:
         return {"path": path, "kind": kind, "call": call, "output": output, "what": what}
@@ -88,7 +128,8 @@ def _one(
         if isinstance(theirs, str) and isinstance(ours, str):
             return []
         if isinstance(ours, str):
-            return [finding("refused", ours)]
+            # Op by op it refuses the same: it is TensorFlow's optimizer that goes another way.
+            return [] if isinstance(plain, str) else [finding("refused", ours)]
         if isinstance(exact, dict):
             return []  # op by op it is answered: it is TensorFlow's optimizer that errs
         return [finding("answered", f"TensorFlow says {theirs}")]
@@ -106,12 +147,14 @@ def _one(
             found.append(finding("dtype", f"{mine.dtype} and {reference.dtype}", key))
         else:
             true = exact.get(key) if isinstance(exact, dict) else None
-            moved = shaken.get(key) if isinstance(shaken, dict) else None
             if true is not None and true.shape != reference.shape:
-                true = moved = None
-            if moved is not None and (true is None or moved.shape != true.shape):
-                moved = None
-            difference = _values(mine, reference, true, moved, recipe["dtype"], _spreads(recipe))
+                true = None
+
+            moved = [values for outcome in shaken for values in _like(reference, outcome, key)]
+            own = next(iter(_like(reference, plain, key)), None)
+            difference = _values(
+                mine, reference, true, moved, own, recipe["dtype"], _spreads(recipe), _loses_nan(recipe)
+            )
             if difference is not None:
                 found.append(finding(*difference, key))
     return found
@@ -122,12 +165,14 @@ def compare(
     ours: list[Outcome],
     theirs: list[Outcome],
     exact: list[Outcome] | None,
-    shaken: list[Outcome] | None,
+    shaken: list[list[Outcome]],
     recipe: Recipe,
+    plain: list[Outcome] | None = None,
 ) -> list[Finding]:
+    """`exact`: in float64; `shaken`: the same with roundings of inputs and weights; `plain`: op by op."""
     found = []
     for call, (mine, reference) in enumerate(zip(ours, theirs, strict=True)):
         true = exact[call] if exact else None
-        moved = shaken[call] if shaken else None
-        found += _one(path, call, mine, reference, true, moved, recipe)
+        moved = [outcomes[call] for outcomes in shaken]
+        found += _one(path, call, mine, reference, true, moved, recipe, plain[call] if plain else None)
     return found

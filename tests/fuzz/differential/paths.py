@@ -1,4 +1,4 @@
-"""The ways a recipe is run: TensorFlow's Python, float64 op by op, and savedmodel with each setting."""
+"""The ways a recipe is run: TensorFlow's Python, op by op, and savedmodel with each setting."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .recipe import Array, Outcome, Recipe, data
 
 OURS = [("none", 1), ("default", 1), ("none", 2), ("default", 2)]
 WRITES = {"written", "counter", "written_weights", "conditional_write"}
+HUGE = 1e12
 ERRORS = (sm.Error, ValueError, TypeError, KeyError, RuntimeError)
 
 
@@ -82,20 +83,22 @@ def savedmodel(recipe: Recipe, folder: Path, names: list[str], optimize: Any, th
         return _calls(recipe, run)
 
 
-class Exact:
-    """Float64 of what each call is given; `shaken` has weights and inputs moved by about a rounding."""
+class OpByOp:
+    """`exact`: in float64; `shaken`, if not 0: with weights and inputs moved by about a rounding, by seed."""
 
-    def __init__(self, recipe: Recipe, shaken: bool) -> None:
+    def __init__(self, recipe: Recipe, exact: bool, shaken: int = 0) -> None:
         self.recipe = recipe
-        self.builder = Builder(recipe, exact=True, shaken=shaken)
+        self.builder = Builder(recipe, exact=exact, shaken=shaken, eager=True)
 
     def _wide(self, values: Array) -> Any:
         # ml_dtypes' bfloat16 is of kind "V" to numpy.
-        if values.dtype.kind not in "fV":
+        if values.dtype.kind not in "fV" or not self.builder.exact:
             return tf.constant(values)
         wide = values.astype(np.float64)
         if self.builder.shaken:
-            wide = wide * (1 + 2.0**-24 * np.sign(np.random.default_rng(0).normal(size=wide.shape)))
+            wide = wide * (
+                1 + 2.0**-24 * np.sign(np.random.default_rng(self.builder.shaken).normal(size=wide.shape))
+            )
         return tf.constant(wide)
 
     def run(self, feeds: dict[str, Array], names: list[str]) -> dict[str, Array]:
@@ -113,6 +116,23 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def exact(recipe: Recipe, names: list[str], shaken: bool = False) -> list[Outcome]:
-    run = Exact(recipe, shaken)
+def exact(recipe: Recipe, names: list[str], shaken: int = 0) -> list[Outcome]:
+    run = OpByOp(recipe, True, shaken)
+    return _calls(recipe, lambda feeds: run.run(feeds, names))
+
+
+def cancels(recipe: Recipe, names: list[str]) -> list[bool]:
+    """Of each call, whether a step's values are so large that sums of others vanish beside them."""
+    run = OpByOp(recipe, True)
+
+    def largest(feeds: dict[str, Array]) -> dict[str, Array]:
+        run.run(feeds, names)
+        values = [np.abs(v.numpy()) for v in run.builder.values if v.dtype.is_floating]
+        return {"huge": np.array(any((v[np.isfinite(v)] > HUGE).any() for v in values))}
+
+    return [isinstance(found, dict) and bool(found["huge"]) for found in _calls(recipe, largest)]
+
+
+def op_by_op(recipe: Recipe, names: list[str]) -> list[Outcome]:
+    run = OpByOp(recipe, False)
     return _calls(recipe, lambda feeds: run.run(feeds, names))

@@ -50,7 +50,8 @@ def _plainer(recipe: Recipe) -> Iterator[Recipe]:
     for call in range(count) if count > 1 else ():
         smaller = copy.deepcopy(recipe)
         for spec in smaller["inputs"]:
-            del spec["sizes"][call]
+            # Two inputs may have one list.
+            spec["sizes"] = spec["sizes"][:call] + spec["sizes"][call + 1 :]
         yield smaller
     for at, spec in enumerate(recipe["inputs"]):
         changes: list[dict[str, Any]] = [{"special": []}, {"scale": 1.0}, {"offset": 0.0}]

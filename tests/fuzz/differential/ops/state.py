@@ -111,12 +111,13 @@ def written(node: Node, x: Any) -> Any:
     before = tf.identity(state) if node.get("before", False) else tf.zeros_like(state)
     new = tf.reduce_sum(x, 0) * 0.1
     kind = node.get("kind", "add")
-    if kind == "add":
-        done = state.assign_add(new)
-    elif kind == "sub":
-        done = state.assign_sub(new)
-    else:
-        done = state.assign(0.5 * state + new)
+    with tf.control_dependencies([before]):
+        if kind == "add":
+            done = state.assign_add(new)
+        elif kind == "sub":
+            done = state.assign_sub(new)
+        else:
+            done = state.assign(0.5 * state + new)
     with tf.control_dependencies([done]):
         after = tf.identity(state)
         return x * tf.identity(after) + before
