@@ -15,6 +15,7 @@
 #include "engine/objects/mend.h"
 #include "engine/op_libraries.h"
 #include "engine/op_uses.h"
+#include "engine/optimize/epsilon.h"
 #include "engine/optimize/factors.h"
 #include "engine/optimize/grappler.h"
 #include "engine/optimize/variable_use.h"
@@ -141,6 +142,7 @@ void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::v
     options.config.mutable_experimental()->set_disable_optimize_for_static_graph(true);
   }
   LeaveOutFolding(meta_graph.graph_def(), &options.config);
+  LeaveOutRemapping(meta_graph.graph_def(), &options.config);
   ThrowIfError(tf::LoadMetagraphIntoSession(options, meta_graph, &session), "'" + source.path + "'");
   const tf::DeviceMgr* devices = nullptr;
   ThrowIfError(session->LocalDeviceManager(&devices));

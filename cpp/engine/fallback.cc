@@ -30,11 +30,11 @@ OptimizationReport Fallback::report() const {
   return report_;
 }
 
-bool Fallback::RunPlain(const GraphExecutor& refused, const Error& error,
+bool Fallback::RunPlain(const GraphExecutor& refused, const Error& error, bool for_good,
                         const std::function<void(const GraphExecutor*)>& run) {
   const bool again = refused.repeatable();
   // What no kernel can do is spared the next run, where this one may have changed something.
-  if (!optimized_ || &refused != first_ || !CouldDiffer(error)) return false;
+  if (&refused != first_ || !CouldDiffer(error)) return false;
   if (!again && error.code() != Code::kUnimplemented) return false;
   const GraphExecutor* plain = nullptr;
   try {
@@ -42,8 +42,9 @@ bool Fallback::RunPlain(const GraphExecutor& refused, const Error& error,
   } catch (const Error&) {
     return false;
   }
+  if (plain == nullptr && !optimized_) return false;  // the session would do the same
   if (again) run(plain);
-  Adopt(error);
+  if (for_good || !again) Adopt(error);
   return again;
 }
 
@@ -61,13 +62,14 @@ void Fallback::Adopt(const Error& error) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (std::exchange(adopted_, true)) return;
     const std::string message = error.what();
-    plain_report_.why_not = "the optimized graph refused what the graph as it was loaded runs: " +
-                            message.substr(0, message.find('\n'));
+    const char* const who = optimized_ ? "the optimized graph refused what the graph as it was loaded runs: "
+                                       : "as TensorFlow optimizes it, it refused what it runs without: ";
+    plain_report_.why_not = who + message.substr(0, message.find('\n'));
     plain_report_.notes.insert(plain_report_.notes.begin(), report_.notes.begin(), report_.notes.end());
     report_ = plain_report_;
     current_.store(*plain_, std::memory_order_release);
   }
-  LOG(WARNING) << report().function << " runs as it was loaded from now on: " << plain_report_.why_not;
+  LOG(WARNING) << report().function << " runs as it was loaded from now on: " << report().why_not;
 }
 
 }  // namespace savedmodel::engine

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What runs a function: its optimized graph, until that refuses a run which the graph as it was loaded does.
-// From then on the latter. Thread-safe.
+// What runs a function: its optimized graph, until that refuses a run which the graph as it was loaded does,
+// from then on the latter. Of a function that is not optimized: the graph as TensorFlow's own optimizer
+// leaves it, and the graph without. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -17,8 +18,8 @@ namespace savedmodel::engine {
 
 class Fallback {
  public:
-  // Makes the executor of the graph as it was loaded, or null if a session has to run it; fills in the rest
-  // of the report. Throws Error.
+  // Makes the executor of the second graph, or null if a session has to run it; fills in the rest of the
+  // report. Throws Error.
   using MakePlain = std::function<const GraphExecutor*(OptimizationReport* report)>;
 
   // `first` runs the function as `report` says, or is null: a session does.
@@ -33,10 +34,10 @@ class Fallback {
   const GraphExecutor* first() const { return first_; }
   const GraphExecutor* plain() const { return plain_.value_or(nullptr); }
 
-  // `refused` ended with `error`. False if that stands: the graph as it was loaded could not differ, or a
-  // second run would change something twice. Else calls run(executor) with that graph's, or with null for the
-  // session; throws what it throws, or `refused` is not current any more.
-  bool RunPlain(const GraphExecutor& refused, const Error& error,
+  // `refused` ended with `error`. False if that stands: the second graph could not differ, or a second run
+  // would change something twice. Else calls run(executor) with that graph's, or with null for the session;
+  // throws what it throws, or, if `for_good`, `refused` is not current any more.
+  bool RunPlain(const GraphExecutor& refused, const Error& error, bool for_good,
                 const std::function<void(const GraphExecutor*)>& run);
 
  private:

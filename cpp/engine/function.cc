@@ -159,8 +159,8 @@ Fallback* CallableFunction::Prepare(bool optimize, std::optional<Fallback>* made
   // Else there is nothing to run: all outputs are inputs.
   const bool runs = plan_.graph.runs();
   if (runs) executor = PrepareExecutor(shared_.get(), call_.get(), plan_.graph, optimize, &report);
-  const auto plain = [this](OptimizationReport* of) {
-    return PreparePlain(shared_.get(), call_.get(), plan_.graph, of);
+  const auto plain = [this, bare = !report.optimized](OptimizationReport* of) {
+    return PreparePlain(shared_.get(), call_.get(), plan_.graph, bare, of);
   };
   made->emplace(executor, std::move(report), plain);
   if (runs && executor == nullptr) Callable();
@@ -267,7 +267,11 @@ void CallableFunction::RunExecutor(Fallback* executors, const GraphExecutor& exe
       executor.Run(*feeds, fetched, cancellation);
     } catch (const Error& error) {
       if (cancellation->IsCancelled()) throw;
-      const bool done = executors->RunPlain(executor, error, [&](const GraphExecutor* plain) {
+      // TensorFlow's fastest kernels refuse batches of none that others take: rare, and no reason to leave
+      // them.
+      const bool for_good = std::none_of(feeds->begin(), feeds->end(),
+                                         [](const tf::Tensor& feed) { return feed.NumElements() == 0; });
+      const bool done = executors->RunPlain(executor, error, for_good, [&](const GraphExecutor* plain) {
         Feed(inputs, feeds);  // kernels may have written into copies
         if (plain == nullptr) return RunCallable(*feeds, fetched, options, nullptr);
         plain->Run(*feeds, fetched, cancellation);

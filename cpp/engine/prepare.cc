@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/optimize/epsilon.h"
 #include "engine/optimize/factors.h"
 #include "engine/optimize/functions.h"
 #include "engine/optimize/optimize.h"
@@ -50,10 +51,10 @@ std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::ve
                                         const std::vector<std::string>& fetches,
                                         const tf::SessionOptions& options, const tf::DeviceMgr& devices,
                                         const ConstantPool* pool, StatefulKernels* stateful,
-                                        OptimizationReport* report) {
+                                        OptimizationReport* report, bool bare = false) {
   std::string why_not;
   const auto make = [&](const tf::GraphDef& from, bool nest) {
-    ExecutableGraph executable = MakeExecutable(from, feeds, fetches, options, devices);
+    ExecutableGraph executable = MakeExecutable(from, feeds, fetches, options, devices, bare);
     report->effects = EffectsOf(executable);
     return MakeExecutor(std::move(executable), devices.ListDevices().front(), pool, stateful, &why_not, nest);
   };
@@ -130,14 +131,20 @@ std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const CallG
 }
 
 const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
-                               OptimizationReport* report) {
+                               bool bare, OptimizationReport* report) {
   std::unique_ptr<GraphExecutor> executor;
   tf::SessionOptions options = shared->options;
-  const std::string note = LeaveOutFolding(GraphOf(*shared, call), &options.config);
-  if (!note.empty()) report->notes.push_back(note);
+  if (bare) {
+    options.config.mutable_graph_options()->mutable_rewrite_options()->set_disable_meta_optimizer(true);
+  }
+  const tf::GraphDef& graph = GraphOf(*shared, call);
+  for (const std::string& note :
+       {LeaveOutFolding(graph, &options.config), LeaveOutRemapping(graph, &options.config)}) {
+    if (!note.empty()) report->notes.push_back(note);
+  }
   try {
-    executor = MakeFrom(GraphOf(*shared, call), function.feeds, function.fetches, options, shared->devices(),
-                        nullptr, &shared->stateful_kernels, report);
+    executor = MakeFrom(graph, function.feeds, function.fetches, options, shared->devices(), nullptr,
+                        &shared->stateful_kernels, report, bare);
   } catch (const std::exception&) {  // the session refuses the same, in its words
   }
   return executor == nullptr ? nullptr : shared->Keep(std::move(executor));
@@ -212,16 +219,16 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
   } else if (needs_session) {
     return nullptr;  // so would the graph as it was loaded
   }
-  return MakePlain(shared, call, function, report);
+  return MakePlain(shared, call, function, false, report);
 }
 
 const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
-                                  OptimizationReport* report) {
+                                  bool bare, OptimizationReport* report) {
   const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
   const FloatMode mode;
   shared->session();
   report->executor = "session";
-  return MakePlain(shared, call, function, report);
+  return MakePlain(shared, call, function, bare, report);
 }
 
 }  // namespace savedmodel::engine

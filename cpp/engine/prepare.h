@@ -24,8 +24,9 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, con
 const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* call,
                                      const FunctionGraph& function, bool optimize,
                                      OptimizationReport* report);
-// The same for the graph as it was loaded, which may be asked for later. Throws Error.
+// The same for the graph as it was loaded, which may be asked for later; `bare`: TensorFlow's own optimizer
+// and its passes for oneDNN leave it alone. Throws Error.
 const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
-                                  OptimizationReport* report);
+                                  bool bare, OptimizationReport* report);
 
 }  // namespace savedmodel::engine

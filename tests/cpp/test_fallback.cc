@@ -38,17 +38,17 @@ class FallbackTest : public ::testing::Test {
         executor->Run({}, nullptr, nullptr);
       } catch (const Error& error) {
         const auto run = [](const GraphExecutor* plain) { plain->Run({}, nullptr, nullptr); };
-        if (!fallback->RunPlain(*executor, error, run)) throw;
+        if (!fallback->RunPlain(*executor, error, for_good_, run)) throw;
       }
     } catch (const Error& error) {
       return error.code();
     }
     return std::nullopt;
   }
-  Fallback Make(const Fake& optimized, const Fake& plain) {
+  Fallback Make(const Fake& optimized, const Fake& plain, bool is_optimized = true) {
     OptimizationReport report;
     report.function = "signature 's'";
-    report.optimized = true;
+    report.optimized = is_optimized;
     report.executor = "sequential";
     report.variables_frozen = 2;
     return Fallback(&optimized, report, [this, &plain](OptimizationReport* of) {
@@ -58,6 +58,7 @@ class FallbackTest : public ::testing::Test {
     });
   }
   std::atomic<int> made_{0};
+  bool for_good_ = true;
 };
 
 TEST_F(FallbackTest, OnceAndForGood) {
@@ -108,11 +109,32 @@ TEST_F(FallbackTest, NoChangeIsMadeTwice) {
   }
 }
 
-TEST_F(FallbackTest, WhatIsNotOptimizedHasNothingToFallBackTo) {
-  const Fake refuses(Code::kUnimplemented, true), other(std::nullopt, true);
-  Fallback fallback(&refuses, OptimizationReport(), [&](OptimizationReport*) { return &other; });
+TEST_F(FallbackTest, WhatIsNotOptimizedHasNoSession) {
+  const Fake first(Code::kUnimplemented, true), plain(std::nullopt, true);
+  OptimizationReport report;
+  Fallback fallback(&first, report, [](OptimizationReport*) { return nullptr; });
   EXPECT_EQ(Run(&fallback), Code::kUnimplemented);
-  EXPECT_EQ(other.runs, 0);
+  EXPECT_EQ(fallback.current(), &first);
+}
+
+TEST_F(FallbackTest, WhatIsNotOptimizedRunsWithoutTensorFlowsOptimizer) {
+  const Fake first(Code::kInvalidArgument, true), plain(std::nullopt, true);
+  Fallback fallback = Make(first, plain, false);
+  EXPECT_EQ(Run(&fallback), std::nullopt);
+  EXPECT_EQ(fallback.current(), &plain);
+  EXPECT_EQ(fallback.report().why_not,
+            "as TensorFlow optimizes it, it refused what it runs without: refused by INVALID_ARGUMENT");
+}
+
+TEST_F(FallbackTest, ForOneRun) {
+  for_good_ = false;
+  const Fake first(Code::kInvalidArgument, true), plain(std::nullopt, true);
+  Fallback fallback = Make(first, plain);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(Run(&fallback), std::nullopt);
+  EXPECT_EQ(first.runs, 2);
+  EXPECT_EQ(plain.runs, 2);
+  EXPECT_EQ(fallback.current(), &first);
+  EXPECT_TRUE(fallback.report().optimized);
 }
 
 TEST_F(FallbackTest, SessionThatCanNotBeMadeLeavesTheError) {

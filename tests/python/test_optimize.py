@@ -156,3 +156,27 @@ def test_the_larger_of_products_is_no_leaky_relu(load: Load) -> None:
     results = load("larger_of_products").signatures["serving_default"](x=x)
     for name, slope in {"half": 0.5, "more": 1.25, "minus": -2.0}.items():
         assert np.array_equal(results[name], np.maximum(x, np.float32(slope) * x)), name
+
+
+def test_what_tensorflows_optimizer_breaks_runs_without_it(load: Load) -> None:
+    """Its layer norm refuses a scale for all features."""
+    x = np.arange(12, dtype=np.float32).reshape(2, 6)
+    centred = x - x.mean(1, keepdims=True)
+    expected = centred / np.sqrt((centred**2).mean(1, keepdims=True) + np.float32(0.001)) * 1.25 + 0.5
+    for optimize in ("none", "default"):
+        function = load("layer_norm_of_scalars", optimize=optimize).signatures["serving_default"]
+        for _ in range(2):
+            assert np.allclose(function(x=x)["y"], expected, atol=1e-5), optimize
+
+
+def test_a_layer_norm_keeps_its_epsilon(models: Path) -> None:
+    with np.load(models / "layer_norm_by_number.npz") as golden:
+        x, y, z = (golden[f"serving_default|{key}"] for key in ("in:x", "out:y", "out:z"))
+    in_session = sm.SessionOptions(config=b"\x58\x14")  # operation_timeout_in_ms
+    for optimize in ("none", "default"):
+        for session in (None, in_session):
+            with sm.load(models / "layer_norm_by_number", optimize=optimize, session=session) as model:
+                results = model.signatures["serving_default"](x=x)
+                assert model.optimization[0].executor == "session" or session is None
+                assert np.allclose(results["y"], y, atol=1e-5), (optimize, session)
+                assert np.allclose(results["z"], z, atol=1e-5), (optimize, session)

@@ -144,7 +144,7 @@ tf::GraphDef Prune(const tf::GraphDef& graph, const std::vector<std::string>& fe
 
 ExecutableGraph MakeExecutable(const tf::GraphDef& graph, const std::vector<std::string>& feeds,
                                const std::vector<std::string>& fetches, const tf::SessionOptions& options,
-                               const tf::DeviceMgr& devices) {
+                               const tf::DeviceMgr& devices, bool bare) {
   tf::Device* device = devices.ListDevices().front();
   tf::DeviceSet device_set;
   device_set.AddDevice(device);
@@ -178,8 +178,10 @@ ExecutableGraph MakeExecutable(const tf::GraphDef& graph, const std::vector<std:
   passes.session_options = &options;
   passes.flib_def = client->flib_def.get();
   passes.partition_graphs = &partitions;
-  ThrowIfError(tf::OptimizationPassRegistry::Global()->RunGrouping(
-      tf::OptimizationPassRegistry::POST_PARTITIONING, passes));
+  if (!bare) {
+    ThrowIfError(tf::OptimizationPassRegistry::Global()->RunGrouping(
+        tf::OptimizationPassRegistry::POST_PARTITIONING, passes));
+  }
   result.graph = std::move(partition);
   result.functions = std::move(client->flib_def);
 

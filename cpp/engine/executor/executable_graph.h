@@ -25,11 +25,12 @@ struct ExecutableGraph {
   std::unique_ptr<tensorflow::Graph> graph;  // with _Arg and _Retval nodes, in the order of feeds and fetches
 };
 
-// `options` and `devices` (which has one device) must outlive the result. Throws Error.
+// `options` and `devices` (which has one device) must outlive the result. `bare`: without TensorFlow's passes
+// for oneDNN. Throws Error.
 ExecutableGraph MakeExecutable(const tensorflow::GraphDef& graph, const std::vector<std::string>& feeds,
                                const std::vector<std::string>& fetches,
                                const tensorflow::SessionOptions& options,
-                               const tensorflow::DeviceMgr& devices);
+                               const tensorflow::DeviceMgr& devices, bool bare = false);
 
 // The nodes that `fetches` need, given `feeds`; with the whole library.
 tensorflow::GraphDef Prune(const tensorflow::GraphDef& graph, const std::vector<std::string>& feeds,

@@ -8,6 +8,7 @@
 
 #include "engine/graph.h"
 #include "engine/kernels/gemm_strip.h"
+#include "engine/optimize/epsilon.h"
 #include "engine/optimize/factors.h"
 #include "engine/optimize/rewriter.h"
 #include "engine/optimize/tidy.h"
@@ -198,6 +199,7 @@ void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& d
   }
   tf::ConfigProto config = options.config;
   if (!fold) LeaveOutFolding(&config);
+  LeaveOutRemapping(isolated->graph, &config);
   auto* rewrite = config.mutable_graph_options()->mutable_rewrite_options();
   if (rewrite->disable_meta_optimizer()) return;
   rewrite->set_min_graph_nodes(-1);

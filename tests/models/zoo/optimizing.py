@@ -138,3 +138,35 @@ def larger_of_products(m: Workspace) -> None:
 
     m.save({"serving_default": v2.signature(larger, x=v2.spec(tf.float32, [None, 1]))}, **slopes)
     m.golden("serving_default", {"x": np.array([[-2.0], [3.0], [0.0]], np.float32)})
+
+
+@model
+def layer_norm_of_scalars(m: Workspace) -> None:
+    """A scale and an offset for all features; TensorFlow's own rewrite wants one for each."""
+
+    def normalize(x: tf.Tensor) -> dict:
+        scale, offset = tf.constant(1.25), tf.constant(0.5)
+        mean = tf.reduce_mean(x, 1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(x - mean), 1, keepdims=True)
+        factor = tf.math.rsqrt(variance + 0.001) * scale
+        return {"y": x * factor + (offset - mean * factor)}
+
+    # Without a golden: TensorFlow's Python fails, too.
+    m.save({"serving_default": v2.signature(normalize, x=v2.spec(tf.float32, [None, 6]))})
+
+
+@model
+def layer_norm_by_number(m: Workspace) -> None:
+    """The last axis by its number, not as -1: in a session TensorFlow's own rewrite loses the epsilon."""
+    scale, offset = tf.Variable(m.normal(6)), tf.Variable(m.normal(6))
+
+    def normalize(x: tf.Tensor) -> dict:
+        mean = tf.reduce_mean(x, 1, keepdims=True)
+        variance = tf.reduce_mean(tf.math.squared_difference(x, mean), 1, keepdims=True)
+        y = (x - mean) * tf.math.rsqrt(variance + 0.1) * scale + offset
+        factor = tf.math.rsqrt(variance + 0.2) * tf.constant(np.linspace(0.5, 1.5, 6).astype(np.float32))
+        return {"y": y, "z": x * factor + (offset - mean * factor)}
+
+    kept = {"scale": scale, "offset": offset}
+    m.save({"serving_default": v2.signature(normalize, x=v2.spec(tf.float32, [None, 6]))}, **kept)
+    m.golden("serving_default", {"x": m.normal(3, 6)})
