@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/fallback.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -18,32 +17,17 @@ bool CouldDiffer(const Error& error) {
 
 }  // namespace
 
-Fallback::Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain,
-                   MakePlain make_bare)
+Fallback::Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain)
     : first_(first),
       optimized_(report.optimized),
       frozen_(report.variables_frozen > 0),
       make_plain_(std::move(make_plain)),
-      make_bare_(std::move(make_bare)),
       report_(std::move(report)),
       current_(first) {}
 
 OptimizationReport Fallback::report() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return report_;
-}
-
-const GraphExecutor& Fallback::For(const std::vector<tensorflow::Tensor>& feeds,
-                                   const GraphExecutor& executor) {
-  if (!executor.misshapes_empty() || make_bare_ == nullptr) return executor;
-  const auto is_empty = [](const tensorflow::Tensor& feed) { return feed.NumElements() == 0; };
-  if (std::none_of(feeds.begin(), feeds.end(), is_empty)) return executor;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (!bare_) {
-    OptimizationReport report;
-    bare_ = make_bare_(&report);
-  }
-  return *bare_ == nullptr ? executor : **bare_;
 }
 
 bool Fallback::RunPlain(const GraphExecutor& refused, const Error& error, bool for_good,

@@ -9,7 +9,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "engine/executor/executor.h"
 #include "savedmodel/error.h"
@@ -23,10 +22,8 @@ class Fallback {
   // report. Throws Error.
   using MakePlain = std::function<const GraphExecutor*(OptimizationReport* report)>;
 
-  // `first` runs the function as `report` says, or is null: a session does. `make_bare`: of the graph that
-  // nobody has optimized.
-  Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain,
-           MakePlain make_bare = nullptr);
+  // `first` runs the function as `report` says, or is null: a session does.
+  Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain);
 
   // Null: a session.
   const GraphExecutor* current() const { return current_.load(std::memory_order_acquire); }
@@ -36,10 +33,6 @@ class Fallback {
   // All that there are, for who owns them; no run may be going on.
   const GraphExecutor* first() const { return first_; }
   const GraphExecutor* plain() const { return plain_.value_or(nullptr); }
-  const GraphExecutor* bare() const { return bare_.value_or(nullptr); }
-  // What runs `feeds`: `executor`, or, where that gives an empty one's results a wrong shape, the graph that
-  // nobody has optimized.
-  const GraphExecutor& For(const std::vector<tensorflow::Tensor>& feeds, const GraphExecutor& executor);
 
   // `refused` ended with `error`. False if that stands: the second graph could not differ, or a second run
   // would change something twice. Else calls run(executor) with that graph's, or with null for the session;
@@ -54,11 +47,11 @@ class Fallback {
   const GraphExecutor* const first_;
   const bool optimized_;
   const bool frozen_;
-  const MakePlain make_plain_, make_bare_;
+  const MakePlain make_plain_;
   mutable std::mutex mutex_;
   OptimizationReport report_;        // of the current one
   OptimizationReport plain_report_;  // once there is a plain one
-  std::optional<const GraphExecutor*> plain_, bare_;
+  std::optional<const GraphExecutor*> plain_;
   std::atomic<const GraphExecutor*> current_;
   bool adopted_ = false;
 };

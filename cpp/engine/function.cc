@@ -102,7 +102,6 @@ class CallableFunction : public internal::EngineFunction {
       if (!*made) continue;
       shared_->Release((*made)->first(), std::nullopt);
       shared_->Release((*made)->plain(), std::nullopt);
-      shared_->Release((*made)->bare(), std::nullopt);
     }
   }
 
@@ -160,14 +159,10 @@ Fallback* CallableFunction::Prepare(bool optimize, std::optional<Fallback>* made
   // Else there is nothing to run: all outputs are inputs.
   const bool runs = plan_.graph.runs();
   if (runs) executor = PrepareExecutor(shared_.get(), call_.get(), plan_.graph, optimize, &report);
-  const auto bare = [this](OptimizationReport* of) {
-    return PreparePlain(shared_.get(), call_.get(), plan_.graph, true, of);
+  const auto plain = [this, bare = !report.optimized](OptimizationReport* of) {
+    return PreparePlain(shared_.get(), call_.get(), plan_.graph, bare, of);
   };
-  const auto plain = [this](OptimizationReport* of) {
-    return PreparePlain(shared_.get(), call_.get(), plan_.graph, false, of);
-  };
-  const bool optimized = report.optimized;
-  made->emplace(executor, std::move(report), optimized ? Fallback::MakePlain(plain) : bare, bare);
+  made->emplace(executor, std::move(report), plain);
   if (runs && executor == nullptr) Callable();
   return &**made;
 }
@@ -316,7 +311,7 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, bool into, con
     const IntraOpThreads::Run run(shared_->threads.get(), own);
     const FloatMode mode;
     if (own) {
-      RunExecutor(&executors, executors.For(feeds, *executor), inputs, &feeds, &fetched, options);
+      RunExecutor(&executors, *executor, inputs, &feeds, &fetched, options);
     } else {
       RunCallable(feeds, &fetched, options, trace);
     }

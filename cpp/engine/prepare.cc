@@ -53,14 +53,9 @@ std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::ve
                                         const ConstantPool* pool, StatefulKernels* stateful,
                                         OptimizationReport* report, bool bare = false) {
   std::string why_not;
-  bool misshapes_empty = false;
   const auto make = [&](const tf::GraphDef& from, bool nest) {
     ExecutableGraph executable = MakeExecutable(from, feeds, fetches, options, devices, bare);
     report->effects = EffectsOf(executable);
-    for (const tf::Node* node : executable.graph->op_nodes()) {
-      const std::string& op = node->type_string();
-      misshapes_empty |= op.find("Mkl") != std::string::npos && op.find("Conv") != std::string::npos;
-    }
     return MakeExecutor(std::move(executable), devices.ListDevices().front(), pool, stateful, &why_not, nest);
   };
   // Loops as lists of kernels where that can be, else in TensorFlow's executor.
@@ -76,7 +71,6 @@ std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::ve
     return nullptr;
   }
   executor->set_repeatable(report->effects.empty());
-  executor->set_misshapes_empty(misshapes_empty);
   report->executor = executor->name();
   return executor;
 }

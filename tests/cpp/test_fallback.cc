@@ -126,24 +126,6 @@ TEST_F(FallbackTest, WhatIsNotOptimizedRunsWithoutTensorFlowsOptimizer) {
             "as TensorFlow optimizes it, it refused what it runs without: refused by INVALID_ARGUMENT");
 }
 
-TEST_F(FallbackTest, EmptyFeedsGoWhereShapesAreRight) {
-  Fake first(std::nullopt, true);
-  const Fake bare(std::nullopt, true);
-  int made = 0;
-  Fallback fallback(&first, OptimizationReport(), nullptr, [&](OptimizationReport*) {
-    ++made;
-    return &bare;
-  });
-  const std::vector<tensorflow::Tensor> empty{tensorflow::Tensor(tensorflow::DT_FLOAT, {0, 3})};
-  const std::vector<tensorflow::Tensor> full{tensorflow::Tensor(tensorflow::DT_FLOAT, {2, 3})};
-  EXPECT_EQ(&fallback.For(empty, first), &first);
-  first.set_misshapes_empty(true);
-  EXPECT_EQ(&fallback.For(full, first), &first);
-  EXPECT_EQ(made, 0);
-  for (int i = 0; i < 2; ++i) EXPECT_EQ(&fallback.For(empty, first), &bare);
-  EXPECT_EQ(made, 1);
-}
-
 TEST_F(FallbackTest, ForOneRun) {
   for_good_ = false;
   const Fake first(Code::kInvalidArgument, true), plain(std::nullopt, true);

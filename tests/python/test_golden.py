@@ -21,7 +21,6 @@ GENERATED = [
     "composite",
     "constant",
     "control_flow_v1",
-    "conv_alone",
     "conv_bottleneck",
     "conv_factors",
     "conv_grouped",

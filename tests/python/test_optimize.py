@@ -180,12 +180,3 @@ def test_a_layer_norm_keeps_its_epsilon(models: Path) -> None:
                 assert model.optimization[0].executor == "session" or session is None
                 assert np.allclose(results["y"], y, atol=1e-5), (optimize, session)
                 assert np.allclose(results["z"], z, atol=1e-5), (optimize, session)
-
-
-def test_no_images_have_the_shape_of_results(load: Load) -> None:
-    """A convolution of oneDNN's gives images of no elements their own shape."""
-    for optimize in ("none", "default"):
-        function = load("conv_alone", optimize=optimize).signatures["serving_default"]
-        for images in (0, 2, 0):
-            image = np.zeros((images, 5, 5, 2), np.float32)
-            assert function(image=image)["y"].shape == (images, 3, 3, 4), optimize

@@ -28,12 +28,9 @@ class GraphExecutor {
   // A run leaves nothing behind but its results, so that one that failed may be done again.
   bool repeatable() const { return repeatable_; }
   void set_repeatable(bool repeatable) { repeatable_ = repeatable; }
-  // It has convolutions of oneDNN's, which give an image of no elements the image's own shape.
-  bool misshapes_empty() const { return misshapes_empty_; }
-  void set_misshapes_empty(bool misshapes) { misshapes_empty_ = misshapes; }
 
  private:
-  bool repeatable_ = false, misshapes_empty_ = false;
+  bool repeatable_ = false;
 };
 
 // The quickest that can run `graph`: kernels in a row, or, for loops, branches and kernels that wait for

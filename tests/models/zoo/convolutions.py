@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from . import v2
 from .keras_models import export
 from .registry import Workspace, model
 from .v1 import new_session, save, signature, v1
@@ -145,15 +144,3 @@ def conv_factors(m: Workspace) -> None:
         outputs = {"between": between, "y": y}
         save(m, session, {"serving_default": signature({"image": image}, outputs)})
     m.golden("serving_default", {"image": m.normal(2, 6, 5, 3)})
-
-
-@model
-def conv_alone(m: Workspace) -> None:
-    """A convolution with nothing behind it that would give its result a shape."""
-    filters = tf.Variable(m.normal(3, 3, 2, 4))
-    convolve = v2.signature(
-        lambda image: {"y": tf.nn.conv2d(image, filters, 2, "SAME")},
-        image=v2.spec(tf.float32, [None, 5, 5, 2]),
-    )
-    m.save({"serving_default": convolve}, filters=filters)
-    m.golden("serving_default", {"image": m.normal(2, 5, 5, 2)})
