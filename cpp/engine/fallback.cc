@@ -35,6 +35,7 @@ bool Fallback::RunPlain(const GraphExecutor& refused, const Error& error, bool f
   const bool again = refused.repeatable();
   // What no kernel can do is spared the next run, where this one may have changed something.
   if (&refused != first_ || !CouldDiffer(error)) return false;
+  if (!optimized_ && !for_good) return false;  // TensorFlow's Python refuses the same
   if (!again && error.code() != Code::kUnimplemented) return false;
   const GraphExecutor* plain = nullptr;
   try {
