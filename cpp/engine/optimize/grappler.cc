@@ -185,8 +185,8 @@ int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   return count;
 }
 
-void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool fold,
-                       IsolatedGraph* isolated) {
+std::string OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool fold,
+                              IsolatedGraph* isolated) {
   // Nodes without a device are not fused: TensorFlow can't know that they run on the CPU.
   const auto place = [&](google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
     for (tf::NodeDef& node : *nodes) {
@@ -199,9 +199,9 @@ void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& d
   }
   tf::ConfigProto config = options.config;
   if (!fold) LeaveOutFolding(&config);
-  LeaveOutRemapping(isolated->graph, &config);
+  const std::string note = LeaveOutRemapping(isolated->graph, &config);
   auto* rewrite = config.mutable_graph_options()->mutable_rewrite_options();
-  if (rewrite->disable_meta_optimizer()) return;
+  if (rewrite->disable_meta_optimizer()) return "";
   rewrite->set_min_graph_nodes(-1);
   rewrite->set_meta_optimizer_timeout_ms(-1);
   LeaveOutForOneCpu(&config);
@@ -214,6 +214,7 @@ void OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& d
   }
   HideLargeSlopes(&isolated->graph);
   Run(config, devices, isolated, GroupedConvolutions(isolated->graph));
+  return note;
 }
 
 }  // namespace savedmodel::engine

@@ -26,7 +26,8 @@ bool HasBfloat16();
 // TensorFlow. Returns how many of our own there are.
 int UseBfloat16(const tensorflow::DeviceSet& devices, IsolatedGraph* isolated);
 // What a session does: everything that `options` does not switch off, and constant folding only if `fold`.
-void OptimizeAsSession(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices,
-                       bool fold, IsolatedGraph* isolated);
+// Returns a note for the report, if there is one.
+std::string OptimizeAsSession(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices,
+                              bool fold, IsolatedGraph* isolated);
 
 }  // namespace savedmodel::engine

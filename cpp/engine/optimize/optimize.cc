@@ -159,7 +159,7 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   if (bf16) watch.Record("bf16", "products and convolutions in bfloat16", UseBfloat16(devices, isolated));
   const std::string hazard = FoldingHazard(isolated->graph);
   Note(hazard, report);
-  OptimizeAsSession(options, devices, hazard.empty(), isolated);
+  Note(OptimizeAsSession(options, devices, hazard.empty(), isolated), report);
   FoldLargeConstants(&isolated->graph, devices.client_device(), pool);
   watch.Record("tensorflow", "TensorFlow's own graph optimizer", 0);
   report->nodes_after = isolated->graph.node_size();

@@ -242,7 +242,9 @@ class Reader {
               "its mask is not that of a layer");
       out_.masked_result = choice.otherwise.index;
     }
-    Require(out_.previous < 0 || CarriesTwice(out_.previous, out_.h), "its results are not its state");
+    // Else a result before the first step that counts would be the state, which need not be zeros.
+    Require(out_.y < 0 || (out_.previous >= 0 && CarriesTwice(out_.previous, out_.h)),
+            "its results are not its state");
   }
 
   void ReadInputList() {

@@ -10,10 +10,10 @@ from .recipe import Array, Outcome, Recipe
 
 FLOOR = {"float32": 1e-6, "float64": 1e-13, "float16": 2e-3, "bfloat16": 1.6e-2}
 """Differences over the output's scale that are never a fault: a few roundings."""
-LARGE = {"float32": 1e37, "float64": 1e307, "float16": 3e4, "bfloat16": 1e37}
-"""From here on a value, or what it is made of, may leave the type's range."""
 WITHOUT_EXACT = 2e-5
 """The same, from TensorFlow, where there is no float64 to measure TensorFlow's own error with."""
+LARGE = {"float32": 1e37, "float64": 1e307, "float16": 3e4, "bfloat16": 1e37}
+"""From here on a value, or what it is made of, may leave the type's range."""
 
 
 class Finding(TypedDict):

@@ -34,7 +34,7 @@ class Walk {
   Place Find(Index phase) const;
   float* h(Index step) const { return states_.get() + step % 2 * state_; }
   float* c(Index step) const { return states_.get() + (2 + step % 2) * state_; }
-  // Of a step; null if no row is masked.
+  // Of a step; null if there is none.
   const bool* mask(Index step) const { return mask_ == nullptr ? nullptr : mask_.get() + step * rows_; }
   bool MaskedWhole(Index step) const;
   // Puts the states of masked rows back, in some blocks.
