@@ -154,13 +154,16 @@ TEST_P(VectorKernelsTest, GemmInPlaceInParts) {
     const auto x = Random(s.rows * s.depth, 1), weights = Random(s.depth * s.columns, 2);
     const auto bias = Random(s.columns, 3), summand = Random(s.rows * s.columns, 4);
     auto y = summand;
-    const PackedWeights packed(GemmKernelOf(GetParam()), weights.data(), false, s.depth, s.columns);
+    int calls = 0;
+    const ForParts run = [&](std::int64_t count, double, const auto& work) {
+      for (std::int64_t i = count; i-- > 0; ++calls) work(i, i + 1);
+    };
+    const PackedWeights packed(GemmKernelOf(GetParam()), weights.data(), false, s.depth, s.columns, run);
+    EXPECT_EQ(calls, (s.depth + 1023) / 1024 * packed.panels());
+    calls = 0;
     const GemmProblem problem{{x.data(), s.depth}, s.rows, bias.data(), y.data(), y.data(), s.columns,
                               Activation::kRelu,   0};
-    int calls = 0;
-    Gemm(problem, packed, 3, [&](std::int64_t count, double, const auto& work) {
-      for (std::int64_t i = count; i-- > 0; ++calls) work(i, i + 1);
-    });
+    Gemm(problem, packed, 3, run);
     EXPECT_GT(calls, 2);
     for (std::int64_t i = 0; i < s.rows; i += 7) {
       for (std::int64_t j = 0; j < s.columns; ++j) {

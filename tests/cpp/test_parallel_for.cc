@@ -41,6 +41,7 @@ class Device {
   std::vector<Loop> Loops() {
     return {
         [this](std::int64_t count, const Range& work) { EXPECT_TRUE(OfAKernel(count, kCost, work).ok()); },
+        [this](std::int64_t count, const Range& work) { Pack(count, work); },
         [this](std::int64_t count, const Range& work) {
           eigen_.parallelFor(count, Eigen::TensorOpCost(0, 0, kCost), work);
         },
@@ -51,6 +52,15 @@ class Device {
           pool_->ParallelFor(count, tf::thread::ThreadPool::SchedulingParams::Fixed(1), work);
         },
     };
+  }
+
+  void Pack(std::int64_t count, const Range& work, tf::CancellationManager* run = nullptr) {
+    tf::OpKernelContext::Params params;
+    params.device = &base_;
+    params.cancellation_manager = run;
+    tf::OpKernelContext context(&params, 0);
+    PackFor(&context, count, kCost, work);
+    EXPECT_TRUE(context.status().ok());
   }
 
   int Usable() {
@@ -181,6 +191,29 @@ TEST_P(ParallelForIn, LooksWhetherToStop) {
   EXPECT_LE(items, GetParam());
 }
 
+// What is kept must be whole.
+TEST_P(ParallelForIn, PacksAllForARunThatEnds) {
+  tf::CancellationManager run;
+  ForkJoinPool pool(GetParam());
+  tf::thread::ThreadPool wrapped(&pool);
+  Device device(&wrapped);
+  std::atomic<int> items{0};
+  const Range work = [&](std::int64_t begin, std::int64_t end) {
+    items += static_cast<int>(end - begin);
+    run.StartCancel();
+  };
+  device.Pack(1000, work, &run);
+  EXPECT_EQ(items, 1000);
+}
+
+// All threads of a service's pool may wait for what one of them packs.
+TEST_P(ParallelForIn, PacksWithoutAPoolThatIsNotOurs) {
+  tf::thread::ThreadPool pool(tf::Env::Default(), "test", GetParam());
+  Device device(&pool);
+  const std::thread::id here = std::this_thread::get_id();
+  device.Pack(64, [&](std::int64_t, std::int64_t) { EXPECT_EQ(std::this_thread::get_id(), here); });
+}
+
 TEST(ParallelFor, OfALoopInsideOfALoopReturns) {
   ForkJoinPool pool(3);
   tf::thread::ThreadPool wrapped(&pool);
@@ -189,7 +222,7 @@ TEST(ParallelFor, OfALoopInsideOfALoopReturns) {
     std::atomic<std::int64_t> items{0};
     outer(16, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        device.Loops()[1](64, [&](std::int64_t first, std::int64_t last) { items += last - first; });
+        device.Loops()[2](64, [&](std::int64_t first, std::int64_t last) { items += last - first; });
       }
     });
     EXPECT_EQ(items, 16 * 64);

@@ -111,7 +111,7 @@ class DenseOp : public tf::OpKernel {
     const Stop stop = StopOf(context);
     problem.stop = &stop;
     const auto* workers = context->device()->tensorflow_cpu_worker_threads();
-    const std::shared_ptr<const PackedWeights> weights = Pack(b, depth, columns);
+    const std::shared_ptr<const PackedWeights> weights = Pack(context, b, depth, columns);
     Gemm(problem, *weights, workers == nullptr ? 1 : workers->num_threads,
          [context](std::int64_t count, double cost, const auto& work) {
            ParallelFor(context, count, cost, work);
@@ -132,10 +132,14 @@ class DenseOp : public tf::OpKernel {
     shape->set_dim(2, rows->rows_per_line);
   }
 
-  std::shared_ptr<const PackedWeights> Pack(const tf::Tensor& b, std::int64_t depth, std::int64_t columns) {
+  std::shared_ptr<const PackedWeights> Pack(tf::OpKernelContext* context, const tf::Tensor& b,
+                                            std::int64_t depth, std::int64_t columns) {
     return packed_.Get(b, LayoutOf(*kernel_, transposed_, depth, columns), [&] {
-      return std::make_shared<const PackedWeights>(*kernel_, static_cast<const float*>(b.data()), transposed_,
-                                                   depth, columns);
+      return std::make_shared<const PackedWeights>(
+          *kernel_, static_cast<const float*>(b.data()), transposed_, depth, columns,
+          [context](std::int64_t count, double cost, const auto& work) {
+            PackFor(context, count, cost, work);
+          });
     });
   }
 

@@ -35,6 +35,7 @@ using Index = std::int64_t;
 // Words of depth that are summed up at once. A panel of them and the next take a quarter of a second-level
 // cache of 1 MB, the rows of `a` that meet them at most half.
 constexpr Index kMostDepth = 1024;
+constexpr double kNsPerPacked = 0.5;  // a float of new memory
 constexpr Index kFloatsOfA = Index{1} << 17;
 // Weights so few stay in the second-level cache; the rows of `a` then had better be in the first.
 constexpr Index kFewWeights = Index{1} << 15;
@@ -143,7 +144,7 @@ double Balance(Index units, Index threads) {
 }  // namespace
 
 PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, bool transposed, Index depth,
-                             Index columns)
+                             Index columns, const ForParts& run)
     : kernel_(kernel),
       depth_(depth),
       columns_(columns),
@@ -154,30 +155,44 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
   depth_block_ = RoundUp(std::max<Index>(DivideUp(steps_, blocks), 1), 16);
   padded_ = RoundUp(columns, lanes);
   data_ = Floats(padded_ * steps_, false);
+  const Index count = DivideUp(steps_, depth_block_) * panels();
+  const double cost = kNsPerPacked * static_cast<double>(panel_width_ * std::min(depth_block_, steps_));
+  const auto pack = [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) Pack(weights, transposed, i / panels() * depth_block_, i % panels());
+  };
+  if (run == nullptr) {
+    pack(0, count);
+  } else {
+    run(count, cost, pack);
+  }
+}
+
+void PackedWeights::Pack(const float* weights, bool transposed, Index begin, Index panel) {
+  const Index end = std::min(begin + depth_block_, steps_), first = panel * panel_width_;
+  const Index width = std::min(panel_width_, padded_ - first);
+  const Index whole = std::min(width, columns_ - first);
+  float* packed = data_.get() + begin * padded_ + first * (end - begin);
+  if (kernel_.round == nullptr && !transposed && whole == width) {
+    for (Index k = begin; k < end; ++k, packed += width)
+      std::memcpy(packed, weights + k * columns_ + first, static_cast<std::size_t>(width) * sizeof(float));
+    return;
+  }
   // Words of one step: for each column as many numbers as a word has.
-  std::vector<float> numbers(static_cast<std::size_t>(panel_width_ * kernel.numbers));
-  float* packed = data_.get();
-  for (Index begin = 0; begin < steps_; begin += depth_block_) {
-    const Index end = std::min(begin + depth_block_, steps_);
-    for (Index first = 0; first < padded_; first += panel_width_) {
-      const Index width = std::min(panel_width_, padded_ - first);
-      const Index whole = std::min(width, columns - first);
-      for (Index step = begin; step < end; ++step, packed += width) {
-        if (whole < width || (step + 1) * kernel.numbers > depth)
-          std::fill(numbers.begin(), numbers.end(), 0.0F);
-        for (Index i = 0; i < kernel.numbers && step * kernel.numbers + i < depth; ++i) {
-          const Index k = step * kernel.numbers + i;
-          const float* from = transposed ? weights + first * depth + k : weights + k * columns + first;
-          const Index stride = transposed ? depth : 1;
-          float* to = numbers.data() + i;
-          for (Index j = 0; j < whole; ++j) to[j * kernel.numbers] = from[j * stride];
-        }
-        if (kernel.round != nullptr) {
-          kernel.round(numbers.data(), width * kernel.numbers, packed);
-        } else {
-          std::memcpy(packed, numbers.data(), static_cast<std::size_t>(width) * sizeof(float));
-        }
-      }
+  std::vector<float> numbers(static_cast<std::size_t>(panel_width_ * kernel_.numbers));
+  for (Index step = begin; step < end; ++step, packed += width) {
+    if (whole < width || (step + 1) * kernel_.numbers > depth_)
+      std::fill(numbers.begin(), numbers.end(), 0.0F);
+    for (Index i = 0; i < kernel_.numbers && step * kernel_.numbers + i < depth_; ++i) {
+      const Index k = step * kernel_.numbers + i;
+      const float* from = transposed ? weights + first * depth_ + k : weights + k * columns_ + first;
+      const Index stride = transposed ? depth_ : 1;
+      float* to = numbers.data() + i;
+      for (Index j = 0; j < whole; ++j) to[j * kernel_.numbers] = from[j * stride];
+    }
+    if (kernel_.round != nullptr) {
+      kernel_.round(numbers.data(), width * kernel_.numbers, packed);
+    } else {
+      std::memcpy(packed, numbers.data(), static_cast<std::size_t>(width) * sizeof(float));
     }
   }
 }

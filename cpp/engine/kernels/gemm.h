@@ -16,14 +16,19 @@ namespace savedmodel::engine {
 
 constexpr double kMultiplicationsPerNs = 50;  // of one core, to judge what is worth a thread
 
+// Calls work(begin, end) for parts of [0, count), in any threads, and returns when all is done. `cost` is
+// what one item takes, in nanoseconds.
+using ForParts = std::function<void(std::int64_t count, double cost,
+                                    const std::function<void(std::int64_t begin, std::int64_t end)>& work)>;
+
 // Weights in the order in which they are read: blocks of `depth_block` rows, of each its panels of columns
 // one after the other, of each panel its rows. The last panel is as many vectors wide as it needs, and filled
 // with zeros.
 class PackedWeights {
  public:
-  // `weights` is [depth, columns], or [columns, depth] if transposed.
+  // `weights` is [depth, columns], or [columns, depth] if transposed. `run` must run all parts; null: here.
   PackedWeights(const GemmKernel& kernel, const float* weights, bool transposed, std::int64_t depth,
-                std::int64_t columns);
+                std::int64_t columns, const ForParts& run = nullptr);
 
   std::int64_t depth() const { return depth_; }
   std::int64_t columns() const { return columns_; }
@@ -36,6 +41,9 @@ class PackedWeights {
   const GemmKernel& kernel() const { return kernel_; }
 
  private:
+  // One panel of the block of rows that begins at `begin`.
+  void Pack(const float* weights, bool transposed, std::int64_t begin, std::int64_t panel);
+
   const GemmKernel& kernel_;
   const std::int64_t depth_, columns_, steps_, panel_width_;
   std::int64_t depth_block_;
@@ -71,11 +79,6 @@ struct GemmProblem {
 inline std::int64_t TileRows(const GemmKernel& kernel, std::int64_t row_step) {
   return row_step % 1024 == 0 ? 8 : kernel.tile_rows;
 }
-
-// Calls work(begin, end) for parts of [0, count), in any threads, and returns when all is done. `cost` is
-// what one item takes, in nanoseconds.
-using ForParts = std::function<void(std::int64_t count, double cost,
-                                    const std::function<void(std::int64_t begin, std::int64_t end)>& work)>;
 
 // So long that `stop` is asked.
 bool TakesLong(const GemmProblem& problem, const PackedWeights& weights);

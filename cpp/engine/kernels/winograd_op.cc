@@ -92,16 +92,17 @@ class WinogradOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_FLOAT,
                                                    tf::TensorShape({WinogradRoom(problem, threads)}), &room));
     Winograd(
-        problem, *Transform(filter), isa_, static_cast<float*>(room.data()), threads,
+        problem, *Transform(context, filter), isa_, static_cast<float*>(room.data()), threads,
         [context](Index count, double cost, const auto& work) { ParallelFor(context, count, cost, work); });
     EndIfStopped(context, stop);
   }
 
  private:
-  std::shared_ptr<const WinogradWeights> Transform(const tf::Tensor& filter) {
+  std::shared_ptr<const WinogradWeights> Transform(tf::OpKernelContext* context, const tf::Tensor& filter) {
     return weights_.Get(filter, LayoutOf(*kernel_, false, filter.dim_size(2), filter.dim_size(3)), [&] {
-      return std::make_shared<const WinogradWeights>(*kernel_, static_cast<const float*>(filter.data()),
-                                                     filter.dim_size(2), filter.dim_size(3));
+      return std::make_shared<const WinogradWeights>(
+          *kernel_, static_cast<const float*>(filter.data()), filter.dim_size(2), filter.dim_size(3),
+          [context](Index count, double cost, const auto& work) { PackFor(context, count, cost, work); });
     });
   }
 

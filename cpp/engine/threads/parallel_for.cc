@@ -155,4 +155,11 @@ void ParallelFor(tf::OpKernelContext* context, std::int64_t count, double cost, 
   EndIfStopped(context, stop);
 }
 
+void PackFor(tf::OpKernelContext* context, std::int64_t count, double cost, Work work) {
+  if (count <= 0) return;
+  const tf::DeviceBase::CpuWorkerThreads* threads = context->device()->tensorflow_cpu_worker_threads();
+  if (threads == nullptr || OwnPool(*threads) == nullptr) return work(0, count);
+  RunLoop(context, count, cost, 1, work, nullptr);
+}
+
 }  // namespace savedmodel::engine

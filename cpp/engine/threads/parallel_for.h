@@ -28,4 +28,9 @@ bool EndIfStopped(tensorflow::OpKernelContext* context, const Stop& stop);
 void ParallelFor(tensorflow::OpKernelContext* context, std::int64_t count, double cost,
                  absl::FunctionRef<void(std::int64_t begin, std::int64_t end)> work);
 
+// The same for what is made once and kept: all parts run, whatever becomes of the run. It leaves a service's
+// threads alone, for these may be the ones that wait for the result.
+void PackFor(tensorflow::OpKernelContext* context, std::int64_t count, double cost,
+             absl::FunctionRef<void(std::int64_t begin, std::int64_t end)> work);
+
 }  // namespace savedmodel::engine
