@@ -4,7 +4,6 @@
 #include "core/model_state.h"
 
 namespace savedmodel::internal {
-namespace {
 
 bool Fits(const PartialShape& expected, const Shape& shape) {
   if (!expected) return true;
@@ -14,6 +13,8 @@ bool Fits(const PartialShape& expected, const Shape& shape) {
   }
   return true;
 }
+
+namespace {
 
 [[noreturn]] void Refuse(UsageError::Kind kind, const std::string& label, const char* what,
                          const TensorSpec& spec, const Tensor& tensor) {

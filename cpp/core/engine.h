@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,7 +54,8 @@ class EngineModel {
   virtual Tensor ReadVariable(const std::string& name) = 0;
   virtual std::vector<std::string> devices() = 0;
   virtual std::map<std::string, std::int64_t> Placement() = 0;
-  virtual void SaveOptimized(const std::string& target) = 0;
+  virtual void SaveOptimized(const std::string& target,
+                             const std::optional<std::vector<std::string>>& functions) = 0;
   virtual void SaveVariables(const std::string& target, bool as_saved_model) = 0;
   // Stops running calls; may be called while there are some.
   virtual void Cancel() = 0;

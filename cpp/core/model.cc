@@ -139,6 +139,8 @@ using internal::Visit;
 
 namespace {
 
+constexpr char kCall[] = "__call__";  // what Python calls the object itself by
+
 template <typename Call>
 auto Inside(ModelState& model, const Call& call) {
   const Visit visit(model);
@@ -276,6 +278,11 @@ Function Model::saved_function(const std::string& path, std::size_t trace) const
   return Function(std::move(state));
 }
 
+Function Model::saved_function(const std::string& path, const std::vector<Tensor>& tensors,
+                               const std::map<std::string, Constant>& constants) const {
+  return saved_function(path, find_function(path).FindTrace(tensors, constants));
+}
+
 Tensor Model::ReadVariable(const std::string& name) const {
   return Inside(state(), [&](internal::EngineModel& engine) { return engine.ReadVariable(name); });
 }
@@ -286,14 +293,33 @@ std::vector<std::string> Model::devices() const {
 
 std::vector<OptimizationReport> Model::Optimization() const {
   std::vector<OptimizationReport> reports;
+  const auto add_broken = [&](const std::string& label, const Error& error) {
+    reports.emplace_back();
+    reports.back().function = label;
+    reports.back().why_not = error.what();
+  };
   for (const auto& [name, signature] : signatures()) {
     try {
       reports.push_back(function(name).state_->engine().optimization());
-    } catch (const Error& error) {  // a signature that can't run
-      reports.emplace_back();
-      reports.back().function = "signature '" + name + "'";
-      reports.back().why_not = error.what();
+    } catch (const Error& error) {
+      add_broken("signature '" + name + "'", error);
     }
+  }
+  const bool is_function = signatures().empty() && functions().count(kCall) > 0;
+  for (std::size_t i = 0; is_function && i < functions().at(kCall).traces.size(); ++i) {
+    try {
+      (void)saved_function(kCall, i);
+    } catch (const Error& error) {
+      add_broken("function '" + std::string(kCall) + "'", error);
+    }
+  }
+  try {
+    const Visit visit(state());
+    const std::lock_guard<std::mutex> lock(state_->mutex);
+    for (const auto& [key, bound] : state_->saved_functions) {
+      reports.push_back(bound->engine->optimization());
+    }
+  } catch (const Error&) {  // a closed model has none
   }
   return reports;
 }
@@ -302,8 +328,9 @@ std::map<std::string, std::int64_t> Model::Placement() const {
   return Inside(state(), [](internal::EngineModel& engine) { return engine.Placement(); });
 }
 
-void Model::SaveOptimized(const std::string& target) const {
-  Inside(state(), [&](internal::EngineModel& engine) { engine.SaveOptimized(target); });
+void Model::SaveOptimized(const std::string& target,
+                          const std::optional<std::vector<std::string>>& functions) const {
+  Inside(state(), [&](internal::EngineModel& engine) { engine.SaveOptimized(target, functions); });
 }
 
 void Model::SaveVariables(const std::string& target, bool as_saved_model) const {

@@ -97,6 +97,7 @@ class Visit {
   ModelState& model_;
 };
 
+bool Fits(const PartialShape& expected, const Shape& shape);
 // Throws UsageError unless `tensor` fits `spec`. `label` names the function.
 void CheckInput(const std::string& label, const TensorSpec& spec, const Tensor& tensor);
 // The same for an output's buffer, which must be writable and not of strings.

@@ -26,6 +26,7 @@
 #include "engine/prepare.h"
 #include "engine/quote.h"
 #include "engine/restore.h"
+#include "engine/saved/collector.h"
 #include "engine/saved/copy.h"
 #include "engine/saved/fingerprint.h"
 #include "engine/saved/optimized_files.h"
@@ -81,14 +82,6 @@ bool RunsInCaller(const LoadOptions& options, const tf::ConfigProto& config, con
          given.inter_op_thread_pool() == 0 && !options.session.inter_op_threads && !graph.has_blocking_ops();
 }
 
-// Variables that the init op gives a value, which another load may give another.
-std::set<std::string> InitializedVariables(const std::string& path, const tf::MetaGraphDef& meta_graph) {
-  std::string init_op;
-  ThrowIfError(tf::internal::GetInitOp(path, meta_graph, &init_op), "'" + path + "'");
-  if (init_op.empty()) return {};
-  return WrittenVariables(meta_graph.graph_def(), {TensorName(init_op).ToString()});
-}
-
 // True if functions may have executors of their own, which know no options.
 bool MayHaveExecutors(const tf::ConfigProto& config, const tf::RunOptions& given) {
   return given.ByteSizeLong() == 0 && config.experimental().executor_type().empty();
@@ -114,6 +107,7 @@ struct Source {
     return meta_graph;
   }
   Origin MakeOrigin() const;
+  void CheckUnchanged() const;
 };
 
 Origin Source::MakeOrigin() const {
@@ -128,12 +122,15 @@ Origin Source::MakeOrigin() const {
           {"CPU", CpuKind()}};
 }
 
-void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::vector<std::string>& fetches,
-                 SharedSession* shared) {
-  const QuietInfo quiet;
-  if (!source.fingerprint.empty() && SourceFingerprint(source.path) != source.fingerprint) {
-    throw Error(Code::kFailedPrecondition, "'" + source.path + "' has changed since it was loaded");
+void Source::CheckUnchanged() const {
+  if (!fingerprint.empty() && SourceFingerprint(path) != fingerprint) {
+    throw Error(Code::kFailedPrecondition, "'" + path + "' has changed since it was loaded");
   }
+}
+
+void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, SharedSession* shared) {
+  const QuietInfo quiet;
+  source.CheckUnchanged();
   const FloatMode mode;
   std::unique_ptr<tf::Session> session;
   tf::SessionOptions options = source.session_options;
@@ -151,9 +148,6 @@ void OpenSession(const Source& source, tf::MetaGraphDef meta_graph, const std::v
   // Kept: what has the path of an asset may read it later.
   shared->path = std::make_unique<PlainPath>(source.path);
   Restore(options, source.run_options, meta_graph, shared->path->name(), &session);
-  if (source.options.optimize != Optimize::kNone) {
-    shared->written = WrittenVariables(meta_graph.graph_def(), fetches);
-  }
   shared->graph_def.Swap(meta_graph.mutable_graph_def());
   shared->Set(std::move(session));
 }
@@ -172,7 +166,8 @@ class Bundle : public internal::EngineModel {
   std::unique_ptr<internal::EngineFunction> Bind(const Signature& signature,
                                                  const std::vector<TensorSpec>& outputs) override {
     const QuietInfo quiet;
-    return BindFunction(shared_, Label(signature), Flatten(signature.inputs), Flatten(outputs));
+    return BindFunction(shared_,
+                        {Label(signature), Flatten(signature.inputs), Flatten(outputs), {}, nullptr});
   }
   std::unique_ptr<internal::EngineFunction> Bind(const std::vector<std::string>& fetches,
                                                  const std::vector<std::string>& feeds,
@@ -182,12 +177,14 @@ class Bundle : public internal::EngineModel {
     return functions_->list().Find(path);
   }
   std::unique_ptr<internal::EngineFunction> Bind(const SavedFunction& function, std::size_t trace) override {
-    return functions_->Bind(shared_, function, trace);
+    const QuietInfo quiet;
+    return BindFunction(shared_, functions_->MakeCall(*shared_, function, trace));
   }
   Tensor ReadVariable(const std::string& name) override;
   std::vector<std::string> devices() override;
   std::map<std::string, std::int64_t> Placement() override;
-  void SaveOptimized(const std::string& target) override;
+  void SaveOptimized(const std::string& target,
+                     const std::optional<std::vector<std::string>>& functions) override;
   void SaveVariables(const std::string& target, bool as_saved_model) override {
     WriteVariables(shared_->session(), saver_, shared_->run_options, as_saved_model ? source_.path : "",
                    target);
@@ -225,8 +222,6 @@ void Bundle::Load() {
   CheckGraphOps(source_.path, meta_graph.graph_def());
   CheckFiles(source_.path, meta_graph);
   MendVariables(source_.path, &meta_graph);
-  functions_ = std::make_unique<ModelFunctions>(
-      source_.path, options.device.empty() ? "" : FullDeviceName(options.device), meta_graph);
   saver_ = meta_graph.saver_def();
 
   shared_ = std::make_shared<SharedSession>(MakeThreads(options, source_.session_options.config),
@@ -242,16 +237,25 @@ void Bundle::Load() {
   if (options.tags.count("train") == 0) {
     CheckInitialized(source_.path, meta_graph, signatures_);
   }
-  std::vector<std::string> fetches;
-  for (const auto& [name, signature] : signatures_) {
-    for (const TensorSpec& output : Flatten(signature.outputs)) fetches.push_back(output.name);
+  if (options.optimize != Optimize::kNone) {
+    std::vector<std::string> fetches;
+    for (const auto& [name, signature] : signatures_) {
+      for (const TensorSpec& output : Flatten(signature.outputs)) fetches.push_back(output.name);
+    }
+    shared_->written = WrittenVariables(meta_graph.graph_def(), fetches);
   }
   UseSaved();
-  shared_->open = [source = source_, fetches](SharedSession* shared) {
-    OpenSession(source, source.ReadMended(), fetches, shared);
+  shared_->open = [source = source_](SharedSession* shared) {
+    OpenSession(source, source.ReadMended(), shared);
   };
+  const auto read = [source = source_] {
+    source.CheckUnchanged();
+    return source.ReadMended().graph_def();
+  };
+  functions_ = std::make_unique<ModelFunctions>(
+      source_.path, options.device.empty() ? "" : FullDeviceName(options.device), meta_graph, read);
   if (shared_->early_devices != nullptr) return;
-  OpenSession(source_, std::move(meta_graph), fetches, shared_.get());
+  OpenSession(source_, std::move(meta_graph), shared_.get());
   PlanExecutors(shared_->devices());
   // The session has its own.
   if (!shared_->own_executors && !functions_->any()) shared_->graph_def.Clear();
@@ -326,7 +330,7 @@ std::unique_ptr<internal::EngineFunction> Bundle::Bind(const std::vector<std::st
     return result;
   };
   const QuietInfo quiet;
-  return BindFunction(shared_, "run by tensor name", specs(feeds), specs(fetches), targets, nullptr,
+  return BindFunction(shared_, {"run by tensor name", specs(feeds), specs(fetches), targets, nullptr},
                       targets.empty());
 }
 
@@ -350,7 +354,8 @@ std::map<std::string, std::int64_t> Bundle::Placement() {
                         source_.session_options.config.allow_soft_placement());
 }
 
-void Bundle::SaveOptimized(const std::string& target) {
+void Bundle::SaveOptimized(const std::string& target,
+                           const std::optional<std::vector<std::string>>& functions) {
   if (shared_->optimize == Optimize::kNone) {
     throw Error(Code::kFailedPrecondition,
                 "the model was loaded with optimize none: there is nothing to save");
@@ -366,28 +371,21 @@ void Bundle::SaveOptimized(const std::string& target) {
   }
   shared_->session();
   const Origin origin = source_.MakeOrigin();
-  const std::set<std::string> initialized = InitializedVariables(source_.path, source_.ReadGraph());
-  OptimizedWriter writer;
-  std::string why_not;
+  Collector collector(shared_.get(), InitializedVariables(source_.path, source_.ReadGraph()));
   for (const auto& [name, signature] : signatures_) {
-    try {
-      std::vector<TensorSpec> inputs = Flatten(signature.inputs);
-      std::vector<TensorSpec> outputs = Flatten(signature.outputs);
-      const CallPlan plan(shared_->graph, Label(signature), &inputs, &outputs);
-      if (plan.graph.fetches.empty()) continue;
-      ConstantPool pool;
-      OptimizedFunction function{plan.graph, {}, {}, false};
-      function.report.function = Label(signature);
-      const std::lock_guard<std::mutex> lock(shared_->prepare_mutex);
-      function.isolated =
-          OptimizeFunction(shared_.get(), nullptr, plan.graph, initialized, &pool, &function.report);
-      writer.Add(std::move(function), pool);
-    } catch (const Error& error) {  // it stays as it is
-      why_not += (why_not.empty() ? "; " : ", ") + Label(signature) + ": " + error.what();
-    }
+    collector.Add(Label(signature), [&signature = signature] {
+      return Callee{Label(signature), Flatten(signature.inputs), Flatten(signature.outputs), {}, nullptr};
+    });
   }
+  for (const auto& [function, trace] : functions_->ToSave(functions)) {
+    collector.Add(ModelFunctions::Label(*function), [&, &function = *function, trace = trace] {
+      return functions_->MakeCall(*shared_, function, trace);
+    });
+  }
+  const OptimizedWriter& writer = collector.writer();
   if (writer.empty()) {
-    throw Error(Code::kFailedPrecondition, "'" + source_.path + "' has no signature to optimize" + why_not);
+    throw Error(Code::kFailedPrecondition,
+                Quote(source_.path) + " has no signature or function to optimize" + collector.why_not());
   }
   if (SameDirectory(source_.path, target)) return writer.Write(target, origin);
   WriteWhole(target, /*replace=*/false, [&](const std::string& copy) {

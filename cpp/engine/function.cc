@@ -83,15 +83,13 @@ class Scratch {
 
 class CallableFunction : public internal::EngineFunction {
  public:
-  CallableFunction(std::shared_ptr<SharedSession> shared, std::string label, std::vector<TensorSpec> inputs,
-                   std::vector<TensorSpec> outputs, const std::vector<std::string>& targets,
-                   std::shared_ptr<const CallGraph> call, bool ad_hoc)
+  CallableFunction(std::shared_ptr<SharedSession> shared, Callee callee, bool ad_hoc)
       : shared_(std::move(shared)),
-        call_(std::move(call)),
-        label_(std::move(label)),
-        inputs_(std::move(inputs)),
-        outputs_(std::move(outputs)),
-        plan_(call_ == nullptr ? shared_->graph : call_->index, label_, &inputs_, &outputs_, targets) {
+        call_(std::move(callee.call)),
+        label_(std::move(callee.label)),
+        inputs_(std::move(callee.inputs)),
+        outputs_(std::move(callee.outputs)),
+        plan_(call_ == nullptr ? shared_->graph : call_->index, label_, &inputs_, &outputs_, callee.targets) {
     executor_ = Prepare(!ad_hoc, &at_first_);
     const bool may_gain = ad_hoc && shared_->own_executors && shared_->optimize != Optimize::kNone;
     if (may_gain && !at_first_->report().optimized) unoptimized_runs_ = kRunsUnoptimized + 1;
@@ -367,14 +365,9 @@ void CallableFunction::CheckShape(std::size_t output, const tf::Tensor& result, 
 
 }  // namespace
 
-std::unique_ptr<internal::EngineFunction> BindFunction(std::shared_ptr<SharedSession> session,
-                                                       const std::string& label,
-                                                       std::vector<TensorSpec> inputs,
-                                                       std::vector<TensorSpec> outputs,
-                                                       const std::vector<std::string>& targets,
-                                                       std::shared_ptr<const CallGraph> call, bool ad_hoc) {
-  return std::make_unique<CallableFunction>(std::move(session), label, std::move(inputs), std::move(outputs),
-                                            targets, std::move(call), ad_hoc);
+std::unique_ptr<internal::EngineFunction> BindFunction(std::shared_ptr<SharedSession> session, Callee callee,
+                                                       bool ad_hoc) {
+  return std::make_unique<CallableFunction>(std::move(session), std::move(callee), ad_hoc);
 }
 
 }  // namespace savedmodel::engine

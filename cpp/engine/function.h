@@ -11,13 +11,17 @@
 
 namespace savedmodel::engine {
 
-// `inputs` and `outputs` are dense, `label` begins error messages. Throws Error for a tensor that the
-// graph does not have, and for resources and variants, which can't leave TensorFlow. `targets`: nodes that
-// are run, too. `call`: a graph of the function's own, of which its tensors are; null: the model's.
-// `ad_hoc`: it is optimized once it is run again and again.
-std::unique_ptr<internal::EngineFunction> BindFunction(
-    std::shared_ptr<SharedSession> session, const std::string& label, std::vector<TensorSpec> inputs,
-    std::vector<TensorSpec> outputs, const std::vector<std::string>& targets = {},
-    std::shared_ptr<const CallGraph> call = nullptr, bool ad_hoc = false);
+struct Callee {
+  std::string label;                      // begins error messages
+  std::vector<TensorSpec> inputs;         // dense
+  std::vector<TensorSpec> outputs;        // dense
+  std::vector<std::string> targets;       // nodes that are run, too
+  std::shared_ptr<const CallGraph> call;  // a graph of its own, of which its tensors are; null: the model's
+};
+
+// Throws Error for a tensor that the graph does not have, and for resources and variants, which can't leave
+// TensorFlow. `ad_hoc`: it is optimized once it is run again and again.
+std::unique_ptr<internal::EngineFunction> BindFunction(std::shared_ptr<SharedSession> session, Callee callee,
+                                                       bool ad_hoc = false);
 
 }  // namespace savedmodel::engine

@@ -11,6 +11,7 @@
 #include "engine/optimize/functions.h"
 #include "engine/optimize/optimize.h"
 #include "engine/optimize/variable_use.h"
+#include "engine/quote.h"
 #include "engine/status.h"
 #include "engine/threads/float_mode.h"
 #include "engine/variables.h"
@@ -79,10 +80,23 @@ const tf::GraphDef& GraphOf(const SharedSession& shared, const CallGraph* call) 
   return call == nullptr ? shared.graph_def : call->graph;
 }
 
-std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph*,
+// Runs of this function may write what others have as a constant.
+void NoteWrites(const tf::GraphDef& graph, const FunctionGraph& function, SharedSession* shared) {
+  for (const std::string& key : WrittenVariables(graph, function.ends())) {
+    if (shared->written.insert(key).second && shared->frozen.count(key) > 0) shared->thawed = true;
+  }
+}
+
+std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph* call,
                                          const FunctionGraph& function, OptimizationReport* report) {
   const OptimizedFunction* found = shared->saved == nullptr ? nullptr : shared->saved->Find(function);
   if (found == nullptr) return nullptr;
+  for (const std::string& key : found->frozen) {
+    if (!shared->thawed && shared->written.count(key) == 0) continue;
+    throw Error(Code::kFailedPrecondition, "another function writes the variable " + Quote(key));
+  }
+  // What signatures write is a constant nowhere.
+  if (call != nullptr && !found->standalone) NoteWrites(call->graph, function, shared);
   const bool early = found->standalone && shared->early_devices != nullptr;
   OptimizationReport saved = found->report;
   saved.function = report->function;
@@ -91,7 +105,9 @@ std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph*
       MakeFrom(found->isolated.graph, found->isolated.feeds, OptimizedFiles::Fetches(*found, function),
                shared->optimized_options, early ? *shared->early_devices : shared->devices(),
                &shared->saved->pool(), &shared->stateful_kernels, &saved);
-  if (executor != nullptr) *report = std::move(saved);
+  if (executor == nullptr) return nullptr;
+  shared->frozen.insert(found->frozen.begin(), found->frozen.end());
+  *report = std::move(saved);
   return executor;
 }
 
@@ -100,7 +116,8 @@ std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const CallGr
   std::unique_ptr<GraphExecutor> executor;
   {
     ConstantPool pool;
-    const IsolatedGraph isolated = OptimizeFunction(shared, call, function, {}, &pool, report);
+    const IsolatedGraph isolated =
+        OptimizeFunction(shared, call, function, {}, &pool, &shared->frozen, report);
     shared->constants.Share(&pool);
     executor = MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options,
                         shared->devices(), &pool, &shared->stateful_kernels, report);
@@ -154,7 +171,7 @@ const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, con
 
 IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                const std::set<std::string>& kept, ConstantPool* pool,
-                               OptimizationReport* report) {
+                               std::set<std::string>* frozen, OptimizationReport* report) {
   const FloatMode mode;  // constants are folded as runs would compute them
   tf::Device* device = shared->devices().ListDevices().front();
   IsolatedGraph isolated = Isolate(GraphOf(*shared, call), function.feeds, function.feed_types,
@@ -171,7 +188,7 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, con
     } else if (IsReferenceVariable(handle) || !ValueOf(handle, device, tensor)) {
       return false;
     }
-    shared->frozen.insert(key);
+    frozen->insert(key);
     return true;
   };
   tf::DeviceSet device_set;
@@ -201,11 +218,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
   }
   report->why_not.clear();
   shared->session();
-  // Runs of this function may write what others have as a constant.
-  for (const std::string& key : WrittenVariables(GraphOf(*shared, call), function.ends())) {
-    if (!shared->written.insert(key).second) continue;
-    if (shared->frozen.count(key) > 0 || shared->saved != nullptr) shared->thawed = true;
-  }
+  NoteWrites(GraphOf(*shared, call), function, shared);
   if (!function.targets.empty()) {
     report->why_not = "ops that are run for their effects need a session";
     return nullptr;

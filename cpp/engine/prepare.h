@@ -14,10 +14,11 @@
 namespace savedmodel::engine {
 
 // The function's graph, optimized; `call` as BindFunction has it. What is in `kept` (VariableKey) stays a
-// variable. The session is open, and its variables have their values. Adds to `report`. Throws Error.
+// variable; what does not, goes to `frozen`. The session is open, and its variables have their values. Adds
+// to `report`. Throws Error.
 IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                const std::set<std::string>& kept, ConstantPool* pool,
-                               OptimizationReport* report);
+                               std::set<std::string>* frozen, OptimizationReport* report);
 
 // Optimizes the function's graph, if the model is to be optimized and `optimize` says so, and makes an
 // executor for it, which `shared` owns. Null, with the reason in `report`, if the session has to run it.

@@ -136,7 +136,8 @@ void bind_model(py::module_& m) {
   py::class_<SavedFunction>(m, "SavedFunction")
       .def_readonly("path", &SavedFunction::path)
       .def_readonly("parameters", &SavedFunction::parameters)
-      .def_readonly("traces", &SavedFunction::traces);
+      .def_readonly("traces", &SavedFunction::traces)
+      .def("describe", &SavedFunction::Describe);
   py::class_<ModelHandle>(m, "Model")
       .def_property_readonly("path", [](const ModelHandle& handle) { return handle.model.path(); })
       .def_property_readonly("default_signature",
@@ -178,9 +179,10 @@ void bind_model(py::module_& m) {
              return handle.model.Placement();
            })
       .def("save_optimized",
-           [](const ModelHandle& handle, const std::string& target) {
+           [](const ModelHandle& handle, const std::string& target,
+              const std::optional<std::vector<std::string>>& functions) {
              const ReleaseGil release;
-             handle.model.SaveOptimized(target);
+             handle.model.SaveOptimized(target, functions);
            })
       .def("close",
            [](ModelHandle& handle) {

@@ -91,7 +91,14 @@ if TYPE_CHECKING:
         versions,
     )
     from savedmodel._warmup import record_warmup
-    from savedmodel._watch import VersionChange, Watched, WatchedSignature, WatchStatus, watch
+    from savedmodel._watch import (
+        VersionChange,
+        Watched,
+        WatchedFunction,
+        WatchedSignature,
+        WatchStatus,
+        watch,
+    )
 
 __version__ = _core.__version__
 
@@ -160,6 +167,7 @@ __all__ = [
     "VersionChange",
     "WatchStatus",
     "Watched",
+    "WatchedFunction",
     "WatchedSignature",
     "__version__",
     "empty",
@@ -185,7 +193,8 @@ _LAZY = {
         ("publish", "remove_old_versions", "rollback", "verify", "versions"), "savedmodel._publish"
     ),
     **dict.fromkeys(
-        ("VersionChange", "WatchStatus", "Watched", "WatchedSignature", "watch"), "savedmodel._watch"
+        ("VersionChange", "WatchStatus", "Watched", "WatchedFunction", "WatchedSignature", "watch"),
+        "savedmodel._watch",
     ),
 }
 

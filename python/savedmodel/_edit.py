@@ -60,6 +60,9 @@ class Edit:
 
         Or give a `function` of the saved object by its path ("__call__", "encoder.call"), and which `trace`
         of it: keys are the names of what it takes and returns, as `model.functions[...].concrete` has them.
+        As in signatures that TensorFlow makes, a ragged argument "x" becomes the inputs "x" (values) and
+        "x_1" and so on (row splits, the outermost first), a sparse one "x" (indices), "x_1" (values) and
+        "x_2" (dense shape), where these names are free; ragged and sparse results stay whole.
         """
         if function is not None:
             if inputs is not None or outputs is not None:

@@ -32,7 +32,8 @@ class Function:
 
     It is called as it was in Python: with arrays where it takes tensors, and with the Python values that it
     was traced with. As in TensorFlow, the first trace is run that has the arguments' structure, dtypes,
-    shapes and values. It returns what the Python function returned, with arrays for tensors.
+    shapes and values; a list is no tuple, and a named tuple has its name and fields. It returns what the
+    Python function returned, with arrays for tensors.
     """
 
     def __init__(self, model: _core.Model, saved: _core.SavedFunction) -> None:
@@ -40,6 +41,7 @@ class Function:
         """The attributes that lead to it."""
         self._parameters = _parameters(saved.parameters)
         self._traces = list(saved.traces)
+        self._described = [saved.describe(number) for number in range(len(self._traces))]
         self.concrete: tuple[Signature, ...] = tuple(
             Signature(model, saved.path, number) for number in range(len(self._traces))
         )
@@ -77,8 +79,7 @@ class Function:
             values = [_MISSING] * len(self.concrete[0].inputs)
             if _match(self._traces[0].arguments, given, None, True, values):
                 return 0, values
-        traces = zip(self._traces, self.concrete, strict=True)
-        known = "\n  ".join(_text(one.arguments, signature, self._parameters) for one, signature in traces)
+        known = "\n  ".join(self._described)
         raise TypeError(
             f"function {self.path!r} has no trace for ({_describe(given)}); it was traced for:\n  {known}"
         )
@@ -116,10 +117,7 @@ class Function:
         return tuple(positional), by_name
 
     def __repr__(self) -> str:
-        rows = [f"<Function {self.path!r}"]
-        for trace, signature in zip(self._traces, self.concrete, strict=True):
-            rows.append(f"  {_text(trace.arguments, signature, self._parameters)}")
-        return "\n".join(rows) + ">"
+        return "\n  ".join([f"<Function {self.path!r}", *self._described]) + ">"
 
 
 class Functions(Mapping[str, Function]):
@@ -228,7 +226,8 @@ def _match(
         values[expected.number] = given
         return specs is None or _is_tensor(given, specs[expected.number], convert)
     if kind in ("list", "tuple"):
-        if not isinstance(given, list | tuple) or len(given) != len(expected.items):
+        same = isinstance(given, list) if kind == "list" else isinstance(given, tuple)
+        if not same or hasattr(given, "_fields") or len(given) != len(expected.items):
             return False
         pairs = zip(expected.items, given, strict=True)
         return all(_match(one, item, specs, convert, values) for one, item in pairs)
@@ -238,10 +237,11 @@ def _match(
         named = zip(expected.keys, expected.items, strict=True)
         return all(_match(one, given[key], specs, convert, values) for key, one in named)
     if kind == "namedtuple":
-        if not all(hasattr(given, key) for key in expected.keys):
+        fields = list(getattr(given, "_fields", ()))
+        if fields != expected.keys or type(given).__name__ != expected.text:
             return False
-        named = zip(expected.keys, expected.items, strict=True)
-        return all(_match(one, getattr(given, key), specs, convert, values) for key, one in named)
+        pairs = zip(expected.items, given, strict=True)
+        return all(_match(one, item, specs, convert, values) for one, item in pairs)
     if kind == "other" or isinstance(given, np.ndarray):
         return False
     constant = _constant(expected)
@@ -291,20 +291,6 @@ def _fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
     return len(shape) == len(spec.shape) and all(
         size is None or size == length for size, length in zip(spec.shape, shape, strict=True)
     )
-
-
-def _text(arguments: _core.Structure, signature: Signature, parameters: _Parameters | None) -> str:
-    names = [f"{key}: {spec}" for key, spec in signature.inputs.items()]
-    value = _build(arguments, [_Other(name) for name in names])
-    if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict)):
-        return repr(value)
-    positional, by_name = value
-    known = parameters.names if parameters is not None else []
-    named = [
-        _short(one) if isinstance(one, _Other) or index >= len(known) else f"{known[index]}={_short(one)}"
-        for index, one in enumerate(positional)
-    ]
-    return "(" + ", ".join([*named, *(f"{key}={_short(one)}" for key, one in by_name.items())]) + ")"
 
 
 def _describe(given: tuple[Any, Any]) -> str:

@@ -254,7 +254,8 @@ class Model:
 
     @property
     def optimization(self) -> list[Optimization]:
-        """What was done to the graph of each signature; those that never ran are made ready first."""
+        """What was done to the graph of each signature, or, where there is none, of each trace of `__call__`;
+        those that never ran are made ready first. Then, to those of other functions that were called."""
         return [Optimization._of(report) for report in self._core.optimization()]
 
     def save_variables(self, path: str | os.PathLike[str], *, saved_model: bool = False) -> None:
@@ -268,8 +269,9 @@ class Model:
         _check_type("saved_model", saved_model, bool)
         self._core.save_variables(file_system_path(path), saved_model)
 
-    def save_optimized(self, path: str | os.PathLike[str]) -> None:
-        """Copy the SavedModel to `path`, with its optimized signatures below `assets.extra/savedmodel`.
+    def save_optimized(self, path: str | os.PathLike[str], *, functions: Iterable[str] | None = None) -> None:
+        """Copy the SavedModel to `path`, with its optimized signatures and functions below
+        `assets.extra/savedmodel`.
 
         The copy is the SavedModel as it was, for TensorFlow too. A later load with the same `optimize`,
         `tags` and `session`, TensorFlow and kind of CPU takes the optimized graphs from there, maps their
@@ -278,10 +280,16 @@ class Model:
 
         path: a directory that does not exist (AlreadyExistsError), written whole or not at all; or the
         model's own, to which they are added.
+        functions: paths of the functions that are saved with the signatures. None means all of
+        `model.functions`, or, where these have more than 32 traces (Keras 2 has some for each layer), those
+        of the object itself: "__call__", but not "encoder.call". Others are optimized when they are called.
         Raises FailedPreconditionError if there is nothing to save: `optimize="none"`, `device=`, or no
-        signature that could be optimized.
+        signature or function that could be optimized; KeyError for a function that is not there.
         """
-        self._core.save_optimized(file_system_path(path))
+        if isinstance(functions, str):
+            raise TypeError(f"functions is a list of paths, such as [{functions!r}], got a string")
+        chosen = None if functions is None else list(functions)
+        self._core.save_optimized(file_system_path(path), chosen)
 
     @property
     def closed(self) -> bool:

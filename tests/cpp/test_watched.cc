@@ -249,6 +249,23 @@ TEST_F(WatchedTest, WhoHoldsAVersionKeepsIt) {
   Eventually([&] { return !Held(1); });  // the model is closed first
 }
 
+TEST_F(WatchedTest, FunctionsOfTheNewestVersion) {
+  Publish(1, "functions");
+  Watched watched = Start();
+  EXPECT_EQ(watched.model().functions().count("encoder.call"), 1U);
+  const std::vector<Tensor> scalars{Floats({1}, {}), Floats({2}, {})};
+  (void)watched.model().saved_function("nested", scalars).Run(scalars);
+  const auto counted = [&] {
+    return Values<std::int64_t>(watched.model().saved_function("counted").Run({})[0])[0];
+  };
+  EXPECT_EQ(counted(), 1);
+  Publish(2, "functions");
+  watched.Refresh();
+  EXPECT_EQ(counted(), 0);
+  const std::vector<Tensor> x{Floats({1, 2, 3, 4}, {1, 4})};
+  EXPECT_EQ(watched.model().saved_function("__call__", x).Run(x)[0].shape(), Shape({1, 3}));
+}
+
 TEST_F(WatchedTest, AForkDuringALoad) {
   Publish(1);
   std::atomic<bool> loading{false};

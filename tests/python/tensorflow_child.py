@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import namedtuple
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -105,13 +106,24 @@ def _v2(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _function(request: dict[str, Any]) -> dict[str, Any]:
-    """Calls a function of the object with the arguments of a Python expression, in which t is tf.constant."""
+    """Calls a function of the object, or a signature, with the arguments of a Python expression, in which t
+    is tf.constant."""
     import tensorflow as tf
 
     loaded = function = tf.saved_model.load(request["path"])  # which has to live while it is called
-    for name in request["function"].split("."):
+    if "signature" in request:
+        function = loaded.signatures[request["signature"]]
+    for name in filter(None, request.get("function", "").split(".")):
         function = getattr(function, name)
-    scope = {"t": tf.constant, "np": np, "ragged": tf.ragged.constant, "call": lambda *a, **k: (a, k)}
+    scope = {
+        "t": tf.constant,
+        "np": np,
+        "ragged": tf.ragged.constant,
+        "sparse": tf.SparseTensor,
+        "call": lambda *a, **k: (a, k),
+        **{name: namedtuple(name, "a b") for name in ("Point", "Other")},
+        "Swapped": namedtuple("Point", "b a"),
+    }
     args, kwargs = eval(f"call({request['arguments']})", scope)  # the test's own text
     try:
         results = function(*args, **kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,44 @@ class TestFunctions:
             with pytest.raises((TypeError, ValueError), match=function):
                 self.call(model, function, ours)
 
+    @pytest.mark.parametrize(
+        ("function", "arguments"),
+        [
+            ("listed", "[a, b]"),
+            ("listed", "(a, b)"),
+            ("listed", "Point(a, b)"),
+            ("paired", "[a, b]"),
+            ("paired", "(a, b)"),
+            ("either", "[a]"),
+            ("either", "(a,)"),
+            ("point", "Point(a, b)"),
+            ("point", "Other(a, b)"),
+            ("point", "Swapped(a, b)"),
+            ("point", "(a, b)"),
+            ("sized", "x"),
+            ("sized", "x, (2, 3)"),
+            ("sized", "x, [2, 3]"),
+            ("sized", "x, [3, 2]"),
+            ("sized", "x, (3, 2)"),
+        ],
+    )
+    def test_lists_and_tuples_are_told_apart(
+        self, load: Load, models: Path, tensorflow: TensorFlow, function: str, arguments: str
+    ) -> None:
+        values = {"a": "1.0", "b": "2.0", "x": "[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]"}
+        theirs = re.sub(r"\b[abx]\b", lambda match: f"t({values[match[0]]})", arguments)
+        answer = tensorflow.ask("function", models / "structures", function=function, arguments=theirs)
+        scope: dict[str, Any] = {key: np.array(eval(text), np.float32) for key, text in values.items()}
+        scope |= {name: namedtuple(name, "a b") for name in ("Point", "Other")}
+        scope |= {"Swapped": namedtuple("Point", "b a"), "call": lambda *a: a}
+        given = eval(f"call({arguments})", scope)
+        called = load("structures").functions[function]
+        if answer == {"refused": True}:
+            with pytest.raises(TypeError, match="no trace"):
+                called(*given)
+        else:
+            np.testing.assert_array_equal(called(*given), np.float32(answer["results"][0]))
+
     def test_state_is_shared(self, load: Load) -> None:
         model = load("functions")
         arguments = {"x": 1.0, "y": [2.0]}
@@ -219,6 +258,49 @@ class TestFunctions:
                 np.testing.assert_allclose(results["output_0"], model(x)["output_0"], rtol=1e-6)
             bigger = tensorflow.run(how, tmp_path / "signed", "bigger", scalars)
             assert bigger["more_0"] == 9.0
+
+    def test_composites_in_a_signature(self, models: Path, tmp_path: Path, tensorflow: TensorFlow) -> None:
+        sm.Edit(models / "structures").add_signature("all", function="composite").save(tmp_path / "signed")
+        rows, by = np.array([1, 2, 3], np.float32), np.array([5, 6], np.float32)
+        splits, indices, shape = np.array([0, 2, 3]), np.array([[0, 1], [1, 3]]), np.array([2, 4])
+        inputs = {
+            "rows": rows,
+            "rows_1": np.array([10, 20], np.float32),  # an argument of this name
+            "rows_2": splits,
+            "by": indices,
+            "by_1": by,
+            "by_2": shape,
+        }
+        with sm.load(tmp_path / "signed") as model, sm.load(models / "structures") as source:
+            expected = source.functions["composite"](
+                sm.RaggedTensor(rows, splits), sm.SparseTensor(indices, by, shape), inputs["rows_1"]
+            )
+            signature = model.signatures["all"]
+            assert set(signature.inputs) == set(inputs)
+            assert {key: spec.encoding for key, spec in signature.outputs.items()} == {
+                "also": "dense",
+                "by": "sparse",
+                "rows": "ragged",
+                "total": "dense",
+            }
+            results = signature(inputs)
+            np.testing.assert_array_equal(results["total"], [13, 23])
+            np.testing.assert_array_equal(results["rows"].flat_values, [2, 4, 6])
+            np.testing.assert_array_equal(results["by"].values, [15, 18])
+            assert sorted(expected) == sorted(results)
+            texts = ", ".join(
+                f"{key}=t({value.tolist()}, {value.dtype.name!r})" for key, value in inputs.items()
+            )
+            answer = tensorflow.ask("function", tmp_path / "signed", signature="all", arguments=texts)
+            ours = [
+                results["also"],
+                *(results["by"].indices, results["by"].values, results["by"].dense_shape),
+                *(results["rows"].flat_values, results["rows"].nested_row_splits[0]),
+                results["total"],
+            ]
+            assert len(answer["results"]) == len(ours)
+            for result, wanted in zip(ours, answer["results"], strict=True):
+                np.testing.assert_array_equal(result, wanted)
 
     def test_command_line(self, models: Path, tmp_path: Path) -> None:
         path = models / "functions"

@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -543,3 +544,57 @@ def test_a_forked_child_holds_nothing(directory: Path) -> None:
         os.waitpid(child, 0)
     """
     assert run_python(code)[0] == "2\n(1,)\n"
+
+
+def test_functions_of_the_newest_version(models: Path, tmp_path: Path) -> None:
+    """The model counts the calls of `nested`, and has no signature."""
+    x, scalars = np.ones((2, 4), np.float32), {"x": 1.0, "y": [2.0]}
+    sm.publish(models / "functions", tmp_path / "m")
+    with sm.load(models / "functions") as model, sm.watch(tmp_path / "m", poll=60) as handle:
+        counted, nested = handle.functions["counted"], handle.functions["nested"]
+        assert set(handle.functions) == set(model.functions)
+        assert len(handle.functions) == len(model.functions)
+        with pytest.raises(KeyError, match=r"encoder\.call"):
+            handle.functions["encoder.cal"]
+        assert (nested.path, len(nested.concrete)) == ("nested", 2)
+        assert repr(nested) == repr(model.functions["nested"])
+        for _ in range(2):
+            nested(scalars, c=3.0)
+        assert counted() == 2
+        sm.publish(models / "functions", tmp_path / "m")
+        assert handle.refresh() == 2
+        assert counted() == 0
+        assert nested.run([scalars], {"c": 3.0}, timeout=60)["more"][0] == 9
+        np.testing.assert_allclose(handle(x, training=True), model(x, training=True), rtol=1e-6)
+        with pytest.raises(TypeError, match="no trace"):
+            nested(scalars, c=4.0)
+    with pytest.raises(sm.FailedPreconditionError, match="closed"):
+        counted()
+
+
+def test_functions_under_switches(models: Path, tmp_path: Path) -> None:
+    x = np.ones((2, 4), np.float32)
+    sm.publish(models / "functions", tmp_path / "m", verify=False)
+    with sm.load(models / "functions") as model:
+        expected = model(x)
+    done, stop = [0], threading.Event()
+    with sm.watch(tmp_path / "m", poll=60) as handle:
+        call = handle.functions["encoder.call"]
+        encoded = call(x)
+
+        def work() -> None:
+            while not stop.is_set():
+                np.testing.assert_allclose(handle(x), expected, rtol=1e-6)
+                np.testing.assert_allclose(call(x), encoded, rtol=1e-6)
+                assert "encoder.call" in handle.functions
+                done[0] += 1
+
+        with ThreadPoolExecutor(2) as pool:
+            workers = [pool.submit(work) for _ in range(2)]
+            for version in range(2, 6):
+                sm.publish(models / "functions", tmp_path / "m", verify=False)
+                assert handle.refresh() == version
+            wait_until(lambda: done[0] > 10 or any(worker.done() for worker in workers))
+            stop.set()
+            for worker in workers:
+                worker.result()

@@ -21,20 +21,48 @@ namespace {
 
 using Infos = google::protobuf::Map<std::string, tf::TensorInfo>;
 
-Infos Describe(const std::vector<TensorSpec>& specs, const std::string& function) {
-  Infos infos;
+// As TensorFlow names them: the components of a ragged or sparse "x" are "x", "x_1" and so on.
+std::vector<TensorSpec> Apart(const std::vector<TensorSpec>& specs) {
+  std::set<std::string> taken;
+  for (const TensorSpec& spec : specs) taken.insert(spec.key);
+  std::vector<TensorSpec> parts;
   for (const TensorSpec& spec : specs) {
-    if (spec.encoding != Encoding::kDense) {
-      throw Error(Code::kUnimplemented, "function " + Quote(function) + ": " + Quote(spec.key) +
-                                            " is sparse or ragged, and signatures made here are not");
+    int number = 0;
+    for (TensorSpec part : Flatten({spec})) {
+      part.key = spec.key;
+      while (number > 0 && !taken.insert(part.key = spec.key + "_" + std::to_string(number)).second) ++number;
+      ++number;
+      parts.push_back(std::move(part));
     }
-    tf::TensorInfo& info = infos[spec.key];
-    info.set_name(spec.name);
-    info.set_dtype(static_cast<tf::DataType>(spec.dtype));
-    info.mutable_tensor_shape()->set_unknown_rank(!spec.shape);
-    if (!spec.shape) continue;
+  }
+  return parts;
+}
+
+tf::TensorInfo ToInfo(const TensorSpec& spec) {
+  tf::TensorInfo info;
+  info.set_dtype(static_cast<tf::DataType>(spec.dtype));
+  info.mutable_tensor_shape()->set_unknown_rank(!spec.shape);
+  if (spec.shape) {
     for (const std::int64_t size : *spec.shape) info.mutable_tensor_shape()->add_dim()->set_size(size);
   }
+  if (spec.encoding == Encoding::kDense) {
+    info.set_name(spec.name);
+  } else if (spec.encoding == Encoding::kSparse) {
+    info.mutable_coo_sparse()->set_indices_tensor_name(spec.components[0].name);
+    info.mutable_coo_sparse()->set_values_tensor_name(spec.components[1].name);
+    info.mutable_coo_sparse()->set_dense_shape_tensor_name(spec.components[2].name);
+  } else {
+    for (const TensorSpec& part : spec.components) {
+      *info.mutable_composite_tensor()->add_components() = ToInfo(part);
+    }
+    *info.mutable_composite_tensor()->mutable_type_spec() = RaggedType(info);
+  }
+  return info;
+}
+
+Infos Describe(const std::vector<TensorSpec>& specs) {
+  Infos infos;
+  for (const TensorSpec& spec : specs) infos[spec.key] = ToInfo(spec);
   return infos;
 }
 
@@ -73,13 +101,21 @@ tf::FunctionDef Wrapper(const tf::NodeDef& call, const FunctionCall& made, const
   node->set_name("call");
   node->clear_input();
   for (const std::string& argument : arguments) node->add_input(argument);
-  std::map<std::string, std::size_t> results;
-  for (std::size_t i = 0; i < made.outputs.size(); ++i) results.emplace(made.outputs[i].key, i);
-  for (const auto& [key, position] : results) {
-    tf::OpDef::ArgDef* result = signature->add_output_arg();
-    result->set_name("result_" + std::to_string(position));
-    result->set_type(static_cast<tf::DataType>(made.outputs[position].dtype));
-    (*wrapper.mutable_ret())[result->name()] = "call:output:" + std::to_string(position);
+  std::map<std::string, std::pair<int, std::vector<TensorSpec>>> results;  // the first of each, and all
+  int position = 0;
+  for (const TensorSpec& output : made.outputs) {
+    const std::vector<TensorSpec> parts = Flatten({output});
+    results.emplace(output.key, std::make_pair(position, parts));
+    position += static_cast<int>(parts.size());
+  }
+  for (const auto& [key, parts] : results) {
+    int next = parts.first;
+    for (const TensorSpec& part : parts.second) {
+      tf::OpDef::ArgDef* result = signature->add_output_arg();
+      result->set_name("result_" + std::to_string(next));
+      result->set_type(static_cast<tf::DataType>(part.dtype));
+      (*wrapper.mutable_ret())[result->name()] = "call:output:" + std::to_string(next++);
+    }
   }
   return wrapper;
 }
@@ -116,12 +152,13 @@ void Apply(const AddFunctionSignature& operation, State* state) {
                        functions.objects().nodes(object).has_asset();
     if (!asset) tensors.emplace(object, tensor);
   }
-  const FunctionCall made =
+  FunctionCall made =
       MakeFunctionCall(*graph, functions.objects(), tensors, trace, Prefix(operation.name, *graph));
+  made.inputs = Apart(made.inputs);
   tf::SignatureDef& definition = (*meta_graph->mutable_signature_def())[operation.name];
   definition.set_method_name(operation.method_name);
-  *definition.mutable_inputs() = Describe(made.inputs, operation.function);
-  *definition.mutable_outputs() = Describe(made.outputs, operation.function);
+  *definition.mutable_inputs() = Describe(made.inputs);
+  *definition.mutable_outputs() = Describe(made.outputs);
   const tf::SavedConcreteFunction& concrete = functions.objects().concrete_functions().at(trace.name);
   PutSignatureFunction(operation.name, Wrapper(made.nodes.back(), made, SignatureOf(trace.name, *graph)),
                        {concrete.bound_inputs().begin(), concrete.bound_inputs().end()}, meta_graph);

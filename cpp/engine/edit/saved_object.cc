@@ -42,8 +42,29 @@ tf::SavedObject* SignatureMap(tf::SavedObjectGraph* objects) {
 
 bool HasObjects(const tf::MetaGraphDef& meta_graph) { return meta_graph.object_graph_def().nodes_size() > 0; }
 
+tf::TypeSpecProto Type(tf::TypeSpecProto::TypeSpecClass kind, const std::string& name,
+                       const tf::TensorInfo& info, int components) {
+  tf::TypeSpecProto type;
+  type.set_type_spec_class(kind);
+  type.set_type_spec_class_name(name);
+  type.set_num_flat_components(components);
+  auto* state = type.mutable_type_state()->mutable_tuple_value();
+  *state->add_values()->mutable_tensor_shape_value() = info.tensor_shape();
+  state->add_values()->set_tensor_dtype_value(info.dtype());
+  return type;
+}
+
 tf::StructuredValue Spec(const std::string& name, const tf::TensorInfo& info) {
   tf::StructuredValue value;
+  if (info.has_coo_sparse()) {
+    *value.mutable_type_spec_value() =
+        Type(tf::TypeSpecProto::SPARSE_TENSOR_SPEC, "SparseTensorSpec", info, 3);
+    return value;
+  }
+  if (info.has_composite_tensor()) {
+    *value.mutable_type_spec_value() = info.composite_tensor().type_spec();
+    return value;
+  }
   value.mutable_tensor_spec_value()->set_name(name);
   value.mutable_tensor_spec_value()->set_dtype(info.dtype());
   *value.mutable_tensor_spec_value()->mutable_shape() = info.tensor_shape();
@@ -74,6 +95,16 @@ std::string FreshFunctionName(const std::string& signature, const tf::FunctionDe
 }
 
 }  // namespace
+
+tf::TypeSpecProto RaggedType(const tf::TensorInfo& info) {
+  const auto& parts = info.composite_tensor().components();
+  tf::TypeSpecProto type =
+      Type(tf::TypeSpecProto::RAGGED_TENSOR_SPEC, "RaggedTensorSpec", info, parts.size());
+  auto* state = type.mutable_type_state()->mutable_tuple_value();
+  state->add_values()->set_int64_value(parts.size() - 1);
+  state->add_values()->set_tensor_dtype_value(parts.Get(1).dtype());
+  return type;
+}
 
 Captures ReadCaptures(const std::string& source, const tf::MetaGraphDef& meta_graph) {
   const tf::SavedObjectGraph& objects = meta_graph.object_graph_def();

@@ -9,6 +9,7 @@
 
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/protobuf/meta_graph.pb.h"
+#include "tensorflow/core/protobuf/struct.pb.h"
 
 namespace savedmodel::engine::edit {
 
@@ -25,6 +26,8 @@ void PutSignature(const std::string& name, const Captures& captures, tensorflow:
 // chosen.
 void PutSignatureFunction(const std::string& name, tensorflow::FunctionDef function,
                           const std::vector<int>& bound, tensorflow::MetaGraphDef* meta_graph);
+// Of a ragged value whose components are there: its flat values, then its row splits.
+tensorflow::TypeSpecProto RaggedType(const tensorflow::TensorInfo& info);
 void RenameSignatureObject(const std::string& name, const std::string& to,
                            tensorflow::MetaGraphDef* meta_graph);
 void RemoveSignatureObject(const std::string& name, tensorflow::MetaGraphDef* meta_graph);

@@ -21,7 +21,7 @@ namespace {
 
 constexpr char kGraphsFile[] = "graphs.pb";
 constexpr char kWeightsFile[] = "weights.bin";
-constexpr std::int64_t kFormat = 2;
+constexpr std::int64_t kFormat = 3;
 
 // The last field of the file, which TensorFlow's SavedModel does not have: the CRC-32C of all bytes before
 // its four.

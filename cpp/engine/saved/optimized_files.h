@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,8 @@ struct OptimizedFunction {
   FunctionGraph function;
   IsolatedGraph isolated;
   OptimizationReport report;
-  bool standalone = false;  // has no variable, table or other resource
+  bool standalone = false;       // has no variable, table or other resource
+  std::set<std::string> frozen;  // VariableKey of the variables that are constants in it
 };
 
 // What an optimized graph was made of and for, by topic: it holds only where all of it is the same.

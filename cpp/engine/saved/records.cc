@@ -126,6 +126,7 @@ void WriteFunction(const OptimizedFunction& function, tf::MetaGraphDef* record) 
   WriteTypes(function.function.fetch_types, "fetch_types", record);
   WriteNames(function.isolated.feeds, "isolated_feeds", record);
   WriteNames(function.isolated.fetches, "isolated_fetches", record);
+  WriteNames({function.frozen.begin(), function.frozen.end()}, "frozen", record);
   WriteMessages<tf::NameAttrList>({ToMessage(function.report)}, "report", record);
   (*record->mutable_collection_def())["standalone"].mutable_int64_list()->add_value(function.standalone);
 }
@@ -139,6 +140,8 @@ OptimizedFunction ReadFunction(tf::MetaGraphDef* record) {
                        {}};
   function.isolated.feeds = ReadNames(*record, "isolated_feeds");
   function.isolated.fetches = ReadNames(*record, "isolated_fetches");
+  const std::vector<std::string> frozen = ReadNames(*record, "frozen");
+  function.frozen.insert(frozen.begin(), frozen.end());
   const auto reports = ReadMessages<tf::NameAttrList>(*record, "report");
   if (reports.size() != 1 || function.function.fetches.size() != function.isolated.fetches.size() ||
       function.function.feeds.size() != function.isolated.feeds.size()) {

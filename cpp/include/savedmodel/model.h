@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,6 +72,9 @@ class SAVEDMODEL_API Model {
   SavedFunction find_function(const std::string& path) const&& { return find_function(path); }
   // A trace of one, made once, then shared.
   [[nodiscard]] Function saved_function(const std::string& path, std::size_t trace = 0) const;
+  // The trace that SavedFunction::FindTrace finds.
+  [[nodiscard]] Function saved_function(const std::string& path, const std::vector<Tensor>& tensors,
+                                        const std::map<std::string, Constant>& constants = {}) const;
 
   // The graph's variables; reading one copies nothing on a CPU.
   const std::map<std::string, TensorSpec>& variables() const&;
@@ -85,13 +89,16 @@ class SAVEDMODEL_API Model {
   // (Exporters pin the nodes that save and restore to CPU:0.)
   std::map<std::string, std::int64_t> Placement() const;
 
-  // One for each signature; those that never ran are made ready for it.
+  // One for each signature, or, where there is none, each trace of __call__; those that never ran are made
+  // ready for it. Then those of functions that were made ready.
   std::vector<OptimizationReport> Optimization() const;
 
   // Copies the SavedModel to the directory `target`, which must not exist, and puts its optimized signatures
-  // below assets.extra/savedmodel: later loads of the copy, with the same options, TensorFlow and kind of
-  // CPU, take them from there. With the model's own directory nothing is copied.
-  void SaveOptimized(const std::string& target) const;
+  // and functions below assets.extra/savedmodel: later loads of the copy, with the same options, TensorFlow
+  // and kind of CPU, take them from there. With the model's own directory nothing is copied. `functions`:
+  // paths; by default all, or, where they have more than 32 traces, those of the object itself.
+  void SaveOptimized(const std::string& target,
+                     const std::optional<std::vector<std::string>>& functions = std::nullopt) const;
 
   // Of each function made of a signature, until the model is closed.
   std::vector<RunCounters> Counters() const;

@@ -3,12 +3,17 @@
 // call.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "savedmodel/export.h"
 #include "savedmodel/signature.h"
+#include "savedmodel/span.h"
+#include "savedmodel/tensor.h"
 
 namespace savedmodel {
 
@@ -44,10 +49,22 @@ struct SAVEDMODEL_API ConcreteFunction {
   std::vector<TensorSpec> outputs;
 };
 
+// An argument that is no tensor: None, a bool, an int, a float, a str.
+using Constant = std::variant<std::monostate, bool, std::int64_t, double, std::string>;
+
 struct SAVEDMODEL_API SavedFunction {
   std::string path;      // attributes that lead to it: "__call__", "encoder.call"
   Structure parameters;  // Python's inspect.FullArgSpec, a named tuple; kNone if the file has none
   std::vector<ConcreteFunction> traces;  // as TensorFlow tries them
+
+  // The first trace that takes tensors of these dtypes and shapes, which are all that it takes, in the order
+  // of its inputs (components of a composite one each for itself). `constants`: arguments that are no
+  // tensors, by name; those that are left out have the function's defaults. Throws UsageError, which tells
+  // the traces.
+  std::size_t FindTrace(Span<const Tensor> tensors,
+                        const std::map<std::string, Constant>& constants = {}) const;
+  // What a trace takes, as Python writes it: "(x: float32 [?, 4], training=True)".
+  std::string Describe(std::size_t trace) const;
 };
 
 }  // namespace savedmodel

@@ -7,8 +7,8 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from savedmodel._core import FailedPreconditionError, Signature, TensorSpec
 from savedmodel._inspect import local_path
@@ -61,26 +61,70 @@ class WatchedSignature:
         return repr(self._current)
 
 
-class _Signatures(Mapping[str, WatchedSignature]):
-    def __init__(self, watched: Watched) -> None:
+class WatchedFunction:
+    """A function of the saved object, of whatever version serves: called, and run, as `Function` is."""
+
+    def __init__(self, watched: Watched, path: str) -> None:
         self._watched = watched
+        self._switcher = watched._switcher
+        self.path = path
 
     @property
-    def _current(self) -> Mapping[str, Signature]:
-        return self._watched._switcher.model.signatures
+    def concrete(self) -> tuple[Signature, ...]:
+        """The traces of the version that serves now."""
+        return _on_current(self._switcher, lambda model: model.functions[self.path].concrete)
 
-    def __getitem__(self, name: str) -> WatchedSignature:
-        self._current[name]  # its KeyError says what there is
-        return WatchedSignature(self._watched, name)
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.run(args, kwargs)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._current)
-
-    def __len__(self) -> int:
-        return len(self._current)
+    def run(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Any:
+        """As `Function.run`."""
+        return _on_current(
+            self._switcher, lambda model: model.functions[self.path].run(args, kwargs, timeout=timeout)
+        )
 
     def __repr__(self) -> str:
-        return repr(self._current)
+        return _on_current(self._switcher, lambda model: repr(model.functions[self.path]))
+
+
+_Handle = TypeVar("_Handle")
+_Result = TypeVar("_Result")
+
+
+class _OfCurrent(Mapping[str, _Handle]):
+    """What the model that serves has by name."""
+
+    def __init__(
+        self,
+        watched: Watched,
+        make: Callable[[Watched, str], _Handle],
+        choose: Callable[[Model], Mapping[str, Any]],
+    ) -> None:
+        self._watched = watched
+        self._make = make
+        self._choose = choose
+
+    def _read(self, read: Callable[[Mapping[str, Any]], Any]) -> Any:
+        return _on_current(self._watched._switcher, lambda model: read(self._choose(model)))
+
+    def __getitem__(self, name: str) -> _Handle:
+        self._read(lambda named: named[name])  # its KeyError says what there is
+        return self._make(self._watched, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read(list))
+
+    def __len__(self) -> int:
+        return int(self._read(len))
+
+    def __repr__(self) -> str:
+        return str(self._read(repr))
 
 
 def _was_replaced(switcher: Switcher, model: Model) -> bool:
@@ -88,7 +132,7 @@ def _was_replaced(switcher: Switcher, model: Model) -> bool:
     return model.closed and model is not switcher.model
 
 
-def _on_current(switcher: Switcher, run: Callable[[Model], Any]) -> Any:
+def _on_current(switcher: Switcher, run: Callable[[Model], _Result]) -> _Result:
     """The two `__call__`, where each microsecond counts, have this written out."""
     while True:
         model = switcher.model
@@ -117,7 +161,8 @@ class Watched:
         _watching[self._thread] = switcher
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Run the default signature: 'serving_default', or the only one there is."""
+        """Run the default signature: 'serving_default', or the only one there is; or, of a model that has
+        none, the saved object's `__call__`."""
         while True:
             model = self._switcher.model
             try:
@@ -133,7 +178,13 @@ class Watched:
     @property
     def signatures(self) -> Mapping[str, WatchedSignature]:
         """The signatures by name, of whatever version serves. They can be kept."""
-        return _Signatures(self)
+        return _OfCurrent(self, WatchedSignature, lambda model: model.signatures)
+
+    @property
+    def functions(self) -> Mapping[str, WatchedFunction]:
+        """The functions of the saved object, as `Model.functions`, of whatever version serves. They can be
+        kept."""
+        return _OfCurrent(self, WatchedFunction, lambda model: model.functions)
 
     @property
     def version(self) -> int:
@@ -218,9 +269,9 @@ def watch(
 
     directory: in TensorFlow Serving's layout, `directory/<integer>/`.
     poll: seconds between two looks at the directory.
-    warmup: True replays the recorded requests (`load`), or, if there are none, makes each signature ready, so
-        that no call waits for it; or a function of the model, which may call it, and refuses a version by
-        raising an exception.
+    warmup: True replays the recorded requests (`load`), or, if there are none, makes each signature ready, or
+        `__call__`, where there is none, so that no call waits for it; or a function of the model, which may
+        call it, and refuses a version by raising an exception.
     on_change: called with a VersionChange after each switch, the first one too, and each failure, in their
         order; by the watching thread, or one that calls `watch` or `refresh`. What it raises is logged.
     load_options: as `load` has them.

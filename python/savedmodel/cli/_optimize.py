@@ -22,9 +22,22 @@ from savedmodel.cli import _arguments
     show_default=True,
     help="load's optimize=",
 )
+@click.option(
+    "--function",
+    "functions",
+    multiple=True,
+    help="A function to save besides the signatures; by default all of them, or those of the object itself.",
+)
 @click.option("--verify", is_flag=True, help="First compare its results with the original's.")
-def command(src: str, dst: str, tags: str | None, level: Literal["default", "bf16"], verify: bool) -> None:
-    """Copy the SavedModel SRC to DST, and put its optimized signatures beside it.
+def command(
+    src: str,
+    dst: str,
+    tags: str | None,
+    level: Literal["default", "bf16"],
+    functions: tuple[str, ...],
+    verify: bool,
+) -> None:
+    """Copy the SavedModel SRC to DST, and put its optimized signatures and functions beside it.
 
     The copy is the SavedModel as it was; other programs load it as ever. A load through savedmodel with the
     same TensorFlow on the same kind of CPU takes the optimized graphs from there. DST does not exist yet, or
@@ -32,7 +45,7 @@ def command(src: str, dst: str, tags: str | None, level: Literal["default", "bf1
     """
     chosen = _arguments.choose_tags(src, tags)
     with sm.load(src, tags=chosen, optimize=level, verify=verify) as model:
-        model.save_optimized(dst)
+        model.save_optimized(dst, functions=functions or None)
         for name, why_not in model.verified.items():
             click.echo(f"{name}: {'not compared: ' + why_not if why_not else 'same results'}")
     with sm.load(dst, tags=chosen, optimize=level) as model:

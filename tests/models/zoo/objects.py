@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -172,6 +174,62 @@ def functions(m: Workspace) -> None:
     module.ragged.get_concrete_function(tf.RaggedTensorSpec([None, None], tf.float32))
     for shape, dtype in (([], tf.int32), ([None], tf.float32), ([3], tf.float32), (None, tf.float64)):
         module.twice.get_concrete_function(tf.TensorSpec(shape, dtype))
+    tf.saved_model.save(module, str(m.path), signatures={})
+
+
+class Point(NamedTuple):
+    """A named tuple among arguments."""
+
+    a: tf.Tensor
+    b: tf.Tensor
+
+
+class Structures(tf.Module):
+    """What is told apart among structured arguments, and values that are several tensors."""
+
+    @tf.function
+    def listed(self, xs: list) -> tf.Tensor:
+        return xs[0] * 10.0 + xs[1]
+
+    @tf.function
+    def paired(self, xs: tuple) -> tf.Tensor:
+        return xs[0] * 10.0 + xs[1]
+
+    @tf.function
+    def either(self, xs: list | tuple) -> tf.Tensor:
+        return xs[0] + (1.0 if isinstance(xs, list) else 2.0)
+
+    @tf.function
+    def point(self, p: Point) -> tf.Tensor:
+        return p.a * 10.0 + p.b
+
+    @tf.function
+    def sized(self, x: tf.Tensor, size: tuple = (2, 3)) -> tf.Tensor:
+        return tf.reshape(x, size)
+
+    @tf.function
+    def composite(self, rows: tf.RaggedTensor, by: tf.SparseTensor, rows_1: tf.Tensor) -> dict:
+        total = tf.reduce_sum(rows, 1) + rows_1
+        return {"rows": rows * 2.0, "by": by * 3.0, "total": total, "also": tf.sparse.to_dense(by)}
+
+
+@model
+def structures(m: Workspace) -> None:
+    """No signature; a function with a ragged and a sparse argument, whose names are nearly taken."""
+    module = Structures()
+    scalar = tf.TensorSpec([], tf.float32)
+    module.listed.get_concrete_function([scalar, scalar])
+    module.paired.get_concrete_function((scalar, scalar))
+    module.either.get_concrete_function((scalar,))
+    module.either.get_concrete_function([scalar])
+    module.point.get_concrete_function(Point(scalar, scalar))
+    module.sized.get_concrete_function(tf.TensorSpec([6], tf.float32))
+    module.sized.get_concrete_function(tf.TensorSpec([6], tf.float32), [3, 2])
+    module.composite.get_concrete_function(
+        tf.RaggedTensorSpec([None, None], tf.float32),
+        tf.SparseTensorSpec([None, 4], tf.float32),
+        tf.TensorSpec([None], tf.float32),
+    )
     tf.saved_model.save(module, str(m.path), signatures={})
 
 
