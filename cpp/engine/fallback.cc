@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/fallback.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -17,17 +18,37 @@ bool CouldDiffer(const Error& error) {
 
 }  // namespace
 
-Fallback::Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain)
+Fallback::Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain,
+                   std::function<bool()> convolves)
     : first_(first),
       optimized_(report.optimized),
       frozen_(report.variables_frozen > 0),
       make_plain_(std::move(make_plain)),
+      convolves_(std::move(convolves)),
       report_(std::move(report)),
       current_(first) {}
 
 OptimizationReport Fallback::report() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return report_;
+}
+
+const GraphExecutor& Fallback::For(const std::vector<tensorflow::Tensor>& feeds,
+                                   const GraphExecutor& executor) {
+  const auto is_empty = [](const tensorflow::Tensor& feed) { return feed.NumElements() == 0; };
+  if (std::none_of(feeds.begin(), feeds.end(), is_empty)) return executor;
+  if (!optimized_ || &executor != first_ || !executor.repeatable()) return executor;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!plain_if_empty_) plain_if_empty_ = convolves_();
+    if (!*plain_if_empty_) return executor;
+  }
+  try {
+    const GraphExecutor* plain = Plain();
+    return plain == nullptr ? executor : *plain;
+  } catch (const Error&) {
+    return executor;
+  }
 }
 
 bool Fallback::RunPlain(const GraphExecutor& refused, const Error& error, bool for_good,

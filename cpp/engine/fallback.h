@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What runs a function: its optimized graph, until that refuses a run which the graph as it was loaded does,
 // from then on the latter. Of a function that is not optimized: the graph as TensorFlow's own optimizer
-// leaves it, and the graph without. Thread-safe.
+// leaves it, and the graph without. Inputs of no elements that are convolved run on the graph as it was
+// loaded: oneDNN gives them shapes that depend on what is fused. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -9,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/executor/executor.h"
 #include "savedmodel/error.h"
@@ -22,8 +24,10 @@ class Fallback {
   // report. Throws Error.
   using MakePlain = std::function<const GraphExecutor*(OptimizationReport* report)>;
 
-  // `first` runs the function as `report` says, or is null: a session does.
-  Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain);
+  // `first` runs the function as `report` says, or is null: a session does. `convolves`, asked once, if at
+  // all: whether the function does.
+  Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain,
+           std::function<bool()> convolves);
 
   // Null: a session.
   const GraphExecutor* current() const { return current_.load(std::memory_order_acquire); }
@@ -33,6 +37,9 @@ class Fallback {
   // All that there are, for who owns them; no run may be going on.
   const GraphExecutor* first() const { return first_; }
   const GraphExecutor* plain() const { return plain_.value_or(nullptr); }
+
+  // What is tried first for `feeds`: `executor`, which is current, or the plain one.
+  const GraphExecutor& For(const std::vector<tensorflow::Tensor>& feeds, const GraphExecutor& executor);
 
   // `refused` ended with `error`. False if that stands: the second graph could not differ, or a second run
   // would change something twice. Else calls run(executor) with that graph's, or with null for the session;
@@ -48,10 +55,12 @@ class Fallback {
   const bool optimized_;
   const bool frozen_;
   const MakePlain make_plain_;
+  const std::function<bool()> convolves_;
   mutable std::mutex mutex_;
   OptimizationReport report_;        // of the current one
   OptimizationReport plain_report_;  // once there is a plain one
   std::optional<const GraphExecutor*> plain_;
+  std::optional<bool> plain_if_empty_;
   std::atomic<const GraphExecutor*> current_;
   bool adopted_ = false;
 };

@@ -160,7 +160,7 @@ Fallback* CallableFunction::Prepare(bool optimize, std::optional<Fallback>* made
   const auto plain = [this, bare = !report.optimized](OptimizationReport* of) {
     return PreparePlain(shared_.get(), call_.get(), plan_.graph, bare, of);
   };
-  made->emplace(executor, std::move(report), plain);
+  made->emplace(executor, std::move(report), plain, [this] { return Convolves(*shared_, call_.get()); });
   if (runs && executor == nullptr) Callable();
   return &**made;
 }
@@ -260,17 +260,26 @@ void CallableFunction::RunCancellable(const RunOptions* options, const RunIt& ru
 void CallableFunction::RunExecutor(Fallback* executors, const GraphExecutor& executor, const Tensor* inputs,
                                    std::vector<tf::Tensor>* feeds, std::vector<tf::Tensor>* fetched,
                                    const RunOptions* options) {
+  const GraphExecutor& chosen = executors->For(*feeds, executor);
   RunCancellable(options, [&](tf::CancellationManager* cancellation) {
     try {
-      executor.Run(*feeds, fetched, cancellation);
+      chosen.Run(*feeds, fetched, cancellation);
     } catch (const Error& error) {
       if (cancellation->IsCancelled()) throw;
+      if (&chosen != &executor) {
+        Feed(inputs, feeds);  // kernels may have written into copies
+        try {
+          return executor.Run(*feeds, fetched, cancellation);
+        } catch (const Error&) {  // the other one's error is TensorFlow's
+        }
+        throw;
+      }
       // TensorFlow's fastest kernels refuse batches of none that others take: rare, and no reason to leave
       // them.
       const bool for_good = std::none_of(feeds->begin(), feeds->end(),
                                          [](const tf::Tensor& feed) { return feed.NumElements() == 0; });
       const bool done = executors->RunPlain(executor, error, for_good, [&](const GraphExecutor* plain) {
-        Feed(inputs, feeds);  // kernels may have written into copies
+        Feed(inputs, feeds);
         if (plain == nullptr) return RunCallable(*feeds, fetched, options, nullptr);
         plain->Run(*feeds, fetched, cancellation);
       });

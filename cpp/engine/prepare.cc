@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/prepare.h"
 
+#include <algorithm>
 #include <exception>
 #include <map>
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "engine/optimize/epsilon.h"
 #include "engine/optimize/factors.h"
 #include "engine/optimize/functions.h"
@@ -242,6 +244,17 @@ const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, 
   shared->session();
   report->executor = "session";
   return MakePlain(shared, call, function, bare, report);
+}
+
+bool Convolves(const SharedSession& shared, const CallGraph* call) {
+  const tf::GraphDef& graph = GraphOf(shared, call);
+  const auto any = [](const auto& nodes) {
+    return std::any_of(nodes.begin(), nodes.end(),
+                       [](const tf::NodeDef& node) { return absl::StrContains(node.op(), "Conv"); });
+  };
+  const auto& functions = graph.library().function();
+  return any(graph.node()) || std::any_of(functions.begin(), functions.end(),
+                                          [&](const tf::FunctionDef& f) { return any(f.node_def()); });
 }
 
 }  // namespace savedmodel::engine

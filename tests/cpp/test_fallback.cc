@@ -51,13 +51,21 @@ class FallbackTest : public ::testing::Test {
     report.optimized = is_optimized;
     report.executor = "sequential";
     report.variables_frozen = 2;
-    return Fallback(&optimized, report, [this, &plain](OptimizationReport* of) {
-      of->executor = plain.name();
-      ++made_;
-      return &plain;
-    });
+    return Fallback(
+        &optimized, report,
+        [this, &plain](OptimizationReport* of) {
+          of->executor = plain.name();
+          ++made_;
+          return &plain;
+        },
+        [this] {
+          ++asked_;
+          return convolves_;
+        });
   }
   std::atomic<int> made_{0};
+  int asked_ = 0;
+  bool convolves_ = false;
   bool for_good_ = true;
 };
 
@@ -112,7 +120,8 @@ TEST_F(FallbackTest, NoChangeIsMadeTwice) {
 TEST_F(FallbackTest, WhatIsNotOptimizedHasNoSession) {
   const Fake first(Code::kUnimplemented, true), plain(std::nullopt, true);
   OptimizationReport report;
-  Fallback fallback(&first, report, [](OptimizationReport*) { return nullptr; });
+  Fallback fallback(
+      &first, report, [](OptimizationReport*) { return nullptr; }, nullptr);
   EXPECT_EQ(Run(&fallback), Code::kUnimplemented);
   EXPECT_EQ(fallback.current(), &first);
 }
@@ -124,6 +133,29 @@ TEST_F(FallbackTest, WhatIsNotOptimizedRunsWithoutTensorFlowsOptimizer) {
   EXPECT_EQ(fallback.current(), &plain);
   EXPECT_EQ(fallback.report().why_not,
             "as TensorFlow optimizes it, it refused what it runs without: refused by INVALID_ARGUMENT");
+}
+
+TEST_F(FallbackTest, EmptyFeedsThatAreConvolvedRunOnTheGraphAsItWasLoaded) {
+  const std::vector<tensorflow::Tensor> empty{tensorflow::Tensor(tensorflow::DT_FLOAT, {0, 3})};
+  const std::vector<tensorflow::Tensor> full{tensorflow::Tensor(tensorflow::DT_FLOAT, {2, 3})};
+  for (const bool convolves : {false, true}) {
+    for (const bool is_optimized : {false, true}) {
+      for (const bool repeatable : {false, true}) {
+        const Fake first(std::nullopt, repeatable), plain(std::nullopt, true);
+        convolves_ = convolves;
+        made_ = asked_ = 0;
+        Fallback fallback = Make(first, plain, is_optimized);
+        EXPECT_EQ(&fallback.For(full, first), &first);
+        EXPECT_EQ(asked_, 0);
+        const bool changes = convolves && is_optimized && repeatable;
+        for (int i = 0; i < 2; ++i) EXPECT_EQ(&fallback.For(empty, first), changes ? &plain : &first);
+        EXPECT_EQ(made_, changes ? 1 : 0);
+        EXPECT_EQ(asked_, is_optimized && repeatable ? 1 : 0);
+        EXPECT_EQ(fallback.current(), &first);
+        EXPECT_EQ(&fallback.For(full, first), &first);
+      }
+    }
+  }
 }
 
 TEST_F(FallbackTest, ForOneRun) {
@@ -141,9 +173,12 @@ TEST_F(FallbackTest, SessionThatCanNotBeMadeLeavesTheError) {
   const Fake optimized(Code::kInternal, true);
   OptimizationReport report;
   report.optimized = true;
-  Fallback fallback(&optimized, report, [](OptimizationReport*) -> const GraphExecutor* {
-    throw Error(Code::kFailedPrecondition, "the model has changed");
-  });
+  Fallback fallback(
+      &optimized, report,
+      [](OptimizationReport*) -> const GraphExecutor* {
+        throw Error(Code::kFailedPrecondition, "the model has changed");
+      },
+      nullptr);
   EXPECT_EQ(Run(&fallback), Code::kInternal);
 }
 

@@ -41,6 +41,8 @@ def edges_images(m: Workspace) -> None:
     expand, project = layers.Conv2D(48, 1, activation="relu6"), layers.Conv2D(8, 1)
     middle = layers.DepthwiseConv2D(3, padding="same", activation="relu6")
     factors = layers.Conv2D(8, 1, activation="sigmoid")
+    gray = layers.Conv2D(12, 3, use_bias=False), layers.BatchNormalization()
+    inside = layers.Conv2D(12, 1, activation="swish")
     image = [None, None, None, 8]
     _save(
         m,
@@ -61,6 +63,12 @@ def edges_images(m: Workspace) -> None:
                 lambda x: x * factors(tf.reduce_mean(x, [1, 2], keepdims=True)),
                 [factors],
             ),
+            "gray": (image, lambda x: gray[1](gray[0](x[..., :1])), list(gray)),
+            "grouped": (
+                image,
+                *_chain(layers.Conv2D(16, 3, groups=2, use_bias=False), layers.BatchNormalization()),
+            ),
+            "inside": (image, lambda x: inside(x[1:]), [inside]),
             "mean": (image, *_chain(layers.GlobalAveragePooling2D(), layers.Dense(4))),
         },
     )
