@@ -83,9 +83,9 @@ class Engine {
 
 using LogHandler = std::function<void(const LogRecord&)>;
 
-// The engine's one exported function; the pointer lives as long as the process. `quiet` is false where
-// TF_CPP_MIN_LOG_LEVEL or somebody else in the process already decides what goes to stderr.
-using OpenEngineFn = Engine* (*)(void (*log)(const LogRecord&), bool quiet);
+// The engine's one exported function; the pointer lives as long as the process. `stderr_level` as in
+// OpenedTensorFlow.
+using OpenEngineFn = Engine* (*)(void (*log)(const LogRecord&), int stderr_level);
 inline constexpr char kOpenEngineSymbol[] = "savedmodel_open_engine";
 
 }  // namespace savedmodel::internal

@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "core/find_tensorflow.h"
+#include "core/log_level.h"
 #include "core/stderr_capture.h"
 #include "savedmodel/error.h"
 #include "savedmodel/version.h"
@@ -127,14 +128,14 @@ OpenedTensorFlow OpenTensorFlowLibraries(const std::string& hint) {
   // Its logging is then its owner's business.
   const bool present = !directory.empty();
   if (!present) directory = FindTensorFlow(hint);
-  result.quiet = !present && std::getenv("TF_CPP_MIN_LOG_LEVEL") == nullptr;
+  result.stderr_level = present ? 0 : StderrLevel();
   Open(OwnDirectory() + "/" + kForwardLibrary, RTLD_NOW);  // first, and not deeply bound: see forward.cc
   void* tensorflow = nullptr;
   if (present) {
     tensorflow = Open(directory + "/" + kRuntimeLibrary, RTLD_LAZY);
   } else {
     std::unique_ptr<StderrCapture> capture;
-    if (result.quiet) capture = std::make_unique<StderrCapture>();
+    if (result.stderr_level > 0) capture = std::make_unique<StderrCapture>();
     tensorflow = OpenIsolated(directory);
     if (capture != nullptr) result.written = capture->Finish();
   }

@@ -13,8 +13,8 @@ namespace savedmodel::internal {
 struct OpenedTensorFlow {
   OpenEngineFn open_engine = nullptr;
   std::string version;
-  // False where TF_CPP_MIN_LOG_LEVEL is set, or TensorFlow was in the process before.
-  bool quiet = false;
+  // StderrLevel(), or 0 where TensorFlow was in the process before, and logging is its owner's business.
+  int stderr_level = 0;
   // Lines that TensorFlow wrote to stderr while it was opened.
   std::vector<std::string> written;
 };

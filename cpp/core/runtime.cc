@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <cstdio>
 #include <mutex>
 #include <string>
 
@@ -51,9 +52,14 @@ void ForwardLog(const LogRecord& record) {
 
 Engine* OpenEngine(Runtime& runtime) {
   const OpenedTensorFlow opened = OpenTensorFlowLibraries(runtime.hint);
-  for (const std::string& line : opened.written) ForwardLog({0, "libtensorflow_framework", 0, line});
+  for (const std::string& line : opened.written) {
+    ForwardLog({0, "libtensorflow_framework", 0, line});
+    const std::size_t severity = std::string("IWEF").find(line.empty() ? 'I' : line[0]);
+    if (severity != std::string::npos && static_cast<int>(severity) >= opened.stderr_level)
+      std::fprintf(stderr, "%s\n", line.c_str());
+  }
   runtime.version = opened.version;
-  return opened.open_engine(&ForwardLog, opened.quiet);
+  return opened.open_engine(&ForwardLog, opened.stderr_level);
 }
 
 }  // namespace

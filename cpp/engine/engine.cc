@@ -39,8 +39,8 @@ class TensorFlowEngine : public internal::Engine {
 }  // namespace savedmodel::engine
 
 extern "C" SAVEDMODEL_API savedmodel::internal::Engine* savedmodel_open_engine(
-    void (*log)(const savedmodel::LogRecord&), bool quiet) {
-  savedmodel::engine::ForwardLogs(log, quiet);
+    void (*log)(const savedmodel::LogRecord&), int stderr_level) {
+  savedmodel::engine::ForwardLogs(log, stderr_level);
   static auto* engine = new savedmodel::engine::TensorFlowEngine;
   return engine;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/logging.h"
 
-#include <cstdlib>
 #include <mutex>
 
 #include "absl/log/globals.h"
@@ -9,6 +8,7 @@
 #include "absl/log/log_entry.h"
 #include "absl/log/log_sink.h"
 #include "absl/log/log_sink_registry.h"
+#include "core/log_level.h"
 
 namespace savedmodel::engine {
 namespace {
@@ -41,16 +41,16 @@ QuietState& Quiet() {
 
 }  // namespace
 
-void ForwardLogs(void (*log)(const LogRecord&), bool quiet) {
+void ForwardLogs(void (*log)(const LogRecord&), int stderr_level) {
   static Sink* sink = [log] {
     auto* made = new Sink(log);  // outlives every thread that logs
     absl::AddLogSink(made);
     return made;
   }();
   (void)sink;
-  if (!quiet) return;
+  if (stderr_level == 0) return;
   stderr_is_quiet = true;
-  absl::SetStderrThreshold(absl::LogSeverityAtLeast::kFatal);
+  absl::SetStderrThreshold(static_cast<absl::LogSeverityAtLeast>(stderr_level));
   // Ends absl's "All log messages before absl::InitializeLog() is called are written to STDERR".
   absl::log_internal::SetInitialized();
 }
@@ -59,7 +59,7 @@ QuietInfo::QuietInfo() {
   QuietState& quiet = Quiet();
   std::lock_guard<std::mutex> lock(quiet.mutex);
   if (quiet.scopes++ > 0) return;
-  quiet.raised = !stderr_is_quiet && std::getenv("TF_CPP_MIN_LOG_LEVEL") == nullptr;
+  quiet.raised = !stderr_is_quiet && internal::StderrLevel() == internal::kFatalOnly;
   if (!quiet.raised) return;
   // Until absl is told that it is initialised, it looks at no threshold, and all goes to stderr.
   if (!absl::log_internal::IsInitialized()) {

@@ -6,8 +6,9 @@
 
 namespace savedmodel::engine {
 
-// Registers the sink once per process. `quiet`: nothing below FATAL goes to stderr any more.
-void ForwardLogs(void (*log)(const LogRecord&), bool quiet);
+// Registers the sink once per process. Nothing below `stderr_level` goes to stderr any more; 0 leaves
+// that as it is.
+void ForwardLogs(void (*log)(const LogRecord&), int stderr_level);
 
 // Keeps the messages of its scope off stderr where TensorFlow was in the process before us and logging is its
 // owner's business, but for TF_CPP_MIN_LOG_LEVEL. The log handler gets them. Process-wide while it lasts.

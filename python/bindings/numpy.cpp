@@ -227,7 +227,12 @@ Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& l
       size = PyBytes_GET_SIZE(items[i]);
     } else if (items[i] != nullptr && PyUnicode_Check(items[i])) {
       data = PyUnicode_AsUTF8AndSize(items[i], &size);
-      if (data == nullptr) throw py::error_already_set();
+      if (data == nullptr) {
+        const py::error_already_set error;  // takes Python's, which names no input
+        if (!error.matches(PyExc_UnicodeEncodeError)) throw error;
+        throw py::value_error(Where(label, spec) + ": the str at flat index " + std::to_string(i) +
+                              " has half a surrogate pair, which UTF-8 cannot hold");
+      }
     } else {
       RefuseType(label, spec,
                  std::string("an element of type ") + (items[i] ? Py_TYPE(items[i])->tp_name : "NULL") +

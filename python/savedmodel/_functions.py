@@ -59,13 +59,20 @@ class Function:
         timeout: float | None = None,
     ) -> Any:
         """Call it with a timeout in seconds. Raises TypeError if there is no trace for such arguments."""
-        number, values = self._choose(tuple(args), dict(kwargs or {}))
+        number, feeds = self._choose(tuple(args), dict(kwargs or {}))
         signature = self.concrete[number]
-        feeds = dict(zip(signature.inputs, values, strict=True))
         results = signature(feeds) if timeout is None else signature.run(feeds, timeout=timeout)
         return _build(self._traces[number].results, list(results.values()))
 
-    def _choose(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, list[Any]]:
+    def choose(
+        self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> tuple[Signature, dict[str, Any]]:
+        """The trace in `concrete` that such a call runs, and its inputs by name. Raises TypeError if there is
+        none."""
+        number, feeds = self._choose(tuple(args), dict(kwargs or {}))
+        return self.concrete[number], feeds
+
+    def _choose(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if not self._traces:
             raise TypeError(f"function {self.path!r} was never traced, so there is nothing to run")
         given = self._canonical(args, kwargs)
@@ -74,11 +81,11 @@ class Function:
                 values = [_MISSING] * len(self.concrete[number].inputs)
                 specs = list(self.concrete[number].inputs.values())
                 if _match(trace.arguments, given, specs, convert, values):
-                    return number, values
+                    return number, dict(zip(self.concrete[number].inputs, values, strict=True))
         if len(self._traces) == 1:  # where only a dtype or shape differs, the run says which
             values = [_MISSING] * len(self.concrete[0].inputs)
             if _match(self._traces[0].arguments, given, None, True, values):
-                return 0, values
+                return 0, dict(zip(self.concrete[0].inputs, values, strict=True))
         known = "\n  ".join(self._described)
         raise TypeError(
             f"function {self.path!r} has no trace for ({_describe(given)}); it was traced for:\n  {known}"

@@ -311,6 +311,43 @@ class TestFunctions:
         commands.output("edit", path, tmp_path / "dst", "--add-signature", "f", "--function", "nested:1")
         assert list(sm.inspect(tmp_path / "dst").meta_graphs[0].signatures) == ["f"]
 
+    @pytest.mark.parametrize(
+        ("name", "inputs", "result"),
+        [
+            ("twice", "x=3", "6"),
+            ("twice", "x=[1.5,2]", "[3. 4.]"),
+            ("twice", "x=np.ones((2,2))", "[[2. 2.]\n [2. 2.]]"),
+            ("__call__", "x=np.zeros((1,4))", None),
+            ("__call__", "x=np.zeros((1,4));training=True", None),
+            ("__call__", "x=np.zeros((1,4));training=False", None),
+        ],
+    )
+    def test_command_line_chooses_a_trace(
+        self, models: Path, name: str, inputs: str, result: str | None
+    ) -> None:
+        text = commands.output("run", models / "functions", "--function", name, "--input-exprs", inputs)
+        if result is None:
+            with sm.load(models / "functions") as model:
+                training = "training=True" in inputs
+                value = model.functions[name](np.zeros((1, 4), np.float32), training=training)
+                other = model.functions[name](np.zeros((1, 4), np.float32), training=not training)
+            assert str(value) != str(other)
+            result = str(value)
+        assert text.rstrip().endswith(f":\n{result}")
+
+    def test_command_line_says_which_traces_there_are(self, models: Path) -> None:
+        error = commands.error(
+            "run",
+            models / "functions",
+            "--function",
+            "twice",
+            "--input-exprs",
+            "x=[1.5]",
+            "--input-exprs",
+            "y=1",
+        )
+        assert "'y'" in error
+
 
 class TestTargets:
     X = np.array([[1, 0], [0, 1], [1, 1], [2, 1]], np.float32)

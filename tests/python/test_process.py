@@ -55,6 +55,10 @@ def test_log_messages_reach_python_logging(models: Path) -> None:
 def test_log_level_of_the_user_is_respected(models: Path) -> None:
     _, stderr = run_python(snippet(models, "ours()"), TF_CPP_MIN_LOG_LEVEL="0")
     assert "Restoring SavedModel bundle" in stderr
+    for level in "1", "2", "3":
+        _, stderr = run_python(snippet(models, "ours()"), TF_CPP_MIN_LOG_LEVEL=level)
+        assert not any(line.startswith("I0") for line in stderr.splitlines()), stderr
+    assert stderr == ""
 
 
 def test_tensorflow_is_never_imported(models: Path) -> None:

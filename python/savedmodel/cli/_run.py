@@ -66,7 +66,7 @@ def command(
         if attributes is None:
             function = model.signatures[_arguments.choose_signature(list(model.signatures), signature)]
         else:
-            function = _choose_trace(model, attributes, values, made_up)
+            function, values = _choose_trace(model, attributes, values, made_up)
         feeds = _inputs.match(values, function.inputs)
         if made_up:
             feeds = random_inputs(function.inputs, batch=batch, seed=seed, given=feeds)
@@ -85,26 +85,40 @@ def command(
                 click.echo(f"Output {printable(key)} is saved to {files[key]}")
 
 
-def _choose_trace(model: sm.Model, path: str, values: Mapping[str, Any], made_up: bool) -> sm.Signature:
-    """The first trace of the function that takes the inputs given."""
+def _choose_trace(
+    model: sm.Model, path: str, values: dict[str, Any], made_up: bool
+) -> tuple[sm.Signature, dict[str, Any]]:
+    """The trace of the function that a call from Python would choose, else the first one that takes the
+    inputs given, and its inputs."""
     if path not in model.functions:
         known = ", ".join(map(repr, model.functions)) or "none"
         raise click.UsageError(f"no function {path!r}; there are: {known}")
-    traces = model.functions[path].concrete
-    if not traces:
+    function = model.functions[path]
+    if not function.concrete:
         raise click.UsageError(f"function {path!r} was never traced, so there is nothing to run")
+    # Numbers without a dtype of their own, for the second time, since they are cast.
+    for given in (values, {key: _plain(value) for key, value in values.items()}):
+        try:
+            trace, feeds = function.choose((), given)
+        except TypeError:
+            continue
+        return trace, {key: values.get(key, value) for key, value in feeds.items()}
     refused = None
-    for trace in traces:
+    for trace in function.concrete:
         try:
             feeds = _inputs.match(values, trace.inputs)
         except (click.UsageError, TypeError, ValueError) as error:
             refused = refused or error
             continue
         if made_up or len(feeds) == len(trace.inputs):
-            return trace
+            return trace, values
     if refused is not None:
         raise refused
-    return traces[0]  # which says what is missing
+    return function.concrete[0], values  # which says what is missing
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def _text(value: Any) -> str:
