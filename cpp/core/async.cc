@@ -72,8 +72,7 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
       RunInside(*function_, {inputs_, results, false, &options_, nullptr});
     } catch (const Error& error) {
       if (error.code() != Code::kDeadlineExceeded || !timeout_) return Deliver(&error, {});
-      const Error late(Code::kDeadlineExceeded, LateText());  // not what was left of it at the start
-      return Deliver(&late, {});
+      return DeliverError([&] { return LateError(""); });  // not what was left of it at the start
     }
     Deliver(nullptr, std::move(results));
   }
@@ -90,8 +89,10 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
   }
 
   // Instead of being queued.
-  void Fail(const Error& error) {
-    if (Take()) Deliver(&error, {});
+  void Fail(const char* why) {
+    if (!Take()) return;
+    DeliverError(
+        [&] { return Error(Code::kUnavailable, function_->label + ": it could not be queued: " + why); });
   }
 
  private:
@@ -103,14 +104,29 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
     if (id_ != 0) Unwatch(id_);
     return true;
   }
-  std::string LateText() const {
-    return "the call took longer than " + std::to_string(timeout_->count()) + " s";
+  Error LateError(const std::string& label) const {
+    return Error(Code::kDeadlineExceeded,
+                 label + "the call took longer than " + std::to_string(timeout_->count()) + " s");
   }
-  void Late() { Refuse(Code::kDeadlineExceeded, LateText()); }
-  void Refuse(Code code, const std::string& why) {
+  void Late() noexcept {
+    Count(Code::kDeadlineExceeded);
+    DeliverError([&] { return LateError(function_->label + ": "); });
+  }
+  void Refuse(Code code, const char* why) noexcept {
+    Count(code);
+    DeliverError([&] { return Error(code, function_->label + ": " + why); });
+  }
+  void Count(Code code) const {
     if (function_->model->options.counters) function_->bound->counters.Failed(code);
-    const Error error(code, function_->label + ": " + why);
-    Deliver(&error, {});
+  }
+  // What `make` returns, or that there is no memory for it.
+  template <typename Make>
+  void DeliverError(const Make& make) noexcept {
+    try {
+      Throw(function_->label, make);
+    } catch (const Error& error) {
+      Deliver(&error, {});
+    }
   }
   // Ends the process if the callback throws.
   void Deliver(const Error* error, std::vector<Tensor> results) noexcept {
@@ -154,7 +170,7 @@ const ModelState* Delivering() { return delivering; }
 }  // namespace internal
 
 void Function::RunAsync(std::vector<Tensor> inputs, Callback done, RunOptions options) const {
-  if (!done) throw UsageError(UsageError::Kind::kArguments, "RunAsync needs a callback");
+  internal::CheckCallback(done != nullptr);
   std::shared_ptr<internal::Job> job;
   try {
     if (!state()->bound->called.load(std::memory_order_relaxed)) Prepare(*state_);
@@ -172,7 +188,7 @@ void Function::RunAsync(std::vector<Tensor> inputs, Callback done, RunOptions op
   try {
     Queue(job, *model);
   } catch (const std::exception& error) {
-    job->Fail(Error(Code::kUnavailable, state_->label + ": it could not be queued: " + error.what()));
+    job->Fail(error.what());
   }
 }
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "savedmodel/error.h"
+#include "core/with_errors.h"
 
 namespace savedmodel {
 
@@ -18,15 +18,17 @@ void Cancellation::Cancel() {
 }
 
 std::uint64_t Cancellation::OnCancel(std::function<void()> action) {
-  if (!action) throw UsageError(UsageError::Kind::kArguments, "OnCancel needs an action");
-  const std::lock_guard<std::mutex> lock(mutex_);
-  ++last_id_;
-  if (cancelled()) {
-    action();
-  } else {
-    actions_.emplace(last_id_, std::move(action));
-  }
-  return last_id_;
+  return internal::WithErrors("OnCancel", [&] {
+    if (!action) throw UsageError(UsageError::Kind::kArguments, "OnCancel needs an action");
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++last_id_;
+    if (cancelled()) {
+      action();
+    } else {
+      actions_.emplace(last_id_, std::move(action));
+    }
+    return last_id_;
+  });
 }
 
 void Cancellation::Forget(std::uint64_t id) {

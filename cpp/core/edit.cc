@@ -7,10 +7,11 @@
 
 namespace savedmodel {
 
+using internal::Subject;
 using internal::WithErrors;
 
 Edit::Edit(const std::string& source)
-    : engine_(WithErrors("'" + source + "'", [&] { return internal::GetEngine().OpenEdit(source); })) {}
+    : engine_(WithErrors(Subject::Quoted(source), [&] { return internal::GetEngine().OpenEdit(source); })) {}
 Edit::~Edit() = default;
 Edit::Edit(Edit&&) noexcept = default;
 Edit& Edit::operator=(Edit&&) noexcept = default;
@@ -23,9 +24,11 @@ internal::EngineEdit& Edit::engine() const {
 void Edit::Apply(const EditOperation& operation) {
   WithErrors("an edit", [&] { engine().Apply(operation); });
 }
-std::map<std::string, Signature> Edit::signatures() const { return engine().signatures(); }
+std::map<std::string, Signature> Edit::signatures() const {
+  return WithErrors("an edit", [&] { return engine().signatures(); });
+}
 std::vector<std::string> Edit::Save(const std::string& target, const EditOptions& options) {
-  return WithErrors("'" + target + "'", [&] { return engine().Save(target, options); });
+  return WithErrors(Subject::Quoted(target), [&] { return engine().Save(target, options); });
 }
 
 }  // namespace savedmodel

@@ -16,6 +16,7 @@
 
 #include "core/model_state.h"
 #include "core/runtime.h"
+#include "core/with_errors.h"
 
 namespace savedmodel {
 namespace internal {
@@ -42,10 +43,24 @@ std::atomic<std::thread::id> exits;  // in this thread
 void AtExit(int status) {
   if (generation != ForkGeneration() || exiting.exchange(true)) return;
   exits = std::this_thread::get_id();
-  if (CancelAllRuns(kLongest)) return;
+  try {
+    if (CancelAllRuns(kLongest)) return;
+  } catch (const Error&) {  // there is no memory for it
+  }
   // What runs still can't be stopped, and would run into libraries that are gone.
   if (ftrylockfile(stdout) == 0) fflush_unlocked(stdout);
   _exit(status);
+}
+
+std::vector<std::shared_ptr<ModelState>> AliveModels() {
+  std::vector<std::shared_ptr<ModelState>> alive;
+  const std::lock_guard<std::mutex> lock(GetRegistry().mutex);
+  alive.reserve(GetRegistry().models.size());  // one that goes here would wait for the lock
+  for (ModelState* model : GetRegistry().models) {
+    if (model->fork_generation != ForkGeneration()) continue;
+    if (auto one = model->weak_from_this().lock()) alive.push_back(std::move(one));
+  }
+  return alive;
 }
 
 }  // namespace
@@ -87,15 +102,7 @@ void HoldAtExit() {
 }  // namespace internal
 
 bool CancelAllRuns(Seconds longest) {
-  using internal::ModelState;
-  std::vector<std::shared_ptr<ModelState>> models;
-  {
-    const std::lock_guard<std::mutex> lock(internal::GetRegistry().mutex);
-    for (ModelState* model : internal::GetRegistry().models) {
-      if (model->fork_generation != internal::ForkGeneration()) continue;
-      if (auto alive = model->weak_from_this().lock()) models.push_back(std::move(alive));
-    }
-  }
+  const auto models = internal::WithErrors("all models", [] { return internal::AliveModels(); });
   const auto deadline = std::chrono::steady_clock::now() + longest;
   for (const auto& model : models) model->Cancel();
   bool idle = true;

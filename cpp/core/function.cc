@@ -134,6 +134,11 @@ void RunInside(const FunctionState& function, const RunCall& call) {
   });
 }
 
+void CheckCallback(bool given) {
+  if (given) return;
+  Throw("RunAsync", [] { return UsageError(UsageError::Kind::kArguments, "RunAsync needs a callback"); });
+}
+
 RunCounters FunctionState::Counters() const {
   RunCounters counters;
   counters.function = label;
@@ -156,7 +161,9 @@ const std::vector<TensorSpec>& Function::outputs() const& { return state()->engi
 const std::string& Function::copies_inputs_because() const& {
   return state()->engine().copies_inputs_because();
 }
-RunCounters Function::Counters() const { return state()->Counters(); }
+RunCounters Function::Counters() const {
+  return internal::WithErrors(state()->label, [&] { return state_->Counters(); });
+}
 
 void Function::Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options,
                    Trace* trace) const {
@@ -188,20 +195,29 @@ NamedResults Function::Run(const Named& inputs, const RunOptions& options, Trace
 }
 
 void Function::RunAsync(const Named& inputs, NamedCallback done, RunOptions options) const {
-  if (!done) throw UsageError(UsageError::Kind::kArguments, "RunAsync needs a callback");
+  internal::CheckCallback(done != nullptr);
   std::vector<Tensor> ordered;
+  Callback by_name;
   try {
-    ordered = internal::WithErrors(state()->label, [&] { return internal::Ordered(*state(), inputs); });
+    internal::WithErrors(state()->label, [&] {
+      ordered = internal::Ordered(*state_, inputs);
+      by_name = [function = *this, done](const Error* error, std::vector<Tensor> results) {
+        if (error != nullptr) return done(error, {});
+        NamedResults named;
+        try {
+          named = internal::WithErrors(function.state_->label,
+                                       [&] { return internal::ByName(function, std::move(results)); });
+        } catch (const Error& failed) {
+          return done(&failed, {});
+        }
+        done(nullptr, std::move(named));
+      };
+    });
   } catch (const Error& error) {
     return done(&error, {});
   }
-  RunAsync(
-      std::move(ordered),
-      [function = *this, done = std::move(done)](const Error* error, std::vector<Tensor> results) {
-        if (error != nullptr) return done(error, {});
-        done(nullptr, internal::ByName(function, std::move(results)));
-      },
-      std::move(options));
+  done = nullptr;
+  RunAsync(std::move(ordered), std::move(by_name), std::move(options));
 }
 
 }  // namespace savedmodel

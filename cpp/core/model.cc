@@ -135,7 +135,9 @@ void CheckOptions(const LoadOptions& options) {
 
 using internal::FunctionState;
 using internal::ModelState;
+using internal::Subject;
 using internal::Visit;
+using internal::WithErrors;
 
 namespace {
 
@@ -143,15 +145,38 @@ constexpr char kCall[] = "__call__";  // what Python calls the object itself by
 
 template <typename Call>
 auto Inside(ModelState& model, const Call& call) {
-  const Visit visit(model);
-  return internal::WithErrors("'" + model.path + "'", [&] { return call(*model.engine); });
+  return WithErrors(Subject::Quoted(model.path), [&] {
+    const Visit visit(model);
+    return call(*model.engine);
+  });
+}
+
+std::shared_ptr<FunctionState> NewFunction(const std::shared_ptr<ModelState>& model, std::string label) {
+  auto state = std::make_shared<FunctionState>();
+  state->model = model;
+  state->label = std::move(label);
+  return state;
+}
+
+// What `key` has in `known`, or what `bind` makes for it.
+template <typename Known, typename Bind>
+std::shared_ptr<internal::BoundFunction> FindOrBind(ModelState& model, Known* known,
+                                                    const typename Known::key_type& key, const Bind& bind) {
+  {
+    const std::lock_guard<std::mutex> lock(model.mutex);
+    const auto found = known->find(key);
+    if (found != known->end()) return found->second;
+  }
+  auto bound = std::make_shared<internal::BoundFunction>(bind());
+  const std::lock_guard<std::mutex> lock(model.mutex);
+  return known->emplace(key, std::move(bound)).first->second;
 }
 
 }  // namespace
 
 Model Model::Load(const std::string& path, const LoadOptions& options) {
-  internal::CheckOptions(options);
-  return internal::WithErrors("'" + path + "'", [&] {
+  return WithErrors(Subject::Quoted(path), [&] {
+    internal::CheckOptions(options);
     internal::CalibrateTicks();
     internal::Engine& engine = internal::GetEngine();
     internal::MarkThreadsStarted();
@@ -191,57 +216,43 @@ const std::string& Model::default_signature() const& { return state().default_si
 const std::map<std::string, TensorSpec>& Model::variables() const& { return state().engine->variables(); }
 
 Function Model::function(const std::string& signature, const std::vector<std::string>& outputs) const {
-  const Visit visit(state());
-  const auto& signatures = state_->engine->signatures();
-  const auto found = signatures.find(signature);
-  if (found == signatures.end()) {
-    throw UsageError(UsageError::Kind::kName, "no signature '" + signature + "' in '" + state_->path +
-                                                  "'; its signatures: " + internal::ListKeys(signatures));
-  }
-  auto state = std::make_shared<FunctionState>();
-  state->model = state_;
-  state->label = "signature '" + signature + "'";
-  const auto key = std::make_pair(signature, outputs);
-  {
-    std::lock_guard<std::mutex> lock(state_->mutex);
-    const auto cached = state_->functions.find(key);
-    if (cached != state_->functions.end()) state->bound = cached->second;
-  }
-  if (state->bound == nullptr) {
-    state->bound =
-        std::make_shared<internal::BoundFunction>(internal::WithErrors("'" + state_->path + "'", [&] {
-          return state_->engine->Bind(found->second, internal::SelectOutputs(found->second, outputs));
-        }));
-    std::lock_guard<std::mutex> lock(state_->mutex);
-    state->bound = state_->functions.emplace(key, state->bound).first->second;
-  }
-  return Function(std::move(state));
+  return Inside(state(), [&](internal::EngineModel& engine) {
+    const auto& signatures = engine.signatures();
+    const auto found = signatures.find(signature);
+    if (found == signatures.end()) {
+      throw UsageError(UsageError::Kind::kName, "no signature '" + signature + "' in '" + state_->path +
+                                                    "'; its signatures: " + internal::ListKeys(signatures));
+    }
+    auto state = NewFunction(state_, "signature '" + signature + "'");
+    state->bound = FindOrBind(*state_, &state_->functions, {signature, outputs}, [&] {
+      return engine.Bind(found->second, internal::SelectOutputs(found->second, outputs));
+    });
+    return Function(std::move(state));
+  });
 }
 
 Function Model::function(const std::vector<std::string>& fetches, const std::vector<std::string>& feeds,
                          const std::vector<std::string>& targets) const {
-  const Visit visit(state());
-  auto state = std::make_shared<FunctionState>();
-  state->model = state_;
-  state->label = "run by tensor name";
-  ModelState::AdHocKey key(fetches, feeds, targets);
-  std::list<std::pair<ModelState::AdHocKey, std::shared_ptr<internal::BoundFunction>>> evicted;
-  std::unique_lock<std::mutex> lock(state_->mutex);
-  auto& recent = state_->ad_hoc;
-  const auto cached =
-      std::find_if(recent.begin(), recent.end(), [&](const auto& entry) { return entry.first == key; });
-  if (cached != recent.end()) {
-    recent.splice(recent.begin(), recent, cached);
-    state->bound = recent.front().second;
+  return Inside(state(), [&](internal::EngineModel& engine) {
+    auto state = NewFunction(state_, "run by tensor name");
+    ModelState::AdHocKey key(fetches, feeds, targets);
+    std::list<std::pair<ModelState::AdHocKey, std::shared_ptr<internal::BoundFunction>>> evicted;
+    std::unique_lock<std::mutex> lock(state_->mutex);
+    auto& recent = state_->ad_hoc;
+    const auto cached =
+        std::find_if(recent.begin(), recent.end(), [&](const auto& entry) { return entry.first == key; });
+    if (cached != recent.end()) {
+      recent.splice(recent.begin(), recent, cached);
+      state->bound = recent.front().second;
+      return Function(std::move(state));
+    }
+    lock.unlock();
+    state->bound = std::make_shared<internal::BoundFunction>(engine.Bind(fetches, feeds, targets));
+    lock.lock();
+    recent.emplace_front(std::move(key), state->bound);
+    if (recent.size() > internal::kAdHocFunctions) evicted.splice(evicted.begin(), recent, --recent.end());
     return Function(std::move(state));
-  }
-  lock.unlock();
-  state->bound = std::make_shared<internal::BoundFunction>(internal::WithErrors(
-      "'" + state_->path + "'", [&] { return state_->engine->Bind(fetches, feeds, targets); }));
-  lock.lock();
-  recent.emplace_front(std::move(key), state->bound);
-  if (recent.size() > internal::kAdHocFunctions) evicted.splice(evicted.begin(), recent, --recent.end());
-  return Function(std::move(state));
+  });
 }
 
 const std::map<std::string, SavedFunction>& Model::functions() const& {
@@ -253,29 +264,18 @@ const SavedFunction& Model::find_function(const std::string& path) const& {
 }
 
 Function Model::saved_function(const std::string& path, std::size_t trace) const {
-  const Visit visit(state());
-  const SavedFunction& found = find_function(path);
-  if (trace >= found.traces.size()) {
-    throw UsageError(UsageError::Kind::kValue, "function '" + path + "' has " +
-                                                   std::to_string(found.traces.size()) +
-                                                   " traces, and no number " + std::to_string(trace));
-  }
-  auto state = std::make_shared<FunctionState>();
-  state->model = state_;
-  state->label = "function '" + path + "'";
-  const std::string& key = found.traces[trace].name;
-  {
-    std::lock_guard<std::mutex> lock(state_->mutex);
-    const auto cached = state_->saved_functions.find(key);
-    if (cached != state_->saved_functions.end()) state->bound = cached->second;
-  }
-  if (state->bound == nullptr) {
-    state->bound = std::make_shared<internal::BoundFunction>(
-        internal::WithErrors("'" + state_->path + "'", [&] { return state_->engine->Bind(found, trace); }));
-    std::lock_guard<std::mutex> lock(state_->mutex);
-    state->bound = state_->saved_functions.emplace(key, state->bound).first->second;
-  }
-  return Function(std::move(state));
+  return Inside(state(), [&](internal::EngineModel& engine) {
+    const SavedFunction& found = engine.FindFunction(path);
+    if (trace >= found.traces.size()) {
+      throw UsageError(UsageError::Kind::kValue, "function '" + path + "' has " +
+                                                     std::to_string(found.traces.size()) +
+                                                     " traces, and no number " + std::to_string(trace));
+    }
+    auto state = NewFunction(state_, "function '" + path + "'");
+    state->bound = FindOrBind(*state_, &state_->saved_functions, found.traces[trace].name,
+                              [&] { return engine.Bind(found, trace); });
+    return Function(std::move(state));
+  });
 }
 
 Function Model::saved_function(const std::string& path, const std::vector<Tensor>& tensors,
@@ -292,36 +292,40 @@ std::vector<std::string> Model::devices() const {
 }
 
 std::vector<OptimizationReport> Model::Optimization() const {
-  std::vector<OptimizationReport> reports;
-  const auto add_broken = [&](const std::string& label, const Error& error) {
-    reports.emplace_back();
-    reports.back().function = label;
-    reports.back().why_not = error.what();
-  };
-  for (const auto& [name, signature] : signatures()) {
+  return WithErrors(Subject::Quoted(path()), [&] {
+    std::vector<OptimizationReport> reports;
+    const auto add_broken = [&](const std::string& label, const Error& error) {
+      reports.emplace_back();
+      reports.back().function = label;
+      reports.back().why_not = error.what();
+    };
+    for (const auto& [name, signature] : signatures()) {
+      try {
+        reports.push_back(function(name).state_->engine().optimization());
+      } catch (const Error& error) {
+        add_broken("signature '" + name + "'", error);
+      }
+    }
+    const bool is_function = signatures().empty() && functions().count(kCall) > 0;
+    const std::size_t traces = is_function ? functions().at(kCall).traces.size() : 0;
+    for (std::size_t i = 0; i < traces; ++i) {
+      try {
+        (void)saved_function(kCall, i);
+      } catch (const Error& error) {
+        const std::string suffix = traces > 1 ? ", trace " + std::to_string(i) : "";
+        add_broken("function '" + std::string(kCall) + "'" + suffix, error);
+      }
+    }
     try {
-      reports.push_back(function(name).state_->engine().optimization());
-    } catch (const Error& error) {
-      add_broken("signature '" + name + "'", error);
+      const Visit visit(state());
+      const std::lock_guard<std::mutex> lock(state_->mutex);
+      for (const auto& [key, bound] : state_->saved_functions) {
+        reports.push_back(bound->engine->optimization());
+      }
+    } catch (const Error&) {  // a closed model has none
     }
-  }
-  const bool is_function = signatures().empty() && functions().count(kCall) > 0;
-  for (std::size_t i = 0; is_function && i < functions().at(kCall).traces.size(); ++i) {
-    try {
-      (void)saved_function(kCall, i);
-    } catch (const Error& error) {
-      add_broken("function '" + std::string(kCall) + "'", error);
-    }
-  }
-  try {
-    const Visit visit(state());
-    const std::lock_guard<std::mutex> lock(state_->mutex);
-    for (const auto& [key, bound] : state_->saved_functions) {
-      reports.push_back(bound->engine->optimization());
-    }
-  } catch (const Error&) {  // a closed model has none
-  }
-  return reports;
+    return reports;
+  });
 }
 
 std::map<std::string, std::int64_t> Model::Placement() const {
@@ -338,21 +342,27 @@ void Model::SaveVariables(const std::string& target, bool as_saved_model) const 
 }
 
 std::vector<RunCounters> Model::Counters() const {
-  std::vector<RunCounters> counters;
-  const std::lock_guard<std::mutex> lock(state().mutex);
-  for (const auto& [key, bound] : state_->functions) {
-    counters.push_back(FunctionState{state_, bound, "signature '" + key.first + "'"}.Counters());
-  }
-  return counters;
+  return WithErrors(Subject::Quoted(path()), [&] {
+    std::vector<RunCounters> counters;
+    const std::lock_guard<std::mutex> lock(state_->mutex);
+    for (const auto& [key, bound] : state_->functions) {
+      counters.push_back(FunctionState{state_, bound, "signature '" + key.first + "'"}.Counters());
+    }
+    return counters;
+  });
 }
 
-void Model::Close() { state().Close(); }
+void Model::Close() {
+  WithErrors(Subject::Quoted(path()), [&] { state_->Close(); });
+}
 bool Model::closed() const { return state().gate.closed(); }
 
 bool Model::Cancel(Seconds longest) {
-  if (state().fork_generation != internal::ForkGeneration()) return true;
-  state_->Cancel();
-  return state_->gate.WaitFor(longest.count());
+  return WithErrors(Subject::Quoted(path()), [&] {
+    if (state_->fork_generation != internal::ForkGeneration()) return true;
+    state_->Cancel();
+    return state_->gate.WaitFor(longest.count());
+  });
 }
 
 }  // namespace savedmodel

@@ -79,6 +79,8 @@ struct RunCall {
   Trace* trace = nullptr;
 };
 void RunInside(const FunctionState& function, const RunCall& call);
+// Throws UsageError if a RunAsync has no callback.
+void CheckCallback(bool given);
 // Before the first call.
 void Prepare(const FunctionState& function);
 

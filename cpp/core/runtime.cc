@@ -98,34 +98,47 @@ void CheckUsableAfterFork() {
 
 }  // namespace internal
 
+using internal::Subject;
+using internal::WithErrors;
+
 const char* Version() { return SAVEDMODEL_VERSION; }
 const char* RequiredTensorFlowVersion() { return SAVEDMODEL_TF_REQUIRED; }
 
 void SetTensorFlowDirectory(const std::string& path) {
-  std::lock_guard<std::mutex> lock(internal::GetRuntime().mutex);
-  internal::GetRuntime().hint = path;
+  WithErrors("TensorFlow's directory", [&] {
+    std::lock_guard<std::mutex> lock(internal::GetRuntime().mutex);
+    internal::GetRuntime().hint = path;
+  });
 }
 
-void OpenTensorFlow() { internal::GetEngine(); }
+void OpenTensorFlow() {
+  WithErrors("TensorFlow", [] { internal::GetEngine(); });
+}
 
 std::string TensorFlowVersion() {
-  std::lock_guard<std::mutex> lock(internal::GetRuntime().mutex);
-  return internal::GetRuntime().version;
+  return WithErrors("TensorFlow's version", [] {
+    std::lock_guard<std::mutex> lock(internal::GetRuntime().mutex);
+    return internal::GetRuntime().version;
+  });
 }
 
 void SetLogHandler(std::function<void(const LogRecord&)> handler) {
-  std::lock_guard<std::mutex> lock(internal::GetRuntime().log_mutex);
-  internal::GetRuntime().log_handler = std::move(handler);
+  WithErrors("a log handler", [&] {
+    std::lock_guard<std::mutex> lock(internal::GetRuntime().log_mutex);
+    internal::GetRuntime().log_handler = std::move(handler);
+  });
 }
 
 Inspection Inspect(const std::string& path) {
-  return internal::WithErrors("'" + path + "'", [&] { return internal::GetEngine().Inspect(path); });
+  return WithErrors(Subject::Quoted(path), [&] { return internal::GetEngine().Inspect(path); });
 }
 
-std::vector<std::string> RegisteredOps() { return internal::GetEngine().RegisteredOps(); }
+std::vector<std::string> RegisteredOps() {
+  return WithErrors("the registered ops", [] { return internal::GetEngine().RegisteredOps(); });
+}
 
 std::string ParseSessionConfig(const std::string& text) {
-  return internal::GetEngine().ParseSessionConfig(text);
+  return WithErrors("a session's config", [&] { return internal::GetEngine().ParseSessionConfig(text); });
 }
 
 }  // namespace savedmodel

@@ -9,7 +9,13 @@
 #include "core/with_errors.h"
 
 namespace savedmodel {
+
+using internal::Throw;
+using internal::WithErrors;
+
 namespace {
+
+constexpr char kSubject[] = "a tensor";
 
 // Owns strings, one behind the other, and the views on them.
 struct StringBlock {
@@ -18,10 +24,9 @@ struct StringBlock {
 };
 
 void CheckNumeric(DType dtype) {
-  if (DTypeSize(dtype) == 0) {
-    throw UsageError(UsageError::Kind::kDType, std::string("a tensor of ") + DTypeName(dtype) +
-                                                   " has no flat memory; strings have Tensor::Strings");
-  }
+  if (DTypeSize(dtype) > 0) return;
+  throw UsageError(UsageError::Kind::kDType, std::string("a tensor of ") + DTypeName(dtype) +
+                                                 " has no flat memory; strings have Tensor::Strings");
 }
 
 }  // namespace
@@ -31,53 +36,67 @@ bool Shape::operator==(const Shape& other) const {
 }
 
 void Shape::Refuse() const {
-  throw UsageError(UsageError::Kind::kValue, ToString() + " is not the shape of a tensor");
+  Throw("a shape",
+        [&] { return UsageError(UsageError::Kind::kValue, ToString() + " is not the shape of a tensor"); });
 }
 
 std::string Shape::ToString() const {
-  std::string text = "[";
-  for (std::size_t i = 0; i < rank_; ++i) text += (i ? ", " : "") + std::to_string((*this)[i]);
-  return text + "]";
+  return WithErrors("a shape", [&] {
+    std::string text = "[";
+    for (std::size_t i = 0; i < rank_; ++i) text += (i ? ", " : "") + std::to_string((*this)[i]);
+    return text + "]";
+  });
 }
 
 Tensor Tensor::Empty(DType dtype, const Shape& shape) {
-  CheckNumeric(dtype);
-  std::size_t bytes = 0;
-  if (__builtin_mul_overflow(shape.num_elements(), DTypeSize(dtype), &bytes)) shape.Refuse();
-  bytes = std::max<std::size_t>(bytes, 1);
-  void* data = nullptr;
-  if (bytes <= SIZE_MAX - kAlignment) {
-    data = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-  }
-  if (data == nullptr) {
-    throw OutOfMemory("out of memory: a tensor of " + std::string(DTypeName(dtype)) + " " + shape.ToString() +
-                      " has " + std::to_string(bytes) + " bytes");
-  }
-  return Tensor(dtype, shape, data, std::shared_ptr<const void>(data, [](void* p) { std::free(p); }), true);
+  return WithErrors(kSubject, [&] {
+    CheckNumeric(dtype);
+    std::size_t bytes = 0;
+    if (__builtin_mul_overflow(shape.num_elements(), DTypeSize(dtype), &bytes)) shape.Refuse();
+    bytes = std::max<std::size_t>(bytes, 1);
+    void* data = nullptr;
+    if (bytes <= SIZE_MAX - kAlignment) {
+      data = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+    }
+    if (data == nullptr) {
+      throw OutOfMemory("out of memory: a tensor of " + std::string(DTypeName(dtype)) + " " +
+                        shape.ToString() + " has " + std::to_string(bytes) + " bytes");
+    }
+    return Tensor(dtype, shape, data, std::shared_ptr<const void>(data, [](void* p) { std::free(p); }), true);
+  });
 }
 
 Tensor Tensor::Wrap(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner) {
-  CheckNumeric(dtype);
-  return Tensor(dtype, shape, data, std::move(owner), false);
+  return WithErrors(kSubject, [&] {
+    CheckNumeric(dtype);
+    return Tensor(dtype, shape, data, std::move(owner), false);
+  });
 }
 
 Tensor Tensor::WrapMutable(DType dtype, const Shape& shape, void* data, std::shared_ptr<const void> owner) {
-  CheckNumeric(dtype);
-  return Tensor(dtype, shape, data, std::move(owner), true);
+  return WithErrors(kSubject, [&] {
+    CheckNumeric(dtype);
+    return Tensor(dtype, shape, data, std::move(owner), true);
+  });
 }
 
 Tensor Tensor::Wrap(DType dtype, const Shape& shape, const void* data, std::function<void()> deleter) {
   if (!deleter) return Wrap(dtype, shape, data, nullptr);
-  return Wrap(dtype, shape, data,
-              std::shared_ptr<const void>(data, [deleter = std::move(deleter)](const void*) { deleter(); }));
+  return WithErrors(kSubject, [&] {
+    return Wrap(
+        dtype, shape, data,
+        std::shared_ptr<const void>(data, [deleter = std::move(deleter)](const void*) { deleter(); }));
+  });
 }
 
 Tensor Tensor::Lend(DType dtype, const Shape& shape, const void* data, const void* handle, KeepFn keep) {
-  CheckNumeric(dtype);
-  Tensor lent(dtype, shape, data, nullptr, false);
-  lent.handle_ = handle;
-  lent.keep_ = keep;
-  return lent;
+  return WithErrors(kSubject, [&] {
+    CheckNumeric(dtype);
+    Tensor lent(dtype, shape, data, nullptr, false);
+    lent.handle_ = handle;
+    lent.keep_ = keep;
+    return lent;
+  });
 }
 
 Tensor Tensor::Copy(DType dtype, const Shape& shape, const void* data) {
@@ -88,20 +107,23 @@ Tensor Tensor::Copy(DType dtype, const Shape& shape, const void* data) {
 }
 
 void Tensor::RefuseNull() {
-  throw UsageError(UsageError::Kind::kValue, "a tensor with elements needs memory: its data is null");
+  Throw(kSubject, [] {
+    return UsageError(UsageError::Kind::kValue, "a tensor with elements needs memory: its data is null");
+  });
 }
 
 Tensor Tensor::Strings(const Shape& shape, const std::vector<std::string>& values) {
-  const std::vector<std::string_view> views(values.begin(), values.end());
-  return CopyStrings(shape, views);
+  return WithErrors(kSubject, [&] {
+    return CopyStrings(shape, std::vector<std::string_view>(values.begin(), values.end()));
+  });
 }
 
 Tensor Tensor::CopyStrings(const Shape& shape, Span<const std::string_view> values) {
-  if (shape.num_elements() != values.size()) {
-    throw UsageError(UsageError::Kind::kValue,
-                     std::to_string(values.size()) + " strings do not fill the shape " + shape.ToString());
-  }
-  return internal::WithErrors("a tensor of strings", [&] {
+  return WithErrors("a tensor of strings", [&] {
+    if (shape.num_elements() != values.size()) {
+      throw UsageError(UsageError::Kind::kValue,
+                       std::to_string(values.size()) + " strings do not fill the shape " + shape.ToString());
+    }
     auto block = std::make_shared<StringBlock>();
     std::size_t bytes = 0;
     for (const std::string_view value : values) bytes += value.size();
@@ -118,27 +140,31 @@ Tensor Tensor::CopyStrings(const Shape& shape, Span<const std::string_view> valu
 
 Tensor Tensor::WrapStrings(const Shape& shape, const std::string_view* views,
                            std::shared_ptr<const void> owner) {
-  return Tensor(DType::kString, shape, views, std::move(owner), false);
+  return WithErrors(kSubject, [&] { return Tensor(DType::kString, shape, views, std::move(owner), false); });
 }
 
 Tensor Tensor::Result(DType dtype, const Shape& shape, const void* data, std::shared_ptr<const void> owner,
                       bool writable) {
-  return Tensor(dtype, shape, data, std::move(owner), writable);
+  return WithErrors(kSubject, [&] { return Tensor(dtype, shape, data, std::move(owner), writable); });
 }
 
 void* Tensor::mutable_data() {
   if (!valid()) internal::RefuseEmpty("Tensor");
   if (!writable_) {
-    throw Error(Code::kFailedPrecondition,
-                "this tensor is read-only: its memory is borrowed or shared (a weight, a constant or another "
-                "result); copy it first");
+    Throw(kSubject, [] {
+      return Error(Code::kFailedPrecondition,
+                   "this tensor is read-only: its memory is borrowed or shared (a weight, a constant or "
+                   "another result); copy it first");
+    });
   }
   return const_cast<void*>(data());
 }
 
 std::string_view Tensor::string(std::size_t i) const {
   CheckType(DType::kString);
-  if (i >= num_elements_) throw UsageError(UsageError::Kind::kValue, "string index out of range");
+  if (i >= num_elements_) {
+    Throw(kSubject, [] { return UsageError(UsageError::Kind::kValue, "string index out of range"); });
+  }
   return strings()[i];
 }
 
@@ -150,8 +176,10 @@ Span<const std::string_view> Tensor::strings() const& {
 void Tensor::CheckType(DType requested) const {
   if (!valid()) internal::RefuseEmpty("Tensor");
   if (requested == dtype_) return;
-  throw UsageError(UsageError::Kind::kDType,
-                   std::string("the tensor holds ") + DTypeName(dtype_) + ", not " + DTypeName(requested));
+  Throw(kSubject, [&] {
+    return UsageError(UsageError::Kind::kDType,
+                      std::string("the tensor holds ") + DTypeName(dtype_) + ", not " + DTypeName(requested));
+  });
 }
 
 }  // namespace savedmodel

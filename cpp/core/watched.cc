@@ -9,14 +9,20 @@
 
 namespace savedmodel {
 
+using internal::WithErrors;
+
+namespace {
+constexpr char kSubject[] = "a watched model";
+}  // namespace
+
 Watched Watched::Start(const std::string& directory, WatchOptions options) {
-  if (!(options.poll.count() > 0) || !std::isfinite(options.poll.count())) {
-    throw UsageError(UsageError::Kind::kValue, "WatchOptions::poll is a positive number of seconds");
-  }
-  if (options.versions < 0) {
-    throw UsageError(UsageError::Kind::kValue, "WatchOptions::versions is 0, for all, or more");
-  }
-  return internal::WithErrors("'" + directory + "'", [&] {
+  return WithErrors(internal::Subject::Quoted(directory), [&] {
+    if (!(options.poll.count() > 0) || !std::isfinite(options.poll.count())) {
+      throw UsageError(UsageError::Kind::kValue, "WatchOptions::poll is a positive number of seconds");
+    }
+    if (options.versions < 0) {
+      throw UsageError(UsageError::Kind::kValue, "WatchOptions::versions is 0, for all, or more");
+    }
     return Watched(internal::Watcher::Start(directory, std::move(options)));
   });
 }
@@ -26,10 +32,20 @@ internal::Watcher& Watched::watcher() const {
   return *watcher_;
 }
 
-Model Watched::model() const { return watcher().model(); }
-Model Watched::model(std::int64_t version) const { return watcher().model(version); }
-std::int64_t Watched::version() const { return watcher().version(); }
-WatchStatus Watched::status() const { return watcher().status(); }
-void Watched::Refresh() { watcher().Look(); }
+Model Watched::model() const {
+  return WithErrors(kSubject, [&] { return watcher().model(); });
+}
+Model Watched::model(std::int64_t version) const {
+  return WithErrors(kSubject, [&] { return watcher().model(version); });
+}
+std::int64_t Watched::version() const {
+  return WithErrors(kSubject, [&] { return watcher().version(); });
+}
+WatchStatus Watched::status() const {
+  return WithErrors(kSubject, [&] { return watcher().status(); });
+}
+void Watched::Refresh() {
+  WithErrors(kSubject, [&] { watcher().Look(); });
+}
 
 }  // namespace savedmodel

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -80,12 +81,19 @@ void Watcher::Run() {
     wake_.wait_until(lock, until);
     if (stop_) return;
     lock.unlock();
-    CloseUnused();
-    if (Clock::now() >= next) {
-      Look();
-      next = Clock::now() + poll;
+    const bool now = Clock::now() >= next;
+    if (now) next = Clock::now() + poll;
+    bool out_of_memory = false;
+    try {
+      CloseUnused();
+      if (now) Look();
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;
+    } catch (const OutOfMemory&) {
+      out_of_memory = true;
     }
     lock.lock();
+    if (out_of_memory) error_ = "out of memory";  // until the next look; so short a text takes none
   }
 }
 
@@ -109,6 +117,8 @@ void Watcher::Look() {
   std::string error;
   try {
     found = ListVersions(directory_);
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& listing) {
     error = listing.what();
   }

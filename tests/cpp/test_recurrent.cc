@@ -153,6 +153,20 @@ TEST_F(Recurrent, ChoicesOfAnotherKindStay) {
   const char* const why = "its mask is not that of a layer";
   ExpectKept([this] { InBody("Tile")->set_op("Identity"); }, why, "rnn_masked_zeros");
 }
+// What it gives before the first step that counts is the state that it began with, not zeros.
+TEST_F(Recurrent, MaskWithoutACarriedResultStays) {
+  ExpectKept(
+      [this] {
+        tf::FunctionDef* body = FunctionOf();
+        const auto argument = [body](int i) { return body->signature().input_arg(i).name(); };
+        const int result = 4, h = 5;
+        (*body->mutable_ret())[body->signature().output_arg(result).name()] = argument(result);
+        int choice = 0;
+        while (InBody("SelectV2", choice)->input(2) != argument(h)) ++choice;
+        InBody("TensorListSetItem")->set_input(2, InBody("SelectV2", choice)->name() + ":output:0");
+      },
+      "its results are not its state", "rnn_masked_zeros");
+}
 TEST_F(Recurrent, StatefulStays) {
   ExpectKept([] {}, "its initial state is a variable, as in a stateful layer", "rnn_stateful");
 }
