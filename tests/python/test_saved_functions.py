@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,23 @@ def test_a_writer_ends_what_is_a_constant(copy: Path) -> None:
         model.functions["nested"](SCALARS)
         assert model.functions["counted"]() == 1
         assert "another function writes" in reports(model)["function 'counted'"]
+
+
+def test_many_threads_at_once(copy: Path) -> None:
+    """Some need the session, some the graph alone."""
+    with sm.load(copy) as model, ThreadPoolExecutor(8) as pool:
+        calls = [("__call__", (X,)), ("encoder.call", (X,)), ("nested", (SCALARS,)), ("counted", ())]
+
+        def call(number: int) -> Any:
+            path, args = calls[number % len(calls)]
+            return path, model.functions[path](*args)
+
+        results = list(pool.map(call, range(64)))
+        assert model.functions["counted"]() == 16
+        for path in "__call__", "encoder.call":
+            first, *others = [result for of, result in results if of == path]
+            for other in others:
+                np.testing.assert_array_equal(other, first)
 
 
 def test_saving_changes_nothing_for_the_model_itself(models: Path, tmp_path: Path) -> None:
