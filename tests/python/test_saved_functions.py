@@ -190,6 +190,33 @@ def test_chosen_functions(models: Path, tmp_path: Path) -> None:
         assert not was_read(copy, "__call__")
 
 
+def test_of_very_many_the_objects_own(models: Path, tmp_path: Path) -> None:
+    """Functions of the objects in it are optimized when they are called."""
+    x = np.array([1, 2], np.float32)
+    for name, functions in ("default", None), ("chosen", ["layer.call"]):
+        with sm.load(models / "many_functions") as model:
+            assert sum(len(function.concrete) for function in model.functions.values()) == 33
+            model.save_optimized(tmp_path / name, functions=functions)
+        with sm.load(tmp_path / name) as copy:
+            np.testing.assert_array_equal(copy(x), [6, 12])
+            np.testing.assert_array_equal(copy.functions["layer.call"](x, 7), [7, 14])
+            assert was_read(copy, "__call__") is (name == "default")
+            assert was_read(copy, "layer.call") is (name == "chosen")
+            assert all(report.optimized for report in copy.optimization)
+
+
+def test_what_needs_a_session_gets_one(copy: Path, load: Load) -> None:
+    plain = load("functions", optimize="none")
+    with sm.load(copy) as model:
+        trace = model.functions["__call__"].concrete[0]
+        results, _ = trace.run({"x": X}, trace=True)
+        np.testing.assert_allclose(results["output_0"], plain(X), rtol=1e-6)
+        np.testing.assert_allclose(model(X), plain(X), rtol=1e-6)
+        assert model(X[:0]).shape == (0, 3)
+        assert model.variables.keys() == plain.variables.keys()
+        assert model.devices == plain.devices
+
+
 def test_other_options_and_other_files(copy: Path, load: Load) -> None:
     for options in ({"optimize": "none"}, {"device": "cpu"}, {"threads": 1}):
         with sm.load(copy, **options) as model:  # type: ignore[arg-type]
