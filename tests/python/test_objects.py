@@ -301,6 +301,11 @@ class TestFunctions:
             assert len(answer["results"]) == len(ours)
             for result, wanted in zip(ours, answer["results"], strict=True):
                 np.testing.assert_array_equal(result, wanted)
+        edited = tmp_path / "edited"  # which makes a function of the nodes that are left
+        sm.Edit(tmp_path / "signed").keep_outputs("all", ["by", "rows"]).save(edited)
+        answer = tensorflow.ask("function", edited, signature="all", arguments=texts)
+        for result, wanted in zip(ours[1:-1], answer["results"], strict=True):
+            np.testing.assert_array_equal(result, wanted)
 
     def test_command_line(self, models: Path, tmp_path: Path) -> None:
         path = models / "functions"
