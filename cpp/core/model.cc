@@ -306,11 +306,13 @@ std::vector<OptimizationReport> Model::Optimization() const {
     }
   }
   const bool is_function = signatures().empty() && functions().count(kCall) > 0;
-  for (std::size_t i = 0; is_function && i < functions().at(kCall).traces.size(); ++i) {
+  const std::size_t traces = is_function ? functions().at(kCall).traces.size() : 0;
+  for (std::size_t i = 0; i < traces; ++i) {
     try {
       (void)saved_function(kCall, i);
     } catch (const Error& error) {
-      add_broken("function '" + std::string(kCall) + "'", error);
+      const std::string suffix = traces > 1 ? ", trace " + std::to_string(i) : "";
+      add_broken("function '" + std::string(kCall) + "'" + suffix, error);
     }
   }
   try {

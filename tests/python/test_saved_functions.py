@@ -44,7 +44,8 @@ def reports(model: sm.Model) -> dict[str, str]:
     """By function, the notes of the traces that are ready."""
     found: dict[str, str] = {}
     for report in model.optimization:
-        found[report.function] = found.get(report.function, "") + "\n".join(report.notes)
+        function = report.function.partition(", trace")[0]
+        found[function] = found.get(function, "") + "\n".join(report.notes)
     return found
 
 
@@ -244,8 +245,10 @@ def test_damaged_graphs_are_not_used(copy: Path, load: Load) -> None:
 
 def test_the_command(models: Path, tmp_path: Path) -> None:
     shutil.copytree(models / "functions", tmp_path / "own")
-    text = commands.output("optimize", tmp_path / "own", tmp_path / "own", "--function", "__call__")
+    own, other = tmp_path / "own", tmp_path / "other"
+    text = commands.output("optimize", own, own, "--function", "__call__", "--verify")
+    assert text.startswith("__call__, trace 0: same results\n__call__, trace 1: same results\n")
+    assert "function '__call__', trace 1: sequential executor" in text
     assert text.count("function '__call__'") == 2
     assert text.count("read from assets.extra/savedmodel") == 2
-    own, other = tmp_path / "own", tmp_path / "other"
     assert "'encoder.cal'" in commands.error("optimize", own, other, "--function", "encoder.cal")
