@@ -378,7 +378,7 @@ void Bundle::SaveOptimized(const std::string& target,
     });
   }
   for (const auto& [function, trace] : functions_->ToSave(functions)) {
-    collector.Add(ModelFunctions::Label(*function), [&, &function = *function, trace = trace] {
+    collector.Add(ModelFunctions::Label(*function, trace), [&, &function = *function, trace = trace] {
       return functions_->MakeCall(*shared_, function, trace);
     });
   }

@@ -110,7 +110,7 @@ class Model:
         self._default = self.signatures.get(self._core.default_signature)
         self._functions = Functions(self._core)
         self.verified: dict[str, str] = _verify.verify(self, optimize) if verify else {}
-        """With `verify=True`: by signature, why it was not compared, or "" if it was."""
+        """With `verify=True`: by signature, or trace of `__call__`, why it was not compared; "" if it was."""
         self.warmed_up: int = self._replay() if warmup else 0
         """With `warmup=True`: how many recorded requests were replayed."""
 
@@ -345,9 +345,10 @@ def load(
     optimize: "none" runs the graph as TensorFlow does; "default" freezes variables that nothing writes,
         folds what is constant and fuses layers (float32 as before, equal to within rounding); "bf16" also
         runs matrix products and convolutions in bfloat16. `model.optimization` tells what was done.
-    verify: run each optimized signature once on made-up inputs (seeded; sizes that are not known are 2),
-        with and without the optimizer, and raise InternalError if the results differ by more than 1e-4 of
-        the output's largest value ("bf16": 0.1). `model.verified` tells what could not be compared.
+    verify: run each optimized signature, or `__call__`, where there is none, once on made-up inputs (seeded;
+        sizes that are not known are 2), with and without the optimizer, and raise InternalError if the
+        results differ by more than 1e-4 of the output's largest value ("bf16": 0.1). `model.verified` tells
+        what could not be compared.
     session, run: TensorFlow's options; `run` holds for the restore and init ops and for every later run.
     op_libraries: shared libraries with custom ops, or names of installed packages that have some, such as
         "tensorflow_text". They stay registered in the process.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares the optimized graph of each signature with the graph as it was."""
+"""Compares the optimized graph of each signature, or of `__call__`, with the graph as it was."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _compare(where: str, result: Any, expected: Any, level: str) -> None:
         )
 
 
-def _verify_signature(signature: Signature, level: str) -> str:
+def _verify_signature(label: str, signature: Signature, level: str) -> str:
     try:
         inputs = made_up_inputs(signature.inputs)
     except ValueError as error:
@@ -52,7 +52,7 @@ def _verify_signature(signature: Signature, level: str) -> str:
     for key, value in expected.items():
         if isinstance(value, np.ndarray | np.generic):
             _compare(
-                f"signature {signature.name!r}, output {key!r}",
+                f"{label}, output {key!r}",
                 np.asarray(results[key]),
                 np.asarray(value),
                 level,
@@ -61,20 +61,27 @@ def _verify_signature(signature: Signature, level: str) -> str:
 
 
 def verify(model: Model, level: str) -> dict[str, str]:
-    """By signature, why it was not compared; empty if it was. Raises InternalError for one that differs.
+    """By signature, or trace of `__call__`, why it was not compared; empty if it was. Raises InternalError
+    for one that differs.
 
-    Only signatures with an optimized graph are run, and none that writes a variable or draws random numbers.
+    Only what has an optimized graph is run, and nothing that writes a variable or draws random numbers.
     """
+    callees = {f"signature {name!r}": (name, signature) for name, signature in model.signatures.items()}
+    if not callees and "__call__" in model.functions:
+        traces = model.functions["__call__"].concrete
+        for number, trace in enumerate(traces):
+            suffix = f", trace {number}" if len(traces) > 1 else ""
+            callees[f"function '__call__'{suffix}"] = (f"__call__{suffix}", trace)
     if level == "none":
-        return dict.fromkeys(model.signatures, "optimize='none'")
+        return {name: "optimize='none'" for name, _ in callees.values()}
     reports = {report.function: report for report in model.optimization}
     why_not = {}
-    for name, signature in model.signatures.items():
-        report = reports[f"signature {name!r}"]
-        if not report.optimized:
+    for label, (name, callee) in callees.items():
+        report = reports.get(label)
+        if report is None or not report.optimized:
             why_not[name] = "its graph is not optimized"
         elif report.effects:
             why_not[name] = f"its calls leave something behind or differ: {', '.join(report.effects)}"
         else:
-            why_not[name] = _verify_signature(signature, level)
+            why_not[name] = _verify_signature(label, callee, level)
     return why_not

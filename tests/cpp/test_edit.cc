@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -71,6 +72,29 @@ TEST_F(EditTest, PruningLeavesWhatSignaturesNeed) {
   const MetaGraphInfo info = Inspect(Path("small")).meta_graphs.at(0);
   EXPECT_EQ(info.variables.size(), 2U);
   EXPECT_EQ(Model::Load(Path("small")).function("embed").Run({Floats(Numbers(64), {1, 64})}).size(), 1U);
+}
+
+TEST_F(EditTest, CompositesOfAFunction) {
+  Edit edit(ModelPath("structures"));
+  edit.Apply(AddFunctionSignature{"all", "composite"});
+  (void)edit.Save(Path("signed"));
+  const Model model = Model::Load(Path("signed"));
+  const Signature& signature = model.signatures().at("all");
+  std::vector<std::string> keys;
+  for (const TensorSpec& spec : signature.inputs) {
+    EXPECT_EQ(spec.encoding, Encoding::kDense);
+    keys.push_back(spec.key);
+  }
+  EXPECT_EQ(keys, (std::vector<std::string>{"by", "by_1", "by_2", "rows", "rows_1", "rows_2"}));
+  const std::int64_t indices[] = {0, 1}, shape[] = {1, 4}, splits[] = {0, 3};
+  const std::vector<Tensor> results = model.function("all").Run(
+      {Tensor::Copy(DType::kInt64, {1, 2}, indices), Floats({5}), Tensor::Copy(DType::kInt64, {2}, shape),
+       Floats({1, 2, 3}), Floats({10}), Tensor::Copy(DType::kInt64, {2}, splits)});
+  ASSERT_EQ(results.size(), 7U);  // also, by: indices, values, shape, rows: values, splits, total
+  EXPECT_EQ(Values(results[0]), (std::vector<float>{0, 5, 0, 0}));
+  EXPECT_EQ(Values(results[2]), (std::vector<float>{15}));
+  EXPECT_EQ(Values(results[4]), (std::vector<float>{2, 4, 6}));
+  EXPECT_EQ(Values(results[6]), (std::vector<float>{16}));
 }
 
 TEST_F(EditTest, AMistakeChangesNothing) {

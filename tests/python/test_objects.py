@@ -201,6 +201,13 @@ class TestFunctions:
         np.testing.assert_array_equal(model(x), model.functions["__call__"](x))
         np.testing.assert_allclose(model(x, training=True), model(x) + 100, rtol=1e-5)
 
+    def test_verified(self, load: Load) -> None:
+        verified = load("functions", verify=True).verified
+        assert verified == {"__call__, trace 0": "", "__call__, trace 1": ""}
+        assert load("many_functions", verify=True).verified == {"__call__": ""}
+        plain = load("many_functions", optimize="none", verify=True)
+        assert plain.verified == {"__call__": "optimize='none'"}
+
     def test_listed(self, load: Load) -> None:
         functions = load("functions").functions
         assert set(functions) == {
@@ -301,6 +308,11 @@ class TestFunctions:
             assert len(answer["results"]) == len(ours)
             for result, wanted in zip(ours, answer["results"], strict=True):
                 np.testing.assert_array_equal(result, wanted)
+        edited = tmp_path / "edited"  # which makes a function of the nodes that are left
+        sm.Edit(tmp_path / "signed").keep_outputs("all", ["by", "rows"]).save(edited)
+        answer = tensorflow.ask("function", edited, signature="all", arguments=texts)
+        for result, wanted in zip(ours[1:-1], answer["results"], strict=True):
+            np.testing.assert_array_equal(result, wanted)
 
     def test_command_line(self, models: Path, tmp_path: Path) -> None:
         path = models / "functions"

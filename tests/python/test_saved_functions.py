@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def reports(model: sm.Model) -> dict[str, str]:
     """By function, the notes of the traces that are ready."""
     found: dict[str, str] = {}
     for report in model.optimization:
-        found[report.function] = found.get(report.function, "") + "\n".join(report.notes)
+        function = report.function.partition(", trace")[0]
+        found[function] = found.get(function, "") + "\n".join(report.notes)
     return found
 
 
@@ -128,6 +130,23 @@ def test_a_writer_ends_what_is_a_constant(copy: Path) -> None:
         assert "another function writes" in reports(model)["function 'counted'"]
 
 
+def test_many_threads_at_once(copy: Path) -> None:
+    """Some need the session, some the graph alone."""
+    with sm.load(copy) as model, ThreadPoolExecutor(8) as pool:
+        calls = [("__call__", (X,)), ("encoder.call", (X,)), ("nested", (SCALARS,)), ("counted", ())]
+
+        def call(number: int) -> Any:
+            path, args = calls[number % len(calls)]
+            return path, model.functions[path](*args)
+
+        results = list(pool.map(call, range(64)))
+        assert model.functions["counted"]() == 16
+        for path in "__call__", "encoder.call":
+            first, *others = [result for of, result in results if of == path]
+            for other in others:
+                np.testing.assert_array_equal(other, first)
+
+
 def test_saving_changes_nothing_for_the_model_itself(models: Path, tmp_path: Path) -> None:
     with sm.load(models / "functions") as model, sm.load(models / "functions", optimize="none") as plain:
         model.functions["nested"](SCALARS)
@@ -172,6 +191,33 @@ def test_chosen_functions(models: Path, tmp_path: Path) -> None:
         assert not was_read(copy, "__call__")
 
 
+def test_of_very_many_the_objects_own(models: Path, tmp_path: Path) -> None:
+    """Functions of the objects in it are optimized when they are called."""
+    x = np.array([1, 2], np.float32)
+    for name, functions in ("default", None), ("chosen", ["layer.call"]):
+        with sm.load(models / "many_functions") as model:
+            assert sum(len(function.concrete) for function in model.functions.values()) == 33
+            model.save_optimized(tmp_path / name, functions=functions)
+        with sm.load(tmp_path / name) as copy:
+            np.testing.assert_array_equal(copy(x), [6, 12])
+            np.testing.assert_array_equal(copy.functions["layer.call"](x, 7), [7, 14])
+            assert was_read(copy, "__call__") is (name == "default")
+            assert was_read(copy, "layer.call") is (name == "chosen")
+            assert all(report.optimized for report in copy.optimization)
+
+
+def test_what_needs_a_session_gets_one(copy: Path, load: Load) -> None:
+    plain = load("functions", optimize="none")
+    with sm.load(copy) as model:
+        trace = model.functions["__call__"].concrete[0]
+        results, _ = trace.run({"x": X}, trace=True)
+        np.testing.assert_allclose(results["output_0"], plain(X), rtol=1e-6)
+        np.testing.assert_allclose(model(X), plain(X), rtol=1e-6)
+        assert model(X[:0]).shape == (0, 3)
+        assert model.variables.keys() == plain.variables.keys()
+        assert model.devices == plain.devices
+
+
 def test_other_options_and_other_files(copy: Path, load: Load) -> None:
     for options in ({"optimize": "none"}, {"device": "cpu"}, {"threads": 1}):
         with sm.load(copy, **options) as model:  # type: ignore[arg-type]
@@ -199,8 +245,10 @@ def test_damaged_graphs_are_not_used(copy: Path, load: Load) -> None:
 
 def test_the_command(models: Path, tmp_path: Path) -> None:
     shutil.copytree(models / "functions", tmp_path / "own")
-    text = commands.output("optimize", tmp_path / "own", tmp_path / "own", "--function", "__call__")
+    own, other = tmp_path / "own", tmp_path / "other"
+    text = commands.output("optimize", own, own, "--function", "__call__", "--verify")
+    assert text.startswith("__call__, trace 0: same results\n__call__, trace 1: same results\n")
+    assert "function '__call__', trace 1: sequential executor" in text
     assert text.count("function '__call__'") == 2
     assert text.count("read from assets.extra/savedmodel") == 2
-    own, other = tmp_path / "own", tmp_path / "other"
     assert "'encoder.cal'" in commands.error("optimize", own, other, "--function", "encoder.cal")

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/edit/names.h"
 #include "engine/edit/needed.h"
@@ -38,6 +41,21 @@ const tf::TensorInfo& Dense(const std::string& key, const tf::TensorInfo& info) 
   return info;
 }
 
+// Of a value that is whole, as tf.saved_model.load takes it apart.
+std::vector<std::pair<std::string, tf::DataType>> Tensors(const tf::TensorInfo& info) {
+  if (info.has_coo_sparse()) {
+    return {{info.coo_sparse().indices_tensor_name(), tf::DT_INT64},
+            {info.coo_sparse().values_tensor_name(), info.dtype()},
+            {info.coo_sparse().dense_shape_tensor_name(), tf::DT_INT64}};
+  }
+  if (!info.has_composite_tensor()) return {{info.name(), info.dtype()}};
+  std::vector<std::pair<std::string, tf::DataType>> parts;
+  for (const tf::TensorInfo& part : info.composite_tensor().components()) {
+    for (const auto& tensor : Tensors(part)) parts.push_back(tensor);
+  }
+  return parts;
+}
+
 Plan MakePlan(const tf::SignatureDef& signature, const Captures& captures, const tf::GraphDef& graph) {
   Plan plan;
   for (const std::string& key : Keys(signature.inputs())) {
@@ -48,9 +66,10 @@ Plan MakePlan(const tf::SignatureDef& signature, const Captures& captures, const
   }
   const std::set<std::string> fed(plan.feeds.begin(), plan.feeds.end());
   for (const std::string& key : Keys(signature.outputs())) {
-    const tf::TensorInfo& info = Dense(key, signature.outputs().at(key));
-    plan.fetches.push_back(TensorName(info.name()).ToString());
-    plan.fetch_types.push_back(info.dtype());
+    for (const auto& [tensor, dtype] : Tensors(signature.outputs().at(key))) {
+      plan.fetches.push_back(TensorName(tensor).ToString());
+      plan.fetch_types.push_back(dtype);
+    }
   }
   NeededNodes needed(graph);
   needed.AddCall(plan.feeds, plan.fetches);

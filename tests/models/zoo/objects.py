@@ -233,6 +233,35 @@ def structures(m: Workspace) -> None:
     tf.saved_model.save(module, str(m.path), signatures={})
 
 
+class Layer(tf.Module):
+    """One with a trace for each factor."""
+
+    @tf.function
+    def call(self, x: tf.Tensor, factor: int) -> tf.Tensor:
+        return x * float(factor)
+
+
+class Layers(tf.Module):
+    """As Keras 2 does it: what is called by others has functions of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = Layer()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return self.layer.call(self.layer.call(x, 2), 3)
+
+
+@model
+def many_functions(m: Workspace) -> None:
+    """No signature; more traces than are saved optimized by themselves."""
+    module = Layers()
+    for factor in range(32):
+        module.layer.call.get_concrete_function(tf.TensorSpec([None], tf.float32), factor)
+    tf.saved_model.save(module, str(m.path), signatures={})
+
+
 @model
 def trained(m: Workspace) -> None:
     """A MetaGraph tagged `train`: a linear model, its loss, and an op that takes a step."""
