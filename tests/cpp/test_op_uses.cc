@@ -117,7 +117,10 @@ TEST_F(OpUses, PrintsToFilesAreAnOpOfTheirOwn) {
   (*node.mutable_attr())["output_stream"].set_placeholder("of_the_function");
   Add(node);
   EXPECT_EQ(Use("PrintV2").count, 6);
+  node.set_op("Print");  // it has no such attribute
+  Add(node);
   EXPECT_EQ(Use("PrintV2:file").count, 2);
+  EXPECT_EQ(Use("Print").count, 1);
 }
 
 TEST_F(OpUses, TheLoadersRestore) {
