@@ -283,6 +283,15 @@ TEST_F(OpUses, RulesAllowWhatServesTheLoader) {
   EXPECT_EQ(Refusal(rules), "'/m' uses ops that are not allowed: RestoreV2 at 'restore' (reads files)");
 }
 
+TEST_F(OpUses, OneUseForTheLoaderAllowsNoOther) {
+  AddSaver();
+  Add(Node("again", "RestoreV2", {"elsewhere"}));
+  Serves("again:0");
+  OpRules rules;
+  rules.known = {"NoOp", "Placeholder"};
+  EXPECT_EQ(Refusal(rules), "'/m' uses ops that are not allowed: RestoreV2 at 'again' (unknown)");
+}
+
 TEST_F(OpUses, FiveOpsAreNamed) {
   for (const char* op : {"A", "B", "C", "D", "E"}) Add(Node("n", op));
   const std::string five =
