@@ -179,6 +179,7 @@ TEST(RestoredTensors, WhatTheRestoreOpNeeds) {
   EXPECT_EQ(RestoredTensors(meta_graph), Names{"c"});
   meta_graph.mutable_saver_def()->set_restore_op_name("lost");
   EXPECT_EQ(RestoredTensors(meta_graph), Names{});
+  *nodes->Add() = Node("", "RestoreV2", {"file", "more", "slices"});
   meta_graph.mutable_saver_def()->clear_restore_op_name();
   EXPECT_EQ(RestoredTensors(meta_graph), Names{});
 }

@@ -117,7 +117,10 @@ TEST_F(OpUses, PrintsToFilesAreAnOpOfTheirOwn) {
   (*node.mutable_attr())["output_stream"].set_placeholder("of_the_function");
   Add(node);
   EXPECT_EQ(Use("PrintV2").count, 6);
+  node.set_op("Print");  // it has no such attribute
+  Add(node);
   EXPECT_EQ(Use("PrintV2:file").count, 2);
+  EXPECT_EQ(Use("Print").count, 1);
 }
 
 TEST_F(OpUses, TheLoadersRestore) {
@@ -278,6 +281,15 @@ TEST_F(OpUses, RulesAllowWhatServesTheLoader) {
   EXPECT_EQ(Refusal(rules), "");
   Serves("restore:0");
   EXPECT_EQ(Refusal(rules), "'/m' uses ops that are not allowed: RestoreV2 at 'restore' (reads files)");
+}
+
+TEST_F(OpUses, OneUseForTheLoaderAllowsNoOther) {
+  AddSaver();
+  Add(Node("again", "RestoreV2", {"elsewhere"}));
+  Serves("again:0");
+  OpRules rules;
+  rules.known = {"NoOp", "Placeholder"};
+  EXPECT_EQ(Refusal(rules), "'/m' uses ops that are not allowed: RestoreV2 at 'again' (unknown)");
 }
 
 TEST_F(OpUses, FiveOpsAreNamed) {

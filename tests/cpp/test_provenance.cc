@@ -253,13 +253,13 @@ TEST_F(VariablesTest, HoldWhatIsAssigned) {
 
 TEST_F(VariablesTest, AnythingElseMayWriteThem) {
   Assign("file");
-  Add(Node("call", "PartitionedCall", {"v"}));
+  Add(Node("call", "PartitionedCall", {"v", "file"}));
   EXPECT_FALSE(InGraph("read"));
 }
 
 TEST_F(VariablesTest, AsAValueTheyAreGivenAway) {
   Assign("file");
-  Assign("v", "w");
+  Add(Node("give", "AssignVariableOp", {"w", "file", "v"}));
   EXPECT_FALSE(InGraph("read"));
 }
 
@@ -301,6 +301,14 @@ TEST_F(VariablesTest, OnlyVariablesAreRead) {
   Assign("file");
   EXPECT_FALSE(InGraph("through"));
   EXPECT_FALSE(InGraph("of_none"));
+}
+
+TEST_F(VariablesTest, AnotherNodeWithTheNameOfOneIsNone) {
+  Add(Node("path", "Placeholder"));
+  Add(Node("by_name", "ReadVariableOp", {"path"}));
+  Assign("file");
+  EXPECT_TRUE(InGraph("read"));
+  EXPECT_FALSE(InGraph("by_name"));
 }
 
 }  // namespace
