@@ -3,7 +3,9 @@
 // Standard library and public types only; failures are savedmodel::Error, thrown across.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
@@ -82,6 +84,15 @@ class Engine {
 };
 
 using LogHandler = std::function<void(const LogRecord&)>;
+
+constexpr int kFatalOnly = 3;
+
+// The least severity that TF_CPP_MIN_LOG_LEVEL lets through to stderr: 0 for information, 1 warnings, 2
+// errors. TensorFlow itself writes what it says as it is opened whatever the level.
+inline int StderrLevel() {
+  const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
+  return level == nullptr ? kFatalOnly : std::clamp(std::atoi(level), 0, kFatalOnly);
+}
 
 // The engine's one exported function; the pointer lives as long as the process. `stderr_level` as in
 // OpenedTensorFlow.

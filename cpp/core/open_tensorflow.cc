@@ -15,7 +15,6 @@
 #include <memory>
 
 #include "core/find_tensorflow.h"
-#include "core/log_level.h"
 #include "core/stderr_capture.h"
 #include "savedmodel/error.h"
 #include "savedmodel/version.h"

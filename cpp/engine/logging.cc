@@ -8,7 +8,7 @@
 #include "absl/log/log_entry.h"
 #include "absl/log/log_sink.h"
 #include "absl/log/log_sink_registry.h"
-#include "core/log_level.h"
+#include "core/engine.h"
 
 namespace savedmodel::engine {
 namespace {
