@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "core/clock.h"
 #include "core/exit.h"
@@ -266,11 +267,7 @@ const SavedFunction& Model::find_function(const std::string& path) const& {
 Function Model::saved_function(const std::string& path, std::size_t trace) const {
   return Inside(state(), [&](internal::EngineModel& engine) {
     const SavedFunction& found = engine.FindFunction(path);
-    if (trace >= found.traces.size()) {
-      throw UsageError(UsageError::Kind::kValue, "function '" + path + "' has " +
-                                                     std::to_string(found.traces.size()) +
-                                                     " traces, and no number " + std::to_string(trace));
-    }
+    found.CheckTrace(trace);
     auto state = NewFunction(state_, "function '" + path + "'");
     state->bound = FindOrBind(*state_, &state_->saved_functions, found.traces[trace].name,
                               [&] { return engine.Bind(found, trace); });
@@ -294,33 +291,30 @@ std::vector<std::string> Model::devices() const {
 std::vector<OptimizationReport> Model::Optimization() const {
   return WithErrors(Subject::Quoted(path()), [&] {
     std::vector<OptimizationReport> reports;
-    const auto add_broken = [&](const std::string& label, const Error& error) {
-      reports.emplace_back();
-      reports.back().function = label;
-      reports.back().why_not = error.what();
+    std::set<const internal::BoundFunction*> told;
+    const auto add = [&](const std::string& label, const auto& make) {
+      try {
+        const Function function = make();
+        reports.push_back(function.state_->engine().optimization());
+        told.insert(function.state_->bound.get());
+      } catch (const Error& error) {
+        reports.emplace_back();
+        reports.back().function = label;
+        reports.back().why_not = error.what();
+      }
     };
     for (const auto& [name, signature] : signatures()) {
-      try {
-        reports.push_back(function(name).state_->engine().optimization());
-      } catch (const Error& error) {
-        add_broken("signature '" + name + "'", error);
-      }
+      add("signature '" + name + "'", [&, &name = name] { return function(name); });
     }
-    const bool is_function = signatures().empty() && functions().count(kCall) > 0;
-    const std::size_t traces = is_function ? functions().at(kCall).traces.size() : 0;
-    for (std::size_t i = 0; i < traces; ++i) {
-      try {
-        (void)saved_function(kCall, i);
-      } catch (const Error& error) {
-        const std::string suffix = traces > 1 ? ", trace " + std::to_string(i) : "";
-        add_broken("function '" + std::string(kCall) + "'" + suffix, error);
-      }
+    const auto call = signatures().empty() ? functions().find(kCall) : functions().end();
+    for (std::size_t i = 0; call != functions().end() && i < call->second.traces.size(); ++i) {
+      add(call->second.Label(i), [&] { return saved_function(kCall, i); });
     }
     try {
       const Visit visit(state());
       const std::lock_guard<std::mutex> lock(state_->mutex);
       for (const auto& [key, bound] : state_->saved_functions) {
-        reports.push_back(bound->engine->optimization());
+        if (told.count(bound.get()) == 0) reports.push_back(bound->engine->optimization());
       }
     } catch (const Error&) {  // a closed model has none
     }

@@ -8,9 +8,13 @@
 #include <utility>
 
 #include "core/model_state.h"
+#include "core/with_errors.h"
 #include "savedmodel/error.h"
 
 namespace savedmodel {
+
+using internal::WithErrors;
+
 namespace {
 
 using Kind = Structure::Kind;
@@ -187,38 +191,57 @@ std::string Text(const Structure& value, const std::vector<TensorSpec>& specs) {
 }  // namespace
 
 std::size_t SavedFunction::FindTrace(Span<const Tensor> tensors, const Constants& constants) const {
-  if (traces.empty()) {
-    throw UsageError(UsageError::Kind::kArguments,
-                     "function '" + path + "' was never traced, so there is nothing to run");
-  }
-  for (std::size_t i = 0; i < traces.size(); ++i) {
-    if (TakesTensors(traces[i], tensors) && TakesConstants(ArgumentsOf(parameters, traces[i]), constants)) {
-      return i;
+  return WithErrors(path, [&] {
+    if (traces.empty()) {
+      throw UsageError(UsageError::Kind::kArguments,
+                       "function '" + path + "' was never traced, so there is nothing to run");
     }
-  }
-  std::string given;
-  for (const Tensor& tensor : tensors) {
-    given += (given.empty() ? "" : ", ") + std::string(DTypeName(tensor.dtype())) + " " +
-             tensor.shape().ToString();
-  }
-  for (const auto& [name, constant] : constants) {
-    given += (given.empty() ? "" : ", ") + name + "=" + Text(ToStructure(constant), {});
-  }
-  std::string known;
-  for (std::size_t i = 0; i < traces.size(); ++i) known += "\n  " + Describe(i);
-  throw UsageError(UsageError::Kind::kArguments,
-                   "function '" + path + "' has no trace for (" + given + "); it was traced for:" + known);
+    for (std::size_t i = 0; i < traces.size(); ++i) {
+      if (TakesTensors(traces[i], tensors) && TakesConstants(ArgumentsOf(parameters, traces[i]), constants)) {
+        return i;
+      }
+    }
+    std::string given;
+    for (const Tensor& tensor : tensors) {
+      given += (given.empty() ? "" : ", ") + std::string(DTypeName(tensor.dtype())) + " " +
+               tensor.shape().ToString();
+    }
+    for (const auto& [name, constant] : constants) {
+      given += (given.empty() ? "" : ", ") + name + "=" + Text(ToStructure(constant), {});
+    }
+    std::string known;
+    for (std::size_t i = 0; i < traces.size(); ++i) known += "\n  " + Describe(i);
+    throw UsageError(UsageError::Kind::kArguments,
+                     "function '" + path + "' has no trace for (" + given + "); it was traced for:" + known);
+  });
+}
+
+std::string SavedFunction::Label(std::size_t trace) const {
+  return WithErrors(path, [&] {
+    return "function '" + path + "'" + (traces.size() > 1 ? ", trace " + std::to_string(trace) : "");
+  });
+}
+
+void SavedFunction::CheckTrace(std::size_t trace) const {
+  if (trace < traces.size()) return;
+  internal::Throw(path, [&] {
+    return UsageError(UsageError::Kind::kValue, "function '" + path + "' has " +
+                                                    std::to_string(traces.size()) +
+                                                    " traces, and no number " + std::to_string(trace));
+  });
 }
 
 std::string SavedFunction::Describe(std::size_t trace) const {
-  std::string text;
-  const ConcreteFunction& described = traces.at(trace);
-  for (const Argument& argument : ArgumentsOf(parameters, described)) {
-    if (!text.empty()) text += ", ";
-    if (!argument.name.empty() && argument.value->kind != Kind::kTensor) text += argument.name + "=";
-    text += Text(*argument.value, described.inputs);
-  }
-  return "(" + text + ")";
+  CheckTrace(trace);
+  return WithErrors(path, [&] {
+    std::string text;
+    for (const Argument& argument : ArgumentsOf(parameters, traces[trace])) {
+      if (!text.empty()) text += ", ";
+      if (!argument.name.empty() && argument.value->kind != Kind::kTensor) text += argument.name + "=";
+      text += Text(*argument.value, traces[trace].inputs);
+    }
+    return "(" + text + ")";
+  });
 }
 
 }  // namespace savedmodel

@@ -49,13 +49,8 @@ auto WithErrors(const Subject& subject, const Call& call) {
 // Throws what `make` returns.
 template <typename Make>
 [[noreturn]] void Throw(const Subject& subject, const Make& make) {
-  try {
-    throw make();
-  } catch (const Error&) {
-    throw;
-  } catch (const std::exception&) {
-    ThrowAsError(subject);
-  }
+  WithErrors(subject, [&] { throw make(); });
+  __builtin_unreachable();
 }
 
 // A value of the public interface that was made without one, or moved from.

@@ -243,6 +243,7 @@ void Bundle::Load() {
       for (const TensorSpec& output : Flatten(signature.outputs)) fetches.push_back(output.name);
     }
     shared_->written = WrittenVariables(meta_graph.graph_def(), fetches);
+    shared_->convolves = Convolves(meta_graph.graph_def());
   }
   UseSaved();
   shared_->open = [source = source_](SharedSession* shared) {
@@ -250,7 +251,7 @@ void Bundle::Load() {
   };
   const auto read = [source = source_] {
     source.CheckUnchanged();
-    return source.ReadMended().graph_def();
+    return std::move(*source.ReadMended().mutable_graph_def());
   };
   functions_ = std::make_unique<ModelFunctions>(
       source_.path, options.device.empty() ? "" : FullDeviceName(options.device), meta_graph, read);
@@ -378,7 +379,7 @@ void Bundle::SaveOptimized(const std::string& target,
     });
   }
   for (const auto& [function, trace] : functions_->ToSave(functions)) {
-    collector.Add(ModelFunctions::Label(*function, trace), [&, &function = *function, trace = trace] {
+    collector.Add(function->Label(trace), [&, &function = *function, trace = trace] {
       return functions_->MakeCall(*shared_, function, trace);
     });
   }

@@ -19,12 +19,12 @@ bool CouldDiffer(const Error& error) {
 }  // namespace
 
 Fallback::Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain,
-                   std::function<bool()> convolves)
+                   bool convolves)
     : first_(first),
       optimized_(report.optimized),
       frozen_(report.variables_frozen > 0),
+      convolves_(convolves),
       make_plain_(std::move(make_plain)),
-      convolves_(std::move(convolves)),
       report_(std::move(report)),
       current_(first) {}
 
@@ -35,14 +35,9 @@ OptimizationReport Fallback::report() const {
 
 const GraphExecutor& Fallback::For(const std::vector<tensorflow::Tensor>& feeds,
                                    const GraphExecutor& executor) {
+  if (!convolves_ || !optimized_ || &executor != first_ || !executor.repeatable()) return executor;
   const auto is_empty = [](const tensorflow::Tensor& feed) { return feed.NumElements() == 0; };
   if (std::none_of(feeds.begin(), feeds.end(), is_empty)) return executor;
-  if (!optimized_ || &executor != first_ || !executor.repeatable()) return executor;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!plain_if_empty_) plain_if_empty_ = convolves_();
-    if (!*plain_if_empty_) return executor;
-  }
   try {
     const GraphExecutor* plain = Plain();
     return plain == nullptr ? executor : *plain;

@@ -24,10 +24,8 @@ class Fallback {
   // report. Throws Error.
   using MakePlain = std::function<const GraphExecutor*(OptimizationReport* report)>;
 
-  // `first` runs the function as `report` says, or is null: a session does. `convolves`, asked once, if at
-  // all: whether the function does.
-  Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain,
-           std::function<bool()> convolves);
+  // `first` runs the function as `report` says, or is null: a session does. `convolves`: the function may.
+  Fallback(const GraphExecutor* first, OptimizationReport report, MakePlain make_plain, bool convolves);
 
   // Null: a session.
   const GraphExecutor* current() const { return current_.load(std::memory_order_acquire); }
@@ -54,13 +52,12 @@ class Fallback {
   const GraphExecutor* const first_;
   const bool optimized_;
   const bool frozen_;
+  const bool convolves_;
   const MakePlain make_plain_;
-  const std::function<bool()> convolves_;
   mutable std::mutex mutex_;
   OptimizationReport report_;        // of the current one
   OptimizationReport plain_report_;  // once there is a plain one
   std::optional<const GraphExecutor*> plain_;
-  std::optional<bool> plain_if_empty_;
   std::atomic<const GraphExecutor*> current_;
   bool adopted_ = false;
 };

@@ -160,7 +160,7 @@ Fallback* CallableFunction::Prepare(bool optimize, std::optional<Fallback>* made
   const auto plain = [this, bare = !report.optimized](OptimizationReport* of) {
     return PreparePlain(shared_.get(), call_.get(), plan_.graph, bare, of);
   };
-  made->emplace(executor, std::move(report), plain, [this] { return Convolves(*shared_, call_.get()); });
+  made->emplace(executor, std::move(report), plain, shared_->convolves);
   if (runs && executor == nullptr) Callable();
   return &**made;
 }

@@ -29,11 +29,6 @@ const SavedFunctions& ModelFunctions::list() {
   return *list_;
 }
 
-std::string ModelFunctions::Label(const SavedFunction& function, std::size_t trace) {
-  return "function '" + function.path + "'" +
-         (function.traces.size() > 1 ? ", trace " + std::to_string(trace) : "");
-}
-
 // That of the session, which stays as it is; or one from the disk, while nothing needs a session.
 std::shared_ptr<const tf::GraphDef> ModelFunctions::Graph(const SharedSession& shared) {
   if (shared.is_open()) {
@@ -60,7 +55,7 @@ Callee ModelFunctions::MakeCall(const SharedSession& shared, const SavedFunction
                                              "savedmodel/" + concrete.name + "/");
   std::vector<std::string> targets;
   if (call.outputs.empty()) targets.push_back(call.call);
-  return {Label(function, trace), Flatten(call.inputs), Flatten(call.outputs), std::move(targets),
+  return {function.Label(trace), Flatten(call.inputs), Flatten(call.outputs), std::move(targets),
           MakeCallGraph(*graph, call, device_)};
 }
 

@@ -25,8 +25,6 @@ class ModelFunctions {
   ModelFunctions(std::string path, std::string device, const tensorflow::MetaGraphDef& meta_graph,
                  std::function<tensorflow::GraphDef()> read);
 
-  // "function 'twice', trace 1"; of one that has one trace, "function 'once'".
-  static std::string Label(const SavedFunction& function, std::size_t trace);
   bool any() const { return HasFunctions(meta_graph_.object_graph_def()); }
   const SavedFunctions& list();
   // Does not open the session. Throws Error.

@@ -246,8 +246,7 @@ const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, 
   return MakePlain(shared, call, function, bare, report);
 }
 
-bool Convolves(const SharedSession& shared, const CallGraph* call) {
-  const tf::GraphDef& graph = GraphOf(shared, call);
+bool Convolves(const tf::GraphDef& graph) {
   const auto any = [](const auto& nodes) {
     return std::any_of(nodes.begin(), nodes.end(),
                        [](const tf::NodeDef& node) { return absl::StrContains(node.op(), "Conv"); });

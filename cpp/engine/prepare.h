@@ -30,7 +30,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
 const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                   bool bare, OptimizationReport* report);
 
-// Whether the model, or what `call` adds to it, has convolutions.
-bool Convolves(const SharedSession& shared, const CallGraph* call);
+// Whether the graph or one of its functions has convolutions.
+bool Convolves(const tensorflow::GraphDef& graph);
 
 }  // namespace savedmodel::engine

@@ -69,6 +69,7 @@ class SharedSession {
   tensorflow::GraphDef graph_def;                // empty without own_executors, and until the session is open
   tensorflow::CancellationManager cancellation;
   Optimize optimize = Optimize::kNone;
+  bool convolves = false;           // the graph has convolutions
   std::set<std::string> written;    // variables that signatures may write: VariableKey
   std::set<std::string> frozen;     // that are constants in some function's graph
   std::atomic<bool> thawed{false};  // a run by tensor name may write such: what was frozen is stale

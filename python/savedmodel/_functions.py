@@ -41,7 +41,7 @@ class Function:
         """The attributes that lead to it."""
         self._parameters = _parameters(saved.parameters)
         self._traces = list(saved.traces)
-        self._described = [saved.describe(number) for number in range(len(self._traces))]
+        self._describe = saved.describe
         self.concrete: tuple[Signature, ...] = tuple(
             Signature(model, saved.path, number) for number in range(len(self._traces))
         )
@@ -86,7 +86,7 @@ class Function:
             values = [_MISSING] * len(self.concrete[0].inputs)
             if _match(self._traces[0].arguments, given, None, True, values):
                 return 0, dict(zip(self.concrete[0].inputs, values, strict=True))
-        known = "\n  ".join(self._described)
+        known = "\n  ".join(self._descriptions())
         raise TypeError(
             f"function {self.path!r} has no trace for ({_describe(given)}); it was traced for:\n  {known}"
         )
@@ -124,7 +124,10 @@ class Function:
         return tuple(positional), by_name
 
     def __repr__(self) -> str:
-        return "\n  ".join([f"<Function {self.path!r}", *self._described]) + ">"
+        return "\n  ".join([f"<Function {self.path!r}", *self._descriptions()]) + ">"
+
+    def _descriptions(self) -> list[str]:
+        return [self._describe(number) for number in range(len(self._traces))]
 
 
 class Functions(Mapping[str, Function]):

@@ -254,8 +254,9 @@ class Model:
 
     @property
     def optimization(self) -> list[Optimization]:
-        """What was done to the graph of each signature, or, where there is none, of each trace of `__call__`;
-        those that never ran are made ready first. Then, to those of other functions that were called."""
+        """What was done to the graph of each signature, or, where there is none, of each trace of `__call__`,
+        in their order; those that never ran are made ready first. Then, to those of other functions that were
+        called."""
         return [Optimization._of(report) for report in self._core.optimization()]
 
     def save_variables(self, path: str | os.PathLike[str], *, saved_model: bool = False) -> None:

@@ -74,11 +74,9 @@ def verify(model: Model, level: str) -> dict[str, str]:
             callees[f"function '__call__'{suffix}"] = (f"__call__{suffix}", trace)
     if level == "none":
         return {name: "optimize='none'" for name, _ in callees.values()}
-    reports = {report.function: report for report in model.optimization}
     why_not = {}
-    for label, (name, callee) in callees.items():
-        report = reports.get(label)
-        if report is None or not report.optimized:
+    for (label, (name, callee)), report in zip(callees.items(), model.optimization, strict=False):
+        if not report.optimized:
             why_not[name] = "its graph is not optimized"
         elif report.effects:
             why_not[name] = f"its calls leave something behind or differ: {', '.join(report.effects)}"

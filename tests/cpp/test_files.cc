@@ -16,10 +16,13 @@
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/platform/env.h"
 #include "tensorflow/core/util/tensor_bundle/tensor_bundle.h"
+#include "tests/cpp/nodes.h"
 
 namespace savedmodel::engine {
 namespace {
 namespace tf = tensorflow;
+using testing::Calls;
+using testing::Node;
 namespace fs = std::filesystem;
 using Names = std::set<std::string>;
 
@@ -134,26 +137,12 @@ TEST(Assets, StayInTheirFolder) {
   }
 }
 
-tf::NodeDef Node(const std::string& name, const std::string& op,
-                 const std::vector<std::string>& inputs = {}) {
-  tf::NodeDef node;
-  node.set_name(name);
-  node.set_op(op);
-  for (const std::string& input : inputs) node.add_input(input);
-  return node;
-}
-
 tf::NodeDef Strings(const std::string& name, const std::vector<std::string>& values) {
   tf::NodeDef node = Node(name, "Const");
   tf::TensorProto* tensor = (*node.mutable_attr())["value"].mutable_tensor();
   tensor->set_dtype(tf::DT_STRING);
   tensor->mutable_tensor_shape()->add_dim()->set_size(static_cast<std::int64_t>(values.size()));
   for (const std::string& value : values) tensor->add_string_val(value);
-  return node;
-}
-
-tf::NodeDef Calls(tf::NodeDef node, const std::string& function) {
-  (*node.mutable_attr())["f"].mutable_func()->set_name(function);
   return node;
 }
 
@@ -208,7 +197,7 @@ TEST(RestoredTensors, InFunctions) {
   tf::MetaGraphDef meta_graph;
   meta_graph.mutable_saver_def()->set_restore_op_name("restore_all");
   tf::GraphDef& graph = *meta_graph.mutable_graph_def();
-  *graph.add_node() = Calls(Node("restore_all", "StatefulPartitionedCall"), "outer");
+  *graph.add_node() = Calls(Node("restore_all", "StatefulPartitionedCall"), {"outer"});
   for (const char* name : {"outer", "inner", "by_name"}) {
     tf::FunctionDef* function = graph.mutable_library()->add_function();
     function->mutable_signature()->set_name(name);
@@ -217,14 +206,14 @@ TEST(RestoredTensors, InFunctions) {
   }
   tf::FunctionDef* outer = graph.mutable_library()->mutable_function(0);
   EXPECT_EQ(RestoredTensors(meta_graph), Names{"of outer"});
-  *outer->add_node_def() = Calls(Node("call", "PartitionedCall"), "inner");
-  *outer->add_node_def() = Calls(Node("again", "PartitionedCall"), "lost");
+  *outer->add_node_def() = Calls(Node("call", "PartitionedCall"), {"inner"});
+  *outer->add_node_def() = Calls(Node("again", "PartitionedCall"), {"lost"});
   EXPECT_EQ(RestoredTensors(meta_graph), (Names{"of outer", "of inner"}));
   *outer->add_node_def() = Node("as_op", "by_name");
   EXPECT_EQ(RestoredTensors(meta_graph), (Names{"of outer", "of inner", "of by_name"}));
   // Looked at once.
   *graph.mutable_library()->mutable_function(1)->add_node_def() =
-      Calls(Node("back", "PartitionedCall"), "outer");
+      Calls(Node("back", "PartitionedCall"), {"outer"});
   EXPECT_EQ(RestoredTensors(meta_graph).size(), 3U);
 }
 

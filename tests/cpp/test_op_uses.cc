@@ -9,25 +9,14 @@
 
 #include "engine/op_uses.h"
 #include "savedmodel/error.h"
+#include "tests/cpp/nodes.h"
 
 namespace savedmodel::engine {
 namespace {
 namespace tf = tensorflow;
+using testing::Calls;
+using testing::Node;
 using Nodes = std::vector<std::string>;
-
-tf::NodeDef Node(const std::string& name, const std::string& op,
-                 const std::vector<std::string>& inputs = {}) {
-  tf::NodeDef node;
-  node.set_name(name);
-  node.set_op(op);
-  for (const std::string& input : inputs) node.add_input(input);
-  return node;
-}
-
-tf::NodeDef Calls(tf::NodeDef node, const std::string& function) {
-  (*node.mutable_attr())["f"].mutable_func()->set_name(function);
-  return node;
-}
 
 class OpUses : public ::testing::Test {
  protected:
@@ -203,11 +192,11 @@ TEST_F(OpUses, SignaturesOfAllEncodings) {
 
 TEST_F(OpUses, SignaturesRunWhatTheyCall) {
   *AddFunction("inner")->add_node_def() = Node("save", "SaveV2");
-  *AddFunction("outer")->add_node_def() = Calls(Node("call", "PartitionedCall"), "inner");
+  *AddFunction("outer")->add_node_def() = Calls(Node("call", "PartitionedCall"), {"inner"});
   Serves("y");
   Add(Node("y", "Identity", {"call"}));
   EXPECT_EQ(ForTheLoader("SaveV2"), 1);
-  Add(Calls(Node("call", "StatefulPartitionedCall"), "outer"));
+  Add(Calls(Node("call", "StatefulPartitionedCall"), {"outer"}));
   EXPECT_EQ(ForTheLoader("SaveV2"), 0);
   EXPECT_EQ(Use("SaveV2").nodes, Nodes{"inner/save"});
 }
@@ -215,7 +204,7 @@ TEST_F(OpUses, SignaturesRunWhatTheyCall) {
 // A program can call them as it calls signatures.
 TEST_F(OpUses, FunctionsOfTheObjectRunToo) {
   *AddFunction("inner")->add_node_def() = Node("save", "SaveV2");
-  *AddFunction("traced")->add_node_def() = Calls(Node("call", "PartitionedCall"), "inner");
+  *AddFunction("traced")->add_node_def() = Calls(Node("call", "PartitionedCall"), {"inner"});
   EXPECT_EQ(ForTheLoader("SaveV2"), 1);
   tf::SavedObjectGraph& objects = *meta_graph_.mutable_object_graph_def();
   auto* child = objects.add_nodes()->add_children();

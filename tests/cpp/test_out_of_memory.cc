@@ -263,6 +263,11 @@ TEST_P(OutOfMemoryTest, Models) {
       "no function", [&] { (void)object.find_function("lost"); }, "no function 'lost'");
   Expect(
       "no trace", [&] { (void)object.saved_function("__call__", 99); }, "function '__call__' has");
+  const SavedFunction call = object.find_function("__call__");
+  Expect("Describe", [&] { (void)call.Describe(1); });
+  const std::vector<Tensor> word{Tensor::Strings({1}, {"a"})};
+  Expect(
+      "no trace for it", [&] { (void)call.FindTrace(word); }, "function '__call__' has no trace");
   ExpectInEngine("devices", [&] { (void)model.devices(); });
   ExpectInEngine("Placement", [&] { (void)model.Placement(); });
   Expect("Counters", [&] { (void)model.Counters(); });

@@ -9,27 +9,13 @@
 #include <vector>
 
 #include "engine/provenance.h"
+#include "tests/cpp/nodes.h"
 
 namespace savedmodel::engine {
 namespace {
 namespace tf = tensorflow;
-
-tf::NodeDef Node(const std::string& name, const std::string& op,
-                 const std::vector<std::string>& inputs = {}) {
-  tf::NodeDef node;
-  node.set_name(name);
-  node.set_op(op);
-  for (const std::string& input : inputs) node.add_input(input);
-  return node;
-}
-
-tf::NodeDef Calls(tf::NodeDef node, std::initializer_list<const char*> functions) {
-  int i = 0;
-  for (const char* function : functions) {
-    (*node.mutable_attr())["f" + std::to_string(i++)].mutable_func()->set_name(function);
-  }
-  return node;
-}
+using testing::Calls;
+using testing::Node;
 
 tf::NodeDef Shared(tf::NodeDef node, const std::string& name, const std::string& container = "") {
   (*node.mutable_attr())["shared_name"].set_s(name);

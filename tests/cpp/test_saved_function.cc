@@ -96,6 +96,15 @@ TEST(SavedFunction, IsChosenByConstants) {
   EXPECT_EQ(Values(model.saved_function("nested", scalars, {{"c", 3.0}}).Run(scalars)[0])[0], 9.0F);
 }
 
+TEST(SavedFunction, NoSuchTrace) {
+  const Model model = LoadModel("functions");
+  const SavedFunction& call = model.find_function("__call__");
+  EXPECT_EQ(call.Label(1), "function '__call__', trace 1");
+  EXPECT_EQ(model.find_function("counted").Label(0), "function 'counted'");
+  EXPECT_TRUE(Mentions(MistakeIn([&] { (void)call.Describe(2); }), {"has 2 traces, and no number 2"}));
+  EXPECT_TRUE(Mentions(MistakeIn([&] { (void)model.saved_function("__call__", 2); }), {"no number 2"}));
+}
+
 TEST(SavedFunction, TakesComponentsOfCompositeArguments) {
   const Model model = LoadModel("functions");
   const Tensor values = Floats({1, 2, 3});

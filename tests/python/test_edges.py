@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import savedmodel as sm
 
 from .helpers import Array, Load
+from .tensorflow_child import TensorFlow
 
 Outcome = Array | type[sm.Error]
 IMAGES: list[tuple[int, ...]] = [
@@ -69,6 +71,22 @@ def normal(*shape: int) -> Array:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_images(load: Load, threads: int) -> None:
     check("edges_images", load, threads, lambda _: [{"x": normal(*shape)} for shape in IMAGES])
+
+
+@pytest.mark.parametrize("shape", [(0, 6, 6, 8), (0, 4, 9, 8)])
+def test_no_images_have_tensorflows_shapes(
+    load: Load, models: Path, tmp_path: Path, tensorflow: TensorFlow, shape: tuple[int, ...]
+) -> None:
+    """Against its Python, for on no images "none" and "default" run the same graph. Of a copy with optimized
+    graphs too, whose load opens no session."""
+    load("edges_images").save_optimized(tmp_path / "copy")
+    with sm.load(tmp_path / "copy") as copy:
+        ours = [load("edges_images", optimize="none"), load("edges_images"), copy]
+        for name in "gray", "grouped", "pointwise", "depthwise":
+            inputs = {"x": np.zeros(shape, np.float32)}
+            expected = tensorflow.run("v2", models / "edges_images", name, inputs)["y"].shape
+            assert [model.signatures[name](inputs)["y"].shape for model in ours] == [expected] * 3, name
+        assert all("read from" in "".join(report.notes) for report in copy.optimization)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

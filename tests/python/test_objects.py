@@ -348,17 +348,12 @@ class TestFunctions:
         assert text.rstrip().endswith(f":\n{result}")
 
     def test_command_line_says_which_traces_there_are(self, models: Path) -> None:
-        error = commands.error(
-            "run",
-            models / "functions",
-            "--function",
-            "twice",
-            "--input-exprs",
-            "x=[1.5]",
-            "--input-exprs",
-            "y=1",
-        )
-        assert "'y'" in error
+        function = "run", models / "functions", "--function", "twice", "--input-exprs"
+        error = commands.error(*function, "x=[1.5];y=1")
+        assert "unexpected argument 'y'; it takes: x" in error
+        error = commands.error(*function, "x=['a']")
+        assert "no trace" in error
+        assert "(x: float32 [?])" in error
 
 
 class TestTargets:

@@ -115,6 +115,20 @@ def test_verify_compares_what_is_optimized(load: Load) -> None:
     assert model.signatures["count"]()["count"] == 1
 
 
+def test_verify_compares_signatures_of_any_name(models: Path, tmp_path: Path) -> None:
+    names = ["it's", "a\\b", 'say "x"', "two\nlines", "é"]
+    edit = sm.Edit(models / "mlp")
+    signature = next(iter(edit.signatures.values()))
+    for name in names:
+        inputs = {key: spec.name for key, spec in signature.inputs.items()}
+        edit.add_signature(name, inputs, {key: spec.name for key, spec in signature.outputs.items()})
+    edit.save(tmp_path / "named")
+    with sm.load(tmp_path / "named", verify=True) as model:
+        assert model.verified == dict.fromkeys(model.signatures, "")
+        assert set(model.verified) >= set(names)
+    assert sm.publish(tmp_path / "named", tmp_path / "published").unusable == {}
+
+
 def test_verify_refuses_a_model_that_differs(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from savedmodel import _verify
 

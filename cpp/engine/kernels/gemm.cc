@@ -157,14 +157,9 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
   data_ = Floats(padded_ * steps_, false);
   const Index count = DivideUp(steps_, depth_block_) * panels();
   const double cost = kNsPerPacked * static_cast<double>(panel_width_ * std::min(depth_block_, steps_));
-  const auto pack = [&](Index begin, Index end) {
+  run(count, cost, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) Pack(weights, transposed, i / panels() * depth_block_, i % panels());
-  };
-  if (run == nullptr) {
-    pack(0, count);
-  } else {
-    run(count, cost, pack);
-  }
+  });
 }
 
 void PackedWeights::Pack(const float* weights, bool transposed, Index begin, Index panel) {

@@ -20,15 +20,19 @@ constexpr double kMultiplicationsPerNs = 50;  // of one core, to judge what is w
 // what one item takes, in nanoseconds.
 using ForParts = std::function<void(std::int64_t count, double cost,
                                     const std::function<void(std::int64_t begin, std::int64_t end)>& work)>;
+inline void RunHere(std::int64_t count, double /*cost*/,
+                    const std::function<void(std::int64_t begin, std::int64_t end)>& work) {
+  work(0, count);
+}
 
 // Weights in the order in which they are read: blocks of `depth_block` rows, of each its panels of columns
 // one after the other, of each panel its rows. The last panel is as many vectors wide as it needs, and filled
 // with zeros.
 class PackedWeights {
  public:
-  // `weights` is [depth, columns], or [columns, depth] if transposed. `run` must run all parts; null: here.
+  // `weights` is [depth, columns], or [columns, depth] if transposed. `run` must run all parts.
   PackedWeights(const GemmKernel& kernel, const float* weights, bool transposed, std::int64_t depth,
-                std::int64_t columns, const ForParts& run = nullptr);
+                std::int64_t columns, const ForParts& run = RunHere);
 
   std::int64_t depth() const { return depth_; }
   std::int64_t columns() const { return columns_; }

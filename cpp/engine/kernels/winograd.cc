@@ -39,19 +39,14 @@ Index TilesOfBlock(const WinogradProblem& problem, int threads) {
 
 WinogradWeights::WinogradWeights(const GemmKernel& kernel, const float* weights, Index channels,
                                  Index results, const ForParts& run) {
-  const auto transform = [&](Index begin, Index end) {
+  run(kPoints, static_cast<double>(channels * results), [&](Index begin, Index end) {
     std::vector<float> transformed(static_cast<std::size_t>(channels * results));
     for (auto point = static_cast<int>(begin); point < static_cast<int>(end); ++point) {
       WinogradKernelsOf(BestIsa()).weights(weights, channels * results, point, transformed.data());
       points_[static_cast<std::size_t>(point)] =
           std::make_unique<const PackedWeights>(kernel, transformed.data(), false, channels, results);
     }
-  };
-  if (run == nullptr) {
-    transform(0, kPoints);
-  } else {
-    run(kPoints, static_cast<double>(channels * results), transform);
-  }
+  });
 }
 
 Index WinogradRoom(const WinogradProblem& problem, int threads) {

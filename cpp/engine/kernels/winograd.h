@@ -16,9 +16,9 @@ namespace savedmodel::engine {
 // A matrix of channels by results for each of the 16 points of a transformed tile.
 class WinogradWeights {
  public:
-  // `weights` is [3, 3, channels, results]. `run` must run all parts; null: here.
+  // `weights` is [3, 3, channels, results]. `run` must run all parts.
   WinogradWeights(const GemmKernel& kernel, const float* weights, std::int64_t channels, std::int64_t results,
-                  const ForParts& run = nullptr);
+                  const ForParts& run = RunHere);
 
   const PackedWeights& operator[](int point) const { return *points_[static_cast<std::size_t>(point)]; }
 

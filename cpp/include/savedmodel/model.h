@@ -89,8 +89,8 @@ class SAVEDMODEL_API Model {
   // (Exporters pin the nodes that save and restore to CPU:0.)
   std::map<std::string, std::int64_t> Placement() const;
 
-  // One for each signature, or, where there is none, each trace of __call__; those that never ran are made
-  // ready for it. Then those of functions that were made ready.
+  // One for each signature, or, where there is none, each trace of __call__, in their order; those that never
+  // ran are made ready for it. Then those of other functions that were made ready.
   std::vector<OptimizationReport> Optimization() const;
 
   // Copies the SavedModel to the directory `target`, which must not exist, and puts its optimized signatures

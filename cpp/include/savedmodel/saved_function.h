@@ -63,8 +63,12 @@ struct SAVEDMODEL_API SavedFunction {
   // the traces.
   std::size_t FindTrace(Span<const Tensor> tensors,
                         const std::map<std::string, Constant>& constants = {}) const;
-  // What a trace takes, as Python writes it: "(x: float32 [?, 4], training=True)".
+  // "function 'twice', trace 1"; of one that has one trace, "function 'once'".
+  std::string Label(std::size_t trace) const;
+  // What a trace takes, as Python writes it: "(x: float32 [?, 4], training=True)". Throws UsageError.
   std::string Describe(std::size_t trace) const;
+  // Throws UsageError if there is no such trace.
+  void CheckTrace(std::size_t trace) const;
 };
 
 }  // namespace savedmodel

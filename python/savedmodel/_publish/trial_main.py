@@ -14,8 +14,7 @@ from savedmodel._made_up import why_not_callable
 
 def _unusable(model: sm.Model) -> dict[str, str]:
     """By signature, why it can't be run. Raises FailedPreconditionError if it is the default one, or all."""
-    reports = {report.function: report for report in model.optimization}  # makes each one ready
-    ready = {name: reports[f"signature '{name}'"] for name in model.signatures}
+    ready = dict(zip(model.signatures, model.optimization, strict=False))  # makes each one ready
     unusable = {
         name: report.why_not
         for name, report in ready.items()

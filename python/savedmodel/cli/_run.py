@@ -96,11 +96,13 @@ def _choose_trace(
     function = model.functions[path]
     if not function.concrete:
         raise click.UsageError(f"function {path!r} was never traced, so there is nothing to run")
+    no_trace = None
     # Numbers without a dtype of their own, for the second time, since they are cast.
     for given in (values, {key: _plain(value) for key, value in values.items()}):
         try:
             trace, feeds = function.choose((), given)
-        except TypeError:
+        except TypeError as error:
+            no_trace = no_trace or error
             continue
         return trace, {key: values.get(key, value) for key, value in feeds.items()}
     refused = None
@@ -113,7 +115,7 @@ def _choose_trace(
         if made_up or len(feeds) == len(trace.inputs):
             return trace, values
     if refused is not None:
-        raise refused
+        raise refused if no_trace is None or len(function.concrete) == 1 else no_trace
     return function.concrete[0], values  # which says what is missing
 
 

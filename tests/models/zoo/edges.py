@@ -37,12 +37,18 @@ def _chain(*owners: layers.Layer) -> tuple[Net, list[layers.Layer]]:
 
 @model
 def edges_images(m: Workspace) -> None:
-    """Layers of images."""
+    """Layers of images. Those of "inside" get none where one is given: what they read has no elements then,
+    and the signature's input some."""
     expand, project = layers.Conv2D(48, 1, activation="relu6"), layers.Conv2D(8, 1)
     middle = layers.DepthwiseConv2D(3, padding="same", activation="relu6")
     factors = layers.Conv2D(8, 1, activation="sigmoid")
     gray = layers.Conv2D(12, 3, use_bias=False), layers.BatchNormalization()
-    inside = layers.Conv2D(12, 1, activation="swish")
+    inside = {
+        "pointwise": _chain(layers.Conv2D(12, 1, activation="swish")),
+        "strided": _chain(layers.Conv2D(12, 1, strides=2)),
+        "winograd": _chain(layers.Conv2D(32, 3, padding="same", activation="relu")),
+        "depthwise": _chain(layers.DepthwiseConv2D(3, padding="same", activation="swish")),
+    }
     image = [None, None, None, 8]
     _save(
         m,
@@ -68,7 +74,10 @@ def edges_images(m: Workspace) -> None:
                 image,
                 *_chain(layers.Conv2D(16, 3, groups=2, use_bias=False), layers.BatchNormalization()),
             ),
-            "inside": (image, lambda x: inside(x[1:]), [inside]),
+            **{
+                f"{name}_inside": (image, lambda x, net=net: net(tf.tile(x, [1, 1, 1, 4])[1:]), owners)
+                for name, (net, owners) in inside.items()
+            },
             "mean": (image, *_chain(layers.GlobalAveragePooling2D(), layers.Dense(4))),
         },
     )
