@@ -2,13 +2,13 @@
 // The door: libsavedmodel.so opens this library and calls savedmodel_open_engine.
 #include "core/engine.h"
 
-#include "engine/bundle.h"
+#include "engine/base/logging.h"
+#include "engine/base/options.h"
 #include "engine/edit/editor.h"
-#include "engine/inspect.h"
-#include "engine/logging.h"
-#include "engine/op_libraries.h"
-#include "engine/op_uses.h"
-#include "engine/options.h"
+#include "engine/graph/op_libraries.h"
+#include "engine/inspect/inspect.h"
+#include "engine/inspect/op_uses.h"
+#include "engine/model/bundle.h"
 #include "savedmodel/export.h"
 
 namespace savedmodel::engine {

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/optimize/rewriter.h"
+#include "engine/graph/rewriter.h"
 #include "gtest/gtest.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/graph.pb.h"

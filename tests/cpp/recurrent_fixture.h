@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/optimize/recurrent.h"
+#include "engine/optimize/recurrent/recurrent.h"
 #include "gtest/gtest.h"
 #include "tensorflow/cc/saved_model/loader.h"
 #include "tensorflow/core/framework/tensor.h"

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/optimize/rewriter.h"
+#include "engine/graph/rewriter.h"
 #include "tensorflow/core/framework/attr_value_util.h"
 #include "tensorflow/core/framework/graph.pb.h"
 #include "tensorflow/core/framework/graph_def_util.h"

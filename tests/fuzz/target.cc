@@ -9,13 +9,13 @@
 #include <new>
 #include <random>
 
-#include "engine/files.h"
-#include "engine/graph.h"
-#include "engine/graph_checks.h"
-#include "engine/inspect.h"
-#include "engine/object_graph.h"
-#include "engine/op_uses.h"
-#include "engine/signatures.h"
+#include "engine/files/files.h"
+#include "engine/files/graph_checks.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/signatures.h"
+#include "engine/inspect/inspect.h"
+#include "engine/inspect/op_uses.h"
+#include "engine/objects/object_graph.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/op.h"
 #include "tests/fuzz/mutate.h"

@@ -52,6 +52,32 @@ MAY_INCLUDE = {
     ],
 }
 
+ENGINE = CPP / "engine"
+# Which folders of the engine each one includes, from the bottom up: only what stands above it in this table.
+ENGINE_INCLUDES: dict[str, set[str]] = {
+    "base": set(),
+    "threads": {"base"},
+    "graph": {"base"},
+    "kernels": {"threads"},
+    "kernels/rnn": {"kernels", "threads"},
+    "kernels/simd": {"kernels", "kernels/rnn"},
+    "files": {"base", "graph"},
+    "objects": {"base", "files", "graph"},
+    "executor": {"base", "graph", "threads"},
+    "ops": {"kernels", "kernels/rnn", "threads"},
+    "optimize/passes": {"graph"},
+    "optimize/recurrent": {"graph", "kernels/rnn", "ops"},
+    "optimize": {"base", "graph", "kernels", "optimize/passes", "optimize/recurrent"},
+    "saved": {"base", "files", "graph"},
+    "inspect": {"files", "graph", "objects"},
+    "edit": {"base", "files", "graph", "objects"},
+    "model": {"base", "executor", "files", "graph", "inspect", "objects", "optimize", "saved", "threads"},
+    ".": {"base", "edit", "graph", "inspect", "model"},
+}
+KNOWS_NO_TENSORFLOW = re.compile(
+    r"kernels/.*|threads/(cpus|fork_join|fork_join_worker|governor|region|stop|wait)\..*"
+)
+
 
 def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
@@ -123,6 +149,65 @@ def test_include_rules(folder: Path) -> None:
         and not any(allowed.fullmatch(name) for allowed in MAY_INCLUDE[folder])
     ]
     assert wrong == []
+
+
+def test_engine_folders_include_what_is_below_them() -> None:
+    found: dict[str, set[str]] = {}
+    for path in sources(ENGINE, CPP_SUFFIXES | {".inc"}):
+        folder = str(path.parent.relative_to(ENGINE))
+        names = [name.strip('"') for name in includes(path) if name.startswith('"engine/')]
+        others = {str(Path(name).relative_to("engine").parent) for name in names}
+        found.setdefault(folder, set()).update(others - {folder})
+    assert found == ENGINE_INCLUDES
+    below: set[str] = set()
+    for folder, included in ENGINE_INCLUDES.items():
+        assert included <= below, folder
+        below.add(folder)
+
+
+def test_kernels_know_no_tensorflow() -> None:
+    wrong = [
+        f"{relative(path)}: {name}"
+        for path in sources(ENGINE, CPP_SUFFIXES | {".inc"})
+        if KNOWS_NO_TENSORFLOW.fullmatch(str(path.relative_to(ENGINE)))
+        for name in includes(path)
+        if TENSORFLOW.fullmatch(name)
+    ]
+    assert wrong == []
+
+
+def test_cpp_tests_mirror_the_sources() -> None:
+    """tests/cpp/FOLDER/test_NAME.cc tests FOLDER/NAME, and test_NAME_TOPIC.cc a topic of it."""
+    wrong = []
+    for path in (ROOT / "tests" / "cpp").rglob("test_*.cc"):
+        folder = path.parent.relative_to(ROOT / "tests" / "cpp")
+        places = [CPP / folder] + [INCLUDE / "savedmodel"] * (str(folder) == "include")
+        words = path.stem.removeprefix("test_").split("_")
+        names = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
+        if not any((p / f"{name}{end}").is_file() for p in places for name in names for end in (".h", ".cc")):
+            wrong.append(relative(path))
+    assert wrong == []
+
+
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", DOCS, ids=relative)
+def test_docs_name_what_exists(page: Path) -> None:
+    """Links lead to files and headings, and sources that are named are there."""
+    text = page.read_text()
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        name, _, heading = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
+            assert heading in anchors, link
+    kept = [CPP, ROOT / "python", ROOT / "tests", ROOT / "examples"]
+    files = [str(path) for top in kept for path in top.rglob("*.*")]
+    named = re.findall(r"`((?:[\w]+/)*[a-z_0-9]+\.(?:cc|cpp|h))`", text)
+    assert [name for name in named if not any(path.endswith("/" + name) for path in files)] == []
 
 
 def test_simd_sees_no_inline_functions() -> None:

@@ -1,6 +1,6 @@
 """Graphs that contradict themselves are refused; `savedmodel check`, whatever becomes of its child.
 
-What the checks compute is tested in tests/cpp/test_graph_checks.cc. TensorFlow has an ordinary error for
+What the checks compute is tested in tests/cpp/engine/files/. TensorFlow has an ordinary error for
 every model here.
 """
 

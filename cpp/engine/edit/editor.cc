@@ -4,17 +4,17 @@
 #include <mutex>
 #include <utility>
 
+#include "engine/base/logging.h"
 #include "engine/edit/function_signature.h"
 #include "engine/edit/meta_graphs.h"
 #include "engine/edit/prune.h"
 #include "engine/edit/signatures.h"
 #include "engine/edit/state.h"
 #include "engine/edit/write.h"
-#include "engine/files.h"
-#include "engine/graph_checks.h"
-#include "engine/logging.h"
+#include "engine/files/files.h"
+#include "engine/files/graph_checks.h"
+#include "engine/graph/signatures.h"
 #include "engine/objects/mend.h"
-#include "engine/signatures.h"
 
 namespace savedmodel::engine::edit {
 namespace {

@@ -5,7 +5,7 @@
 #include <set>
 #include <utility>
 
-#include "engine/edit/names.h"
+#include "engine/base/names.h"
 #include "engine/edit/saved_object.h"
 #include "engine/edit/signatures.h"
 #include "engine/objects/call_graph.h"

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/names.h"
 #include "engine/edit/inline.h"
-#include "engine/edit/names.h"
-#include "engine/executor/executable_graph.h"
-#include "engine/graph.h"
+#include "engine/graph/executable_graph.h"
+#include "engine/graph/graph.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/function.pb.h"

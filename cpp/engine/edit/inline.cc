@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "engine/edit/names.h"
-#include "engine/graph.h"
-#include "engine/provenance.h"
-#include "engine/status.h"
+#include "engine/base/names.h"
+#include "engine/base/status.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/provenance.h"
 #include "tensorflow/core/common_runtime/function_body.h"
 #include "tensorflow/core/common_runtime/function_def_utils.h"
 #include "tensorflow/core/common_runtime/graph_constructor.h"

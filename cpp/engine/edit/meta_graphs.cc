@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "engine/edit/names.h"
-#include "engine/op_uses.h"
+#include "engine/base/names.h"
+#include "engine/graph/signatures.h"
 #include "savedmodel/error.h"
 #include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/core/framework/function.pb.h"

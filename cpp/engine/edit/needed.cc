@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/graph.h"
-#include "engine/provenance.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/provenance.h"
 #include "tensorflow/core/framework/op.h"
 
 namespace savedmodel::engine::edit {

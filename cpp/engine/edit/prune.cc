@@ -6,15 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/names.h"
 #include "engine/edit/meta_graphs.h"
-#include "engine/edit/names.h"
 #include "engine/edit/needed.h"
 #include "engine/edit/saver.h"
-#include "engine/files.h"
-#include "engine/graph.h"
-#include "engine/op_uses.h"
-#include "engine/provenance.h"
-#include "engine/signatures.h"
+#include "engine/files/files.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/provenance.h"
+#include "engine/graph/signatures.h"
 #include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/op.h"

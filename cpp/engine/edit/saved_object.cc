@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include "engine/edit/names.h"
+#include "engine/base/names.h"
 #include "engine/edit/signature_function.h"
 #include "engine/objects/object_tensors.h"
 #include "savedmodel/error.h"

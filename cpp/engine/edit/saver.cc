@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "engine/edit/inline.h"
-#include "engine/graph.h"
-#include "engine/provenance.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/provenance.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/tensor.h"
 

@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
-#include "engine/edit/names.h"
+#include "engine/base/names.h"
+#include "engine/base/status.h"
 #include "engine/edit/needed.h"
-#include "engine/executor/executable_graph.h"
-#include "engine/graph.h"
-#include "engine/optimize/isolate.h"
-#include "engine/status.h"
+#include "engine/graph/executable_graph.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/isolate.h"
 #include "tensorflow/core/common_runtime/graph_constructor.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/graph_to_functiondef.h"

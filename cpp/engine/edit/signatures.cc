@@ -4,11 +4,11 @@
 #include <set>
 #include <vector>
 
+#include "engine/base/names.h"
 #include "engine/edit/graph_tensors.h"
-#include "engine/edit/names.h"
 #include "engine/edit/needed.h"
 #include "engine/edit/saved_object.h"
-#include "engine/signatures.h"
+#include "engine/graph/signatures.h"
 #include "savedmodel/error.h"
 #include "tensorflow/cc/saved_model/constants.h"
 

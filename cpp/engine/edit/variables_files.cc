@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "engine/edit/names.h"
-#include "engine/status.h"
+#include "engine/base/names.h"
+#include "engine/base/status.h"
 #include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/framework/tensor_slice.h"

@@ -6,18 +6,17 @@
 #include <set>
 #include <system_error>
 
+#include "engine/base/names.h"
+#include "engine/base/status.h"
 #include "engine/edit/meta_graphs.h"
-#include "engine/edit/names.h"
 #include "engine/edit/variables_files.h"
-#include "engine/files.h"
-#include "engine/saved/copy.h"
-#include "engine/status.h"
+#include "engine/files/copy.h"
+#include "engine/files/files.h"
+#include "engine/files/fingerprint.h"
 #include "tensorflow/cc/saved_model/constants.h"
-#include "tensorflow/cc/saved_model/fingerprinting.h"
 #include "tensorflow/core/lib/strings/proto_serialization.h"
 #include "tensorflow/core/platform/env.h"
 #include "tensorflow/core/platform/path.h"
-#include "tensorflow/core/protobuf/fingerprint.pb.h"
 
 namespace savedmodel::engine::edit {
 namespace tf = tensorflow;
@@ -106,19 +105,6 @@ bool AnswersAsSource(const State& state) {
 }
 
 }  // namespace
-
-// Rather none than one that does not fit.
-void WriteFingerprint(const std::string& folder, std::vector<std::string>* notes) {
-  const auto fingerprint = tf::saved_model::fingerprinting::CreateFingerprintDef(folder);
-  if (!fingerprint.ok()) {
-    notes->push_back("fingerprint.pb is left out: " + std::string(fingerprint.status().message()));
-    return;
-  }
-  std::string bytes;
-  tf::SerializeToStringDeterministic(*fingerprint, &bytes);
-  const std::string path = tf::io::JoinPath(folder, kFingerprintFile);
-  ThrowIfError(tf::WriteStringToFile(tf::Env::Default(), path, bytes), Quote(path));
-}
 
 std::vector<std::string> Write(const State& state, const std::string& target, const EditOptions& options) {
   const std::string& source = state.source;

@@ -14,8 +14,4 @@ namespace savedmodel::engine::edit {
 // it.
 std::vector<std::string> Write(const State& state, const std::string& target, const EditOptions& options);
 
-inline constexpr char kFingerprintFile[] = "fingerprint.pb";
-// TensorFlow's own, of the files in `folder` as they are; where there can be none, `notes` say why.
-void WriteFingerprint(const std::string& folder, std::vector<std::string>* notes);
-
 }  // namespace savedmodel::engine::edit

@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "engine/graph.h"
-#include "engine/status.h"
+#include "engine/base/status.h"
+#include "engine/graph/graph.h"
 #include "engine/threads/stop.h"
 #include "tensorflow/core/common_runtime/local_executor_params.h"
 #include "tensorflow/core/common_runtime/step_stats_collector.h"

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/executor/executable_graph.h"
 #include "engine/executor/stateful.h"
-#include "engine/optimize/constants.h"
+#include "engine/graph/constants.h"
+#include "engine/graph/executable_graph.h"
 #include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/framework/device.h"
 #include "tensorflow/core/framework/tensor.h"

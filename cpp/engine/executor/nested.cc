@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 #include "tensorflow/core/common_runtime/function_body.h"
 #include "tensorflow/core/common_runtime/function_def_utils.h"
 #include "tensorflow/core/framework/function.pb.h"

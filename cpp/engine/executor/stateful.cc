@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <set>
 
-#include "engine/graph.h"
-#include "engine/status.h"
+#include "engine/base/status.h"
+#include "engine/graph/graph.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/node_def_util.h"
 #include "tensorflow/core/framework/op.h"

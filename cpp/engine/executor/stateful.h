@@ -9,7 +9,7 @@
 #include <tuple>
 #include <vector>
 
-#include "engine/executor/executable_graph.h"
+#include "engine/graph/executable_graph.h"
 #include "tensorflow/core/framework/device.h"
 #include "tensorflow/core/framework/op_kernel.h"
 

@@ -5,10 +5,10 @@
 #include <unordered_set>
 #include <utility>
 
-#include "engine/graph.h"
-#include "engine/placement.h"
-#include "engine/provenance.h"
-#include "engine/quote.h"
+#include "engine/base/quote.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/placement.h"
+#include "engine/graph/provenance.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def_builder.h"

@@ -5,13 +5,24 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "engine/session.h"
+#include "engine/graph/graph.h"
 #include "savedmodel/saved_function.h"
+#include "tensorflow/core/framework/graph.pb.h"
 #include "tensorflow/core/protobuf/saved_object_graph.pb.h"
 
 namespace savedmodel::engine {
+
+// A graph of one call of a function, with the nodes of the model's graph that it needs.
+struct CallGraph {
+  explicit CallGraph(tensorflow::GraphDef whole) : graph(std::move(whole)), index(graph) {}
+  tensorflow::GraphDef graph;
+  GraphIndex index;
+  tensorflow::GraphDef extension;  // the nodes that the model's graph does not have
+  std::string name;                // of the call, unique in the model
+};
 
 struct FunctionCall {
   std::vector<tensorflow::NodeDef> nodes;  // placeholders, what reads an asset's path, the call

@@ -5,7 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "engine/provenance.h"
+#include "engine/graph/provenance.h"
 #include "tensorflow/core/framework/tensor.h"
 
 namespace savedmodel::engine {

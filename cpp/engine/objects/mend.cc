@@ -5,12 +5,12 @@
 #include <utility>
 #include <vector>
 
-#include "engine/graph.h"
+#include "engine/base/quote.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/provenance.h"
+#include "engine/graph/signatures.h"
+#include "engine/graph/variable_use.h"
 #include "engine/objects/object_tensors.h"
-#include "engine/op_uses.h"
-#include "engine/optimize/variable_use.h"
-#include "engine/provenance.h"
-#include "engine/quote.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/op.h"

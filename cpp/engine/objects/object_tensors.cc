@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/files.h"
-#include "engine/provenance.h"
+#include "engine/files/files.h"
+#include "engine/graph/provenance.h"
 #include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/platform/env.h"

@@ -5,7 +5,7 @@
 #include <deque>
 #include <utility>
 
-#include "engine/edit/names.h"
+#include "engine/base/names.h"
 #include "engine/objects/structure.h"
 #include "tensorflow/core/protobuf/struct.pb.h"
 
@@ -95,7 +95,7 @@ const SavedFunction& SavedFunctions::Find(const std::string& path) const {
   if (known != functions_.end()) return known->second;
   std::set<std::pair<int, std::string>> seen;
   const int node = objects_.nodes_size() == 0 ? -1 : Resolve(0, path, &seen);
-  if (node < 0) edit::ThrowNoSuch("function", path, edit::Keys(functions_));
+  if (node < 0) ThrowNoSuch("function", path, Keys(functions_));
   return functions_.at(paths_.at(node));
 }
 

@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include "engine/signatures.h"
+#include "engine/graph/signatures.h"
 #include "tensorflow/core/framework/types.h"
 #include "tensorflow/core/protobuf/struct.pb.h"
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/optimize/dataflow.h"
+#include "engine/graph/dataflow.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/protobuf/rewriter_config.pb.h"
 

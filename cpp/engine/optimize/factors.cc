@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/optimize/constants.h"
+#include "engine/graph/constants.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/op.h"

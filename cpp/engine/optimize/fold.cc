@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/optimize/rewriter.h"
+#include "engine/graph/rewriter.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 

@@ -2,7 +2,7 @@
 // What depends on constants only is computed, where one of them is beside the graph.
 #pragma once
 
-#include "engine/optimize/constants.h"
+#include "engine/graph/constants.h"
 #include "tensorflow/core/framework/device.h"
 #include "tensorflow/core/framework/graph.pb.h"
 

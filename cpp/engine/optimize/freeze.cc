@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/optimize/rewriter.h"
-#include "engine/optimize/variable_use.h"
+#include "engine/graph/rewriter.h"
+#include "engine/graph/variable_use.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def_util.h"
 

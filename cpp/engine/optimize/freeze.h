@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-#include "engine/optimize/constants.h"
+#include "engine/graph/constants.h"
 #include "tensorflow/core/framework/graph.pb.h"
 #include "tensorflow/core/framework/tensor.h"
 

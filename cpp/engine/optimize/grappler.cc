@@ -6,13 +6,13 @@
 #include <optional>
 #include <utility>
 
-#include "engine/graph.h"
+#include "engine/base/status.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/rewriter.h"
 #include "engine/kernels/gemm_strip.h"
 #include "engine/optimize/epsilon.h"
 #include "engine/optimize/factors.h"
-#include "engine/optimize/rewriter.h"
 #include "engine/optimize/tidy.h"
-#include "engine/status.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/grappler/clusters/virtual_cluster.h"
 #include "tensorflow/core/grappler/grappler_item.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/optimize/isolate.h"
+#include "engine/graph/isolate.h"
 #include "tensorflow/core/common_runtime/device_set.h"
 #include "tensorflow/core/public/session_options.h"
 

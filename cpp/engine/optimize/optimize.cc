@@ -5,15 +5,15 @@
 #include <chrono>
 #include <unordered_set>
 
+#include "engine/graph/functions.h"
+#include "engine/graph/rewriter.h"
 #include "engine/optimize/factors.h"
 #include "engine/optimize/fold.h"
 #include "engine/optimize/freeze.h"
-#include "engine/optimize/functions.h"
 #include "engine/optimize/grappler.h"
-#include "engine/optimize/passes.h"
 #include "engine/optimize/passes/convolution.h"
-#include "engine/optimize/recurrent.h"
-#include "engine/optimize/rewriter.h"
+#include "engine/optimize/passes/passes.h"
+#include "engine/optimize/recurrent/recurrent.h"
 #include "engine/optimize/tidy.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/function.pb.h"

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/optimize/constants.h"
-#include "engine/optimize/isolate.h"
+#include "engine/graph/constants.h"
+#include "engine/graph/isolate.h"
 #include "savedmodel/optimization.h"
 #include "tensorflow/core/common_runtime/device_set.h"
 #include "tensorflow/core/framework/tensor.h"

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "engine/executor/executable_graph.h"
-#include "engine/optimize/constants.h"
-#include "engine/optimize/rewriter.h"
+#include "engine/graph/constants.h"
+#include "engine/graph/executable_graph.h"
+#include "engine/graph/rewriter.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/op.h"
 

@@ -3,7 +3,7 @@
 // with the number of nodes and edges.
 #pragma once
 
-#include "engine/optimize/isolate.h"
+#include "engine/graph/isolate.h"
 
 namespace savedmodel::engine {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 #include "savedmodel/tensor.h"
 #include "tensorflow/core/framework/allocation_description.pb.h"
 #include "tensorflow/core/lib/hash/crc32c.h"

@@ -5,10 +5,11 @@
 #include <cstring>
 #include <utility>
 
-#include "engine/executor/executable_graph.h"
+#include "engine/base/status.h"
+#include "engine/files/files.h"
+#include "engine/graph/executable_graph.h"
 #include "engine/saved/mapped_weights.h"
 #include "engine/saved/records.h"
-#include "engine/status.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/lib/hash/crc32c.h"
 #include "tensorflow/core/platform/env.h"

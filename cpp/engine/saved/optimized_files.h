@@ -9,15 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "engine/optimize/constants.h"
-#include "engine/optimize/isolate.h"
-#include "engine/plan.h"
+#include "engine/graph/constants.h"
+#include "engine/graph/isolate.h"
+#include "engine/graph/plan.h"
 #include "savedmodel/optimization.h"
 
 namespace savedmodel::engine {
-
-// Below the SavedModel. TensorFlow's loaders leave assets.extra alone.
-inline constexpr char kOptimizedDirectory[] = "assets.extra/savedmodel";
 
 struct OptimizedFunction {
   FunctionGraph function;

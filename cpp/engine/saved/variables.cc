@@ -3,10 +3,10 @@
 
 #include <vector>
 
-#include "engine/edit/write.h"
-#include "engine/quote.h"
-#include "engine/saved/copy.h"
-#include "engine/status.h"
+#include "engine/base/quote.h"
+#include "engine/base/status.h"
+#include "engine/files/copy.h"
+#include "engine/files/fingerprint.h"
 #include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/platform/env.h"
@@ -49,13 +49,13 @@ void SaveWithVariables(tf::Session& session, const tf::SaverDef& saver, const tf
   WriteWhole(target, /*replace=*/false, [&](const std::string& folder) {
     const std::string variables = std::string(tf::kSavedModelVariablesDirectory) + "/";
     CopyFiles(source, folder, [&](const std::string& file) {
-      return file.rfind(variables, 0) != 0 && file != edit::kFingerprintFile;
+      return file.rfind(variables, 0) != 0 && file != kFingerprintFile;
     });
     const std::string directory = tf::io::JoinPath(folder, tf::kSavedModelVariablesDirectory);
     ThrowIfError(tf::Env::Default()->RecursivelyCreateDir(directory), Quote(directory));
     RunSaver(session, saver, options, tf::io::JoinPath(directory, tf::kSavedModelVariablesFilename));
     std::vector<std::string> notes;
-    edit::WriteFingerprint(folder, &notes);
+    WriteFingerprint(folder, &notes);
   });
 }
 

@@ -3,7 +3,7 @@
 
 #include "engine/threads/intra_op.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 #include "engine/threads/cpus.h"
 #include "tensorflow/core/common_runtime/device.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/optimize/rewriter.h"
+#include "engine/graph/rewriter.h"
 
 namespace savedmodel::engine {
 

@@ -3,7 +3,7 @@
 // often it fired.
 #pragma once
 
-#include "engine/optimize/rewriter.h"
+#include "engine/graph/rewriter.h"
 
 namespace savedmodel::engine {
 

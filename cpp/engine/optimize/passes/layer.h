@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "engine/optimize/rewriter.h"
+#include "engine/graph/rewriter.h"
 
 namespace savedmodel::engine {
 

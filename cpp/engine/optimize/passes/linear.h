@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/optimize/rewriter.h"
+#include "engine/graph/rewriter.h"
 
 namespace savedmodel::engine {
 

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/graph/functions.h"
+
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/graph/graph.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/kernel_def.pb.h"
+#include "tensorflow/core/framework/op_kernel.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+constexpr char kMustCompile[] = "_XlaMustCompile";
+constexpr char kNoInline[] = "_noinline";
+
+bool HasCpuKernel(const std::string& op) {
+  const tf::KernelList kernels = tf::GetRegisteredKernelsForOp(op);
+  return std::any_of(kernels.kernel().begin(), kernels.kernel().end(), [](const tf::KernelDef& kernel) {
+    return kernel.device_type() == tf::DEVICE_CPU || kernel.device_type() == tf::DEVICE_DEFAULT;
+  });
+}
+
+bool IsLoop(const tf::NodeDef& node) {
+  const std::string& op = node.op();
+  return op == "While" || op == "StatelessWhile" || op == "If" || op == "StatelessIf" || op == "Case" ||
+         op == "StatelessCase";
+}
+
+class Runnable {
+ public:
+  explicit Runnable(const tf::FunctionDefLibrary& library) {
+    for (const tf::FunctionDef& function : library.function()) {
+      functions_.emplace(function.signature().name(), &function);
+    }
+  }
+
+  bool Has(const std::string& name) {
+    const auto function = functions_.find(name);
+    if (function == functions_.end()) return false;
+    const auto [entry, fresh] = known_.emplace(name, true);  // what calls itself changes nothing
+    if (!fresh) return entry->second;
+    const auto& nodes = function->second->node_def();
+    const bool all = std::all_of(nodes.begin(), nodes.end(), [this](const tf::NodeDef& node) {
+      const std::vector<std::string> called = CalledFunctions(node);
+      return std::all_of(called.begin(), called.end(), [this](const auto& callee) { return Has(callee); }) &&
+             (functions_.count(node.op()) > 0 ? Has(node.op()) : HasKernel(node.op()));
+    });
+    return known_[name] = all;
+  }
+
+ private:
+  // TensorFlow goes through all of its kernels for each question.
+  bool HasKernel(const std::string& op) {
+    const auto [entry, fresh] = kernels_.emplace(op, false);
+    if (fresh) entry->second = HasCpuKernel(op);
+    return entry->second;
+  }
+
+  std::unordered_map<std::string, const tf::FunctionDef*> functions_;
+  std::unordered_map<std::string, bool> known_;
+  std::unordered_map<std::string, bool> kernels_;
+};
+
+}  // namespace
+
+void CompileNoFunctions(tf::GraphDef* graph) {
+  Runnable runnable(graph->library());
+  const auto clear = [&](google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
+    for (tf::NodeDef& node : *nodes) {
+      if (node.attr().count(kMustCompile) == 0) continue;
+      const std::vector<std::string> called = CalledFunctions(node);
+      const bool plain = std::all_of(called.begin(), called.end(),
+                                     [&](const std::string& name) { return runnable.Has(name); });
+      if (plain) node.mutable_attr()->erase(kMustCompile);
+    }
+  };
+  clear(graph->mutable_node());
+  for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
+    clear(function.mutable_node_def());
+    auto& attributes = *function.mutable_attr();
+    const bool marked = attributes.count(kMustCompile) > 0 || attributes.count(kNoInline) > 0;
+    if (!marked || !runnable.Has(function.signature().name())) continue;
+    attributes.erase(kMustCompile);
+    attributes.erase(kNoInline);  // which comes with it
+  }
+}
+
+void ClearDevicesInFunctions(tf::GraphDef* graph) {
+  for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
+    for (tf::NodeDef& node : *function.mutable_node_def()) node.clear_device();
+  }
+}
+
+bool HasLoops(const tf::GraphDef& graph) {
+  return std::any_of(graph.node().begin(), graph.node().end(), IsLoop);
+}
+
+void LowerLoops(tf::GraphDef* graph) {
+  const auto lower = [](google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
+    for (tf::NodeDef& node : *nodes) {
+      if (IsLoop(node)) (*node.mutable_attr())["_lower_using_switch_merge"].set_b(true);
+    }
+  };
+  lower(graph->mutable_node());
+  for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
+    lower(function.mutable_node_def());
+  }
+}
+
+}  // namespace savedmodel::engine

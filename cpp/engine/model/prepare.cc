@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/model/prepare.h"
+
+#include <algorithm>
+#include <exception>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "engine/base/quote.h"
+#include "engine/base/status.h"
+#include "engine/files/files.h"
+#include "engine/graph/functions.h"
+#include "engine/graph/variable_use.h"
+#include "engine/graph/variables.h"
+#include "engine/optimize/epsilon.h"
+#include "engine/optimize/factors.h"
+#include "engine/optimize/optimize.h"
+#include "engine/threads/float_mode.h"
+#include "tensorflow/core/common_runtime/device_mgr.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+// The value of a variable that keeps it between writes; false if it has none, or is updated in place.
+bool ValueOf(const tf::NodeDef& handle, tf::Device* device, tf::Tensor* value) {
+  const auto container = handle.attr().find("container");
+  bool in_place = false;
+  std::optional<tf::Tensor> found =
+      FindVariable(device, container == handle.attr().end() ? "" : container->second.s(),
+                   handle.attr().at("shared_name").s(), &in_place);
+  if (!found || in_place || !found->IsInitialized()) return false;
+  *value = std::move(*found);
+  return true;
+}
+
+// Values of the variables of TensorFlow 1 that nobody writes, by node; those that have one.
+std::map<std::string, tf::Tensor> ReferenceValues(const tf::GraphDef& graph,
+                                                  const std::set<std::string>& written,
+                                                  SharedSession* shared) {
+  std::vector<std::string> names;
+  for (const tf::NodeDef& node : graph.node()) {
+    if (IsReferenceVariable(node) && written.count(VariableKey(node)) == 0) names.push_back(node.name());
+  }
+  std::map<std::string, tf::Tensor> values;
+  std::vector<tf::Tensor> fetched;
+  if (names.empty() || !shared->session().Run({}, names, {}, &fetched).ok()) return values;
+  for (std::size_t i = 0; i < names.size(); ++i) values.emplace(names[i], fetched[i]);
+  return values;
+}
+
+std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::vector<std::string>& feeds,
+                                        const std::vector<std::string>& fetches,
+                                        const tf::SessionOptions& options, const tf::DeviceMgr& devices,
+                                        const ConstantPool* pool, StatefulKernels* stateful,
+                                        OptimizationReport* report, bool bare = false) {
+  std::string why_not;
+  const auto make = [&](const tf::GraphDef& from, bool nest) {
+    ExecutableGraph executable = MakeExecutable(from, feeds, fetches, options, devices, bare);
+    report->effects = EffectsOf(executable);
+    return MakeExecutor(std::move(executable), devices.ListDevices().front(), pool, stateful, &why_not, nest);
+  };
+  // Loops as lists of kernels where that can be, else in TensorFlow's executor.
+  const bool nest = !report->passes.empty() && HasLoops(graph);
+  std::unique_ptr<GraphExecutor> executor = make(graph, nest);
+  if (executor == nullptr && nest) {
+    tf::GraphDef lowered = graph;
+    LowerLoops(&lowered);
+    executor = make(lowered, false);
+  }
+  if (executor == nullptr) {
+    report->why_not = "it has to run in a session, for " + why_not;
+    return nullptr;
+  }
+  executor->set_repeatable(report->effects.empty());
+  report->executor = executor->name();
+  return executor;
+}
+
+const tf::GraphDef& GraphOf(const SharedSession& shared, const CallGraph* call) {
+  return call == nullptr ? shared.graph_def : call->graph;
+}
+
+// Runs of this function may write what others have as a constant.
+void NoteWrites(const tf::GraphDef& graph, const FunctionGraph& function, SharedSession* shared) {
+  for (const std::string& key : WrittenVariables(graph, function.ends())) {
+    if (shared->written.insert(key).second && shared->frozen.count(key) > 0) shared->thawed = true;
+  }
+}
+
+std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph* call,
+                                         const FunctionGraph& function, OptimizationReport* report) {
+  const OptimizedFunction* found = shared->saved == nullptr ? nullptr : shared->saved->Find(function);
+  if (found == nullptr) return nullptr;
+  for (const std::string& key : found->frozen) {
+    if (!shared->thawed && shared->written.count(key) == 0) continue;
+    throw Error(Code::kFailedPrecondition, "another function writes the variable " + Quote(key));
+  }
+  // What signatures write is a constant nowhere.
+  if (call != nullptr && !found->standalone) NoteWrites(call->graph, function, shared);
+  const bool early = found->standalone && shared->early_devices != nullptr;
+  OptimizationReport saved = found->report;
+  saved.function = report->function;
+  saved.notes.push_back(std::string("was done earlier and read from ") + kOptimizedDirectory);
+  std::unique_ptr<GraphExecutor> executor =
+      MakeFrom(found->isolated.graph, found->isolated.feeds, OptimizedFiles::Fetches(*found, function),
+               shared->optimized_options, early ? *shared->early_devices : shared->devices(),
+               &shared->saved->pool(), &shared->stateful_kernels, &saved);
+  if (executor == nullptr) return nullptr;
+  shared->frozen.insert(found->frozen.begin(), found->frozen.end());
+  *report = std::move(saved);
+  return executor;
+}
+
+std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const CallGraph* call,
+                                             const FunctionGraph& function, OptimizationReport* report) {
+  std::unique_ptr<GraphExecutor> executor;
+  {
+    ConstantPool pool;
+    const IsolatedGraph isolated =
+        OptimizeFunction(shared, call, function, {}, &pool, &shared->frozen, report);
+    shared->constants.Share(&pool);
+    executor = MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options,
+                        shared->devices(), &pool, &shared->stateful_kernels, report);
+  }
+  shared->constants.DropUnused();  // what the optimizer made on the way
+  return executor;
+}
+
+// Null where that fails, for a call must not fail for the optimizer, or where the graph needs a session;
+// `needs_session` tells the latter.
+template <typename Make>
+std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const CallGraph* call,
+                                   const FunctionGraph& function, bool* needs_session,
+                                   OptimizationReport* report) {
+  OptimizationReport done = *report;
+  *needs_session = false;
+  std::unique_ptr<GraphExecutor> executor;
+  try {
+    executor = make(shared, call, function, &done);
+    report->why_not = done.why_not;
+    *needs_session = executor == nullptr && !done.why_not.empty();
+  } catch (const std::exception& error) {
+    report->why_not = error.what();
+  }
+  if (executor != nullptr) *report = std::move(done);
+  report->optimized = executor != nullptr;
+  return executor;
+}
+
+const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                               bool bare, OptimizationReport* report) {
+  std::unique_ptr<GraphExecutor> executor;
+  tf::SessionOptions options = shared->options;
+  if (bare) {
+    options.config.mutable_graph_options()->mutable_rewrite_options()->set_disable_meta_optimizer(true);
+  }
+  const tf::GraphDef& graph = GraphOf(*shared, call);
+  for (const std::string& note :
+       {LeaveOutFolding(graph, &options.config), LeaveOutRemapping(graph, &options.config)}) {
+    if (!note.empty()) report->notes.push_back(note);
+  }
+  try {
+    executor = MakeFrom(graph, function.feeds, function.fetches, options, shared->devices(), nullptr,
+                        &shared->stateful_kernels, report, bare);
+  } catch (const std::exception&) {  // the session refuses the same, in its words
+  }
+  return executor == nullptr ? nullptr : shared->Keep(std::move(executor));
+}
+
+}  // namespace
+
+IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                               const std::set<std::string>& kept, ConstantPool* pool,
+                               std::set<std::string>* frozen, OptimizationReport* report) {
+  const FloatMode mode;  // constants are folded as runs would compute them
+  tf::Device* device = shared->devices().ListDevices().front();
+  IsolatedGraph isolated = Isolate(GraphOf(*shared, call), function.feeds, function.feed_types,
+                                   function.fetches, function.fetch_types);
+  std::set<std::string> written = WrittenVariables(isolated.graph, isolated.fetches);
+  written.insert(shared->written.begin(), shared->written.end());
+  written.insert(kept.begin(), kept.end());
+  const std::map<std::string, tf::Tensor> references = ReferenceValues(isolated.graph, written, shared);
+  const auto value = [&](const tf::NodeDef& handle, tf::Tensor* tensor) {
+    const std::string key = VariableKey(handle);
+    if (key.empty() || written.count(key) > 0 || shared->thawed) return false;
+    if (const auto found = references.find(handle.name()); found != references.end()) {
+      *tensor = found->second;
+    } else if (IsReferenceVariable(handle) || !ValueOf(handle, device, tensor)) {
+      return false;
+    }
+    frozen->insert(key);
+    return true;
+  };
+  tf::DeviceSet device_set;
+  device_set.AddDevice(device);
+  device_set.set_client_device(device);
+  OptimizeGraph(shared->options, device_set, shared->optimize == Optimize::kBf16, value, pool, &isolated,
+                report);
+  return isolated;
+}
+
+const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* call,
+                                     const FunctionGraph& function, bool optimize,
+                                     OptimizationReport* report) {
+  report->executor = "session";
+  if (!shared->own_executors) {
+    report->why_not = "the model has options, devices or ops that only a session respects";
+    return nullptr;
+  }
+  const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
+  const FloatMode mode;
+  bool needs_session = false;
+  if (auto saved = Try(MakeSaved, shared, call, function, &needs_session, report))
+    return shared->Keep(std::move(saved));
+  for (const std::string& why_not : {shared->saved_why_not, report->why_not}) {
+    if (why_not.empty()) continue;
+    report->notes.push_back(std::string(kOptimizedDirectory) + " is not used: " + why_not);
+  }
+  report->why_not.clear();
+  shared->session();
+  NoteWrites(GraphOf(*shared, call), function, shared);
+  if (!function.targets.empty()) {
+    report->why_not = "ops that are run for their effects need a session";
+    return nullptr;
+  }
+  if (shared->optimize == Optimize::kNone) {
+    report->why_not = "the model was loaded so";
+  } else if (!optimize) {
+    report->why_not = "it has not been run often yet";
+  } else if (auto optimized = Try(MakeOptimized, shared, call, function, &needs_session, report)) {
+    return shared->Keep(std::move(optimized));
+  } else if (needs_session) {
+    return nullptr;  // so would the graph as it was loaded
+  }
+  return MakePlain(shared, call, function, false, report);
+}
+
+const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                                  bool bare, OptimizationReport* report) {
+  const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
+  const FloatMode mode;
+  shared->session();
+  report->executor = "session";
+  return MakePlain(shared, call, function, bare, report);
+}
+
+bool Convolves(const tf::GraphDef& graph) {
+  const auto any = [](const auto& nodes) {
+    return std::any_of(nodes.begin(), nodes.end(),
+                       [](const tf::NodeDef& node) { return absl::StrContains(node.op(), "Conv"); });
+  };
+  const auto& functions = graph.library().function();
+  return any(graph.node()) || std::any_of(functions.begin(), functions.end(),
+                                          [&](const tf::FunctionDef& f) { return any(f.node_def()); });
+}
+
+}  // namespace savedmodel::engine

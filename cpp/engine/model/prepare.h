@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a function's feeds and fetches to what runs it.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "engine/graph/constants.h"
+#include "engine/graph/isolate.h"
+#include "engine/graph/plan.h"
+#include "engine/model/session.h"
+#include "savedmodel/optimization.h"
+
+namespace savedmodel::engine {
+
+// The function's graph, optimized; `call` as BindFunction has it. What is in `kept` (VariableKey) stays a
+// variable; what does not, goes to `frozen`. The session is open, and its variables have their values. Adds
+// to `report`. Throws Error.
+IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                               const std::set<std::string>& kept, ConstantPool* pool,
+                               std::set<std::string>* frozen, OptimizationReport* report);
+
+// Optimizes the function's graph, if the model is to be optimized and `optimize` says so, and makes an
+// executor for it, which `shared` owns. Null, with the reason in `report`, if the session has to run it.
+const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* call,
+                                     const FunctionGraph& function, bool optimize,
+                                     OptimizationReport* report);
+// The same for the graph as it was loaded, which may be asked for later; `bare`: TensorFlow's own optimizer
+// and its passes for oneDNN leave it alone. Throws Error.
+const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                                  bool bare, OptimizationReport* report);
+
+// Whether the graph or one of its functions has convolutions.
+bool Convolves(const tensorflow::GraphDef& graph);
+
+}  // namespace savedmodel::engine

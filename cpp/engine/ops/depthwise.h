@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What ops that convolve images channel by channel are told by attributes: strides, padding, activation.
+#pragma once
+
+#include "engine/kernels/image_kernels.h"
+#include "engine/ops/attributes.h"
+#include "tensorflow/core/framework/op_kernel.h"
+
+namespace savedmodel::engine {
+
+class DepthwiseAttributes {
+ public:
+  absl::Status Read(tensorflow::OpKernelConstruction* context);
+  const ImagePadding& padding() const { return padding_; }
+  // All of `image` but for `x` and `y`, and its result's height, for images of these sizes.
+  absl::Status Apply(std::int64_t height, std::int64_t width, const tensorflow::Tensor& filter,
+                     const tensorflow::Tensor& bias, DepthwiseImage* image, std::int64_t* out_height) const;
+
+ private:
+  std::int64_t stride_height_ = 1, stride_width_ = 1;
+  ImagePadding padding_;
+  Activation activation_ = Activation::kNone;
+  float leaky_slope_ = 0;
+};
+
+// All rows of `images` images, in the device's threads; `image` is the first of them.
+void DepthwiseImages(tensorflow::OpKernelContext* context, const DepthwiseImage& image, std::int64_t images,
+                     std::int64_t out_height);
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// _SavedmodelWinograd: activation(3x3 convolution of stride 1 + bias + summand) of float32 images, NHWC, with
+// constant weights, which are transformed at the first run.
+#include "engine/kernels/winograd.h"
+
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "engine/kernels/isa.h"
+#include "engine/ops/attributes.h"
+#include "engine/ops/from_constant.h"
+#include "engine/threads/parallel_for.h"
+#include "tensorflow/core/framework/common_shape_fns.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/util/padding.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+using Index = std::int64_t;
+
+REGISTER_OP("_SavedmodelWinograd")
+    .Input("input: float")
+    .Input("filter: float")
+    .Input("bias: float")
+    .Input("summand: num_summands * float")
+    .Output("output: float")
+    .Attr("num_summands: int >= 0 = 0")
+    .Attr("strides: list(int) = [1, 1, 1, 1]")
+    .Attr(tf::GetPaddingAttrStringWithExplicit())
+    .Attr(tf::GetExplicitPaddingsAttrString())
+    .Attr("data_format: {'NHWC'} = 'NHWC'")
+    .Attr("dilations: list(int) = [1, 1, 1, 1]")
+    .Attr("activation: string = ''")
+    .Attr("leakyrelu_alpha: float = 0.2")
+    .Attr("bf16: bool = false")
+    .SetShapeFn(tf::shape_inference::Conv2DShapeWithExplicitPadding);
+
+class WinogradOp : public tf::OpKernel {
+ public:
+  explicit WinogradOp(tf::OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, padding_.Read(context));
+    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &leaky_slope_));
+    OP_REQUIRES_OK(context, ReadGemmKernel(context, &kernel_));
+  }
+
+  void Compute(tf::OpKernelContext* context) override {
+    const tf::Tensor& x = context->input(0);
+    const tf::Tensor& filter = context->input(1);
+    const tf::Tensor& bias = context->input(2);
+    OP_REQUIRES(context,
+                x.dims() == 4 && filter.dims() == 4 && filter.dim_size(0) == 3 && filter.dim_size(1) == 3 &&
+                    filter.dim_size(2) == x.dim_size(3) && bias.NumElements() == filter.dim_size(3),
+                absl::InvalidArgumentError(absl::StrCat("a 3x3 convolution of ", x.shape().DebugString(),
+                                                        " with ", filter.shape().DebugString())));
+    WinogradProblem problem{};
+    WinogradImages& images = problem.images;
+    problem.count = x.dim_size(0);
+    images.height = x.dim_size(1);
+    images.width = x.dim_size(2);
+    images.channels = x.dim_size(3);
+    images.results = filter.dim_size(3);
+    OP_REQUIRES_OK(context, padding_.Windows(1, images.height, 3, 1, &images.out_height, &images.pad_top));
+    OP_REQUIRES_OK(context, padding_.Windows(2, images.width, 3, 1, &images.out_width, &images.pad_left));
+    tf::TensorShape shape({problem.count, images.out_height, images.out_width, images.results});
+    const tf::TensorShape padded = padding_.Padded(x.shape());
+    const bool nothing = ConvolvesNothing(padded);
+    if (nothing) shape = padded;
+    tf::Tensor* output = nullptr;
+    if (context->num_inputs() > 3 && !nothing) {
+      const tf::Tensor& summand = context->input(3);
+      OP_REQUIRES(context, summand.shape() == shape,
+                  absl::InvalidArgumentError(absl::StrCat("a summand of ", summand.shape().DebugString(),
+                                                          " for ", shape.DebugString())));
+      images.summand = static_cast<const float*>(summand.data());
+      OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({3}, 0, shape, &output));
+    } else {
+      OP_REQUIRES_OK(context, context->allocate_output(0, shape, &output));
+    }
+    if (output->NumElements() == 0) return;
+    images.x = static_cast<const float*>(x.data());
+    images.bias = static_cast<const float*>(bias.data());
+    images.y = static_cast<float*>(output->data());
+    images.activation = activation_;
+    images.leaky_slope = leaky_slope_;
+    const auto* workers = context->device()->tensorflow_cpu_worker_threads();
+    const int threads = workers == nullptr ? 1 : workers->num_threads;
+    const Stop stop = StopOf(context);
+    problem.stop = &stop;
+    tf::Tensor room;
+    OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_FLOAT,
+                                                   tf::TensorShape({WinogradRoom(problem, threads)}), &room));
+    Winograd(
+        problem, *Transform(context, filter), isa_, static_cast<float*>(room.data()), threads,
+        [context](Index count, double cost, const auto& work) { ParallelFor(context, count, cost, work); });
+    EndIfStopped(context, stop);
+  }
+
+ private:
+  std::shared_ptr<const WinogradWeights> Transform(tf::OpKernelContext* context, const tf::Tensor& filter) {
+    return weights_.Get(filter, LayoutOf(*kernel_, false, filter.dim_size(2), filter.dim_size(3)), [&] {
+      return std::make_shared<const WinogradWeights>(
+          *kernel_, static_cast<const float*>(filter.data()), filter.dim_size(2), filter.dim_size(3),
+          [context](Index count, double cost, const auto& work) { PackFor(context, count, cost, work); });
+    });
+  }
+
+  const Isa isa_ = BestIsa();
+  const GemmKernel* kernel_ = nullptr;
+  ImagePadding padding_;
+  Activation activation_ = Activation::kNone;
+  float leaky_slope_ = 0;
+  FromConstant<WinogradWeights> weights_;
+};
+
+REGISTER_KERNEL_BUILDER(Name("_SavedmodelWinograd").Device(tf::DEVICE_CPU), WinogradOp);
+
+}  // namespace
+}  // namespace savedmodel::engine

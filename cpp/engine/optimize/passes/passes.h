@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rewrites, one file each in passes/. Each keeps the arithmetic of float32 up to rounding.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/graph/rewriter.h"
+
+namespace savedmodel::engine {
+
+struct Pass {
+  const char* name;
+  const char* what;               // for the report
+  int (*apply)(Rewriter* graph);  // how often it fired
+};
+
+// In the order in which they run, between constant folding and TensorFlow's own fusions.
+const std::vector<Pass>& Passes();
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the recognition of steps, whole and gate by gate, is written with.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "engine/optimize/recurrent/step.h"
+
+namespace savedmodel::engine {
+
+inline constexpr std::int64_t kToTheEnd = -1;
+
+// A part of the columns of a matrix: of `parts` equal ones the part `part`, or, if `parts` is 0, [begin,
+// end).
+struct StepMatcher::Columns {
+  bool Are(int gate, int gates, std::int64_t units) const {
+    if (parts != 0) return part == gate && parts == gates;
+    return begin == gate * units && (end == (gate + 1) * units || (end == kToTheEnd && gate == gates - 1));
+  }
+  Value matrix;
+  int part = 0, parts = 0;
+  std::int64_t begin = 0, end = 0;
+};
+
+struct StepMatcher::Bias {
+  Weight weight;
+  int row = -1;  // of two; -1: the weight itself
+};
+
+// x * kernel + state * recurrent + bias; any of them may be missing.
+struct StepMatcher::Linear {
+  Value x;
+  std::optional<Weight> kernel;
+  Value recurrent;  // a weight, or columns of one
+  std::vector<Bias> bias;
+};
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/optimize/recurrent/fusion.h"
+
+#include <algorithm>
+
+#include "engine/ops/rnn.h"
+#include "tensorflow/core/framework/tensor.h"
+
+namespace savedmodel::engine {
+namespace {
+namespace tf = tensorflow;
+
+void Require(bool condition, const char* why) {
+  if (!condition) throw Mismatch{why};
+}
+
+bool IsVector(const Value& value, std::initializer_list<std::int64_t> numbers) {
+  const auto found = Integers(value);
+  return found && std::equal(found->begin(), found->end(), numbers.begin(), numbers.end());
+}
+
+// Exchanges the first two of three dimensions.
+bool IsBatchTranspose(const Dataflow& graph, const Value& value) {
+  return value.Is("Transpose") && IsVector(graph.Input(value, 1), {1, 0, 2});
+}
+
+bool IsReverse(const Dataflow& graph, const Value& value, std::int64_t axis) {
+  return value.Is("ReverseV2") && IsVector(graph.Input(value, 1), {axis});
+}
+
+// tensor[-1], or tensor[0] where there is but one.
+bool IsLast(const Dataflow& graph, const Value& value, bool only_one) {
+  if (!value.Is("StridedSlice") || IntAttr(value, "shrink_axis_mask", 0) != 1) return false;
+  for (const char* mask : {"begin_mask", "ellipsis_mask", "new_axis_mask"}) {
+    if (IntAttr(value, mask, 0) != 0) return false;
+  }
+  const Value begin = graph.Input(value, 1);
+  return IsVector(graph.Input(value, 3), {1}) &&
+         (IsVector(begin, {-1}) || (only_one && IsVector(begin, {0})));
+}
+
+}  // namespace
+
+Fusion::Fusion(tf::GraphDef* graph, const std::unordered_set<std::string>& keep, tf::NodeDef* node,
+               const tf::FunctionDef& cond, const tf::FunctionDef& body)
+    : graph_(graph), keep_(keep), flow_(*graph), node_(node), loop_(ReadLoop(flow_, *node, cond, body)) {
+  Require(node->device().empty() || node->device().find("CPU") != std::string::npos, "it is not on a CPU");
+  Require(!Kept(*node), "its outputs are fetched");
+  const auto& inputs = node->input();
+  std::copy_if(inputs.begin(), inputs.end(), std::back_inserter(controls_), IsControl);
+  FindUses();
+  ReadX();
+  ReadMask();
+  ReadStates();
+  ReadOutputs();
+}
+
+void Fusion::FindUses() {
+  for (tf::NodeDef& node : *graph_->mutable_node()) {
+    for (int i = 0; i < CountInputs(node); ++i) {
+      const Value source = flow_.Source(node.input(i));
+      if (source.node != nullptr) uses_[source.node->name()].push_back({&node, i});
+    }
+  }
+}
+
+std::vector<Fusion::Use> Fusion::Uses(const std::string& node, int index) const {
+  std::vector<Use> found;
+  const auto uses = uses_.find(node);
+  if (uses == uses_.end()) return found;
+  for (const Use& use : uses->second) {
+    if (flow_.Source(use.node->input(use.input)).index != index) continue;
+    if (use.node->op() == "Identity" && use.node->input_size() == 1 && !Kept(*use.node)) {
+      const auto further = Uses(use.node->name(), 0);
+      found.insert(found.end(), further.begin(), further.end());
+    } else {
+      found.push_back(use);
+    }
+  }
+  return found;
+}
+
+Value Fusion::Unturned(Value value, bool* time_major, bool* reverse) {
+  while (value.known()) {
+    if (IsReverse(flow_, value, *time_major ? 0 : 1)) {
+      *reverse = !*reverse;
+    } else if (IsBatchTranspose(flow_, value)) {
+      *time_major = !*time_major;
+    } else {
+      return value;
+    }
+    value = flow_.Input(value, 0, &controls_);
+  }
+  throw Mismatch{"its input can't be found"};
+}
+
+void Fusion::ReadX() {
+  x_ = flow_.Input(InputOfLoop(loop_.x), 0, &controls_);  // of the TensorListFromTensor
+  x_ = Unturned(x_, &time_major_, &reverse_);
+}
+
+bool Fusion::IsZeros(int input) {
+  const Value value = InputOfLoop(input);
+  return value.Is("ZerosLike") || (value.Is("Fill") && IsConstant(flow_.Input(value, 1), 0.0F));
+}
+
+void Fusion::ReadMask() {
+  if (loop_.mask < 0) return;
+  const Value list = InputOfLoop(loop_.mask);
+  Require(list.Is("TensorListFromTensor") && TypeAttr(list, "element_dtype") == tf::DT_BOOL,
+          "its mask is not a list made of a tensor");
+  bool reverse = false;
+  mask_ = Unturned(flow_.Input(list, 0, &controls_), &mask_time_major_, &reverse);
+  Require(reverse == reverse_, "it walks its mask another way than its input");
+  for (const int result : {loop_.previous, loop_.masked_result}) {
+    Require(result < 0 || IsZeros(result), "its results begin with something else than zeros");
+  }
+  no_steps_ = "error";  // what its results are like is taken from the first step
+}
+
+void Fusion::ReadStates() {
+  const Extent batch = DimensionOf(flow_, flow_.Input(flow_.Resolve(node_->input(loop_.x)), 0), 1);
+  bool zeros = true;
+  for (const int i : {loop_.h, loop_.c}) {
+    if (i < 0) continue;
+    const Value state = InputOfLoop(i);
+    for (const char* op : {"ReadVariableOp", "VariableV2", "Variable"}) {
+      Require(!state.Is(op), "its initial state is a variable, as in a stateful layer");
+    }
+    Require(state.known(), "its initial state can't be found");
+    const Value shape = flow_.Input(state, 0);
+    zeros = zeros && state.Is("Fill") && IsConstant(flow_.Input(state, 1), 0.0F) && shape.Is("Pack") &&
+            CountInputs(*shape.node) == 2 && ReadExtent(flow_, flow_.Input(shape, 0)) == batch &&
+            Integer(flow_.Input(shape, 1)) == loop_.step.units;
+    states_.push_back(Name(state));
+  }
+  if (zeros) states_.clear();
+}
+
+void Fusion::ReadOutputs() {
+  for (int i = 0; i < CountInputs(*node_); ++i) {
+    if (loop_.stays[static_cast<std::size_t>(i)] || i == loop_.h || i == loop_.c) continue;
+    const bool read = uses_.count(node_->name()) != 0 && !Uses(node_->name(), i).empty();
+    const char* const why =
+        i == loop_.previous ? "the result that it carries is read" : "its counter is read";
+    Require(i == loop_.y || !read, why);
+  }
+  if (loop_.y >= 0) ReadResultUses();
+}
+
+void Fusion::ReadResultUses() {
+  const auto& all = uses_[node_->name()];
+  for (const Use& use : all) {
+    if (flow_.Source(use.node->input(use.input)).index != loop_.y) continue;
+    const Value stack{use.node, 0};
+    Require(stack.Is("TensorListStack") && TypeAttr(stack, "element_dtype") == tf::DT_FLOAT,
+            "its list of results is not made a tensor");
+    const std::int64_t count = IntAttr(stack, "num_elements", -1);
+    Require(count == -1 || count == (loop_.y_all ? loop_.trips.number : 1),
+            "its list of results is thought to have another length");
+    stacks_.push_back(use.node);
+    if (no_steps_ != "error") no_steps_ = HasShapeWithoutSteps(*use.node) ? "zeros" : "error";
+    stack_is_read_ = stack_is_read_ || Kept(*use.node);
+    for (const Use& reader : Uses(use.node->name(), 0)) {
+      const Value value{reader.node, 0};
+      if (reader.input == 0 && IsLast(flow_, value, !loop_.y_all)) {
+        lasts_.push_back(reader.node);
+        if (loop_.y_all) no_steps_ = "error";  // there is no last one
+      } else if (reader.input == 0 && IsBatchTranspose(flow_, value)) {
+        transposes_.push_back(reader.node);
+      } else {
+        stack_is_read_ = true;
+      }
+    }
+  }
+  if (!loop_.y_all || stack_is_read_ || transposes_.size() != 1 || Kept(*transposes_[0])) return;
+  // Bidirectional turns the results of its backward half around.
+  for (const Use& reader : Uses(transposes_[0]->name(), 0)) {
+    if (reader.input != 0 || !IsReverse(flow_, {reader.node, 0}, 1)) return reverses_.clear();
+    reverses_.push_back(reader.node);
+  }
+}
+
+// Of elements that were never written, the list knows what its maker and its reader say: all sizes, or it
+// fails.
+bool Fusion::HasShapeWithoutSteps(const tf::NodeDef& stack) {
+  const auto made = Integers(flow_.Input(InputOfLoop(loop_.y), 0));
+  const auto read = Integers(flow_.Input({&stack, 0}, 1));
+  if (!made || !read) return true;  // it is computed, from sizes that are known then
+  const auto known = [](const std::vector<std::int64_t>& shape, std::size_t i) {
+    return shape.size() == 2 && shape[i] >= 0;
+  };
+  for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
+    if (!known(*made, i) && !known(*read, i)) return false;
+  }
+  rows_without_steps_ = known(*made, 0) ? made->at(0) : read->at(0);
+  return true;
+}
+
+std::string Fusion::UniqueName(const std::string& wanted) const {
+  const auto taken = [this](const std::string& name) {
+    return std::any_of(graph_->node().begin(), graph_->node().end(),
+                       [&](const tf::NodeDef& node) { return node.name() == name; });
+  };
+  std::string name = wanted;
+  for (int i = 1; taken(name); ++i) name = wanted + "_" + std::to_string(i);
+  return name;
+}
+
+tf::NodeDef* Fusion::AddNode(const std::string& name, const char* op) {
+  tf::NodeDef added;
+  added.set_name(UniqueName(node_->name() + "/" + name));
+  added.set_op(op);
+  added.set_device(node_->device());
+  *graph_->add_node() = added;
+  return graph_->mutable_node(graph_->node_size() - 1);
+}
+
+// A tensor of the graph; `constant` becomes false if somebody could change it in place, or feed it.
+std::string Fusion::NameOfWeight(const Value& value, bool* constant) const {
+  *constant = *constant && (value.Is("Const") || value.Is("ReadVariableOp")) && !Kept(*value.node);
+  return Name(value);
+}
+
+std::string Fusion::WeightInput(const Weight& weight, bool* constant) {
+  if (weight.constant != nullptr) {
+    tf::NodeDef* copy = AddNode("weight", "Const");
+    *copy->mutable_attr() = weight.constant->attr();
+    return copy->name();
+  }
+  const Value input = InputOfLoop(weight.argument);
+  if (!weight.variable) return NameOfWeight(input, constant);
+  tf::NodeDef* read = AddNode("read", "ReadVariableOp");
+  read->add_input(Name(input));
+  for (const std::string& reference : node_->input()) {
+    if (IsControl(reference)) read->add_input(reference);
+  }
+  (*read->mutable_attr())["dtype"].set_type(tf::DT_FLOAT);
+  return read->name();
+}
+
+void Fusion::Redirect(const std::string& node, int index, const std::string& source) {
+  const auto uses = uses_.find(node);
+  if (uses == uses_.end()) return;
+  for (const Use& use : uses->second) {
+    // Some of them read something else by now.
+    if (use.input >= CountInputs(*use.node)) continue;
+    const std::string& reference = use.node->input(use.input);
+    const bool same = reference == Reference(node, index) || reference == node + ":" + std::to_string(index);
+    if (same) use.node->set_input(use.input, source);
+  }
+}
+
+void Fusion::PassOn(tf::NodeDef* node, const std::string& source) {
+  std::vector<std::string> controls;
+  std::copy_if(node->input().begin(), node->input().end(), std::back_inserter(controls), IsControl);
+  node->set_op("Identity");
+  node->clear_attr();
+  node->clear_input();
+  node->add_input(source);
+  for (const std::string& control : controls) node->add_input(control);
+  (*node->mutable_attr())["T"].set_type(tf::DT_FLOAT);
+  if (controls.empty()) Redirect(node->name(), 0, source);
+}
+
+// Every node stays valid, though nobody reads some of them any more.
+void Fusion::MoveResults() {
+  const std::string y = node_->name(), last = Reference(node_->name(), IsLstm() ? 3 : 2);
+  for (tf::NodeDef* reader : lasts_) PassOn(reader, last);
+  if (!loop_.y_all) {
+    tf::NodeDef* axis = AddNode("axis", "Const");
+    tf::Tensor zero(std::int32_t{0});
+    zero.AsProtoTensorContent((*axis->mutable_attr())["value"].mutable_tensor());
+    (*axis->mutable_attr())["dtype"].set_type(tf::DT_INT32);
+    for (tf::NodeDef* stack : stacks_) {
+      stack->set_op("ExpandDims");
+      stack->set_input(0, last);
+      stack->set_input(1, axis->name());
+      stack->clear_attr();
+      (*stack->mutable_attr())["T"].set_type(tf::DT_FLOAT);
+      (*stack->mutable_attr())["Tdim"].set_type(tf::DT_INT32);
+    }
+    return;
+  }
+  for (tf::NodeDef* stack : stacks_) {
+    if (stack_is_read_ || transposes_.empty()) {
+      PassOn(stack, y);
+      continue;
+    }
+    const tf::NodeDef& transpose = *transposes_[0];
+    stack->set_op("Transpose");
+    stack->set_input(0, y);
+    stack->set_input(1, transpose.input(1));
+    *stack->mutable_attr() = transpose.attr();
+  }
+  if (stack_is_read_) return;
+  for (tf::NodeDef* transpose : transposes_) {
+    if (reverses_.empty()) {
+      PassOn(transpose, y);
+      continue;
+    }
+    transpose->set_op("ReverseV2");
+    transpose->set_input(0, y);
+    transpose->set_input(1, reverses_[0]->input(1));
+    *transpose->mutable_attr() = reverses_[0]->attr();
+    stacks_[0]->set_input(0, transpose->name());
+  }
+  for (tf::NodeDef* reverse : reverses_) PassOn(reverse, y);
+}
+
+// The inputs of the op that are biases.
+std::vector<std::string> Fusion::BiasInputs(bool* constant) {
+  std::vector<std::string> inputs;
+  if (loop_.step.bias.size() == 2) {
+    // Keras 2 takes one matrix apart before the loop: the op reads the matrix.
+    Value rows[2];
+    for (int i = 0; i < 2; ++i) {
+      const Weight& bias = loop_.step.bias[static_cast<std::size_t>(i)];
+      if (bias.argument >= 0 && !bias.variable) rows[i] = InputOfLoop(bias.argument);
+    }
+    if (rows[0].Is("Unpack") && rows[0].node == rows[1].node && rows[0].index == 0 && rows[1].index == 1) {
+      const Value matrix = flow_.Input(rows[0], 0, &controls_);
+      if (IntAttr(rows[0], "num", 0) == 2 && matrix.known()) return {NameOfWeight(matrix, constant)};
+    }
+  }
+  for (const Weight& bias : loop_.step.bias) inputs.push_back(WeightInput(bias, constant));
+  return inputs;
+}
+
+std::string Fusion::Apply() {
+  const RecurrentStep& step = loop_.step;
+  bool constant = true;
+  tf::NodeDef op;
+  op.set_name(node_->name());
+  op.set_op(IsLstm() ? rnn::kLstmOp : rnn::kGruOp);
+  op.set_device(node_->device());
+  op.add_input(Name(x_));
+  op.add_input(WeightInput(step.kernel, &constant));
+  op.add_input(WeightInput(step.recurrent, &constant));
+  const std::vector<std::string> biases = BiasInputs(&constant);
+  for (const std::string& bias : biases) op.add_input(bias);
+  for (const std::string& state : states_) op.add_input(state);
+  std::sort(controls_.begin(), controls_.end());
+  controls_.erase(std::unique(controls_.begin(), controls_.end()), controls_.end());
+  if (loop_.mask >= 0) op.add_input(Name(mask_));
+  for (const std::string& control : controls_) op.add_input(control);
+
+  const bool sequence = loop_.y_all && (stack_is_read_ || !transposes_.empty());
+  auto& attr = *op.mutable_attr();
+  attr["num_bias"].set_i(static_cast<std::int64_t>(biases.size()));
+  attr["num_state"].set_i(static_cast<std::int64_t>(states_.size()));
+  attr["num_mask"].set_i(loop_.mask >= 0 ? 1 : 0);
+  attr["mask_time_major"].set_b(mask_time_major_);
+  attr["masked_is_zero"].set_b(loop_.masked_result >= 0);
+  attr["time_major"].set_b(time_major_);
+  attr["y_time_major"].set_b(stack_is_read_);
+  attr["reverse"].set_b(reverse_);
+  attr["reverse_y"].set_b(!reverses_.empty());
+  attr["sequence"].set_b(sequence);
+  attr["steps"].set_i(loop_.trips.number);
+  attr["cache_weights"].set_b(constant);
+  attr["no_steps"].set_s(no_steps_);
+  attr["rows_without_steps"].set_i(rows_without_steps_);
+  if (!IsLstm()) attr["reset_after"].set_b(step.cell == rnn::Cell::kGruResetAfter);
+
+  // First what does not change stops reading the loop: its outputs are about to have another meaning.
+  std::vector<std::string> inputs(node_->input().begin(), node_->input().end());
+  const std::string name = node_->name();
+  for (int i = 0; i < static_cast<int>(loop_.stays.size()); ++i) {
+    if (loop_.stays[static_cast<std::size_t>(i)]) Redirect(name, i, inputs[static_cast<std::size_t>(i)]);
+  }
+  // The states' new numbers may be other outputs' old ones: both are taken before either is given.
+  std::vector<Use> h_uses, c_uses;
+  for (const Use& use : uses_[name]) {
+    const Value source = flow_.Source(use.node->input(use.input));
+    if (source.node != node_) continue;
+    if (source.index == loop_.h) h_uses.push_back(use);
+    if (source.index == loop_.c) c_uses.push_back(use);
+  }
+  for (const Use& use : h_uses) use.node->set_input(use.input, Reference(name, 1));
+  for (const Use& use : c_uses) use.node->set_input(use.input, Reference(name, 2));
+  MoveResults();
+  *node_ = op;
+  return IsLstm() ? "LSTM" : "GRU";
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The replacement of one loop by one op.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "engine/graph/dataflow.h"
+#include "engine/optimize/recurrent/loop.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/graph.pb.h"
+
+namespace savedmodel::engine {
+
+// All is looked at before anything is changed.
+class Fusion {
+ public:
+  // Throws Mismatch if the loop is not a recurrent layer's, or its outputs are used in another way.
+  Fusion(tensorflow::GraphDef* graph, const std::unordered_set<std::string>& keep, tensorflow::NodeDef* node,
+         const tensorflow::FunctionDef& cond, const tensorflow::FunctionDef& body);
+
+  // The kind of network.
+  std::string Apply();
+
+ private:
+  struct Use {
+    tensorflow::NodeDef* node;
+    int input;
+  };
+
+  bool Kept(const tensorflow::NodeDef& node) const { return keep_.count(node.name()) != 0; }
+  bool IsLstm() const { return loop_.step.cell == rnn::Cell::kLstm; }
+  Value InputOfLoop(int i) { return flow_.Resolve(node_->input(i), &controls_); }
+  static std::string Name(const Value& value) { return Reference(value.node->name(), value.index); }
+
+  void FindUses();
+  // Of an output: who reads it, seen through nodes that pass it on and that nobody fetches.
+  std::vector<Use> Uses(const std::string& node, int index) const;
+  void ReadX();
+  // What a value was before it was turned around: [time, batch, ...] while `time_major`.
+  Value Unturned(Value value, bool* time_major, bool* reverse);
+  void ReadMask();
+  bool IsZeros(int input);
+  void ReadStates();
+  void ReadOutputs();
+  void ReadResultUses();
+  bool HasShapeWithoutSteps(const tensorflow::NodeDef& stack);
+
+  std::string UniqueName(const std::string& wanted) const;
+  tensorflow::NodeDef* AddNode(const std::string& name, const char* op);
+  std::string NameOfWeight(const Value& value, bool* constant) const;
+  std::string WeightInput(const Weight& weight, bool* constant);
+  std::vector<std::string> BiasInputs(bool* constant);
+  // Makes `node` what passes `source` on, and lets its readers read that themselves.
+  void PassOn(tensorflow::NodeDef* node, const std::string& source);
+  void Redirect(const std::string& node, int index, const std::string& source);
+  void MoveResults();
+
+  tensorflow::GraphDef* graph_;
+  const std::unordered_set<std::string>& keep_;
+  const Dataflow flow_;
+  tensorflow::NodeDef* node_;
+  const RecurrentLoop loop_;
+  std::unordered_map<std::string, std::vector<Use>> uses_;  // by the name of the node that is read
+
+  std::vector<std::string> controls_;
+  Value x_;
+  bool time_major_ = true, reverse_ = false;
+  Value mask_;
+  bool mask_time_major_ = true;
+  std::vector<std::string> states_;  // empty: zeros
+  // What is done with the list of results.
+  std::vector<tensorflow::NodeDef*> stacks_, transposes_, reverses_, lasts_;
+  bool stack_is_read_ = false;
+  std::string no_steps_ = "states";  // see rnn_op.h
+  std::int64_t rows_without_steps_ = -1;
+};
+
+}  // namespace savedmodel::engine

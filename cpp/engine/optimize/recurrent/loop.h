@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads a functional loop: what it carries, how often it runs, what one step computes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/graph/dataflow.h"
+#include "engine/optimize/recurrent/step.h"
+#include "tensorflow/core/framework/function.pb.h"
+
+namespace savedmodel::engine {
+
+// Why a loop stays a loop; thrown.
+struct Mismatch {
+  std::string why;
+};
+
+// A scalar: a number, or a dimension of a tensor of the graph.
+struct Extent {
+  bool known() const { return number >= 0 || tensor.known(); }
+  bool operator==(const Extent& other) const {
+    return number == other.number && tensor == other.tensor && dim == other.dim;
+  }
+  std::int64_t number = -1;
+  Value tensor;
+  int dim = 0;
+};
+
+// What a scalar is, seen through the arithmetic that Keras wraps around lengths.
+Extent ReadExtent(const Dataflow& graph, const Value& scalar);
+// A dimension, traced back through transpositions and the like, so that equal ones compare equal.
+Extent DimensionOf(const Dataflow& graph, Value tensor, int dim);
+
+struct RecurrentLoop {
+  RecurrentStep step;
+  Extent trips;
+  int x = -1;          // the loop's input that is the list of x
+  int y = -1;          // its input and output that is the list of results; -1: there is none
+  bool y_all = false;  // the list gets every step's result; else the first place the last one
+  int h = -1, c = -1;
+  int mask = -1;            // the loop's input that is the list of masks; -1: there is none
+  int previous = -1;        // with a mask: the result of the step before, if it is carried apart from h
+  int masked_result = -1;   // what such a step's result is instead, if it is another input
+  std::vector<bool> stays;  // output `i` is input `i`
+};
+
+// True if the body has the operations of a recurrent layer, so that a mismatch is worth a word.
+bool LooksRecurrent(const tensorflow::FunctionDef& body);
+
+// Throws Mismatch.
+RecurrentLoop ReadLoop(const Dataflow& graph, const tensorflow::NodeDef& loop,
+                       const tensorflow::FunctionDef& cond, const tensorflow::FunctionDef& body);
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recognises one step of an LSTM or a GRU in the body of a loop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "engine/graph/dataflow.h"
+#include "engine/kernels/rnn/kernel.h"
+
+namespace savedmodel::engine {
+
+// What a loop's body multiplies by: an argument that stays the same, itself or read as a variable; or a
+// Const.
+struct Weight {
+  int argument = -1;
+  bool variable = false;
+  const tensorflow::NodeDef* constant = nullptr;
+  bool operator==(const Weight& other) const {
+    return argument == other.argument && variable == other.variable && constant == other.constant;
+  }
+};
+
+struct RecurrentStep {
+  rnn::Cell cell = rnn::Cell::kLstm;
+  std::int64_t units = 0;
+  Value x;  // the TensorListGetItem
+  Weight kernel, recurrent;
+  std::vector<Weight> bias;  // as kernels/rnn/rnn_op.h takes it
+};
+
+class StepMatcher {
+ public:
+  using ShapeOf = std::function<std::optional<std::vector<std::int64_t>>(const Weight&)>;
+  // `stays[i]`: argument `i` is the same in all iterations.
+  StepMatcher(const Dataflow& body, std::vector<bool> stays, ShapeOf shape_of)
+      : body_(body), stays_(std::move(stays)), shape_of_(std::move(shape_of)) {}
+
+  // `next_*`: what the body returns for the arguments `h` and `c`.
+  std::optional<RecurrentStep> Lstm(int h, int c, const Value& next_h, const Value& next_c) const;
+  std::optional<RecurrentStep> Gru(int h, const Value& next_h) const;
+
+ private:
+  struct Columns;
+  struct Bias;
+  struct Linear;
+  struct Apart;
+
+  Value In(const Value& value, int i) const { return body_.Input(value, i); }
+  // Calls `match` with the inputs of a sum or product in both orders, until it returns true.
+  bool EitherWay(const Value& value, const char* op, const std::function<bool(Value, Value)>& match) const;
+  std::optional<Value> Unary(const Value& value, const char* op) const;
+  std::optional<Weight> ReadWeight(const Value& value) const;
+  std::optional<Bias> ReadBias(const Value& value) const;
+  std::optional<Columns> ReadColumns(const Value& value) const;
+  std::optional<Columns> ReadGate(const Value& value) const;
+  bool ReadLinear(const Value& sum, const Value& state, Linear* linear) const;
+  bool GruGates(const Value& sum, int gate, const Value& state, Columns* x, Columns* h) const;
+  bool Finish(const Linear& linear, RecurrentStep* step) const;
+  bool AddBias(const Bias& bias, int row, RecurrentStep* step) const;
+  bool AddBiases(const Bias& of_x, const Bias& of_h, RecurrentStep* step) const;
+
+  // The same with products of their own for each gate; `sums` are what the gates' activations take.
+  std::optional<RecurrentStep> LstmApart(const std::vector<Value>& sums, const Value& state) const;
+  std::optional<RecurrentStep> GruApart(const Value& update, const Value& candidate,
+                                        const Value& state) const;
+  std::optional<Columns> ReadPart(const Value& value) const;
+  bool ReadApart(const Value& value, const Value& state, Apart* apart) const;
+  std::optional<Weight> Whole(const std::vector<std::optional<Columns>>& columns, std::int64_t units) const;
+  std::optional<Bias> WholeBias(const std::vector<Columns>& parts, std::int64_t units) const;
+  bool FinishApart(const std::vector<const Apart*>& from_x, const std::vector<const Apart*>& from_h,
+                   RecurrentStep* step) const;
+
+  const Dataflow& body_;
+  std::vector<bool> stays_;
+  ShapeOf shape_of_;
+};
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "engine/ops/from_constant.h"
+
+namespace savedmodel::engine {
+namespace {
+namespace tf = tensorflow;
+
+tf::Tensor Filled(std::int64_t count, float value) {
+  tf::Tensor tensor(tf::DT_FLOAT, {count});
+  tensor.flat<float>().setConstant(value);
+  return tensor;
+}
+
+TEST(FromConstant, IsMadeOnceOfOneBuffer) {
+  const std::size_t before = CountMadeOfConstants();
+  const tf::Tensor weights = Filled(8, 1), others = Filled(8, 1);
+  int made = 0;
+  const auto make = [&] { return std::make_shared<const int>(++made); };
+  {
+    FromConstant<int> first, second, third, fourth;
+    const auto packed = first.Get(weights, {1, 2}, make);
+    EXPECT_EQ(second.Get(weights, {1, 2}, make), packed);
+    EXPECT_EQ(first.Get(weights, {1, 2}, make), packed);
+    EXPECT_EQ(made, 1);
+    EXPECT_NE(third.Get(weights, {1, 3}, make), packed) << "another layout";
+    EXPECT_NE(fourth.Get(others, {1, 2}, make), packed) << "another buffer";
+    EXPECT_EQ(CountMadeOfConstants(), before + 3);
+    FromConstant<long> other_type;
+    EXPECT_EQ(*other_type.Get(weights, {1, 2}, [] { return std::make_shared<const long>(7); }), 7);
+  }
+  EXPECT_EQ(CountMadeOfConstants(), before) << "nobody uses them any more";
+  FromConstant<int> again;
+  again.Get(weights, {1, 2}, make);
+  EXPECT_EQ(made, 4);
+}
+
+TEST(FromConstant, AnInputThatChangesIsMadeAnew) {
+  FromConstant<float> made;
+  const auto make = [](const tf::Tensor& of) {
+    return [of] { return std::make_shared<const float>(of.flat<float>()(0)); };
+  };
+  const tf::Tensor one = Filled(4, 1), two = Filled(4, 2);
+  EXPECT_EQ(*made.Get(one, {}, make(one)), 1);
+  EXPECT_EQ(*made.Get(two, {}, make(two)), 2);
+  EXPECT_EQ(*made.Get(one, {}, make(one)), 1);
+}
+
+TEST(FromConstant, ThreadsMakeItOnce) {
+  const tf::Tensor weights = Filled(8, 1);
+  std::atomic<int> made{0};
+  std::vector<FromConstant<int>> kernels(8);
+  std::vector<std::shared_ptr<const int>> results(kernels.size());
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < kernels.size(); ++i) {
+    threads.emplace_back([&, i] {
+      results[i] = kernels[i].Get(weights, {}, [&] { return std::make_shared<const int>(++made); });
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(made, 1);
+  for (const auto& result : results) EXPECT_EQ(result, results[0]);
+}
+
+TEST(FromConstant, WhatCouldNotBeMadeIsTriedAgain) {
+  const std::size_t before = CountMadeOfConstants();
+  const tf::Tensor weights = Filled(8, 1);
+  const auto fail = []() -> std::shared_ptr<const int> { throw std::runtime_error("no memory"); };
+  {
+    FromConstant<int> kernel;
+    EXPECT_THROW(kernel.Get(weights, {}, fail), std::runtime_error);
+    EXPECT_EQ(*kernel.Get(weights, {}, [] { return std::make_shared<const int>(3); }), 3);
+  }
+  EXPECT_EQ(CountMadeOfConstants(), before);
+}
+
+}  // namespace
+}  // namespace savedmodel::engine
