@@ -155,7 +155,7 @@ inline Rewritten Rewrite(const GraphBuilder& builder, int (*pass)(engine::Rewrit
   for (const tf::NodeDef& node : result.graph.node()) nodes[node.name()] = &node;
   std::vector<std::string> pending = builder.fetches();
   while (!pending.empty()) {
-    const auto found = nodes.find(engine::TensorId(pending.back()).node);
+    const auto found = nodes.find(engine::TensorRef(pending.back()).node);
     pending.pop_back();
     if (found == nodes.end()) continue;
     const tf::NodeDef& node = *found->second;

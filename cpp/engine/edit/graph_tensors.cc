@@ -6,8 +6,10 @@
 
 #include "engine/base/names.h"
 #include "engine/edit/inline.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/executable_graph.h"
 #include "engine/graph/graph.h"
+#include "engine/graph/graph_view.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/function.pb.h"
@@ -27,9 +29,9 @@ constexpr int kDepth = 32;  // functions may call themselves
 // The nodes of a graph, and of the functions that are called from it.
 class CallTree {
  public:
-  explicit CallTree(const tf::GraphDef& graph) : graph_(Index(graph.node())) {
+  explicit CallTree(const tf::GraphDef& graph) : graph_(graph) {
     for (const tf::FunctionDef& function : graph.library().function()) {
-      functions_.emplace(function.signature().name(), Index(function.node_def()));
+      functions_.emplace(function.signature().name(), function);
     }
   }
   // The calls that lead to a node, from the outermost in, each by the name that it has once those before it
@@ -46,48 +48,40 @@ class CallTree {
   std::string FunctionWith(const std::string& node) const {
     const std::string last = node.substr(node.rfind('/') + 1);
     for (const auto& [name, nodes] : functions_) {
-      if (nodes.count(node) > 0 || nodes.count(last) > 0) return name;
+      if (nodes.Find(node) != nullptr || nodes.Find(last) != nullptr) return name;
     }
     return "";
   }
 
  private:
-  using Nodes = std::map<std::string, const tf::NodeDef*>;
-
-  template <typename Repeated>
-  static Nodes Index(const Repeated& nodes) {
-    Nodes index;
-    for (const tf::NodeDef& node : nodes) index.emplace(node.name(), &node);
-    return index;
-  }
-  const Nodes* Body(const tf::NodeDef& call) const {
+  const GraphView* Body(const tf::NodeDef& call) const {
     const auto found = functions_.find(CalledBy(call));
     return found == functions_.end() ? nullptr : &found->second;
   }
-  bool Find(const Nodes& nodes, const std::string& name, const std::string& prefix,
+  bool Find(const GraphView& nodes, const std::string& name, const std::string& prefix,
             std::vector<std::string>* calls) const {
-    if (nodes.count(name) > 0) return true;
+    if (nodes.Find(name) != nullptr) return true;
     for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
-      const auto call = nodes.find(name.substr(0, slash));
-      const Nodes* body = call == nodes.end() ? nullptr : Body(*call->second);
+      const tf::NodeDef* call = nodes.Find(name.substr(0, slash));
+      const GraphView* body = call == nullptr ? nullptr : Body(*call);
       if (body == nullptr) continue;
-      calls->push_back(prefix + call->first);
-      if (Find(*body, name.substr(slash + 1), prefix + call->first + "/", calls)) return true;
+      calls->push_back(prefix + call->name());
+      if (Find(*body, name.substr(slash + 1), calls->back() + "/", calls)) return true;
       calls->pop_back();
     }
     return false;
   }
-  void AddNames(const Nodes& nodes, const std::string& prefix, int depth,
+  void AddNames(const GraphView& nodes, const std::string& prefix, int depth,
                 std::vector<std::string>* names) const {
-    for (const auto& [name, node] : nodes) {
+    for (const tf::NodeDef& node : nodes.nodes()) {
       if (names->size() >= kMostNames) return;
-      names->push_back(prefix + name);
-      const Nodes* body = depth < kDepth ? Body(*node) : nullptr;
-      if (body != nullptr) AddNames(*body, prefix + name + "/", depth + 1, names);
+      names->push_back(prefix + node.name());
+      const GraphView* body = depth < kDepth ? Body(node) : nullptr;
+      if (body != nullptr) AddNames(*body, prefix + node.name() + "/", depth + 1, names);
     }
   }
-  Nodes graph_;
-  std::map<std::string, Nodes> functions_;
+  GraphView graph_;
+  std::map<std::string, GraphView> functions_;
 };
 
 // Shapes by tensor; those that can't be told are missing.
@@ -102,7 +96,7 @@ std::map<std::string, tf::PartialTensorShape> InferShapes(tf::GraphDef graph,
   std::map<std::string, tf::PartialTensorShape> shapes;
   if (!properties.InferStatically(/*assume_valid_feeds=*/false).ok()) return shapes;
   for (const std::string& tensor : tensors) {
-    const TensorName name(tensor);
+    const TensorRef name = TensorRef::Parse(tensor);
     const auto& outputs = properties.GetOutputProperties(name.node);
     if (static_cast<std::size_t>(name.index) >= outputs.size()) continue;
     const tf::TensorShapeProto& shape = outputs[static_cast<std::size_t>(name.index)].shape();
@@ -116,23 +110,20 @@ std::map<std::string, tf::PartialTensorShape> InferShapes(tf::GraphDef graph,
 }
 
 // What the program that wrote the graph knew of it.
-tf::PartialTensorShape WrittenShape(const tf::GraphDef& graph, const TensorName& name) {
+tf::PartialTensorShape WrittenShape(const tf::GraphDef& graph, const TensorRef& name) {
+  const tf::NodeDef* node = GraphView(graph).Find(name.node);
+  const auto& shapes = node == nullptr ? tf::AttrValue::ListValue::default_instance().shape()
+                                       : Attr(*node, "_output_shapes").list().shape();
   tf::PartialTensorShape shape;
-  for (const tf::NodeDef& node : graph.node()) {
-    if (node.name() != name.node) continue;
-    const auto shapes = node.attr().find("_output_shapes");
-    if (shapes == node.attr().end() || shapes->second.list().shape_size() <= name.index) break;
-    const tf::TensorShapeProto& written = shapes->second.list().shape(name.index);
-    if (!tf::PartialTensorShape::BuildPartialTensorShape(written, &shape).ok())
-      return tf::PartialTensorShape();
-  }
-  return shape;
+  const bool valid = name.index < shapes.size() &&
+                     tf::PartialTensorShape::BuildPartialTensorShape(shapes[name.index], &shape).ok();
+  return valid ? shape : tf::PartialTensorShape();
 }
 
 }  // namespace
 
 std::string FindTensor(const std::string& text, tf::GraphDef* graph) {
-  const TensorName name(text);
+  const TensorRef name = TensorRef::Parse(text);
   std::vector<std::string> calls;
   {
     const CallTree tree(*graph);
@@ -164,7 +155,7 @@ std::map<std::string, tf::TensorInfo> Describe(const tf::GraphDef& graph,
   const auto shapes = InferShapes(needed, tensors);
   std::map<std::string, tf::TensorInfo> infos;
   for (const std::string& tensor : tensors) {
-    const TensorName name(tensor);
+    const TensorRef name = TensorRef::Parse(tensor);
     const auto dtype = static_cast<tf::DataType>(index.TypeOf(name, tensor));
     if (dtype == tf::DT_RESOURCE || dtype == tf::DT_VARIANT || dtype == tf::DT_INVALID) {
       throw UsageError(UsageError::Kind::kDType, "tensor " + Quote(tensor) + " is of the type " +

@@ -10,7 +10,9 @@
 
 #include "engine/base/names.h"
 #include "engine/base/status.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
+#include "engine/graph/graph_view.h"
 #include "engine/graph/provenance.h"
 #include "tensorflow/core/common_runtime/function_body.h"
 #include "tensorflow/core/common_runtime/function_def_utils.h"
@@ -39,7 +41,7 @@ tf::GraphDef Snippet(const tf::NodeDef& call, const tf::FunctionBody& body, cons
   alone.mutable_attr()->erase("_class");
   alone.clear_input();
   for (int i = 0; i < call.input_size(); ++i) {
-    const bool control = call.input(i)[0] == '^';
+    const bool control = IsControl(call.input(i));
     tf::NodeDef* node = snippet.add_node();
     node->set_name(kStandIn + std::to_string(i));
     node->set_op(control ? "NoOp" : "Placeholder");
@@ -55,8 +57,7 @@ tf::GraphDef Snippet(const tf::NodeDef& call, const tf::FunctionBody& body, cons
 
 std::string CalledBy(const tf::NodeDef& node) {
   if (!IsPartitionedCall(node)) return node.op();
-  const auto function = node.attr().find("f");
-  return function == node.attr().end() ? "" : function->second.func().name();
+  return Attr(node, "f").func().name();
 }
 
 void InlineCall(const std::string& name, tf::GraphDef* graph) {
@@ -70,10 +71,9 @@ void InlineCall(const std::string& name, tf::GraphDef* graph) {
   if (function == nullptr) throw Error(Code::kNotFound, context + ": the function is missing");
   const bool partitioned = IsPartitionedCall(call);
   std::unique_ptr<tf::FunctionBody> body;
-  const tf::AttrSlice attributes(partitioned ? &call.attr().at("f").func().attr() : &call.attr());
+  const tf::AttrSlice attributes(partitioned ? &Attr(call, "f").func().attr() : &call.attr());
   ThrowIfError(tf::FunctionDefToBodyHelper(*function, attributes, &library, &body), context);
-  const auto given = std::count_if(call.input().begin(), call.input().end(),
-                                   [](const std::string& input) { return input[0] != '^'; });
+  const int given = CountDataInputs(call);
   if (static_cast<std::size_t>(given) != body->arg_types.size()) {
     throw Error(Code::kInvalidArgument, context + ": it has " + std::to_string(given) +
                                             " inputs, and the function takes " +
@@ -114,9 +114,9 @@ void InlineCall(const std::string& name, tf::GraphDef* graph) {
                   context + ": the graph has a node " + Quote(node.name()) + " already");
     }
     for (std::string& input : *node.mutable_input()) {
-      const auto original = originals.find(NodeOfInput(input));
+      const auto original = originals.find(NodeOf(input));
       if (original == originals.end()) continue;
-      input = input[0] == '^' ? "^" + NodeOfInput(original->second) : original->second;
+      input = IsControl(input) ? "^" + NodeOf(original->second) : original->second;
     }
     *graph->add_node() = std::move(node);
   }

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/graph/graph.h"
-#include "engine/graph/provenance.h"
 #include "tensorflow/core/framework/op.h"
 
 namespace savedmodel::engine::edit {
@@ -35,17 +33,8 @@ bool MakesHandle(const tf::NodeDef& node) {
 
 std::vector<std::string> DenseTensors(const std::vector<TensorSpec>& specs) {
   std::vector<std::string> names;
-  for (const TensorSpec& spec : Flatten(specs)) names.push_back(TensorName(spec.name).ToString());
+  for (const TensorSpec& spec : Flatten(specs)) names.push_back(TensorRef::Parse(spec.name).ToString());
   return names;
-}
-
-NeededNodes::NeededNodes(const tf::GraphDef& graph) {
-  for (const tf::NodeDef& node : graph.node()) nodes_.emplace(node.name(), &node);
-}
-
-const tf::NodeDef* NeededNodes::Find(const std::string& node) const {
-  const auto found = nodes_.find(node);
-  return found == nodes_.end() ? nullptr : found->second;
 }
 
 void NeededNodes::Add(const std::string& start) {
@@ -53,9 +42,9 @@ void NeededNodes::Add(const std::string& start) {
   while (!pending.empty()) {
     const std::string name = pending.back();
     pending.pop_back();
-    const tf::NodeDef* node = Find(name);
+    const tf::NodeDef* node = graph_.Find(name);
     if (node == nullptr || !needed_.insert(name).second) continue;
-    for (const std::string& input : node->input()) pending.push_back(NodeOfInput(input));
+    for (const std::string& input : node->input()) pending.push_back(NodeOf(input));
   }
 }
 
@@ -65,7 +54,7 @@ void NeededNodes::Walk(std::vector<std::string> pending, const Visit& visit) con
   while (!pending.empty()) {
     const std::string name = pending.back();
     pending.pop_back();
-    const tf::NodeDef* node = Find(name);
+    const tf::NodeDef* node = graph_.Find(name);
     if (node != nullptr && seen.insert(name).second) visit(*node, &pending);
   }
 }
@@ -74,20 +63,20 @@ void NeededNodes::AddCall(const std::vector<std::string>& feeds, const std::vect
   const std::set<std::string> fed(feeds.begin(), feeds.end());
   std::vector<std::string> start;
   for (const std::string& fetch : fetches) {
-    if (fed.count(fetch) == 0) start.push_back(NodeOfInput(fetch));
+    if (fed.count(fetch) == 0) start.push_back(NodeOf(fetch));
   }
   Walk(std::move(start), [&](const tf::NodeDef& node, std::vector<std::string>* pending) {
     needed_.insert(node.name());
     for (const std::string& input : node.input()) {
-      if (input[0] == '^' || fed.count(TensorName(input).ToString()) == 0) {
-        pending->push_back(NodeOfInput(input));
+      if (IsControl(input) || fed.count(TensorRef::Parse(input).ToString()) == 0) {
+        pending->push_back(NodeOf(input));
       }
     }
   });
 }
 
 void NeededNodes::AddFed(const std::string& name) {
-  const tf::NodeDef* node = Find(name);
+  const tf::NodeDef* node = graph_.Find(name);
   if (node != nullptr && HasOneOutput(*node)) {
     fed_.insert(name);
   } else {
@@ -99,13 +88,14 @@ const std::set<std::string>& NeededNodes::Handles(const std::string& name) const
   const auto [entry, fresh] = handles_.emplace(name, std::set<std::string>());
   if (!fresh) return entry->second;
   std::set<std::string> handles;
-  const tf::NodeDef* node = Find(name);
+  const tf::NodeDef* node = graph_.Find(name);
   for (int i = 0; node != nullptr && i < node->input_size(); ++i) {
-    if (node->input(i)[0] == '^') continue;
-    const tf::NodeDef* source = Find(NodeOfInput(node->input(i)));
+    if (IsControl(node->input(i))) continue;
+    const tf::NodeDef* source = graph_.Source(node->input(i));
     // A damaged graph may pass it on in a circle.
     for (std::size_t steps = 0; source != nullptr && PassesOn(*source) && source->input_size() > 0; ++steps) {
-      source = steps < nodes_.size() ? Find(NodeOfInput(source->input(0))) : nullptr;
+      source =
+          steps < static_cast<std::size_t>(graph_.nodes().size()) ? graph_.Source(source->input(0)) : nullptr;
     }
     if (source != nullptr && MakesHandle(*source)) handles.insert(source->name());
   }
@@ -123,8 +113,8 @@ bool NeededNodes::AddEffects(const std::string& start) {
   Walk({start}, [this](const tf::NodeDef& node, std::vector<std::string>* pending) {
     needed_.insert(node.name());
     for (const std::string& input : node.input()) {
-      const std::string source = NodeOfInput(input);
-      if (input[0] != '^' || !TouchesUnneededOnly(source)) pending->push_back(source);
+      const std::string source = NodeOf(input);
+      if (!IsControl(input) || !TouchesUnneededOnly(source)) pending->push_back(source);
     }
   });
   return needed_.size() > before;
@@ -132,9 +122,9 @@ bool NeededNodes::AddEffects(const std::string& start) {
 
 bool NeededNodes::ReadsUnneeded(const std::string& tensor) const {
   bool reads = false;
-  Walk({NodeOfInput(tensor)}, [&](const tf::NodeDef& node, std::vector<std::string>* pending) {
+  Walk({NodeOf(tensor)}, [&](const tf::NodeDef& node, std::vector<std::string>* pending) {
     reads |= MakesHandle(node) && !Has(node.name());
-    for (const std::string& input : node.input()) pending->push_back(NodeOfInput(input));
+    for (const std::string& input : node.input()) pending->push_back(NodeOf(input));
   });
   return reads;
 }

@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "engine/graph/graph_view.h"
 #include "savedmodel/signature.h"
 #include "tensorflow/core/framework/graph.pb.h"
 
@@ -22,7 +23,7 @@ std::vector<std::string> DenseTensors(const std::vector<TensorSpec>& specs);
 // Refers to the GraphDef.
 class NeededNodes {
  public:
-  explicit NeededNodes(const tensorflow::GraphDef& graph);
+  explicit NeededNodes(const tensorflow::GraphDef& graph) : graph_(graph) {}
 
   // With everything that it is computed from.
   void Add(const std::string& node);
@@ -43,11 +44,10 @@ class NeededNodes {
   // Calls `visit` for each node once, with the list of those to go to.
   template <typename Visit>
   void Walk(std::vector<std::string> pending, const Visit& visit) const;
-  const tensorflow::NodeDef* Find(const std::string& node) const;
   const std::set<std::string>& Handles(const std::string& node) const;
   bool TouchesUnneededOnly(const std::string& node) const;
 
-  std::map<std::string, const tensorflow::NodeDef*> nodes_;
+  GraphView graph_;
   std::unordered_set<std::string> needed_;  // with all that they read
   std::unordered_set<std::string> fed_;
   mutable std::map<std::string, std::set<std::string>> handles_;

@@ -34,7 +34,7 @@ std::vector<tf::VariableDef> Variables(const tf::CollectionDef& collection, cons
   std::vector<tf::VariableDef> variables;
   for (const auto& bytes : collection.bytes_list().value()) {
     tf::VariableDef variable;
-    if (variable.ParseFromString(bytes) && needed.Has(NodeOfInput(variable.variable_name()))) {
+    if (variable.ParseFromString(bytes) && needed.Has(NodeOf(variable.variable_name()))) {
       variables.push_back(std::move(variable));
     }
   }
@@ -47,27 +47,27 @@ NeededNodes Need(const tf::MetaGraphDef& meta_graph) {
   for (const auto& [key, signature] : ReadSignatures(meta_graph)) {
     const std::vector<std::string> feeds = DenseTensors(signature.inputs);
     needed.AddCall(feeds, DenseTensors(signature.outputs));
-    for (const std::string& feed : feeds) needed.AddFed(NodeOfInput(feed));
+    for (const std::string& feed : feeds) needed.AddFed(NodeOf(feed));
   }
   const std::string init_op = InitOpOf(meta_graph);
   const std::string& restore = meta_graph.saver_def().restore_op_name();
   for (bool more = true; more;) {
     more = false;
-    if (!init_op.empty()) more = needed.AddEffects(NodeOfInput(init_op)) || more;
-    if (!restore.empty()) more = needed.AddEffects(NodeOfInput(restore)) || more;
+    if (!init_op.empty()) more = needed.AddEffects(NodeOf(init_op)) || more;
+    if (!restore.empty()) more = needed.AddEffects(NodeOf(restore)) || more;
     for (const auto& [key, collection] : meta_graph.collection_def()) {
       if (!IsVariableCollection(key)) continue;
       for (const tf::VariableDef& variable : Variables(collection, needed)) {
         for (const std::string& name :
              {variable.initializer_name(), variable.snapshot_name(), variable.initial_value_name()}) {
           const std::size_t before = needed.size();
-          if (!name.empty()) needed.Add(NodeOfInput(name));
+          if (!name.empty()) needed.Add(NodeOf(name));
           more = needed.size() > before || more;
         }
       }
     }
   }
-  if (!restore.empty()) needed.Add(NodeOfInput(meta_graph.saver_def().filename_tensor_name()));
+  if (!restore.empty()) needed.Add(NodeOf(meta_graph.saver_def().filename_tensor_name()));
   return needed;
 }
 
@@ -79,15 +79,15 @@ void KeepNodes(const NeededNodes& needed, tf::GraphDef* graph) {
     google::protobuf::RepeatedPtrField<std::string> inputs;
     bool fed = false;
     for (const std::string& input : node.input()) {
-      if (needed.Has(NodeOfInput(input))) {
+      if (needed.Has(NodeOf(input))) {
         *inputs.Add() = input;
-      } else if (input[0] != '^') {
+      } else if (!IsControl(input)) {
         fed = true;  // a signature gives its value: what computed it is gone
       }
     }
     tf::NodeDef* copy = kept.Add();
     if (fed) {
-      const DType dtype = index.TypeOf(TensorName(node.name()), node.name());
+      const DType dtype = index.TypeOf(TensorRef::Parse(node.name()), node.name());
       copy->set_name(node.name());
       copy->set_op("Placeholder");
       copy->set_device(node.device());
@@ -108,7 +108,7 @@ void KeepCollections(const NeededNodes& needed, tf::MetaGraphDef* meta_graph) {
   for (const auto& [key, collection] : meta_graph->collection_def()) {
     tf::CollectionDef fewer;
     for (const auto& name : collection.node_list().value()) {
-      if (needed.Has(NodeOfInput(name))) fewer.mutable_node_list()->add_value(name);
+      if (needed.Has(NodeOf(name))) fewer.mutable_node_list()->add_value(name);
     }
     if (IsVariableCollection(key)) {
       for (const tf::VariableDef& variable : Variables(collection, needed)) {
@@ -119,7 +119,7 @@ void KeepCollections(const NeededNodes& needed, tf::MetaGraphDef* meta_graph) {
       for (const auto& any : collection.any_list().value()) {
         tf::AssetFileDef asset;
         const bool known = any.UnpackTo(&asset);
-        if (known && !needed.Has(NodeOfInput(asset.tensor_info().name()))) continue;
+        if (known && !needed.Has(NodeOf(asset.tensor_info().name()))) continue;
         *fewer.mutable_any_list()->add_value() = any;
       }
     }
@@ -129,7 +129,7 @@ void KeepCollections(const NeededNodes& needed, tf::MetaGraphDef* meta_graph) {
   *meta_graph->mutable_collection_def() = kept;
   google::protobuf::RepeatedPtrField<tf::AssetFileDef> assets;
   for (const tf::AssetFileDef& asset : meta_graph->asset_file_def()) {
-    if (needed.Has(NodeOfInput(asset.tensor_info().name()))) *assets.Add() = asset;
+    if (needed.Has(NodeOf(asset.tensor_info().name()))) *assets.Add() = asset;
   }
   *meta_graph->mutable_asset_file_def() = assets;
 }
@@ -159,7 +159,7 @@ std::vector<std::pair<std::string, std::size_t>> Count(const tf::MetaGraphDef& m
 void KeepNeeded(tf::MetaGraphDef* meta_graph) {
   NeededNodes needed = Need(*meta_graph);
   const std::string& save = meta_graph->saver_def().save_tensor_name();
-  if (!save.empty()) needed.AddEffects(NodeOfInput(save));
+  if (!save.empty()) needed.AddEffects(NodeOf(save));
   Keep(needed, meta_graph);
 }
 

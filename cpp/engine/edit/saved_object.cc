@@ -8,6 +8,7 @@
 
 #include "engine/base/names.h"
 #include "engine/edit/signature_function.h"
+#include "engine/graph/attributes.h"
 #include "engine/objects/object_tensors.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/function.pb.h"
@@ -124,9 +125,7 @@ Captures ReadCaptures(const std::string& source, const tf::MetaGraphDef& meta_gr
   }
   for (const tf::NodeDef& node : meta_graph.graph_def().node()) {
     if (node.op() != "VarHandleOp") continue;
-    const auto shared_name = node.attr().find("shared_name");
-    if (shared_name == node.attr().end()) continue;
-    const auto found = by_name.find(std::string(shared_name->second.s()));
+    const auto found = by_name.find(Attr(node, "shared_name").s());
     if (found != by_name.end() && found->second.size() == 1 && known.count(found->second[0]) == 0) {
       captures.emplace(node.name() + ":0", found->second[0]);
     }

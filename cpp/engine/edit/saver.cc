@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "engine/edit/inline.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
+#include "engine/graph/graph_view.h"
 #include "engine/graph/provenance.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/tensor.h"
@@ -20,26 +22,15 @@ namespace {
 
 constexpr int kSaveInputs = 3;  // the file, names, slices; then tensors
 
-const tf::NodeDef* Find(const tf::GraphDef& graph, const std::string& name) {
-  for (const tf::NodeDef& node : graph.node()) {
-    if (node.name() == name) return &node;
-  }
-  return nullptr;
-}
-
 // A Const with some elements of another; nullopt if that is none, or has not `count` strings.
 std::optional<tf::NodeDef> Select(const tf::GraphDef& graph, const std::string& input, int count,
                                   const std::vector<int>& chosen, const std::string& name) {
-  const tf::NodeDef* constant = Find(graph, NodeOfInput(input));
-  tf::Tensor value;
-  if (constant == nullptr || constant->op() != "Const" || constant->attr().count("value") == 0 ||
-      !value.FromProto(constant->attr().at("value").tensor()) || value.dtype() != tf::DT_STRING ||
-      value.NumElements() != count) {
-    return std::nullopt;
-  }
+  const tf::NodeDef* constant = GraphView(graph).Source(input);
+  const auto value = constant == nullptr ? std::nullopt : ConstValue(*constant);
+  if (!value || value->dtype() != tf::DT_STRING || value->NumElements() != count) return std::nullopt;
   tf::Tensor fewer(tf::DT_STRING, tf::TensorShape({static_cast<std::int64_t>(chosen.size())}));
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    fewer.flat<tf::tstring>()(static_cast<Eigen::Index>(i)) = value.flat<tf::tstring>()(chosen[i]);
+    fewer.flat<tf::tstring>()(static_cast<Eigen::Index>(i)) = value->flat<tf::tstring>()(chosen[i]);
   }
   tf::NodeDef node;
   node.set_name(name);
@@ -52,7 +43,7 @@ std::optional<tf::NodeDef> Select(const tf::GraphDef& graph, const std::string& 
 // Leaves `chosen` of what the node reads or writes. False if its names are not to be told.
 bool Shrink(int position, const std::vector<int>& chosen, tf::GraphDef* graph) {
   const tf::NodeDef old = graph->node(position);
-  const tf::AttrValue::ListValue& types = old.attr().at("dtypes").list();
+  const tf::AttrValue::ListValue& types = Attr(old, "dtypes").list();
   const auto names =
       Select(*graph, old.input(1), types.type_size(), chosen, old.name() + "/pruned_tensor_names");
   const auto slices =
@@ -82,11 +73,11 @@ void ShrinkRestore(int position, const NeededNodes& needed, tf::GraphDef* graph)
   for (const tf::NodeDef& node : graph->node()) {
     if (!needed.Has(node.name())) continue;
     for (const std::string& input : node.input()) {
-      if (input[0] != '^' && NodeOfInput(input) == name) read.insert(TensorName(input).index);
+      if (!IsControl(input) && NodeOf(input) == name) read.insert(TensorRef::Parse(input).index);
     }
   }
   const std::vector<int> chosen(read.begin(), read.end());
-  const int count = graph->node(position).attr().at("dtypes").list().type_size();
+  const int count = Attr(graph->node(position), "dtypes").list().type_size();
   if (chosen.empty()) {  // TensorFlow 2.0 restored the object graph, too, which no node reads
     ForgetControl(name, graph);
     return;
@@ -97,8 +88,8 @@ void ShrinkRestore(int position, const NeededNodes& needed, tf::GraphDef* graph)
   for (std::size_t i = 0; i < chosen.size(); ++i) numbers.emplace(chosen[i], i);
   for (tf::NodeDef& node : *graph->mutable_node()) {
     for (std::string& input : *node.mutable_input()) {
-      if (input[0] == '^' || NodeOfInput(input) != name) continue;
-      const auto number = numbers.find(TensorName(input).index);
+      if (IsControl(input) || NodeOf(input) != name) continue;
+      const auto number = numbers.find(TensorRef::Parse(input).index);
       if (number != numbers.end()) input = name + ":" + std::to_string(number->second);
     }
   }
@@ -106,7 +97,7 @@ void ShrinkRestore(int position, const NeededNodes& needed, tf::GraphDef* graph)
 
 void ShrinkSave(int position, const NeededNodes& needed, tf::GraphDef* graph) {
   const tf::NodeDef& node = graph->node(position);
-  const int count = node.attr().at("dtypes").list().type_size();
+  const int count = Attr(node, "dtypes").list().type_size();
   if (node.input_size() < kSaveInputs + count) return;
   std::vector<int> chosen;
   std::vector<std::string> inputs{node.input(0), node.input(1), node.input(2)};
@@ -133,7 +124,7 @@ void InlineSaver(tf::MetaGraphDef* meta_graph) {
   const tf::SaverDef& saver = meta_graph->saver_def();
   for (const std::string& tensor : {saver.restore_op_name(), saver.save_tensor_name()}) {
     if (tensor.empty()) continue;
-    const tf::NodeDef* node = Find(meta_graph->graph_def(), NodeOfInput(tensor));
+    const tf::NodeDef* node = GraphView(meta_graph->graph_def()).Source(tensor);
     if (node == nullptr) continue;
     for (const tf::FunctionDef& function : meta_graph->graph_def().library().function()) {
       if (function.signature().name() != CalledBy(*node)) continue;

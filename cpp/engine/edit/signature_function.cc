@@ -60,14 +60,14 @@ Plan MakePlan(const tf::SignatureDef& signature, const Captures& captures, const
   Plan plan;
   for (const std::string& key : Keys(signature.inputs())) {
     const tf::TensorInfo& info = Dense(key, signature.inputs().at(key));
-    plan.feeds.push_back(TensorName(info.name()).ToString());
+    plan.feeds.push_back(TensorRef::Parse(info.name()).ToString());
     plan.feed_types.push_back(info.dtype());
     *plan.shapes.mutable_list()->add_shape() = info.tensor_shape();
   }
   const std::set<std::string> fed(plan.feeds.begin(), plan.feeds.end());
   for (const std::string& key : Keys(signature.outputs())) {
     for (const auto& [tensor, dtype] : Tensors(signature.outputs().at(key))) {
-      plan.fetches.push_back(TensorName(tensor).ToString());
+      plan.fetches.push_back(TensorRef::Parse(tensor).ToString());
       plan.fetch_types.push_back(dtype);
     }
   }
@@ -84,7 +84,7 @@ Plan MakePlan(const tf::SignatureDef& signature, const Captures& captures, const
                   "it needs " + Quote(node.name()) + " (" + node.op() + "), which is no part of the object");
     }
     plan.feeds.push_back(tensor);
-    plan.feed_types.push_back(static_cast<tf::DataType>(index.TypeOf(TensorName(tensor), tensor)));
+    plan.feed_types.push_back(static_cast<tf::DataType>(index.TypeOf(TensorRef::Parse(tensor), tensor)));
     plan.shapes.mutable_list()->add_shape()->set_unknown_rank(plan.feed_types.back() != tf::DT_RESOURCE);
     plan.bound.push_back(object->second);
   }
@@ -97,10 +97,10 @@ tf::GraphDef AsFunctionBody(const Plan& plan, const tf::GraphDef& graph) {
   std::map<std::string, std::size_t> feeds;
   std::map<std::string, std::size_t> fetches;
   for (std::size_t i = 0; i < isolated.feeds.size(); ++i) {
-    feeds.emplace(TensorName(isolated.feeds[i]).node, i);
+    feeds.emplace(TensorRef::Parse(isolated.feeds[i]).node, i);
   }
   for (std::size_t i = 0; i < isolated.fetches.size(); ++i) {
-    fetches.emplace(TensorName(isolated.fetches[i]).node, i);
+    fetches.emplace(TensorRef::Parse(isolated.fetches[i]).node, i);
   }
   std::vector<tf::NodeDef> results;
   for (tf::NodeDef& node : *isolated.graph.mutable_node()) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/status.h"
+#include "engine/graph/graph_view.h"
 #include "tensorflow/core/common_runtime/function_body.h"
 #include "tensorflow/core/common_runtime/function_def_utils.h"
 #include "tensorflow/core/framework/function.pb.h"
@@ -35,7 +36,7 @@ AsGraph ToGraph(const tf::NameAttrList& function, const std::string& prefix, con
   for (tf::NodeDef& node : *result.graph.mutable_node()) {
     node.set_name(prefix + node.name());
     for (std::string& input : *node.mutable_input()) {
-      input = input[0] == '^' ? "^" + prefix + input.substr(1) : prefix + input;
+      input = IsControl(input) ? "^" + prefix + input.substr(1) : prefix + input;
     }
     const bool is_argument = node.op() == "_Arg";
     if (!is_argument && node.op() != "_Retval") continue;

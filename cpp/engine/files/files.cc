@@ -8,8 +8,8 @@
 #include "engine/base/paths.h"
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
-#include "engine/graph/graph.h"
-#include "engine/graph/provenance.h"
+#include "engine/graph/attributes.h"
+#include "engine/graph/graph_view.h"
 #include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/cc/saved_model/reader.h"
 #include "tensorflow/core/framework/function.pb.h"
@@ -51,63 +51,45 @@ void CheckAssetPaths(const std::string& path, const tf::MetaGraphDef& meta_graph
   }
 }
 
-// What the nodes of a graph or function body are called by.
-using NodesByName = std::map<std::string, const tf::NodeDef*>;
-
-template <typename Nodes>
-NodesByName IndexNodes(const Nodes& nodes) {
-  NodesByName index;
-  for (const tf::NodeDef& node : nodes) index.emplace(node.name(), &node);
-  return index;
-}
-
 // The names of the tensors that the restore op reads from the variables files.
 class RestoredNames {
  public:
-  explicit RestoredNames(const tf::MetaGraphDef& meta_graph) {
-    for (const tf::FunctionDef& function : meta_graph.graph_def().library().function()) {
-      functions_.emplace(function.signature().name(), &function);
-    }
+  explicit RestoredNames(const tf::MetaGraphDef& meta_graph) : functions_(meta_graph.graph_def().library()) {
     const std::string& restore = meta_graph.saver_def().restore_op_name();
-    if (!restore.empty()) Visit(IndexNodes(meta_graph.graph_def().node()), NodeOfInput(restore));
+    if (!restore.empty()) Visit(GraphView(meta_graph.graph_def()), NodeOf(restore));
   }
   const std::set<std::string>& names() const { return names_; }
 
  private:
-  void Visit(const NodesByName& nodes, const std::string& start) {
+  void Visit(const GraphView& graph, const std::string& start) {
     std::vector<std::string> pending{start};
     std::set<std::string> seen;
     while (!pending.empty()) {
       const std::string name = pending.back();
       pending.pop_back();
-      const auto node = nodes.find(name);
-      if (node == nodes.end() || !seen.insert(name).second) continue;
-      VisitNode(nodes, *node->second);
-      for (const std::string& input : node->second->input()) pending.push_back(NodeOfInput(input));
+      const tf::NodeDef* node = graph.Find(name);
+      if (node == nullptr || !seen.insert(name).second) continue;
+      VisitNode(graph, *node);
+      for (const std::string& input : node->input()) pending.push_back(NodeOf(input));
     }
   }
-  void VisitNode(const NodesByName& nodes, const tf::NodeDef& node) {
+  void VisitNode(const GraphView& graph, const tf::NodeDef& node) {
     std::vector<std::string> called = CalledFunctions(node);
-    if (functions_.count(node.op()) > 0) called.push_back(node.op());
+    called.push_back(node.op());
     for (const std::string& name : called) {
-      const auto function = functions_.find(name);
-      if (function == functions_.end() || !visited_.insert(name).second) continue;
-      const NodesByName body = IndexNodes(function->second->node_def());
-      for (const auto& [key, member] : body) VisitNode(body, *member);
+      const tf::FunctionDef* function = functions_.Find(name);
+      if (function == nullptr || !visited_.insert(name).second) continue;
+      const GraphView body(*function);
+      for (const tf::NodeDef& member : body.nodes()) VisitNode(body, member);
     }
     if (node.op() != "RestoreV2" || node.input_size() < 2) return;
-    const auto constant = nodes.find(NodeOfInput(node.input(1)));
-    if (constant == nodes.end() || constant->second->op() != "Const") return;
-    const auto attribute = constant->second->attr().find("value");
-    tf::Tensor value;
-    if (attribute == constant->second->attr().end() || !value.FromProto(attribute->second.tensor()) ||
-        value.dtype() != tf::DT_STRING) {
-      return;
-    }
-    const auto flat = value.flat<tf::tstring>();
+    const tf::NodeDef* constant = graph.Source(node.input(1));
+    const auto value = constant == nullptr ? std::nullopt : ConstValue(*constant);
+    if (!value || value->dtype() != tf::DT_STRING) return;
+    const auto flat = value->flat<tf::tstring>();
     for (Eigen::Index i = 0; i < flat.size(); ++i) names_.insert(std::string(flat(i)));
   }
-  std::map<std::string, const tf::FunctionDef*> functions_;
+  FunctionIndex functions_;
   std::set<std::string> visited_;
   std::set<std::string> names_;
 };

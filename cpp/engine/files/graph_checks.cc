@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
+#include "engine/graph/graph_view.h"
 #include "engine/graph/provenance.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
@@ -28,18 +30,17 @@ class ConcatAxes {
   template <typename Nodes>
   explicit ConcatAxes(const Nodes& nodes) {
     for (const tf::NodeDef& node : nodes) {
-      const auto value = node.attr().find("value");
-      if (node.op() != "Const" || value == node.attr().end()) continue;
-      if (!IsOneNumber(value->second.tensor().tensor_shape())) arrays_.insert(node.name());
+      if (node.op() == "Const" && !IsOneNumber(Attr(node, "value").tensor().tensor_shape()))
+        arrays_.insert(node.name());
     }
   }
   std::string FaultOf(const tf::NodeDef& node) const {
     if ((node.op() != "ConcatV2" && node.op() != "Concat") || node.input_size() == 0) return "";
-    const auto count = node.attr().find("N");
-    if (count == node.attr().end()) return "";
-    const auto at = node.op() == "Concat" ? 0 : count->second.i();
+    const tf::AttrValue* count = FindAttr(node, "N");
+    if (count == nullptr) return "";
+    const auto at = node.op() == "Concat" ? 0 : count->i();
     if (at < 0 || at >= node.input_size()) return "";
-    const std::string source = NodeOfInput(node.input(static_cast<int>(at)));
+    const std::string source = NodeOf(node.input(static_cast<int>(at)));
     return arrays_.count(source) > 0 ? "its axis '" + source + "' is not one number" : "";
   }
 

@@ -7,7 +7,9 @@
 #include <limits>
 #include <utility>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
+#include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/attr_value_util.h"
 #include "tensorflow/core/framework/full_type.pb.h"
 #include "tensorflow/core/framework/node_def_util.h"
@@ -92,14 +94,13 @@ std::string FaultOfValues(const tf::NodeDef& node, const GraphLimits& limits) {
     if (!fault.empty()) return "its attribute '" + name + "' has " + fault;
   }
   if (node.op() != "Const") return "";
-  const auto dtype = node.attr().find("dtype");
-  const auto value = node.attr().find("value");
-  if (dtype == node.attr().end() || value == node.attr().end() || !value->second.has_tensor() ||
-      value->second.tensor().dtype() == dtype->second.type()) {
+  const tf::AttrValue *dtype = FindAttr(node, "dtype"), *value = FindAttr(node, "value");
+  if (dtype == nullptr || value == nullptr || !value->has_tensor() ||
+      value->tensor().dtype() == dtype->type()) {
     return "";
   }
-  return "its value is " + tf::DataTypeString(value->second.tensor().dtype()) +
-         ", and its attribute 'dtype' " + tf::DataTypeString(dtype->second.type());
+  return "its value is " + tf::DataTypeString(value->tensor().dtype()) + ", and its attribute 'dtype' " +
+         tf::DataTypeString(dtype->type());
 }
 
 // TensorFlow reads the type of each output from it, without a look at how many there are.
@@ -117,9 +118,9 @@ namespace {
 
 // TensorFlow does check these, but its oneDNN pass, which comes before, aborts.
 std::string FaultOfAttribute(const tf::OpDef::AttrDef& attribute, const tf::NodeDef& node) {
-  const auto given = node.attr().find(attribute.name());
-  if (given == node.attr().end()) return attribute.has_default_value() ? "" : "is not there";
-  const tf::AttrValue& value = given->second;
+  const tf::AttrValue* given = FindAttr(node, attribute.name());
+  if (given == nullptr) return attribute.has_default_value() ? "" : "is not there";
+  const tf::AttrValue& value = *given;
   // In a function body it may be one of the function's own attributes.
   if (value.value_case() == tf::AttrValue::kPlaceholder) return "";
   if (!tf::AttrValueHasType(value, attribute.type()).ok()) return "is no " + attribute.type();
@@ -140,11 +141,10 @@ std::string FaultOfAttributes(const tf::NodeDef& node, const tf::OpDef* op) {
   }
   // Before anybody makes a list of that length.
   for (const auto& argument : op->input_arg()) {
-    const auto number = node.attr().find(argument.number_attr());
-    if (argument.number_attr().empty() || number == node.attr().end()) continue;
-    if (number->second.i() > node.input_size())
+    const std::int64_t number = Attr(node, argument.number_attr()).i();
+    if (!argument.number_attr().empty() && number > node.input_size())
       return "it has " + std::to_string(node.input_size()) + " inputs, and its attribute '" +
-             argument.number_attr() + "' counts " + std::to_string(number->second.i());
+             argument.number_attr() + "' counts " + std::to_string(number);
   }
   return "";
 }
@@ -160,8 +160,7 @@ std::string FaultOfInputs(const tf::NodeDef& node, const tf::OpDef* op) {
     types.clear();
     if (!tf::InputTypesForNode(complete, *op, &types).ok()) return "";
   }
-  const auto given = std::count_if(node.input().begin(), node.input().end(),
-                                   [](const std::string& input) { return input[0] != '^'; });
+  const int given = CountDataInputs(node);
   if (static_cast<std::size_t>(given) == types.size()) return "";
   return "it has " + std::to_string(given) + " inputs, and " + node.op() + " takes " +
          std::to_string(types.size());
@@ -170,16 +169,15 @@ std::string FaultOfInputs(const tf::NodeDef& node, const tf::OpDef* op) {
 // Nor does it compare how many tensors a call passes with those that the function has.
 std::string FaultOfCall(const tf::NodeDef& node, const tf::OpDef& function) {
   const auto differ = [&](const auto& arguments, const char* list) {
-    const auto types = node.attr().find(node.attr().count("T") > 0 ? "T" : list);
+    const tf::AttrValue* types = FindAttr(node, FindAttr(node, "T") != nullptr ? "T" : list);
     const bool single = std::all_of(arguments.begin(), arguments.end(), [](const auto& one) {
       return one.number_attr().empty() && one.type_list_attr().empty();
     });
-    return types != node.attr().end() && single && types->second.list().type_size() != arguments.size();
+    return types != nullptr && single && types->list().type_size() != arguments.size();
   };
   if (differ(function.input_arg(), "Tin"))
     return "it does not have the inputs of the function '" + function.name() + "'";
-  const auto condition = node.attr().find("cond");  // of a loop: gives a truth value
-  const bool decides = condition != node.attr().end() && condition->second.func().name() == function.name();
+  const bool decides = Attr(node, "cond").func().name() == function.name();  // a loop's: gives a truth value
   if (!decides && differ(function.output_arg(), "Tout"))
     return "it does not have the outputs of the function '" + function.name() + "'";
   return "";

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "engine/graph/attributes.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
@@ -41,8 +42,8 @@ void ConstantPool::SetNumber(std::int64_t number, tf::NodeDef* node) {
 }
 
 const tf::Tensor* ConstantPool::Find(const tf::NodeDef& node) const {
-  const auto number = node.attr().find(kNumber);
-  return number == node.attr().end() ? nullptr : &values_.at(static_cast<std::size_t>(number->second.i()));
+  const tf::AttrValue* number = FindAttr(node, kNumber);
+  return number == nullptr ? nullptr : &values_.at(static_cast<std::size_t>(number->i()));
 }
 
 const tf::Tensor& ConstantPool::Same(const tf::Tensor& constant) const {

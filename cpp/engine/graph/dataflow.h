@@ -5,9 +5,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "engine/graph/attributes.h"
+#include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/graph.pb.h"
 #include "tensorflow/core/framework/types.pb.h"
@@ -28,8 +29,8 @@ struct Value {
 // A view: the graph or function must outlive it, and its nodes stay where they are.
 class Dataflow {
  public:
-  explicit Dataflow(const tensorflow::GraphDef& graph);
-  explicit Dataflow(const tensorflow::FunctionDef& function);
+  explicit Dataflow(const tensorflow::GraphDef& graph) : graph_(graph) {}
+  explicit Dataflow(const tensorflow::FunctionDef& function) : graph_(function) {}
 
   // What a reference names ("node", "node:1", "node:output:1", "argument"); unknown for control inputs.
   Value Source(const std::string& reference) const;
@@ -39,13 +40,9 @@ class Dataflow {
   Value Input(const Value& value, int i, std::vector<std::string>* controls = nullptr) const;
 
  private:
-  std::unordered_map<std::string, const tensorflow::NodeDef*> nodes_;
-  std::unordered_map<std::string, int> arguments_;
+  GraphView graph_;
 };
 
-bool IsControl(const std::string& reference);
-// Inputs that are data.
-int CountInputs(const tensorflow::NodeDef& node);
 // As a graph writes it: "node", "node:1".
 std::string Reference(const std::string& node, int index);
 
@@ -57,9 +54,7 @@ bool IsConstant(const Value& value, float number);
 // The shape of a Const, of a variable or of what is read from one, if it is known whole.
 std::optional<std::vector<std::int64_t>> StaticShape(const Dataflow& graph, const Value& value);
 
-// Attributes; the default if the node has none.
-tensorflow::DataType TypeAttr(const Value& value, const char* name);
-std::int64_t IntAttr(const Value& value, const char* name, std::int64_t otherwise);
-bool BoolAttr(const Value& value, const char* name);
+// An attribute of the node; empty if it has none, or there is no node.
+const tensorflow::AttrValue& Attr(const Value& value, const std::string& name);
 
 }  // namespace savedmodel::engine

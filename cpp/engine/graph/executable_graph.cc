@@ -10,6 +10,7 @@
 #include "engine/graph/constants.h"
 #include "engine/graph/functions.h"
 #include "engine/graph/graph.h"
+#include "engine/graph/graph_view.h"
 #include "tensorflow/core/common_runtime/build_graph_options.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/common_runtime/device_set.h"
@@ -47,51 +48,6 @@ absl::Status MakeRendezvous(std::int64_t, const tf::DeviceMgr* devices,
   return absl::OkStatus();
 }
 
-// The functions that `graph` calls, by way of others too: a saver's are as large as a model's.
-void CopyNeededFunctions(const tf::FunctionDefLibrary& library, tf::GraphDef* graph) {
-  std::unordered_map<std::string, int> index;
-  for (int i = 0; i < library.function_size(); ++i) {
-    index.emplace(library.function(i).signature().name(), i);
-  }
-  std::unordered_map<std::string, std::string> gradients;
-  for (const tf::GradientDef& gradient : library.gradient()) {
-    gradients.emplace(gradient.function_name(), gradient.gradient_func());
-  }
-  std::vector<bool> needed(static_cast<std::size_t>(library.function_size()));
-  std::vector<int> pending;
-  const auto need = [&](const std::string& name) {
-    const auto found = index.find(name);
-    if (found == index.end() || needed[static_cast<std::size_t>(found->second)]) return;
-    needed[static_cast<std::size_t>(found->second)] = true;
-    pending.push_back(found->second);
-  };
-  const auto need_called = [&](const auto& nodes) {
-    for (const tf::NodeDef& node : nodes) {
-      need(node.op());
-      for (const auto& [name, value] : node.attr()) {
-        if (value.has_func()) need(value.func().name());
-        for (const tf::NameAttrList& function : value.list().func()) need(function.name());
-      }
-    }
-  };
-  need_called(graph->node());
-  while (!pending.empty()) {
-    const tf::FunctionDef& function = library.function(pending.back());
-    pending.pop_back();
-    need_called(function.node_def());
-    const auto gradient = gradients.find(function.signature().name());
-    if (gradient != gradients.end()) need(gradient->second);
-  }
-  for (int i = 0; i < library.function_size(); ++i) {
-    if (needed[static_cast<std::size_t>(i)]) *graph->mutable_library()->add_function() = library.function(i);
-  }
-  for (const tf::GradientDef& gradient : library.gradient()) {
-    const auto found = index.find(gradient.function_name());
-    if (found == index.end() || !needed[static_cast<std::size_t>(found->second)]) continue;
-    *graph->mutable_library()->add_gradient() = gradient;
-  }
-}
-
 // oneDNN's pass takes the sizes of these nodes' inputs for those of images, and aborts if they are none.
 void ForgetOtherShapes(tf::Graph* graph) {
   for (tf::Node* node : graph->op_nodes()) {
@@ -119,17 +75,17 @@ tf::GraphDef Prune(const tf::GraphDef& graph, const std::vector<std::string>& fe
     needed[static_cast<std::size_t>(found->second)] = true;
     pending.push_back(found->second);
   };
-  for (const std::string& name : fetches) need(TensorName(name).node);
-  for (const std::string& name : feeds) need(TensorName(name).node);
+  for (const std::string& name : fetches) need(TensorRef::Parse(name).node);
+  for (const std::string& name : feeds) need(TensorRef::Parse(name).node);
   while (!pending.empty()) {
     const tf::NodeDef& node = graph.node(pending.back());
     pending.pop_back();
     for (const std::string& input : node.input()) {
-      if (input[0] == '^') {
+      if (IsControl(input)) {
         need(input.substr(1));
         continue;
       }
-      const TensorName name(input);
+      const TensorRef name = TensorRef::Parse(input);
       if (fed.count(name.ToString()) == 0) need(name.node);
     }
   }

@@ -5,8 +5,10 @@
 #include <set>
 
 #include "engine/base/status.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/op_libraries.h"
 #include "engine/graph/signatures.h"
+#include "engine/graph/variable_use.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
@@ -70,18 +72,11 @@ bool MayKeepInputs(const tf::OpDef& op) {
 // Answers for a function: which op in it, or in what it calls, may keep an input.
 class FunctionKeepers {
  public:
-  explicit FunctionKeepers(const tf::FunctionDefLibrary& library) {
-    for (const tf::FunctionDef& function : library.function()) {
-      functions_.emplace(function.signature().name(), &function);
-    }
-  }
+  explicit FunctionKeepers(const tf::FunctionDefLibrary& library) : functions_(library) {}
   // The function that is called as if it were an op, or nullptr.
-  const tf::FunctionDef* Find(const std::string& name) const {
-    const auto found = functions_.find(name);
-    return found == functions_.end() ? nullptr : found->second;
-  }
+  const tf::FunctionDef* Find(const std::string& name) const { return functions_.Find(name); }
   std::string OfNode(const tf::NodeDef& node) {
-    if (functions_.count(node.op()) > 0) return OfFunction(node.op());
+    if (functions_.Find(node.op()) != nullptr) return OfFunction(node.op());
     for (const std::string& name : CalledFunctions(node)) {
       std::string keeper = OfFunction(name);
       if (!keeper.empty()) return keeper;
@@ -96,15 +91,15 @@ class FunctionKeepers {
   std::string OfFunction(const std::string& name) {
     const auto [entry, fresh] = keepers_.emplace(name, "");
     if (!fresh) return entry->second;
-    const auto function = functions_.find(name);
-    if (function == functions_.end()) return "";
-    for (const tf::NodeDef& node : function->second->node_def()) {
+    const tf::FunctionDef* function = functions_.Find(name);
+    if (function == nullptr) return "";
+    for (const tf::NodeDef& node : function->node_def()) {
       std::string keeper = OfNode(node);
       if (!keeper.empty()) return keepers_[name] = keeper;
     }
     return "";
   }
-  std::unordered_map<std::string, const tf::FunctionDef*> functions_;
+  FunctionIndex functions_;
   std::unordered_map<std::string, std::string> keepers_;
 };
 
@@ -124,36 +119,11 @@ bool OutputTypes(const tf::NodeDef& node, const tf::FunctionDef* function, std::
 }
 
 PartialShape ShapeAttribute(const tf::NodeDef& node) {
-  const auto shape = node.attr().find("shape");
-  return shape == node.attr().end() ? std::nullopt : ToPartialShape(shape->second.shape());
+  const tf::AttrValue* shape = FindAttr(node, "shape");
+  return shape == nullptr ? std::nullopt : ToPartialShape(shape->shape());
 }
 
 }  // namespace
-
-TensorName::TensorName(const std::string& text) {
-  const auto colon = text.rfind(':');
-  node = text.substr(0, colon);
-  if (colon != std::string::npos) {
-    const std::string digits = text.substr(colon + 1);
-    const bool number =
-        !digits.empty() && digits.size() < 7 && digits.find_first_not_of("0123456789") == std::string::npos;
-    if (!number) node.clear();
-    if (number) index = std::stoi(digits);
-  }
-  if (node.empty() || node[0] == '^') {
-    throw UsageError(UsageError::Kind::kValue,
-                     "'" + text + "' is not the name of a tensor, such as 'dense/BiasAdd:0'");
-  }
-}
-
-std::vector<std::string> CalledFunctions(const tf::NodeDef& node) {
-  std::vector<std::string> names;
-  for (const auto& [key, value] : node.attr()) {
-    if (value.has_func()) names.push_back(value.func().name());
-    for (const tf::NameAttrList& function : value.list().func()) names.push_back(function.name());
-  }
-  return names;
-}
 
 GraphIndex::GraphIndex(const tf::GraphDef& graph) {
   FunctionKeepers keepers(graph.library());
@@ -178,18 +148,15 @@ GraphIndex::GraphIndex(const tf::GraphDef& graph) {
         entry.placeholder_shape.reset();
       }
     }
-    const bool reference = node.op() == "VariableV2" || node.op() == "Variable";
+    const bool reference = IsReferenceVariable(node);
     if (reference || node.op() == "VarHandleOp") {
       TensorSpec spec;
-      const auto shared_name = node.attr().find("shared_name");
-      const bool named = !reference && shared_name != node.attr().end() && !shared_name->second.s().empty();
-      spec.key = named ? shared_name->second.s() : node.name();
+      const std::string& shared_name = Attr(node, "shared_name").s();
+      spec.key = reference || shared_name.empty() ? node.name() : shared_name;
       spec.name = node.name();
-      const auto dtype = node.attr().find("dtype");
-      if (dtype != node.attr().end()) spec.dtype = static_cast<DType>(dtype->second.type());
+      spec.dtype = static_cast<DType>(Attr(node, "dtype").type());
       spec.shape = ShapeAttribute(node);
-      const auto container = node.attr().find("container");
-      variable_places_[spec.key] = {reference, container == node.attr().end() ? "" : container->second.s()};
+      variable_places_[spec.key] = {reference, Attr(node, "container").s()};
       has_reference_variables_ |= reference;
       variables_.emplace(spec.key, std::move(spec));
     }
@@ -197,14 +164,13 @@ GraphIndex::GraphIndex(const tf::GraphDef& graph) {
   }
   for (int i = 0; i < graph.node_size(); ++i) {
     for (const std::string& input : graph.node(i).input()) {
-      const std::size_t begin = input[0] == '^' ? 1 : 0;
-      const auto found = index_.find(input.substr(begin, input.rfind(':') - begin));
+      const auto found = index_.find(NodeOf(input));
       if (found != index_.end()) nodes_[static_cast<std::size_t>(i)].inputs.push_back(found->second);
     }
   }
 }
 
-DType GraphIndex::TypeOf(const TensorName& tensor, const std::string& what) const {
+DType GraphIndex::TypeOf(const TensorRef& tensor, const std::string& what) const {
   const auto found = index_.find(tensor.node);
   if (found == index_.end()) {
     throw Error(Code::kNotFound, what + ": the graph has no node '" + tensor.node + "'");
@@ -218,17 +184,17 @@ DType GraphIndex::TypeOf(const TensorName& tensor, const std::string& what) cons
   return outputs[static_cast<std::size_t>(tensor.index)];
 }
 
-PartialShape GraphIndex::PlaceholderShape(const TensorName& tensor) const {
+PartialShape GraphIndex::PlaceholderShape(const TensorRef& tensor) const {
   const auto found = index_.find(tensor.node);
   if (found == index_.end() || tensor.index != 0) return std::nullopt;
   return nodes_[static_cast<std::size_t>(found->second)].placeholder_shape;
 }
 
 template <typename Visit>
-void GraphIndex::Walk(const std::vector<TensorName>& fetches, const Visit& visit) const {
+void GraphIndex::Walk(const std::vector<TensorRef>& fetches, const Visit& visit) const {
   std::vector<int> pending;
   std::vector<bool> seen(nodes_.size());
-  for (const TensorName& fetch : fetches) {
+  for (const TensorRef& fetch : fetches) {
     const auto found = index_.find(fetch.node);
     if (found != index_.end()) pending.push_back(found->second);
   }
@@ -242,7 +208,7 @@ void GraphIndex::Walk(const std::vector<TensorName>& fetches, const Visit& visit
   }
 }
 
-std::string GraphIndex::InputKeeper(const std::vector<TensorName>& fetches) const {
+std::string GraphIndex::InputKeeper(const std::vector<TensorRef>& fetches) const {
   std::string keeper;
   Walk(fetches, [&](std::size_t node) {
     keeper = nodes_[node].keeper;
@@ -251,7 +217,7 @@ std::string GraphIndex::InputKeeper(const std::vector<TensorName>& fetches) cons
   return keeper;
 }
 
-std::set<std::string> GraphIndex::MissingOps(const std::vector<TensorName>& fetches) const {
+std::set<std::string> GraphIndex::MissingOps(const std::vector<TensorRef>& fetches) const {
   std::set<std::string> ops;
   if (missing_ops_.empty()) return ops;
   Walk(fetches, [&](std::size_t node) {

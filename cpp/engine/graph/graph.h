@@ -10,19 +10,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/graph/graph_view.h"
 #include "savedmodel/signature.h"
 #include "tensorflow/core/framework/graph.pb.h"
 #include "tensorflow/core/framework/types.h"
 
 namespace savedmodel::engine {
-
-// "node:1" of ":1" may be missing; throws Error if it does not parse.
-struct TensorName {
-  explicit TensorName(const std::string& text);
-  std::string ToString() const { return node + ":" + std::to_string(index); }
-  std::string node;
-  int index = 0;
-};
 
 class GraphIndex {
  public:
@@ -30,17 +23,17 @@ class GraphIndex {
 
   // Type of a tensor without its reference bit; kInvalid if it can't be told. Throws Error (kNotFound)
   // if there is no such tensor; `what` begins the message.
-  DType TypeOf(const TensorName& tensor, const std::string& what) const;
+  DType TypeOf(const TensorRef& tensor, const std::string& what) const;
   bool Has(const std::string& node) const { return index_.count(node) > 0; }
   // True if `tensor` is a placeholder whose shape is known at least in rank.
-  PartialShape PlaceholderShape(const TensorName& tensor) const;
+  PartialShape PlaceholderShape(const TensorRef& tensor) const;
 
   // The op that could keep an input of a run of `fetches` after it (a variable's assignment, a queue), or
   // write into it; or empty.
-  std::string InputKeeper(const std::vector<TensorName>& fetches) const;
+  std::string InputKeeper(const std::vector<TensorRef>& fetches) const;
 
   // Ops that a run of `fetches` needs and that can't run here (engine/op_libraries.h).
-  std::set<std::string> MissingOps(const std::vector<TensorName>& fetches) const;
+  std::set<std::string> MissingOps(const std::vector<TensorRef>& fetches) const;
 
   // Variables that exist as v1 reference variables are updated in place, under a reader's eyes.
   bool has_reference_variables() const { return has_reference_variables_; }
@@ -66,7 +59,7 @@ class GraphIndex {
   };
   // The nodes that a run of `fetches` visits, until `visit` returns true.
   template <typename Visit>
-  void Walk(const std::vector<TensorName>& fetches, const Visit& visit) const;
+  void Walk(const std::vector<TensorRef>& fetches, const Visit& visit) const;
 
   std::unordered_map<std::string, int> index_;
   std::vector<Node> nodes_;
@@ -76,8 +69,5 @@ class GraphIndex {
   bool has_reference_variables_ = false;
   bool has_blocking_ops_ = false;
 };
-
-// The functions that `node` names in its attributes.
-std::vector<std::string> CalledFunctions(const tensorflow::NodeDef& node);
 
 }  // namespace savedmodel::engine

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/executable_graph.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/rewriter.h"
@@ -39,9 +40,9 @@ IsolatedGraph Isolate(const tf::GraphDef& graph, const std::vector<std::string>&
   result.graph = Prune(graph, feeds, fetches);
   std::unordered_map<std::string, tf::AttrValue> shapes;
   for (const tf::NodeDef& node : result.graph.node()) {
-    const auto shape = node.attr().find("shape");
+    const tf::AttrValue* shape = FindAttr(node, "shape");
     const bool placeholder = node.op() == "Placeholder" || node.op() == "PlaceholderWithDefault";
-    if (placeholder && shape != node.attr().end()) shapes.emplace(node.name() + ":0", shape->second);
+    if (placeholder && shape != nullptr) shapes.emplace(node.name() + ":0", *shape);
   }
   std::unordered_map<std::string, std::string> fed;
   for (std::size_t i = 0; i < feeds.size(); ++i) {
@@ -65,13 +66,13 @@ IsolatedGraph Isolate(const tf::GraphDef& graph, const std::vector<std::string>&
   }
   for (tf::NodeDef& node : *result.graph.mutable_node()) {
     for (std::string& input : *node.mutable_input()) {
-      if (input[0] == '^') {
+      if (IsControl(input)) {
         const std::string tensor = input.substr(1) + ":0";
         const auto found = fed.find(tensor);
         if (found != fed.end() && shapes.count(tensor) > 0) input = "^" + found->second;
         continue;
       }
-      const auto found = fed.find(TensorName(input).ToString());
+      const auto found = fed.find(TensorRef::Parse(input).ToString());
       if (found != fed.end()) input = found->second;
     }
   }

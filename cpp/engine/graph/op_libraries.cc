@@ -125,14 +125,8 @@ void OpenOpLibrariesOfEnvironment() {
   OpenOpLibraries(libraries);
 }
 
-MissingOps::MissingOps(const tf::FunctionDefLibrary& library) {
-  for (const tf::FunctionDef& function : library.function()) {
-    functions_.emplace(function.signature().name(), &function);
-  }
-}
-
 std::set<std::string> MissingOps::Of(const tf::NodeDef& node) {
-  if (functions_.count(node.op()) > 0) return OfFunction(node.op());
+  if (functions_.Find(node.op()) != nullptr) return OfFunction(node.op());
   std::set<std::string> missing;
   if (IsMissing(node.op())) missing.insert(node.op());
   for (const std::string& name : CalledFunctions(node)) {
@@ -144,9 +138,9 @@ std::set<std::string> MissingOps::Of(const tf::NodeDef& node) {
 
 const std::set<std::string>& MissingOps::OfFunction(const std::string& name) {
   const auto [entry, fresh] = known_.emplace(name, std::set<std::string>());
-  const auto function = functions_.find(name);
-  if (!fresh || function == functions_.end()) return entry->second;
-  for (const tf::NodeDef& node : function->second->node_def()) {
+  const tf::FunctionDef* function = functions_.Find(name);
+  if (!fresh || function == nullptr) return entry->second;
+  for (const tf::NodeDef& node : function->node_def()) {
     const std::set<std::string> inside = Of(node);
     entry->second.insert(inside.begin(), inside.end());
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/graph.pb.h"
 
@@ -20,14 +21,15 @@ void OpenOpLibrariesOfEnvironment();
 // Tells which ops a node needs that can't run here: those that nobody registered, and Python functions.
 class MissingOps {
  public:
-  explicit MissingOps(const tensorflow::FunctionDefLibrary& library);  // outlives this
+  // `library` outlives this.
+  explicit MissingOps(const tensorflow::FunctionDefLibrary& library) : functions_(library) {}
   // Of its own, and of the functions that it calls.
   std::set<std::string> Of(const tensorflow::NodeDef& node);
 
  private:
   const std::set<std::string>& OfFunction(const std::string& name);
 
-  std::map<std::string, const tensorflow::FunctionDef*> functions_;
+  FunctionIndex functions_;
   std::map<std::string, std::set<std::string>> known_;
 };
 

@@ -17,8 +17,8 @@ void RefuseHandle(const TensorSpec& spec, const std::string& what) {
 }
 
 // Completes `spec` with what the graph says of its tensor.
-TensorName Resolve(const GraphIndex& graph, const std::string& what, TensorSpec* spec) {
-  TensorName name(spec->name);
+TensorRef Resolve(const GraphIndex& graph, const std::string& what, TensorSpec* spec) {
+  TensorRef name = TensorRef::Parse(spec->name);
   spec->name = name.ToString();
   const DType dtype = graph.TypeOf(name, what);
   if (dtype != DType::kInvalid) spec->dtype = dtype;
@@ -52,9 +52,9 @@ CallPlan::CallPlan(const GraphIndex& index, const std::string& label, std::vecto
     graph.feed_types.push_back(static_cast<tf::DataType>(spec.dtype));
     feed_inputs.push_back(i);
   }
-  std::vector<TensorName> names;
+  std::vector<TensorRef> names;
   for (TensorSpec& spec : *outputs) {
-    const TensorName name = Resolve(index, label + ", output '" + spec.key + "'", &spec);
+    const TensorRef name = Resolve(index, label + ", output '" + spec.key + "'", &spec);
     const std::size_t feed = IndexOf(graph.feeds, spec.name);
     if (feed < graph.feeds.size()) {
       sources.push_back({true, feed});
@@ -71,7 +71,7 @@ CallPlan::CallPlan(const GraphIndex& index, const std::string& label, std::vecto
     ++fetch_uses[fetch];
   }
   for (const std::string& target : targets) {
-    const TensorName name(target);
+    const TensorRef name = TensorRef::Parse(target);
     if (!index.Has(name.node)) {
       throw Error(Code::kNotFound, label + ": the graph has no op '" + name.node + "'");
     }

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/graph/provenance.h"
 
-#include "engine/graph/graph.h"
+#include "engine/graph/variable_use.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
-
-bool IsControl(const std::string& input) { return !input.empty() && input[0] == '^'; }
 
 // Which input of a call is the function's first argument.
 int FirstArgument(const tf::NodeDef& node, bool as_op) {
@@ -17,16 +15,6 @@ int FirstArgument(const tf::NodeDef& node, bool as_op) {
   return -1;  // loops change their arguments, others pass some on
 }
 
-// Nodes whose handles are those of one variable have one of these.
-std::string VariableKey(const tf::NodeDef& node) {
-  const auto text = [&](const char* name) {
-    const auto attribute = node.attr().find(name);
-    return attribute == node.attr().end() ? std::string() : std::string(attribute->second.s());
-  };
-  const std::string shared = text("shared_name");
-  return text("container") + "\n" + (shared.empty() ? node.name() : shared);
-}
-
 // "a:0" of "a" or "a:0", whatever a damaged file names.
 std::string GraphTensor(const std::string& name) {
   return name.find(':') == std::string::npos ? name + ":0" : name;
@@ -34,17 +22,9 @@ std::string GraphTensor(const std::string& name) {
 
 }  // namespace
 
-std::string NodeOfInput(const std::string& input) {
-  const std::size_t begin = IsControl(input) ? 1 : 0;
-  return input.substr(begin, input.find(':') - begin);
-}
-
-Scopes::Scopes(const tf::GraphDef& graph) {
-  for (const tf::NodeDef& node : graph.node()) graph_.nodes.emplace(node.name(), &node);
+Scopes::Scopes(const tf::GraphDef& graph) : graph_(graph) {
   for (const tf::FunctionDef& function : graph.library().function()) {
-    Scope& scope = functions_[function.signature().name()];
-    scope.function = &function;
-    for (const tf::NodeDef& node : function.node_def()) scope.nodes.emplace(node.name(), &node);
+    functions_.emplace(function.signature().name(), function);
   }
   for (const tf::GradientDef& gradient : graph.library().gradient()) {
     gradients_[gradient.function_name()] = gradient.gradient_func();
@@ -54,10 +34,10 @@ Scopes::Scopes(const tf::GraphDef& graph) {
 }
 
 void Scopes::AddCallers(const Scope& scope) {
-  for (const auto& [name, node] : scope.nodes) {
-    for (const Scope* called : CalledBy(*node)) {
-      const bool as_op = called->function->signature().name() == node->op();
-      const_cast<Scope*>(called)->callers.push_back({&scope, node, FirstArgument(*node, as_op)});
+  for (const tf::NodeDef& node : scope.view.nodes()) {
+    for (const Scope* called : CalledBy(node)) {
+      const bool as_op = called->function->signature().name() == node.op();
+      const_cast<Scope*>(called)->callers.push_back({&scope, &node, FirstArgument(node, as_op)});
     }
   }
 }
@@ -91,9 +71,9 @@ bool Provenance::OnlyFromSources(const Scope& scope, const std::string& tensor) 
 bool Provenance::Trace(const Scope& scope, const std::string& tensor) {
   if (tensor.empty() || IsControl(tensor)) return false;
   if (scope.function == nullptr && sources_.count(GraphTensor(tensor)) > 0) return true;
-  const auto found = scope.nodes.find(NodeOfInput(tensor));
-  if (found == scope.nodes.end()) return scope.function != nullptr && TraceArgument(scope, tensor);
-  const tf::NodeDef& node = *found->second;
+  const tf::NodeDef* found = scope.view.Source(tensor);
+  if (found == nullptr) return scope.function != nullptr && TraceArgument(scope, tensor);
+  const tf::NodeDef& node = *found;
   if (node.input_size() == 0) return false;
   if (node.op() == "Identity") return OnlyFromSources(scope, node.input(0));
   if (node.op() == "ReadVariableOp" && scope.function == nullptr) return TraceVariable(node.input(0));
@@ -119,27 +99,26 @@ bool Provenance::TraceArgument(const Scope& scope, const std::string& name) {
 
 // A TF2 asset's path is assigned to a variable, which the table's initializer reads.
 bool Provenance::TraceVariable(const std::string& handle) {
-  const auto& nodes = scopes_.graph().nodes;
-  const auto variable = nodes.find(NodeOfInput(handle));
-  if (variable == nodes.end() || variable->second->op() != "VarHandleOp") return false;
-  const std::string key = VariableKey(*variable->second);
+  const GraphView& graph = scopes_.graph().view;
+  const tf::NodeDef* variable = graph.Source(handle);
+  if (variable == nullptr || variable->op() != "VarHandleOp") return false;
+  const std::string key = VariableKey(*variable);
+  if (key.empty()) return false;  // handles without a name can't be told apart
+  const auto is_same = [&](const tf::NodeDef* node) {
+    return node != nullptr && node->op() == "VarHandleOp" && VariableKey(*node) == key;
+  };
   for (const auto& [name, scope] : scopes_.functions()) {
-    for (const auto& [inner, node] : scope.nodes) {
-      if (node->op() == "VarHandleOp" && VariableKey(*node) == key) return false;
+    for (const tf::NodeDef& node : scope.view.nodes()) {
+      if (is_same(&node)) return false;
     }
   }
   bool assigned = false;
-  for (const auto& [name, node] : nodes) {
-    for (int i = 0; i < node->input_size(); ++i) {
-      const std::string& input = node->input(i);
-      const auto producer = nodes.find(NodeOfInput(input));
-      if (IsControl(input) || producer == nodes.end() || producer->second->op() != "VarHandleOp" ||
-          VariableKey(*producer->second) != key || node->op() == "ReadVariableOp" ||
-          node->op() == "VarIsInitializedOp") {
-        continue;
-      }
-      if (node->op() != "AssignVariableOp" || i != 0 || node->input_size() < 2 ||
-          !OnlyFromSources(scopes_.graph(), node->input(1))) {
+  for (const tf::NodeDef& node : graph.nodes()) {
+    if (node.op() == "ReadVariableOp" || node.op() == "VarIsInitializedOp") continue;
+    for (int i = 0; i < node.input_size(); ++i) {
+      if (IsControl(node.input(i)) || !is_same(graph.Source(node.input(i)))) continue;
+      if (node.op() != "AssignVariableOp" || i != 0 || node.input_size() < 2 ||
+          !OnlyFromSources(scopes_.graph(), node.input(1))) {
         return false;
       }
       assigned = true;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/graph.pb.h"
 
@@ -20,8 +21,10 @@ struct Scope {
     const tensorflow::NodeDef* node;
     int first;  // the input that is the first argument; negative if it can't be told
   };
+  explicit Scope(const tensorflow::GraphDef& graph) : view(graph) {}
+  explicit Scope(const tensorflow::FunctionDef& body) : function(&body), view(body) {}
   const tensorflow::FunctionDef* function = nullptr;  // null: the graph
-  std::map<std::string, const tensorflow::NodeDef*> nodes;
+  GraphView view;
   std::vector<Caller> callers;
 };
 
@@ -59,8 +62,5 @@ class Provenance {
   std::set<std::string> sources_;
   std::map<std::pair<const Scope*, std::string>, bool> known_;
 };
-
-// The name of the node that an input of a node names: "a" of "a:1", "^a", "a:output:0".
-std::string NodeOfInput(const std::string& input);
 
 }  // namespace savedmodel::engine

@@ -3,25 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
+#include <optional>
+#include <utility>
 
+#include "engine/graph/attributes.h"
 #include "tensorflow/core/framework/node_def_util.h"
 #include "tensorflow/core/grappler/costs/graph_properties.h"
 #include "tensorflow/core/grappler/grappler_item.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
-
-TensorId::TensorId(const std::string& text) : output(0) {
-  if (text[0] == '^') {
-    node = text.substr(1);
-    output = -1;
-    return;
-  }
-  const auto colon = text.rfind(':');
-  node = text.substr(0, colon);
-  if (colon != std::string::npos) output = std::atoi(text.c_str() + colon + 1);
-}
 
 namespace {
 
@@ -30,20 +21,15 @@ constexpr std::int64_t kSmall = 1024;  // elements
 
 void AddForShapes(const tf::NodeDef& node, tf::GraphDef* graph) {
   tf::NodeDef* copy = graph->add_node();
-  const auto value = node.attr().find("value");
-  if (node.op() != "Const" || value == node.attr().end()) {
-    *copy = node;
-    return;
-  }
-  const tf::PartialTensorShape shape(value->second.tensor().tensor_shape());
-  if (shape.num_elements() <= kSmall) {
+  const tf::TensorProto& value = Attr(node, "value").tensor();
+  if (node.op() != "Const" || tf::PartialTensorShape(value.tensor_shape()).num_elements() <= kSmall) {
     *copy = node;
     return;
   }
   copy->set_name(node.name());
   copy->set_op("Placeholder");
-  (*copy->mutable_attr())["dtype"].set_type(value->second.tensor().dtype());
-  *(*copy->mutable_attr())["shape"].mutable_shape() = value->second.tensor().tensor_shape();
+  (*copy->mutable_attr())["dtype"].set_type(value.dtype());
+  *(*copy->mutable_attr())["shape"].mutable_shape() = value.tensor_shape();
 }
 
 }  // namespace
@@ -93,22 +79,15 @@ tf::NodeDef* Rewriter::Find(const std::string& name) const {
 }
 
 tf::NodeDef* Rewriter::Input(const tf::NodeDef& node, int input) const {
-  if (input < 0 || input >= node.input_size() || node.input(input)[0] == '^') return nullptr;
-  return Find(TensorId(node.input(input)).node);
+  if (input < 0 || input >= node.input_size() || IsControl(node.input(input))) return nullptr;
+  return Find(TensorRef(node.input(input)).node);
 }
 
 tf::NodeDef* Rewriter::Input(const tf::NodeDef& node, int input, const char* op) const {
   tf::NodeDef* source = Input(node, input);
-  return source != nullptr && source->op() == op && TensorId(node.input(input)).output == 0 ? source
+  return source != nullptr && source->op() == op && TensorRef(node.input(input)).index == 0 ? source
                                                                                             : nullptr;
 }
-
-int Rewriter::DataInputs(const tf::NodeDef& node) {
-  return static_cast<int>(std::count_if(node.input().begin(), node.input().end(),
-                                        [](const std::string& input) { return input[0] != '^'; }));
-}
-
-bool Rewriter::HasControlInputs(const tf::NodeDef& node) { return DataInputs(node) != node.input_size(); }
 
 const std::vector<Rewriter::Reader>& Rewriter::Readers(const tf::NodeDef& node) const {
   static const auto* const none = new std::vector<Reader>();
@@ -119,7 +98,7 @@ const std::vector<Rewriter::Reader>& Rewriter::Readers(const tf::NodeDef& node) 
 tf::NodeDef* Rewriter::OnlyReader(const tf::NodeDef& node) const {
   const std::vector<Reader>& readers = Readers(node);
   if (readers.size() != 1) return nullptr;
-  return TensorId(readers[0].node->input(readers[0].input)).output == 0 ? readers[0].node : nullptr;
+  return TensorRef(readers[0].node->input(readers[0].input)).index == 0 ? readers[0].node : nullptr;
 }
 
 const tf::Tensor* Rewriter::Constant(const tf::NodeDef& node, int input) {
@@ -135,13 +114,10 @@ const tf::Tensor* Rewriter::Value(const tf::NodeDef& constant) {
   if (has_control_flow_ && HasControlInputs(constant)) return nullptr;
   if (constant.op() == kPooledConstantOp) return pool_ == nullptr ? nullptr : pool_->Find(constant);
   if (constant.op() != "Const") return nullptr;
-  const auto [entry, fresh] = constants_.try_emplace(&constant);
-  const auto value = constant.attr().find("value");
-  if (fresh && (value == constant.attr().end() || !entry->second.FromProto(value->second.tensor()))) {
-    constants_.erase(entry);
-    return nullptr;
-  }
-  return &entry->second;
+  const auto known = constants_.find(&constant);
+  if (known != constants_.end()) return &known->second;
+  std::optional<tf::Tensor> value = ConstValue(constant);
+  return value ? &constants_.emplace(&constant, *std::move(value)).first->second : nullptr;
 }
 
 bool Rewriter::IsScalar(const tf::NodeDef& node, int input, double value) {
@@ -151,15 +127,15 @@ bool Rewriter::IsScalar(const tf::NodeDef& node, int input, double value) {
 }
 
 const tf::TensorShapeProto* Rewriter::Inferred(const std::string& tensor) {
-  const TensorId id(tensor);
+  const TensorRef id(tensor);
   // A rewrite leaves the shapes of the tensors that it keeps.
   if (shapes_ != nullptr && shapes_->stale && !shapes_->properties.HasOutputProperties(id.node))
     shapes_.reset();
   if (shapes_ == nullptr) shapes_ = std::make_unique<Shapes>(*graph_);
   if (!shapes_->valid || !shapes_->properties.HasOutputProperties(id.node)) return nullptr;
   const auto& outputs = shapes_->properties.GetOutputProperties(id.node);
-  if (id.output < 0 || static_cast<std::size_t>(id.output) >= outputs.size()) return nullptr;
-  return &outputs[static_cast<std::size_t>(id.output)].shape();
+  if (id.index < 0 || static_cast<std::size_t>(id.index) >= outputs.size()) return nullptr;
+  return &outputs[static_cast<std::size_t>(id.index)].shape();
 }
 
 tf::PartialTensorShape Rewriter::Shape(const std::string& tensor) {
@@ -182,8 +158,7 @@ bool Rewriter::SameShape(const std::string& a, const std::string& b) {
 }
 
 tf::DataType Rewriter::Type(const tf::NodeDef& node, const char* attribute) const {
-  const auto found = node.attr().find(attribute);
-  return found == node.attr().end() ? tf::DT_INVALID : found->second.type();
+  return Attr(node, attribute).type();
 }
 
 tf::NodeDef* Rewriter::Add(const std::string& name, const std::string& op,
@@ -220,8 +195,8 @@ void Rewriter::Replace(const tf::NodeDef& node, const tf::NodeDef& replacement) 
   const std::vector<Reader> readers = Readers(node);
   for (const Reader& reader : readers) {
     if (reader.node == &replacement) continue;
-    const TensorId id(reader.node->input(reader.input));
-    SetInput(reader.node, reader.input, id.output < 0 ? "^" + replacement.name() : replacement.name());
+    const TensorRef id(reader.node->input(reader.input));
+    SetInput(reader.node, reader.input, id.index < 0 ? "^" + replacement.name() : replacement.name());
   }
 }
 
@@ -229,7 +204,7 @@ void Rewriter::Become(tf::NodeDef* node, const std::string& op, const std::vecto
   Disconnect(node);
   std::vector<std::string> all = inputs;
   for (const std::string& input : node->input()) {
-    if (input[0] == '^') all.push_back(input);
+    if (IsControl(input)) all.push_back(input);
   }
   node->set_op(op);
   node->clear_attr();
@@ -256,7 +231,7 @@ void Rewriter::RemoveUnread(const std::unordered_set<std::string>& kept) {
     if (node->op().empty() || node->op() == "Placeholder" || kept.count(node->name()) > 0) continue;
     if (!Readers(*node).empty()) continue;
     for (const std::string& input : node->input()) {
-      if (tf::NodeDef* source = Find(TensorId(input).node)) pending.push_back(source);
+      if (tf::NodeDef* source = Find(TensorRef(input).node)) pending.push_back(source);
     }
     Remove(node);
   }
@@ -276,7 +251,7 @@ void Rewriter::Finish() {
 void Rewriter::Connect(tf::NodeDef* node) {
   if (shapes_ != nullptr) shapes_->stale = true;
   for (int i = 0; i < node->input_size(); ++i) {
-    const tf::NodeDef* source = Find(TensorId(node->input(i)).node);
+    const tf::NodeDef* source = Find(TensorRef(node->input(i)).node);
     if (source != nullptr) readers_[source].push_back({node, i});
   }
 }
@@ -284,7 +259,7 @@ void Rewriter::Connect(tf::NodeDef* node) {
 void Rewriter::Disconnect(tf::NodeDef* node) {
   if (shapes_ != nullptr) shapes_->stale = true;
   for (const std::string& input : node->input()) {
-    const tf::NodeDef* source = Find(TensorId(input).node);
+    const tf::NodeDef* source = Find(TensorRef(input).node);
     if (source == nullptr) continue;
     auto& readers = readers_[source];
     readers.erase(std::remove_if(readers.begin(), readers.end(),

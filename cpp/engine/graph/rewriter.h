@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/graph/constants.h"
+#include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/graph.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/tensor.h"
@@ -39,8 +40,6 @@ class Rewriter {
   // it is another op, or if not its output 0 is read.
   tensorflow::NodeDef* Input(const tensorflow::NodeDef& node, int input) const;
   tensorflow::NodeDef* Input(const tensorflow::NodeDef& node, int input, const char* op) const;
-  static int DataInputs(const tensorflow::NodeDef& node);
-  static bool HasControlInputs(const tensorflow::NodeDef& node);
   // All readers of all outputs.
   const std::vector<Reader>& Readers(const tensorflow::NodeDef& node) const;
   // The one node that reads `node`, its output 0 and once, with no control edge to anybody; or null.
@@ -95,12 +94,5 @@ class Rewriter {
 
 // True for the ops of lowered loops and branches, in which whether a node runs depends on its inputs.
 bool IsControlFlow(const std::string& op);
-
-// "node:1" -> {"node", 1}; "^node" -> {"node", -1}.
-struct TensorId {
-  explicit TensorId(const std::string& text);
-  std::string node;
-  int output;
-};
 
 }  // namespace savedmodel::engine

@@ -81,7 +81,7 @@ void ReconcileSpec(TensorSpec& spec, const GraphIndex& graph) {
   for (TensorSpec& part : spec.components) ReconcileSpec(part, graph);
   if (spec.encoding != Encoding::kDense) return;
   try {
-    const TensorName name(spec.name);
+    const TensorRef name = TensorRef::Parse(spec.name);
     const DType dtype = graph.TypeOf(name, spec.key);
     if (dtype != DType::kInvalid) spec.dtype = dtype;
     spec.shape = Merge(spec.shape, graph.PlaceholderShape(name));

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/graph/variable_use.h"
 
-#include <cstdlib>
 #include <map>
 #include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/executable_graph.h"
-#include "engine/graph/rewriter.h"
+#include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def_util.h"
@@ -19,19 +19,6 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
-
-using Nodes = google::protobuf::RepeatedPtrField<tf::NodeDef>;
-
-// In a function "node:output:1" and, for an argument, "name"; in a graph "node:1".
-std::string NodeOf(const std::string& tensor) {
-  return tensor.substr(tensor[0] == '^' ? 1 : 0, tensor.find(':') - (tensor[0] == '^' ? 1 : 0));
-}
-
-// The last number of a tensor's name.
-int OutputOf(const std::string& tensor) {
-  const auto colon = tensor.rfind(':');
-  return colon == std::string::npos ? 0 : std::atoi(tensor.c_str() + colon + 1);
-}
 
 // Hands on what it is given; which output is not told apart.
 bool PassesHandles(const std::string& op) {
@@ -48,7 +35,7 @@ struct Called {
 // The function arguments that data input `input` of a call becomes; `keeps` is true for loops, which hand
 // their arguments on to themselves. False if this is no call.
 bool Calls(const tf::NodeDef& node, int input, std::vector<Called>* calls, bool* keeps) {
-  const auto function = [&](const char* attribute) { return node.attr().at(attribute).func().name(); };
+  const auto function = [&](const char* attribute) { return Attr(node, attribute).func().name(); };
   const std::string& op = node.op();
   *keeps = false;
   if (op == "PartitionedCall" || op == "StatefulPartitionedCall") {
@@ -63,7 +50,7 @@ bool Calls(const tf::NodeDef& node, int input, std::vector<Called>* calls, bool*
     calls->push_back({function("else_branch"), input - 1});
   } else if (op == "Case" || op == "StatelessCase") {
     if (input == 0) return false;
-    for (const tf::NameAttrList& branch : node.attr().at("branches").list().func()) {
+    for (const tf::NameAttrList& branch : Attr(node, "branches").list().func()) {
       calls->push_back({branch.name(), input - 1});
     }
   } else {
@@ -74,32 +61,27 @@ bool Calls(const tf::NodeDef& node, int input, std::vector<Called>* calls, bool*
 
 class Handles {
  public:
-  explicit Handles(const tf::FunctionDefLibrary& library) {
-    for (const tf::FunctionDef& function : library.function()) {
-      functions_.emplace(function.signature().name(), &function);
-    }
-  }
+  explicit Handles(const tf::FunctionDefLibrary& library) : functions_(library) {}
 
   // Where a handle has got to: by node, the output that it is (of a loop), or kAny.
   using Places = std::map<std::string, int>;
   static constexpr int kAny = -1;
 
   static bool IsAt(const Places& places, const std::string& tensor) {
-    const auto found = places.find(NodeOf(tensor));
-    return found != places.end() && (found->second == kAny || found->second == OutputOf(tensor));
+    const TensorRef ref(tensor);
+    const auto found = places.find(ref.node);
+    return found != places.end() && (found->second == kAny || found->second == ref.index);
   }
 
   // True if the handle that `source` makes may be written, or gets lost, among `nodes`.
-  bool Written(const Nodes& nodes, const std::string& source, Places* places) {
+  bool Written(const GraphView::Nodes& nodes, const std::string& source, Places* places) {
     (*places)[source] = kAny;
     std::vector<std::string> pending{source};
-    const Readers& readers = ReadersOf(nodes);
+    const GraphView& view = views_.try_emplace(&nodes, nodes).first->second;
     while (!pending.empty()) {
       const std::string name = std::move(pending.back());
       pending.pop_back();
-      const auto found = readers.find(name);
-      if (found == readers.end()) continue;
-      for (const auto& [node, input] : found->second) {
+      for (const auto& [node, input] : view.Readers(name)) {
         if (!IsAt(*places, node->input(input))) continue;
         bool keeps = false;
         if (ReadsVariable(node->op())) continue;
@@ -116,19 +98,6 @@ class Handles {
   }
 
  private:
-  using Readers = std::unordered_map<std::string, std::vector<std::pair<const tf::NodeDef*, int>>>;
-
-  const Readers& ReadersOf(const Nodes& nodes) {
-    const auto [entry, fresh] = readers_.try_emplace(&nodes);
-    if (!fresh) return entry->second;
-    for (const tf::NodeDef& node : nodes) {
-      for (int i = 0; i < node.input_size() && node.input(i)[0] != '^'; ++i) {
-        entry->second[NodeOf(node.input(i))].emplace_back(&node, i);
-      }
-    }
-    return entry->second;
-  }
-
   // An op that is no call may do anything with a handle.
   bool WrittenByCall(const tf::NodeDef& node, int input, bool* keeps) {
     std::vector<Called> calls;
@@ -142,11 +111,10 @@ class Handles {
   bool WrittenIn(const Called& call, bool may_return) {
     const auto [entry, fresh] = written_.try_emplace({call.function, call.argument, may_return}, true);
     if (!fresh) return entry->second;  // a function that calls itself: not followed
-    const auto function = functions_.find(call.function);
-    bool written =
-        function == functions_.end() || call.argument >= function->second->signature().input_arg_size();
+    const tf::FunctionDef* function = functions_.Find(call.function);
+    bool written = function == nullptr || call.argument >= function->signature().input_arg_size();
     if (!written) {
-      const tf::FunctionDef& def = *function->second;
+      const tf::FunctionDef& def = *function;
       Places places;
       written = Written(def.node_def(), def.signature().input_arg(call.argument).name(), &places);
       // A loop may hand it to its next round in its own place; nobody may anywhere else.
@@ -160,9 +128,9 @@ class Handles {
     return written_[{call.function, call.argument, may_return}] = written;
   }
 
-  std::unordered_map<std::string, const tf::FunctionDef*> functions_;
+  FunctionIndex functions_;
   std::map<std::tuple<std::string, int, bool>, bool> written_;
-  std::unordered_map<const Nodes*, Readers> readers_;
+  std::unordered_map<const GraphView::Nodes*, GraphView> views_;
 };
 
 // Of variables of TensorFlow 1: whoever takes the reference itself may write.
@@ -179,7 +147,7 @@ std::set<std::string> WrittenReferences(const tf::GraphDef& graph) {
     tf::DataTypeVector types;
     const bool known = tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() &&
                        tf::InputTypesForNode(node, *op, &types).ok();
-    for (int i = 0; i < node.input_size() && node.input(i)[0] != '^'; ++i) {
+    for (int i = 0; i < node.input_size() && !IsControl(node.input(i)); ++i) {
       const auto variable = variables.find(NodeOf(node.input(i)));
       if (variable == variables.end()) continue;
       const auto place = static_cast<std::size_t>(i);
@@ -202,12 +170,8 @@ bool IsReferenceVariable(const tf::NodeDef& node) {
 }
 
 std::string VariableKey(const tf::NodeDef& handle) {
-  const auto text = [&](const char* attribute) {
-    const auto found = handle.attr().find(attribute);
-    return found == handle.attr().end() ? std::string() : found->second.s();
-  };
-  const std::string name = text("shared_name");
-  std::string container = text("container");
+  const std::string& name = Attr(handle, "shared_name").s();
+  std::string container = Attr(handle, "container").s();
   if (container == "localhost") container.clear();  // the default one
   if (IsReferenceVariable(handle)) return container + "/&" + (name.empty() ? handle.name() : name);
   return name.empty() || name == tf::ResourceHandle::ANONYMOUS_NAME ? "" : container + "/" + name;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/files/files.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/provenance.h"
 #include "engine/graph/signatures.h"
@@ -38,10 +39,10 @@ bool IsTableFromFile(const std::string& op) {
 // PrintV2 that writes to a file is an op of its own here; so is one whose stream a caller decides.
 std::string OpOf(const tf::NodeDef& node) {
   if (node.op() != "PrintV2") return node.op();
-  const auto stream = node.attr().find("output_stream");
-  if (stream == node.attr().end()) return node.op();
+  const tf::AttrValue* stream = FindAttr(node, "output_stream");
+  if (stream == nullptr) return node.op();
   static const std::set<std::string> harmless{"stdout", "stderr", "log(info)", "log(warning)", "log(error)"};
-  return harmless.count(std::string(stream->second.s())) > 0 ? node.op() : kPrintToFile;
+  return harmless.count(stream->s()) > 0 ? node.op() : kPrintToFile;
 }
 
 // Nodes that a run of some others runs, into the functions that they call.
@@ -49,22 +50,21 @@ class Reach {
  public:
   Reach(const Scopes& scopes, const std::vector<std::string>& tensors) : scopes_(scopes) {
     std::vector<std::string> pending;
-    for (const std::string& tensor : tensors) pending.push_back(NodeOfInput(tensor));
-    const auto& nodes = scopes.graph().nodes;
+    for (const std::string& tensor : tensors) pending.push_back(NodeOf(tensor));
     while (!pending.empty()) {
-      const auto node = nodes.find(pending.back());
+      const tf::NodeDef* node = scopes.graph().view.Find(pending.back());
       pending.pop_back();
-      if (node == nodes.end() || !nodes_.insert(node->second).second) continue;
-      for (const std::string& input : node->second->input()) pending.push_back(NodeOfInput(input));
-      AddCalled(*node->second);
+      if (node == nullptr || !nodes_.insert(node).second) continue;
+      for (const std::string& input : node->input()) pending.push_back(NodeOf(input));
+      AddCalled(*node);
     }
   }
   bool Has(const tf::NodeDef& node) const { return nodes_.count(&node) > 0; }
   void AddFunction(const std::string& name) {
     const auto function = scopes_.functions().find(name);
     if (function == scopes_.functions().end()) return;
-    for (const auto& [inner, node] : function->second.nodes) {
-      if (nodes_.insert(node).second) AddCalled(*node);
+    for (const tf::NodeDef& node : function->second.view.nodes()) {
+      if (nodes_.insert(&node).second) AddCalled(node);
     }
   }
 
@@ -75,8 +75,8 @@ class Reach {
       const tf::NodeDef* node = pending.back();
       pending.pop_back();
       for (const Scope* called : scopes_.CalledBy(*node)) {
-        for (const auto& [name, inner] : called->nodes) {
-          if (nodes_.insert(inner).second) pending.push_back(inner);
+        for (const tf::NodeDef& inner : called->view.nodes()) {
+          if (nodes_.insert(&inner).second) pending.push_back(&inner);
         }
       }
     }

@@ -264,10 +264,10 @@ void Bundle::Load() {
 
 // Functions that miss an op fail when they are called; those of the load itself now, in our words.
 void Bundle::CheckLoadOps(const tf::MetaGraphDef& meta_graph) const {
-  std::vector<TensorName> run;
+  std::vector<TensorRef> run;
   for (const std::string& name : {InitOpOf(meta_graph), meta_graph.saver_def().restore_op_name()}) {
     const std::string node = name.substr(0, name.find(':'));
-    if (!node.empty() && node[0] != '^') run.emplace_back(node);
+    if (!node.empty() && !IsControl(node)) run.emplace_back(node);
   }
   RefuseMissingOps(Quote(source_.path), shared_->graph.MissingOps(run));
 }
@@ -325,8 +325,8 @@ std::unique_ptr<internal::EngineFunction> Bundle::Bind(const std::vector<std::st
     for (const std::string& text : names) {
       TensorSpec& spec = result.emplace_back();
       spec.key = text;
-      spec.name = TensorName(text).ToString();
-      spec.shape = shared_->graph.PlaceholderShape(TensorName(text));
+      spec.name = TensorRef::Parse(text).ToString();
+      spec.shape = shared_->graph.PlaceholderShape(TensorRef::Parse(text));
     }
     return result;
   };

@@ -18,7 +18,7 @@ std::set<std::string> InitializedVariables(const std::string& path, const tf::Me
   std::string init_op;
   ThrowIfError(tf::internal::GetInitOp(path, meta_graph, &init_op), Quote(path));
   if (init_op.empty()) return {};
-  return WrittenVariables(meta_graph.graph_def(), {TensorName(init_op).ToString()});
+  return WrittenVariables(meta_graph.graph_def(), {TensorRef::Parse(init_op).ToString()});
 }
 
 void Collector::Add(const std::string& label, const std::function<Callee()>& make) {

@@ -11,6 +11,7 @@
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
 #include "engine/files/files.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/functions.h"
 #include "engine/graph/variable_use.h"
 #include "engine/graph/variables.h"
@@ -26,11 +27,9 @@ namespace {
 
 // The value of a variable that keeps it between writes; false if it has none, or is updated in place.
 bool ValueOf(const tf::NodeDef& handle, tf::Device* device, tf::Tensor* value) {
-  const auto container = handle.attr().find("container");
   bool in_place = false;
   std::optional<tf::Tensor> found =
-      FindVariable(device, container == handle.attr().end() ? "" : container->second.s(),
-                   handle.attr().at("shared_name").s(), &in_place);
+      FindVariable(device, Attr(handle, "container").s(), Attr(handle, "shared_name").s(), &in_place);
   if (!found || in_place || !found->IsInitialized()) return false;
   *value = std::move(*found);
   return true;

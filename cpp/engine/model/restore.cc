@@ -31,7 +31,7 @@ namespace {
 constexpr char kDone[] = "savedmodel_done";
 
 struct File {
-  TensorName tensor;  // gets the path
+  TensorRef tensor;  // gets the path
   std::string path;
 };
 
@@ -180,17 +180,17 @@ void Restore(const tf::SessionOptions& options, const tf::RunOptions& run_option
   std::vector<File> files;
   for (const tf::AssetFileDef& asset : assets) {
     files.push_back(
-        {TensorName(asset.tensor_info().name()), tf::io::JoinPath(path, "assets", asset.filename())});
+        {TensorRef::Parse(asset.tensor_info().name()), tf::io::JoinPath(path, "assets", asset.filename())});
   }
   const std::string variables = tf::io::JoinPath(path, "variables", "variables");
   const bool restores =
       meta_graph.has_saver_def() && tf::Env::Default()->FileExists(variables + ".index").ok();
   std::vector<File> restored = files;
   if (plain && restores) {
-    restored.push_back({TensorName(meta_graph.saver_def().filename_tensor_name()), variables});
+    restored.push_back({TensorRef::Parse(meta_graph.saver_def().filename_tensor_name()), variables});
   }
   const auto run = [&](const std::vector<File>& with, const std::string& op) {
-    const std::string target = TensorName(op).node;
+    const std::string target = TensorRef::Parse(op).node;
     if (RunWithoutSession(options, *devices, meta_graph.graph_def(), with, target, what)) return;
     RunInSession(run_options, with, target, what, session->get());
   };

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/objects/call_graph.h"
 
-#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
 #include "engine/base/quote.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
+#include "engine/graph/graph_view.h"
 #include "engine/graph/placement.h"
-#include "engine/graph/provenance.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def_builder.h"
@@ -17,20 +17,6 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
-
-const tf::FunctionDef& Find(const tf::GraphDef& graph, const std::string& name) {
-  for (const tf::FunctionDef& function : graph.library().function()) {
-    if (function.signature().name() == name) return function;
-  }
-  throw Error(Code::kNotFound, "the graph has no function " + Quote(name));
-}
-
-const tf::NodeDef* FindNode(const tf::GraphDef& graph, const std::string& name) {
-  for (const tf::NodeDef& node : graph.node()) {
-    if (node.name() == name) return &node;
-  }
-  return nullptr;
-}
 
 tf::NodeDef Placeholder(const std::string& name, const TensorSpec& spec) {
   tf::NodeDef node;
@@ -73,14 +59,21 @@ class CallMaker {
   CallMaker(const tf::GraphDef& graph, const tf::SavedObjectGraph& objects,
             const std::map<int, std::string>& tensors, const ConcreteFunction& function,
             const std::string& prefix)
-      : graph_(graph), objects_(objects), tensors_(tensors), name_(function.name), prefix_(prefix) {
+      : graph_(graph),
+        functions_(graph.library()),
+        objects_(objects),
+        tensors_(tensors),
+        name_(function.name),
+        prefix_(prefix) {
     made_.inputs = function.inputs;
     made_.outputs = function.outputs;
     made_.call = prefix + "call";
   }
 
   FunctionCall Make() {
-    const tf::OpDef& signature = Find(graph_, name_).signature();
+    const tf::FunctionDef* function = functions_.Find(name_);
+    if (function == nullptr) throw Error(Code::kNotFound, "the graph has no function " + Quote(name_));
+    const tf::OpDef& signature = function->signature();
     const auto concrete = objects_.concrete_functions().find(name_);
     if (concrete == objects_.concrete_functions().end()) ThrowMismatch(name_);
     call_.set_name(made_.call);
@@ -114,7 +107,7 @@ class CallMaker {
   void AddCapture(int object) {
     const auto tensor = tensors_.find(object);
     const bool known = object >= 0 && object < objects_.nodes_size() && tensor != tensors_.end();
-    const tf::NodeDef* node = known ? FindNode(graph_, NodeOfInput(tensor->second)) : nullptr;
+    const tf::NodeDef* node = known ? graph_.Source(tensor->second) : nullptr;
     if (node == nullptr) {
       throw Error(Code::kUnimplemented, "function " + Quote(name_) +
                                             " uses an object that is no variable, table, constant or asset "
@@ -127,9 +120,9 @@ class CallMaker {
       made_.nodes.push_back(ReadPath(name, tensor->second));
       return AddInput(name, tf::DT_STRING);
     }
-    const auto dtype = node->attr().find("dtype");
-    const bool constant = objects_.nodes(object).has_constant() && dtype != node->attr().end();
-    AddInput(tensor->second, constant ? dtype->second.type() : tf::DT_RESOURCE);
+    const tf::AttrValue* dtype = FindAttr(*node, "dtype");
+    const bool constant = objects_.nodes(object).has_constant() && dtype != nullptr;
+    AddInput(tensor->second, constant ? dtype->type() : tf::DT_RESOURCE);
   }
 
   template <typename Args>
@@ -140,7 +133,8 @@ class CallMaker {
     }
   }
 
-  const tf::GraphDef& graph_;
+  const GraphView graph_;
+  const FunctionIndex functions_;
   const tf::SavedObjectGraph& objects_;
   const std::map<int, std::string>& tensors_;
   const std::string name_;
@@ -148,33 +142,6 @@ class CallMaker {
   tf::NodeDef call_;
   FunctionCall made_;
 };
-
-// The functions that `nodes` call, and those that these call.
-void AddLibrary(const tf::GraphDef& graph, tf::GraphDef* target) {
-  std::unordered_map<std::string, const tf::FunctionDef*> functions;
-  for (const tf::FunctionDef& function : graph.library().function()) {
-    functions.emplace(function.signature().name(), &function);
-  }
-  std::unordered_set<std::string> added;
-  std::vector<std::string> pending;
-  const auto add_called = [&](const tf::NodeDef& node) {
-    for (const std::string& name : CalledFunctions(node)) pending.push_back(name);
-    pending.push_back(node.op());
-  };
-  for (const tf::NodeDef& node : target->node()) add_called(node);
-  while (!pending.empty()) {
-    const auto found = functions.find(pending.back());
-    pending.pop_back();
-    if (found == functions.end() || !added.insert(found->first).second) continue;
-    *target->mutable_library()->add_function() = *found->second;
-    for (const tf::NodeDef& node : found->second->node_def()) add_called(node);
-  }
-  for (const tf::GradientDef& gradient : graph.library().gradient()) {
-    if (added.count(gradient.function_name()) > 0 && added.count(gradient.gradient_func()) > 0) {
-      *target->mutable_library()->add_gradient() = gradient;
-    }
-  }
-}
 
 }  // namespace
 
@@ -191,18 +158,17 @@ std::shared_ptr<CallGraph> MakeCallGraph(const tf::GraphDef& graph, const Functi
   for (const tf::NodeDef& node : call.nodes) *extension.add_node() = node;
   if (!device.empty()) AssignDevice(device, &extension);
   tf::GraphDef whole = extension;
-  std::unordered_map<std::string, const tf::NodeDef*> nodes;
-  for (const tf::NodeDef& node : graph.node()) nodes.emplace(node.name(), &node);
+  const GraphView view(graph);
   std::unordered_set<std::string> added;
   std::vector<std::string> pending = call.captures;
   while (!pending.empty()) {
-    const auto found = nodes.find(NodeOfInput(pending.back()));
+    const tf::NodeDef* found = view.Source(pending.back());
     pending.pop_back();
-    if (found == nodes.end() || !added.insert(found->first).second) continue;
-    *whole.add_node() = *found->second;
-    for (const std::string& input : found->second->input()) pending.push_back(input);
+    if (found == nullptr || !added.insert(found->name()).second) continue;
+    *whole.add_node() = *found;
+    for (const std::string& input : found->input()) pending.push_back(input);
   }
-  AddLibrary(graph, &whole);
+  CopyNeededFunctions(graph.library(), &whole);
   auto made = std::make_shared<CallGraph>(std::move(whole));
   made->extension = std::move(extension);
   made->name = call.call;

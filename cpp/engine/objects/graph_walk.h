@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/graph.pb.h"
 
@@ -26,7 +27,7 @@ class GraphWalk {
   // `inputs`: of the node's data inputs. A call is visited before the function that it calls.
   using Visit = std::function<void(const tensorflow::NodeDef& node, const std::vector<TensorOrigin>& inputs)>;
 
-  explicit GraphWalk(const tensorflow::GraphDef& graph);
+  explicit GraphWalk(const tensorflow::GraphDef& graph) : graph_(graph), functions_(graph.library()) {}
 
   // Visits what a run of `start` (nodes or tensors) runs, if `fed` tensors are given; each function once for
   // each set of arguments. Branches are not followed: they may not be taken.
@@ -34,17 +35,12 @@ class GraphWalk {
   // One node of the graph, and no functions.
   void One(const tensorflow::NodeDef& node, const Visit& visit);
 
-  const tensorflow::NodeDef* Find(const std::string& node) const;
-  const tensorflow::FunctionDef* FindFunction(const std::string& name) const;
+  const tensorflow::NodeDef* Find(const std::string& node) const { return graph_.Find(node); }
+  const tensorflow::FunctionDef* FindFunction(const std::string& name) const { return functions_.Find(name); }
 
  private:
-  using Nodes = std::unordered_map<std::string, const tensorflow::NodeDef*>;
-  struct Body {
-    Nodes nodes;
-    std::unordered_map<std::string, std::size_t> arguments;
-  };
   struct Scope {
-    const Body* body = nullptr;
+    const GraphView* body = nullptr;
     bool is_graph = false;
     std::vector<TensorOrigin> arguments;
   };
@@ -53,12 +49,11 @@ class GraphWalk {
   std::vector<TensorOrigin> TraceInputs(const Scope& scope, const tensorflow::NodeDef& node) const;
   void Enter(const tensorflow::NodeDef& node, const std::vector<TensorOrigin>& inputs, int depth,
              const Visit& visit);
-  const Body& BodyOf(const tensorflow::FunctionDef& function);
   const std::vector<std::string>& KeysOf(const tensorflow::NodeDef& constant) const;
 
-  Body graph_;
-  std::unordered_map<std::string, const tensorflow::FunctionDef*> functions_;
-  std::unordered_map<const tensorflow::FunctionDef*, Body> bodies_;
+  GraphView graph_;
+  FunctionIndex functions_;
+  std::unordered_map<const tensorflow::FunctionDef*, GraphView> bodies_;
   mutable std::unordered_map<const tensorflow::NodeDef*, std::vector<std::string>> keys_;
   std::map<std::string, bool> entered_;
 };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/base/quote.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/provenance.h"
 #include "engine/graph/signatures.h"
@@ -20,11 +21,9 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-bool IsReference(const tf::NodeDef& node) { return node.op() == "VariableV2" || node.op() == "Variable"; }
-
 // What nodes that stand for the same variable have in common; empty if the node is none.
 std::string NameOf(const tf::NodeDef& node) {
-  if (IsReference(node)) return "reference " + node.name();
+  if (IsReferenceVariable(node)) return "reference " + node.name();
   return node.op() == "VarHandleOp" ? VariableKey(node) : "";
 }
 
@@ -55,8 +54,8 @@ void DropWritten(const std::vector<std::string>& start, GraphWalk* walk, Variabl
     }
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const std::string& tensor = inputs[i].tensor;
-      const tf::NodeDef* handle = tensor.empty() ? nullptr : walk->Find(NodeOfInput(tensor));
-      if (handle == nullptr || (IsReference(*handle) && (i > 0 || !TakesReference(node)))) continue;
+      const tf::NodeDef* handle = tensor.empty() ? nullptr : walk->Find(NodeOf(tensor));
+      if (handle == nullptr || (IsReferenceVariable(*handle) && (i > 0 || !TakesReference(node)))) continue;
       variables->erase(NameOf(*handle));
     }
   });
@@ -71,18 +70,9 @@ Variables FindUnset(const tf::MetaGraphDef& meta_graph, GraphWalk* walk) {
   return variables;
 }
 
-std::string Text(const tf::NodeDef& node, const char* attribute) {
-  const auto found = node.attr().find(attribute);
-  return found == node.attr().end() ? "" : std::string(found->second.s());
-}
-
 bool SameKind(const tf::NodeDef& a, const tf::NodeDef& b) {
-  const auto attribute = [](const tf::NodeDef& node, const char* name) {
-    const auto found = node.attr().find(name);
-    return found == node.attr().end() ? std::string() : found->second.SerializeAsString();
-  };
-  return b.op() == "VarHandleOp" && attribute(a, "dtype") == attribute(b, "dtype") &&
-         attribute(a, "shape") == attribute(b, "shape");
+  return b.op() == "VarHandleOp" && Attr(a, "dtype").type() == Attr(b, "dtype").type() &&
+         Attr(a, "shape").SerializeAsString() == Attr(b, "shape").SerializeAsString();
 }
 
 // Where the calls that would tell have been inlined: by the variable's name, if it has one of its own.
@@ -94,7 +84,7 @@ void AddNamedObjects(const tf::SavedObjectGraph& objects, const Variables& unset
   }
   for (const auto& [name, nodes] : unset) {
     for (const tf::NodeDef* node : nodes) {
-      const auto found = by_name.find(Text(*node, "shared_name"));
+      const auto found = by_name.find(Attr(*node, "shared_name").s());
       if (found == by_name.end() || found->second.size() != 1) continue;
       captured->emplace(node->name() + ":0", found->second[0]);
     }
@@ -121,7 +111,7 @@ int MendVariables(const std::string& path, tf::MetaGraphDef* meta_graph) {
       const auto object = captured.find(node->name() + ":0");
       const auto key = object == captured.end() ? keys.end() : keys.find(object->second);
       const auto handle = key == keys.end() ? restored.end() : restored.find(key->second);
-      const tf::NodeDef* source = handle == restored.end() ? nullptr : walk.Find(NodeOfInput(handle->second));
+      const tf::NodeDef* source = handle == restored.end() ? nullptr : walk.Find(NodeOf(handle->second));
       if (source == nullptr || !SameKind(*node, *source) || VariableKey(*source).empty()) continue;
       const auto [first, fresh] = chosen.emplace(key->second, node);
       if (!fresh && VariableKey(*node) == VariableKey(*first->second)) continue;
@@ -135,7 +125,7 @@ int MendVariables(const std::string& path, tf::MetaGraphDef* meta_graph) {
     const auto found = node.op() == "VarHandleOp" ? renamed.find(VariableKey(node)) : renamed.end();
     if (found == renamed.end()) continue;
     replaced.emplace(node.name(), found->second);
-    changes[&node] = {Text(*found->second, "shared_name"), Text(*found->second, "container")};
+    changes[&node] = {Attr(*found->second, "shared_name").s(), Attr(*found->second, "container").s()};
   }
   for (const auto& [node, name] : changes) {
     (*node->mutable_attr())["shared_name"].set_s(name.first);
@@ -143,8 +133,8 @@ int MendVariables(const std::string& path, tf::MetaGraphDef* meta_graph) {
   }
   for (tf::NodeDef& node : *meta_graph->mutable_graph_def()->mutable_node()) {
     for (std::string& input : *node.mutable_input()) {
-      const auto found = replaced.find(NodeOfInput(input));
-      if (found != replaced.end()) input = (input[0] == '^' ? "^" : "") + found->second->name();
+      const auto found = replaced.find(NodeOf(input));
+      if (found != replaced.end()) input = (IsControl(input) ? "^" : "") + found->second->name();
     }
   }
   return static_cast<int>(chosen.size());
@@ -168,10 +158,10 @@ void CheckInitialized(const std::string& path, const tf::MetaGraphDef& meta_grap
         fetches[name], feeds[name], [&](const tf::NodeDef& node, const std::vector<TensorOrigin>& inputs) {
           const bool resource = ReadsVariable(node.op()) && node.op() != "VarIsInitializedOp";
           for (const TensorOrigin& input : inputs) {
-            const tf::NodeDef* handle = input.tensor.empty() ? nullptr : walk.Find(NodeOfInput(input.tensor));
-            if (handle == nullptr || (!resource && !IsReference(*handle))) continue;
+            const tf::NodeDef* handle = input.tensor.empty() ? nullptr : walk.Find(NodeOf(input.tensor));
+            if (handle == nullptr || (!resource && !IsReferenceVariable(*handle))) continue;
             if (unset.count(NameOf(*handle)) == 0) continue;
-            const std::string shared = Text(*handle, "shared_name");
+            const std::string shared = Attr(*handle, "shared_name").s();
             throw Error(
                 Code::kFailedPrecondition,
                 Quote(path) + ": signature " + Quote(reader) + " reads the variable " +

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "engine/files/files.h"
+#include "engine/graph/attributes.h"
+#include "engine/graph/graph_view.h"
 #include "engine/graph/provenance.h"
 #include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/core/framework/tensor.h"
@@ -87,9 +89,8 @@ std::map<std::string, int> CapturedObjects(const tf::SavedObjectGraph& objects, 
   const auto& concrete = objects.concrete_functions();
   std::map<std::string, int> captured;
   for (const tf::NodeDef& node : graph.node()) {
-    const auto function = node.attr().find("f");
-    const auto called =
-        concrete.find(function == node.attr().end() ? node.op() : function->second.func().name());
+    const tf::AttrValue* function = FindAttr(node, "f");
+    const auto called = concrete.find(function == nullptr ? node.op() : function->func().name());
     if (called == concrete.end()) continue;
     walk->One(node, [&](const tf::NodeDef&, const std::vector<TensorOrigin>& inputs) {
       const auto& bound = called->second.bound_inputs();
@@ -131,8 +132,8 @@ std::map<int, std::string> ObjectTensors(const std::string& path, const tf::Meta
     const std::string path_tensor = assets[static_cast<std::size_t>(index)].tensor_info().name();
     for (const tf::NodeDef& node : graph.node()) {
       if (node.op() != "AssignVariableOp" || node.input_size() < 2) continue;
-      if (NodeOfInput(node.input(1)) == NodeOfInput(path_tensor)) {
-        tensors.emplace(i, NodeOfInput(node.input(0)) + ":0");
+      if (NodeOf(node.input(1)) == NodeOf(path_tensor)) {
+        tensors.emplace(i, NodeOf(node.input(0)) + ":0");
       }
     }
   }

@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/constants.h"
+#include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/op.h"
@@ -21,7 +23,7 @@ namespace {
 
 constexpr int kSeveral = 2;
 
-using Nodes = google::protobuf::RepeatedPtrField<tf::NodeDef>;
+using Nodes = GraphView::Nodes;
 using Names = std::set<std::string>;
 
 bool IsConvolution(const std::string& op) { return op == "Conv2D" || op == "Conv3D"; }
@@ -78,9 +80,6 @@ bool PassesOn(const std::string& op) {
   return ops->count(op) > 0 || op.rfind("FusedBatchNorm", 0) == 0;
 }
 
-// The node behind a data input of a graph or of a function's body.
-std::string Source(const std::string& input) { return input.substr(0, input.find(':')); }
-
 struct Summary {
   std::string convolution;  // that may have constant weights; empty: none
   int factors = 0;          // constant ones, wherever they are
@@ -120,7 +119,7 @@ class Search {
     for (int i = 0; i < nodes.size(); ++i) body.index.emplace(nodes[i].name(), i);
     for (int i = 0; i < nodes.size(); ++i) {
       for (const std::string& input : nodes[i].input()) {
-        const auto source = body.index.find(input[0] == '^' ? "" : Source(input));
+        const auto source = body.index.find(IsControl(input) ? "" : NodeOf(input));
         if (source != body.index.end()) body.readers[static_cast<std::size_t>(source->second)].push_back(i);
       }
     }
@@ -147,18 +146,18 @@ class Search {
         const bool shape = body->shapes && (op == "Shape" || op == "ShapeN" || op == "Size" || op == "Rank");
         // No until shown: a loop leads back here.
         value = op == "Const" || shape ? kYes : kNo;
-        const bool inputs = current.input_size() > 0 && current.input(0)[0] != '^';
+        const bool inputs = current.input_size() > 0 && !IsControl(current.input(0));
         if (value == kYes || !inputs || op == kPooledConstantOp || !DependsOnInputs(current)) {
           pending.pop_back();
           continue;
         }
       }
-      if (input == current.input_size() || current.input(input)[0] == '^') {
+      if (input == current.input_size() || IsControl(current.input(input))) {
         value = kYes;
         pending.pop_back();
         continue;
       }
-      const auto source = body->index.find(Source(current.input(input)));
+      const auto source = body->index.find(NodeOf(current.input(input)));
       const char known = source == body->index.end() ? (body->is_function && given ? kYes : kNo)
                                                      : constant[static_cast<std::size_t>(source->second)];
       if (known == kNo) {
@@ -177,7 +176,7 @@ class Search {
     const auto& inputs = body->nodes[node].input();
     for (int i = first; i < inputs.size() && inputs[i][0] != '^'; ++i) {
       const std::string& input = inputs[i];
-      const auto source = body->index.find(Source(input));
+      const auto source = body->index.find(NodeOf(input));
       const bool outside = source == body->index.end();
       if (outside ? body->is_function : MayBeConstant(body, source->second)) return true;
     }
@@ -185,21 +184,18 @@ class Search {
   }
 
   static bool IsConstantImage(Body* body, const std::string& input) {
-    const auto source = body->index.find(Source(input));
+    const auto source = body->index.find(NodeOf(input));
     return source != body->index.end() && MayBeConstant(body, source->second, false);
   }
 
   // The functions that a node calls, whatever it does with them.
   std::vector<const tf::FunctionDef*> Calls(const tf::NodeDef& node) const {
     std::vector<const tf::FunctionDef*> called;
-    const auto add = [&](const std::string& name) {
+    std::vector<std::string> names = CalledFunctions(node);
+    names.push_back(node.op());
+    for (const std::string& name : names) {
       const auto found = functions_.find(name);
       if (found != functions_.end()) called.push_back(found->second);
-    };
-    add(node.op());
-    for (const auto& [name, value] : node.attr()) {
-      if (value.has_func()) add(value.func().name());
-      for (const auto& function : value.list().func()) add(function.name());
     }
     return called;
   }
@@ -256,12 +252,11 @@ class Search {
     const tf::NodeDef& node = body->nodes[at];
     if (node.op() != "Add" && node.op() != "AddV2" && node.op() != "Sub") return false;
     for (const std::string& input : node.input()) {
-      const auto source = body->index.find(Source(input));
-      if (input[0] == '^' || source == body->index.end() || !MayBeConstant(body, source->second)) continue;
+      const auto source = body->index.find(NodeOf(input));
+      if (IsControl(input) || source == body->index.end() || !MayBeConstant(body, source->second)) continue;
       const tf::NodeDef& constant = body->nodes[source->second];
-      const auto value = constant.attr().find("value");
-      if (constant.op() != "Const" || value == constant.attr().end()) return true;
-      const tf::TensorShapeProto& shape = value->second.tensor().tensor_shape();
+      if (constant.op() != "Const") return true;
+      const tf::TensorShapeProto& shape = Attr(constant, "value").tensor().tensor_shape();
       if (shape.dim_size() > 0 && shape.dim(shape.dim_size() - 1).size() == 1) return true;
     }
     return false;

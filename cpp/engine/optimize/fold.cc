@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/rewriter.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -29,7 +30,7 @@ bool IsFoldable(const tf::NodeDef& node, bool grow) {
   if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;  // a function
   return !op->is_stateful() && op->output_arg_size() == 1 && op->output_arg(0).number_attr().empty() &&
          op->output_arg(0).type_list_attr().empty() && !Unfoldable(node.op()) &&
-         (grow || !MayGrow(node.op())) && !Rewriter::HasControlInputs(node) && Rewriter::DataInputs(node) > 0;
+         (grow || !MayGrow(node.op())) && !HasControlInputs(node) && CountDataInputs(node) > 0;
 }
 
 bool Evaluate(const tf::NodeDef& node, const std::vector<tf::Tensor>& inputs, tf::Device* device, int version,
@@ -108,15 +109,11 @@ int Fold(tf::GraphDef* graph, tf::Device* device, ConstantPool* pool, bool all) 
 
 void PoolLargeConstants(tf::GraphDef* graph, ConstantPool* pool) {
   for (tf::NodeDef& node : *graph->mutable_node()) {
-    const auto value = node.attr().find("value");
-    if (node.op() != "Const" || value == node.attr().end()) continue;
-    tf::Tensor tensor;
-    if (value->second.tensor().ByteSizeLong() < ConstantPool::kLarge ||
-        !tensor.FromProto(value->second.tensor()) || !ConstantPool::Takes(tensor)) {
-      continue;
-    }
+    if (Attr(node, "value").tensor().ByteSizeLong() < ConstantPool::kLarge) continue;
+    const std::optional<tf::Tensor> value = ConstValue(node);
+    if (!value || !ConstantPool::Takes(*value)) continue;
     node.clear_attr();
-    pool->Add(tensor, &node);
+    pool->Add(*value, &node);
   }
 }
 

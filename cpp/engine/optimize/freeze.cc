@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/rewriter.h"
 #include "engine/graph/variable_use.h"
 #include "tensorflow/core/framework/function.pb.h"
@@ -22,7 +23,6 @@ constexpr char kSuffix[] = "_savedmodel_frozen";
 // Turns a read of a handle into the same read of a value; the inputs but the first stay. `axis` is the name
 // of a scalar int32 zero, for a gather.
 bool ReadOfValue(tf::NodeDef* node, const std::string& axis, tf::DataType dtype) {
-  const auto type = [&](const char* attribute) { return node->attr().at(attribute).type(); };
   if (node->op() == "ReadVariableOp") {
     node->set_op("Identity");
     node->clear_attr();
@@ -30,7 +30,8 @@ bool ReadOfValue(tf::NodeDef* node, const std::string& axis, tf::DataType dtype)
     return true;
   }
   if (node->op() == "VariableShape") {
-    const tf::DataType out = node->attr().count("out_type") > 0 ? type("out_type") : tf::DT_INT32;
+    const tf::AttrValue* out_type = FindAttr(*node, "out_type");
+    const tf::DataType out = out_type == nullptr ? tf::DT_INT32 : out_type->type();
     node->set_op("Shape");
     node->clear_attr();
     (*node->mutable_attr())["T"].set_type(dtype);
@@ -38,13 +39,12 @@ bool ReadOfValue(tf::NodeDef* node, const std::string& axis, tf::DataType dtype)
     return true;
   }
   if (node->op() != "ResourceGather" && node->op() != "ResourceGatherNd") return false;
-  const tf::DataType indices = type("Tindices");
+  const tf::DataType indices = Attr(*node, "Tindices").type();
   if (node->op() == "ResourceGatherNd") {
     node->set_op("GatherNd");
     node->clear_attr();
   } else {
-    const auto batch = node->attr().find("batch_dims");
-    if (batch != node->attr().end() && batch->second.i() != 0) return false;  // its axis is another
+    if (Attr(*node, "batch_dims").i() != 0) return false;  // its axis is another
     node->set_op("GatherV2");
     node->clear_attr();
     std::vector<std::string> inputs(node->input().begin(), node->input().end());
@@ -162,11 +162,11 @@ bool FreezeInput(tf::NodeDef* node, int input, const std::string& constant, tf::
   if (attributes.empty() || input < offset) return false;
   const bool loop = offset == 0;
   for (const char* attribute : attributes) {
-    if (!functions->CanFreeze(node->attr().at(attribute).func().name(), input - offset, loop)) return false;
+    if (!functions->CanFreeze(Attr(*node, attribute).func().name(), input - offset, loop)) return false;
   }
   if (loop) {
     for (const Rewriter::Reader& reader : rewriter.Readers(*node)) {
-      if (TensorId(reader.node->input(reader.input)).output == input)
+      if (TensorRef(reader.node->input(reader.input)).index == input)
         return false;  // reads the handle after it
     }
   }
@@ -236,7 +236,7 @@ Frozen Freeze(tf::GraphDef* graph, ConstantPool* pool,
       pending.pop_back();
       const std::vector<Rewriter::Reader> readers = rewriter.Readers(*source);
       for (const Rewriter::Reader& reader : readers) {
-        if (reader.node->input(reader.input)[0] == '^') continue;
+        if (IsControl(reader.node->input(reader.input))) continue;
         if (reader.node->op() == "Identity") {
           pending.push_back(reader.node);
         } else if (reader.input == 0 && ReadsVariable(reader.node->op())) {

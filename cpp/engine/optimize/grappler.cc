@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/base/status.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/rewriter.h"
 #include "engine/kernels/gemm_strip.h"
@@ -32,14 +33,14 @@ void Run(const tf::ConfigProto& config, const tf::DeviceSet& devices, IsolatedGr
   item.keep_ops = kept;
   for (const std::string& fetch : isolated->fetches) item.fetch.push_back(fetch);
   for (const std::string& feed : isolated->feeds) {
-    const TensorName name(feed);
+    const TensorRef name = TensorRef::Parse(feed);
     for (const tf::NodeDef& node : isolated->graph.node()) {
       if (node.name() != name.node) continue;
       // The value is of no importance, only its type and shape are looked at.
-      tf::PartialTensorShape shape(node.attr().at("shape").shape());
+      tf::PartialTensorShape shape(Attr(node, "shape").shape());
       tf::TensorShape concrete;
       for (int i = 0; i < shape.dims(); ++i) concrete.AddDim(shape.dim_size(i) < 0 ? 1 : shape.dim_size(i));
-      item.feed.emplace_back(feed, tf::Tensor(node.attr().at("dtype").type(), concrete));
+      item.feed.emplace_back(feed, tf::Tensor(Attr(node, "dtype").type(), concrete));
     }
   }
   item.graph.Swap(&isolated->graph);
@@ -96,13 +97,12 @@ void HideLargeSlopes(tf::GraphDef* graph) {
       const tf::Tensor* slope = rewriter.Constant(*product, 1 - i % 2);
       const auto negative = slope == nullptr ? std::nullopt : NegativeSlope(*slope);
       if (!negative) continue;
-      const tf::AttrValue type = product->attr().at("T");
       tf::NodeDef* constant = rewriter.AddConstant(product->name() + "/negative", *negative);
       tf::NodeDef* again =
           rewriter.Add(product->name() + "/of_negative", "Mul", {product->input(i % 2), constant->name()});
       tf::NodeDef* back = rewriter.Add(product->name() + "/back", "Neg", {again->name()});
       for (tf::NodeDef* added : {constant, again, back}) added->set_device(node->device());
-      for (tf::NodeDef* added : {again, back}) (*added->mutable_attr())["T"] = type;
+      for (tf::NodeDef* added : {again, back}) CopyAttrs(*product, {"T"}, added);
       rewriter.SetInput(node, i / 2, back->name());
       break;
     }
@@ -121,10 +121,9 @@ std::vector<std::string> GroupedConvolutions(const tf::GraphDef& graph) {
     if (node->op() != "Conv2D") continue;
     const tf::PartialTensorShape image = rewriter.Shape(node->input(0)),
                                  weights = rewriter.Shape(node->input(1));
-    const auto format = node->attr().find("data_format");
-    const bool last = format == node->attr().end() || format->second.s() == "NHWC";
     const bool known = image.dims() == 4 && weights.dims() == 4 && weights.dim_size(2) > 0;
-    if (!known || image.dim_size(last ? 3 : 1) != weights.dim_size(2)) found.push_back(node->name());
+    if (!known || image.dim_size(IsChannelsLast(*node) ? 3 : 1) != weights.dim_size(2))
+      found.push_back(node->name());
   }
   return found;
 }

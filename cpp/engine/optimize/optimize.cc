@@ -70,7 +70,7 @@ class Stopwatch {
 
 void Apply(const std::vector<Pass>& passes, IsolatedGraph* isolated, ConstantPool* pool, Stopwatch* watch) {
   std::unordered_set<std::string> fetches;
-  for (const std::string& tensor : isolated->fetches) fetches.insert(TensorId(tensor).node);
+  for (const std::string& tensor : isolated->fetches) fetches.insert(TensorRef(tensor).node);
   Rewriter rewriter(&isolated->graph, pool);
   for (const Pass& pass : passes) {
     const int count = pass.apply(&rewriter);
@@ -133,8 +133,8 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
 
   int layers = 0;
   std::unordered_set<std::string> names;
-  for (const std::string& tensor : isolated->feeds) names.insert(TensorId(tensor).node);
-  for (const std::string& tensor : isolated->fetches) names.insert(TensorId(tensor).node);
+  for (const std::string& tensor : isolated->feeds) names.insert(TensorRef(tensor).node);
+  for (const std::string& tensor : isolated->fetches) names.insert(TensorRef(tensor).node);
   for (const RecurrentRewrite& rewrite : FuseRecurrent(&isolated->graph, names)) {
     layers += rewrite.kind.empty() ? 0 : 1;
     if (rewrite.kind.empty()) {

@@ -10,6 +10,7 @@
 
 #include "engine/graph/constants.h"
 #include "engine/graph/executable_graph.h"
+#include "engine/graph/graph_view.h"
 #include "engine/graph/rewriter.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/op.h"
@@ -18,7 +19,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-using Nodes = google::protobuf::RepeatedPtrField<tf::NodeDef>;
+using Nodes = GraphView::Nodes;
 
 // Sources before their readers; shorter than `nodes` where there is a cycle.
 std::vector<int> Order(const Nodes& nodes, const std::unordered_map<std::string, int>& index) {
@@ -27,7 +28,7 @@ std::vector<int> Order(const Nodes& nodes, const std::unordered_map<std::string,
   std::vector<int> order;
   for (int i = 0; i < nodes.size(); ++i) {
     for (const std::string& input : nodes[i].input()) {
-      const auto source = index.find(TensorId(input).node);
+      const auto source = index.find(TensorRef(input).node);
       if (source == index.end()) continue;
       readers[static_cast<std::size_t>(source->second)].push_back(i);
       ++pending[static_cast<std::size_t>(i)];
@@ -47,7 +48,7 @@ bool IsStateless(const tf::NodeDef& node) {
   return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() && !op->is_stateful();
 }
 
-bool IsData(const std::string& input) { return input[0] != '^'; }
+bool IsData(const std::string& input) { return !IsControl(input); }
 
 void DropRepeatedWaits(std::vector<std::string>* inputs) {
   std::unordered_set<std::string> seen;
@@ -73,7 +74,7 @@ void Tidy(IsolatedGraph* isolated) {
   const std::vector<int> order = Order(nodes, index);
   if (static_cast<int>(order.size()) != nodes.size()) return;
   std::unordered_set<std::string> kept;
-  for (const std::string& tensor : isolated->fetches) kept.insert(TensorId(tensor).node);
+  for (const std::string& tensor : isolated->fetches) kept.insert(TensorRef(tensor).node);
   std::unordered_map<std::string, std::vector<std::string>> waits;  // of constants and Identity nodes
   std::unordered_set<std::string> pure;  // neither they nor what they read have an effect, or see one
   std::unordered_map<std::string, std::string> passed_on;  // output of an Identity -> what it reads
@@ -83,11 +84,11 @@ void Tidy(IsolatedGraph* isolated) {
     std::vector<std::string> inputs, late;
     bool is_pure = IsStateless(node);
     for (const std::string& input : node.input()) {
-      const TensorId id(input);
+      const TensorRef id(input);
       const bool from_pure = pure.count(id.node) > 0;
       is_pure &= from_pure;
-      if (id.output < 0 && from_pure) continue;
-      const auto passed = passed_on.find(id.node + ":" + std::to_string(id.output));
+      if (id.index < 0 && from_pure) continue;
+      const auto passed = passed_on.find(id.node + ":" + std::to_string(id.index));
       inputs.push_back(passed == passed_on.end() ? input : passed->second);
       const auto more = waits.find(id.node);
       if (more != waits.end()) late.insert(late.end(), more->second.begin(), more->second.end());

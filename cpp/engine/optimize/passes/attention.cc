@@ -66,8 +66,8 @@ std::vector<std::size_t> Permutation(Rewriter* graph, const tf::NodeDef& transpo
 // Goes up through Transposes and, if `scales`, products with a constant.
 void Follow(Rewriter* graph, bool scales, Operand* operand) {
   while (true) {
-    const TensorId id(operand->tensor);
-    const tf::NodeDef* node = id.output == 0 ? graph->Find(id.node) : nullptr;
+    const TensorRef id(operand->tensor);
+    const tf::NodeDef* node = id.index == 0 ? graph->Find(id.node) : nullptr;
     if (IsPlain(*graph, node, "Transpose")) {
       const std::vector<std::size_t> permutation = Permutation(graph, *node);
       if (permutation.empty()) return;
@@ -86,9 +86,8 @@ void Follow(Rewriter* graph, bool scales, Operand* operand) {
 
 // The axes of both inputs and of the result, of four letters each; false for any other equation.
 bool ParseEquation(const tf::NodeDef& einsum, std::string (&terms)[3]) {
-  const auto found = einsum.attr().find("equation");
-  if (found == einsum.attr().end() || Rewriter::DataInputs(einsum) != 2) return false;
-  const std::string& equation = found->second.s();
+  const std::string& equation = Attr(einsum, "equation").s();
+  if (CountDataInputs(einsum) != 2) return false;
   if (equation.size() != 15 || equation[4] != ',' || equation.compare(9, 2, "->") != 0) return false;
   terms[0] = equation.substr(0, 4);
   terms[1] = equation.substr(5, 4);
@@ -124,8 +123,8 @@ bool MatchScores(Rewriter* graph, const tf::NodeDef& product, Scores* scores) {
         return false;
     }
   } else {
-    if (Flag(product, "adj_x")) return false;
-    if (!Flag(product, "adj_y")) second.axes = "bnds";
+    if (Attr(product, "adj_x").b()) return false;
+    if (!Attr(product, "adj_y").b()) second.axes = "bnds";
   }
   Follow(graph, true, &first);
   Follow(graph, true, &second);
@@ -151,8 +150,8 @@ bool MatchLogits(Rewriter* graph, const std::string& logits, int mask_at, Patter
   const Product factors = Factors(graph, tensor);
   if (factors.tensors.size() != 1) return false;
   inside->Include(factors.nodes);
-  const TensorId id(factors.tensors[0]);
-  const tf::NodeDef* product = id.output == 0 ? graph->Find(id.node) : nullptr;
+  const TensorRef id(factors.tensors[0]);
+  const tf::NodeDef* product = id.index == 0 ? graph->Find(id.node) : nullptr;
   if (!IsProduct(*graph, product)) return false;
   inside->Include({product});
   scores->scale = factors.scale;
@@ -173,7 +172,7 @@ bool MatchResult(Rewriter* graph, const tf::NodeDef& product, int weights, Opera
     const std::size_t depth = value->axes.find('d');
     // A letter of the result that is neither the weights' nor the value's would be read as depth.
     if (depth == std::string::npos || terms[2].find(of_value[depth]) == std::string::npos) return false;
-  } else if (weights != 0 || Flag(product, "adj_x") || Flag(product, "adj_y")) {
+  } else if (weights != 0 || Attr(product, "adj_x").b() || Attr(product, "adj_y").b()) {
     return false;
   }
   Follow(graph, false, value);

@@ -21,28 +21,22 @@ namespace tf = tensorflow;
 namespace {
 
 bool IsPointwise(const Rewriter& graph, const tf::NodeDef* node) {
-  if (node == nullptr || node->op() != "_SavedmodelDense" || Flag(*node, "transpose_b")) return false;
-  const auto strides = node->attr().find("strides");
-  if (strides != node->attr().end()) {
-    for (const std::int64_t stride : strides->second.list().i()) {
-      if (stride != 1) return false;
-    }
+  if (node == nullptr || node->op() != "_SavedmodelDense" || Attr(*node, "transpose_b").b()) return false;
+  for (const std::int64_t stride : Attr(*node, "strides").list().i()) {
+    if (stride != 1) return false;
   }
   return ConstantNode(graph, *node, 1) != nullptr;
 }
 
 void CopyActivation(const tf::NodeDef& from, const std::string& prefix, tf::NodeDef* to) {
-  for (const char* name : {"activation", "leakyrelu_alpha"}) {
-    const auto found = from.attr().find(name);
-    if (found != from.attr().end()) (*to->mutable_attr())[prefix + name] = found->second;
-  }
+  CopyAttrs(from, {"activation", "leakyrelu_alpha"}, to, prefix);
 }
 
 bool Fuse(Rewriter* graph, tf::NodeDef* depthwise) {
-  if (Rewriter::HasControlInputs(*depthwise)) return false;
+  if (HasControlInputs(*depthwise)) return false;
   tf::NodeDef* expand = graph->Input(*depthwise, 0, "_SavedmodelDense");
-  if (!IsPointwise(*graph, expand) || Rewriter::HasControlInputs(*expand) ||
-      Rewriter::DataInputs(*expand) != 3 || graph->OnlyReader(*expand) != depthwise)
+  if (!IsPointwise(*graph, expand) || HasControlInputs(*expand) || CountDataInputs(*expand) != 3 ||
+      graph->OnlyReader(*expand) != depthwise)
     expand = nullptr;
   tf::NodeDef* project = graph->OnlyReader(*depthwise);
   if (!IsPointwise(*graph, project) || graph->Input(*project, 0) != depthwise) project = nullptr;
@@ -50,7 +44,7 @@ bool Fuse(Rewriter* graph, tf::NodeDef* depthwise) {
   std::vector<std::string> inputs{expand == nullptr ? depthwise->input(0) : expand->input(0)};
   if (expand != nullptr) inputs.insert(inputs.end(), {expand->input(1), expand->input(2)});
   inputs.insert(inputs.end(), {depthwise->input(1), depthwise->input(2)});
-  const int projected = project == nullptr ? 0 : Rewriter::DataInputs(*project);
+  const int projected = project == nullptr ? 0 : CountDataInputs(*project);
   for (int i = 1; i < projected; ++i) inputs.push_back(project->input(i));
   const tf::NodeDef middle = *depthwise;
   const tf::NodeDef last = project == nullptr ? middle : *project;
@@ -59,10 +53,7 @@ bool Fuse(Rewriter* graph, tf::NodeDef* depthwise) {
   auto& attributes = *fused->mutable_attr();
   attributes["num_expand"].set_i(expand == nullptr ? 0 : 2);
   attributes["num_project"].set_i(project == nullptr ? 0 : projected - 1);
-  for (const char* name : {"strides", "padding", "explicit_paddings"}) {
-    const auto found = middle.attr().find(name);
-    if (found != middle.attr().end()) attributes[name] = found->second;
-  }
+  CopyAttrs(middle, {"strides", "padding", "explicit_paddings"}, fused);
   CopyActivation(middle, "", fused);
   if (project != nullptr) {
     CopyActivation(last, "project_", fused);

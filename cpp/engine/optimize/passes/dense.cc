@@ -15,7 +15,7 @@ namespace tf = tensorflow;
 namespace {
 
 bool IsTransposed(const tf::NodeDef& product) {
-  return Flag(product, "transpose_b") || Flag(product, "adj_y");
+  return Attr(product, "transpose_b").b() || Attr(product, "adj_y").b();
 }
 
 struct Layer {
@@ -68,8 +68,7 @@ void MatchBias(Rewriter* graph, std::int64_t columns, Layer* layer) {
   tf::NodeDef* next = graph->OnlyReader(*layer->last);
   const bool bias_add = IsPlain(*graph, next, "BiasAdd");
   if (!bias_add && !IsSum(*graph, next)) return;
-  if (bias_add && next->attr().count("data_format") > 0 && next->attr().at("data_format").s() == "NCHW")
-    return;
+  if (bias_add && Attr(*next, "data_format").s() == "NCHW") return;
   const int input = next->input(0) == layer->last->name() ? 1 : 0;
   const tf::NodeDef* constant = ConstantNode(*graph, *next, input);
   if (constant == nullptr) return;
@@ -121,7 +120,7 @@ void Rewrite(Rewriter* graph, std::int64_t columns, bool drop, Layer* layer) {
 }
 
 bool Fuse(Rewriter* graph, tf::NodeDef* product) {
-  if (Flag(*product, "transpose_a") || Flag(*product, "adj_x")) return false;
+  if (Attr(*product, "transpose_a").b() || Attr(*product, "adj_x").b()) return false;
   const tf::NodeDef* weights = ConstantNode(*graph, *product, 1);
   if (weights == nullptr) return false;
   const tf::PartialTensorShape shape = ConstantShape(*weights);

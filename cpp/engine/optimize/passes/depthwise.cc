@@ -33,10 +33,7 @@ bool Replace(Rewriter* graph, tf::NodeDef* convolution) {
   const tf::NodeDef copy = *convolution;
   graph->Become(convolution, "_SavedmodelDepthwise",
                 {copy.input(0), copy.input(1), BiasOf(layer, shape.dim_size(2), graph)});
-  for (const char* name : {"strides", "padding", "explicit_paddings"}) {
-    const auto found = copy.attr().find(name);
-    if (found != copy.attr().end()) (*convolution->mutable_attr())[name] = found->second;
-  }
+  CopyAttrs(copy, {"strides", "padding", "explicit_paddings"}, convolution);
   SetActivation(layer, graph);
   return true;
 }

@@ -32,7 +32,7 @@ bool IsQuotient(const std::string& op) { return op == "RealDiv" || op == "Div"; 
 
 // Adds what `node` does to its input number `from`; false if that isn't affine.
 bool Append(const tf::NodeDef& node, int from, int rank, Rewriter* graph, Affine* sum) {
-  if (Rewriter::HasControlInputs(node) || graph->Type(node) != tf::DT_FLOAT) return false;
+  if (HasControlInputs(node) || graph->Type(node) != tf::DT_FLOAT) return false;
   const std::size_t channels = sum->scale.size();
   std::vector<double> scale(channels, 1), shift(channels, 0), values;
   const std::string& op = node.op();
@@ -65,9 +65,9 @@ bool Append(const tf::NodeDef& node, int from, int rank, Rewriter* graph, Affine
 tf::NodeDef* SqueezeBehind(const tf::NodeDef& linear, const Rewriter& graph) {
   tf::NodeDef* squeeze = graph.OnlyReader(linear);
   if (squeeze == nullptr || squeeze->op() != "Squeeze" || linear.op() == "MatMul") return nullptr;
-  const auto dims = squeeze->attr().find("squeeze_dims");
-  if (dims == squeeze->attr().end() || dims->second.list().i_size() != 1) return nullptr;
-  const std::int64_t dim = dims->second.list().i(0);
+  const auto& dims = Attr(*squeeze, "squeeze_dims").list();
+  if (dims.i_size() != 1) return nullptr;
+  const std::int64_t dim = dims.i(0);
   return dim == 3 || dim == -1 ? nullptr : squeeze;
 }
 

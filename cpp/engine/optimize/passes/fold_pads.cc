@@ -22,8 +22,7 @@ using Pads = std::vector<std::int64_t>;  // before and after, for N, H, W, C
 
 bool PadsOf(const tf::NodeDef& pad, Rewriter* graph, Pads* pads) {
   const bool v2 = pad.op() == "PadV2";
-  if ((!v2 && pad.op() != "Pad") || graph->Type(pad) != tf::DT_FLOAT || Rewriter::HasControlInputs(pad))
-    return false;
+  if ((!v2 && pad.op() != "Pad") || graph->Type(pad) != tf::DT_FLOAT || HasControlInputs(pad)) return false;
   if (v2) {
     const tf::Tensor* value = graph->Constant(pad, 2);
     if (value == nullptr || value->NumElements() != 1 || value->flat<float>()(0) != 0) return false;
@@ -63,8 +62,7 @@ void SetExplicit(const Pads& pads, tf::NodeDef* node) {
 }
 
 bool FoldInto(tf::NodeDef* node, const tf::NodeDef& pad, const Pads& pads, Rewriter* graph) {
-  if (graph->Type(*node) != tf::DT_FLOAT || !IsChannelsLast(*node) ||
-      StringAttribute(*node, "padding") != "VALID")
+  if (graph->Type(*node) != tf::DT_FLOAT || !IsChannelsLast(*node) || Attr(*node, "padding").s() != "VALID")
     return false;
   const std::string& op = node->op();
   if (op == "MaxPool") {
@@ -101,7 +99,7 @@ int FoldPads(Rewriter* graph) {
     if (!PadsOf(*pad, graph, &pads)) continue;
     const std::vector<Rewriter::Reader> readers = graph->Readers(*pad);
     for (const Rewriter::Reader& reader : readers) {
-      if (reader.input != 0 || reader.node->input(0)[0] == '^') continue;
+      if (reader.input != 0 || IsControl(reader.node->input(0))) continue;
       if (!FoldInto(reader.node, *pad, pads, graph)) continue;
       graph->SetInput(reader.node, 0, pad->input(0));
       ++count;

@@ -25,7 +25,7 @@ struct HardSwish {
 };
 
 bool ReadOnceBy(const tf::NodeDef* node, const tf::NodeDef& reader, const Rewriter& graph) {
-  return node != nullptr && !Rewriter::HasControlInputs(*node) && graph.OnlyReader(*node) == &reader;
+  return node != nullptr && !HasControlInputs(*node) && graph.OnlyReader(*node) == &reader;
 }
 
 // `product` with the gate at input `side`.
@@ -48,13 +48,12 @@ bool Match(const tf::NodeDef& product, int side, Rewriter* graph, HardSwish* fou
 
 // A convolution in float32 that only `bias` reads, which only two read.
 tf::NodeDef* ConvolutionOf(const tf::NodeDef& bias, const Rewriter& graph) {
-  if (Rewriter::HasControlInputs(bias) || !IsChannelsLast(bias) || graph.Readers(bias).size() != 2)
-    return nullptr;
+  if (HasControlInputs(bias) || !IsChannelsLast(bias) || graph.Readers(bias).size() != 2) return nullptr;
   tf::NodeDef* convolution = graph.Input(bias, 0);
   if (!ReadOnceBy(convolution, bias, graph) || !IsLinear(graph, *convolution)) return nullptr;
   const bool depthwise = convolution->op() == "DepthwiseConv2dNative";
   // Its fused kernel ends the process at explicit paddings.
-  if (depthwise && StringAttribute(*convolution, "padding") == "EXPLICIT") return nullptr;
+  if (depthwise && Attr(*convolution, "padding").s() == "EXPLICIT") return nullptr;
   return depthwise || convolution->op() == "Conv2D" ? convolution : nullptr;
 }
 
@@ -86,7 +85,7 @@ int FuseHardSwish(Rewriter* graph) {
     HardSwish found;
     if (!Match(*product, 0, graph, &found) && !Match(*product, 1, graph, &found)) continue;
     tf::NodeDef* convolution = ConvolutionOf(*found.x, *graph);
-    if (convolution == nullptr || Rewriter::HasControlInputs(*convolution)) continue;
+    if (convolution == nullptr || HasControlInputs(*convolution)) continue;
     Fuse(product, found, convolution, graph);
     ++count;
   }

@@ -65,11 +65,10 @@ bool IsActivation(const tf::NodeDef& node) {
 // The BiasAdd of a convolution behind input `input` of `add`, if nothing else reads either; or null.
 tf::NodeDef* BiasedConvolution(const tf::NodeDef& add, int input, Rewriter* graph) {
   tf::NodeDef* bias = graph->Input(add, input, "BiasAdd");
-  if (bias == nullptr || Rewriter::HasControlInputs(*bias) || graph->OnlyReader(*bias) != &add)
-    return nullptr;
+  if (bias == nullptr || HasControlInputs(*bias) || graph->OnlyReader(*bias) != &add) return nullptr;
   tf::NodeDef* convolution = graph->Input(*bias, 0, "Conv2D");
   const bool fits = convolution != nullptr && IsLinear(*graph, *convolution) && IsChannelsLast(*bias) &&
-                    !Rewriter::HasControlInputs(*convolution) && graph->OnlyReader(*convolution) == bias;
+                    !HasControlInputs(*convolution) && graph->OnlyReader(*convolution) == bias;
   return fits ? bias : nullptr;
 }
 
@@ -80,8 +79,7 @@ void Fuse(tf::NodeDef* add, int input, tf::NodeDef* bias, Rewriter* graph) {
   tf::NodeDef* reader = graph->OnlyReader(*add);
   if (reader != nullptr && IsActivation(*reader) && graph->Input(*reader, 0) == add) {
     fused.push_back(reader->op());
-    const auto alpha = reader->attr().find("alpha");
-    if (alpha != reader->attr().end()) slope = alpha->second.f();
+    if (const tf::AttrValue* alpha = FindAttr(*reader, "alpha"); alpha != nullptr) slope = alpha->f();
     last = reader;
   }
   tf::NodeDef* convolution = graph->Input(*bias, 0);
@@ -107,7 +105,7 @@ int FuseResidualAdds(Rewriter* graph) {
   if (!tf::IsMKLEnabled()) return 0;  // only oneDNN's kernel takes a summand
   int count = 0;
   for (tf::NodeDef* add : graph->nodes()) {
-    if ((add->op() != "Add" && add->op() != "AddV2") || Rewriter::HasControlInputs(*add)) continue;
+    if ((add->op() != "Add" && add->op() != "AddV2") || HasControlInputs(*add)) continue;
     if (graph->Type(*add) != tf::DT_FLOAT || !graph->SameShape(add->input(0), add->input(1))) continue;
     tf::NodeDef* const biases[] = {BiasedConvolution(*add, 0, graph), BiasedConvolution(*add, 1, graph)};
     int chosen = biases[0] != nullptr ? 0 : 1;

@@ -24,7 +24,7 @@ bool IsPower(Rewriter* graph, const std::string& tensor, const std::string& x, d
   while (!product.tensors.empty()) {
     const std::string factor = product.tensors.back();
     product.tensors.pop_back();
-    const tf::NodeDef* node = graph->Find(TensorId(factor).node);
+    const tf::NodeDef* node = graph->Find(TensorRef(factor).node);
     double exponent = 1;
     if (factor != x) {
       if (IsPlain(*graph, node, "Square")) {
@@ -46,7 +46,7 @@ bool IsTanhArgument(Rewriter* graph, const std::string& tensor, const std::strin
   if (!IsClose(product.scale, kSqrt2OverPi)) return false;
   const bool outside = product.tensors.size() == 2 && product.Take(x);
   if (product.tensors.size() != 1) return false;
-  const tf::NodeDef* sum = graph->Find(TensorId(product.tensors[0]).node);
+  const tf::NodeDef* sum = graph->Find(TensorRef(product.tensors[0]).node);
   if (!IsSum(*graph, sum) || graph->OnlyReader(*sum) == nullptr) return false;
   if (outside) {
     const int one = ScalarInput(graph, *sum, 1);

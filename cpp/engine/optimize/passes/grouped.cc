@@ -68,10 +68,7 @@ bool Replace(Rewriter* graph, tf::NodeDef* convolution, bool only_each) {
   graph->Become(convolution, depthwise.empty() ? "_SavedmodelGrouped" : "_SavedmodelDepthwise", inputs);
   auto& attributes = *convolution->mutable_attr();
   if (depthwise.empty()) attributes["num_summands"].set_i(layer.summand.empty() ? 0 : 1);
-  for (const char* name : {"strides", "padding", "explicit_paddings", "dilations"}) {
-    const auto found = copy.attr().find(name);
-    if (found != copy.attr().end()) attributes[name] = found->second;
-  }
+  CopyAttrs(copy, {"strides", "padding", "explicit_paddings", "dilations"}, convolution);
   SetActivation(layer, graph);
   return true;
 }

@@ -12,7 +12,7 @@ namespace tf = tensorflow;
 namespace {
 
 bool MatchFused(const tf::NodeDef& convolution, Layer* layer) {
-  const auto& fused = convolution.attr().at("fused_ops").list().s();
+  const auto& fused = Attr(convolution, "fused_ops").list().s();
   int at = 0;
   if (at == fused.size() || fused[at++] != "BiasAdd") return false;
   layer->bias = convolution.input(2);
@@ -22,8 +22,8 @@ bool MatchFused(const tf::NodeDef& convolution, Layer* layer) {
   }
   if (at < fused.size()) layer->activation = fused[at++];
   const std::string& act = layer->activation;
-  if (convolution.attr().count("leakyrelu_alpha") > 0)
-    layer->leaky_slope = convolution.attr().at("leakyrelu_alpha").f();
+  if (const tf::AttrValue* alpha = FindAttr(convolution, "leakyrelu_alpha"); alpha != nullptr)
+    layer->leaky_slope = alpha->f();
   return at == fused.size() && (act.empty() || act == "Relu" || act == "Relu6" || act == "LeakyRelu" ||
                                 act == "Elu" || act == "_FusedHardSwish");
 }

@@ -9,32 +9,19 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 
-bool IsChannelsLast(const tf::NodeDef& node) {
-  const std::string format = StringAttribute(node, "data_format");
-  return format.empty() || format == "NHWC";
-}
-
 bool IsLinear(const Rewriter& graph, const tf::NodeDef& node) {
   const bool known = node.op() == "Conv2D" || node.op() == "DepthwiseConv2dNative" || node.op() == "MatMul";
   return known && graph.Type(node) == tf::DT_FLOAT && IsChannelsLast(node);
 }
 
-std::string StringAttribute(const tf::NodeDef& node, const char* name) {
-  const auto found = node.attr().find(name);
-  return found == node.attr().end() ? std::string() : found->second.s();
-}
-
 std::vector<std::int64_t> SpatialAttribute(const tf::NodeDef& node, const char* name) {
-  const auto found = node.attr().find(name);
-  if (found == node.attr().end() || found->second.list().i_size() != 4) return {1, 1, 1, 1};
-  return {found->second.list().i().begin(), found->second.list().i().end()};
+  const auto& values = Attr(node, name).list().i();
+  if (values.size() != 4) return {1, 1, 1, 1};
+  return {values.begin(), values.end()};
 }
 
 std::int64_t Channels(const tf::NodeDef& linear, const tf::Tensor& weights) {
-  if (linear.op() == "MatMul") {
-    const auto transposed = linear.attr().find("transpose_b");
-    return weights.dim_size(transposed != linear.attr().end() && transposed->second.b() ? 0 : 1);
-  }
+  if (linear.op() == "MatMul") return weights.dim_size(Attr(linear, "transpose_b").b() ? 0 : 1);
   return linear.op() == "Conv2D" ? weights.dim_size(3) : weights.dim_size(2) * weights.dim_size(3);
 }
 
@@ -42,8 +29,7 @@ tf::Tensor Scaled(const tf::NodeDef& linear, const tf::Tensor& weights, const st
   tf::Tensor result(tf::DT_FLOAT, weights.shape());
   const auto channels = static_cast<std::int64_t>(scale.size());
   const std::int64_t count = weights.NumElements();
-  const auto transposed = linear.attr().find("transpose_b");
-  const bool first = transposed != linear.attr().end() && transposed->second.b();
+  const bool first = Attr(linear, "transpose_b").b();
   const float* from = weights.flat<float>().data();
   float* to = result.flat<float>().data();
   for (std::int64_t i = 0; i < count; ++i) {
@@ -81,13 +67,11 @@ bool IsConstantBatchNorm(const tf::NodeDef& node, Rewriter* graph, std::vector<d
                          std::vector<double>* shift) {
   if (node.op() != "FusedBatchNorm" && node.op() != "FusedBatchNormV2" && node.op() != "FusedBatchNormV3")
     return false;
-  const auto training = node.attr().find("is_training");
-  const auto epsilon = node.attr().find("epsilon");
-  if (training == node.attr().end() || training->second.b() || graph->Type(node) != tf::DT_FLOAT ||
-      !IsChannelsLast(node))
+  const tf::AttrValue *training = FindAttr(node, "is_training"), *epsilon = FindAttr(node, "epsilon");
+  if (training == nullptr || training->b() || graph->Type(node) != tf::DT_FLOAT || !IsChannelsLast(node))
     return false;
   for (const Rewriter::Reader& reader : graph->Readers(node)) {
-    if (TensorId(reader.node->input(reader.input)).output > 0) return false;
+    if (TensorRef(reader.node->input(reader.input)).index > 0) return false;
   }
   std::vector<double> values[4];  // scale, offset, mean, variance
   for (int i = 0; i < 4; ++i) {
@@ -99,7 +83,7 @@ bool IsConstantBatchNorm(const tf::NodeDef& node, Rewriter* graph, std::vector<d
   scale->clear();
   shift->clear();
   for (std::size_t i = 0; i < values[0].size(); ++i) {
-    const double more = epsilon == node.attr().end() ? 1e-4 : static_cast<double>(epsilon->second.f());
+    const double more = epsilon == nullptr ? 1e-4 : static_cast<double>(epsilon->f());
     scale->push_back(values[0][i] / std::sqrt(values[3][i] + more));
     shift->push_back(values[1][i] - values[2][i] * scale->back());
   }

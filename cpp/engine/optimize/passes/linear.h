@@ -6,15 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/rewriter.h"
 
 namespace savedmodel::engine {
 
 // Conv2D, DepthwiseConv2dNative or MatMul in float32; its result has the channels last.
 bool IsLinear(const Rewriter& graph, const tensorflow::NodeDef& node);
-// For a node with such an attribute. True if there is none.
-bool IsChannelsLast(const tensorflow::NodeDef& node);
-std::string StringAttribute(const tensorflow::NodeDef& node, const char* name);
 // By axis of NHWC; ones if there is no such attribute.
 std::vector<std::int64_t> SpatialAttribute(const tensorflow::NodeDef& node, const char* name);
 

@@ -9,9 +9,9 @@ namespace tf = tensorflow;
 namespace {
 
 void Multiply(Rewriter* graph, const std::string& tensor, bool root, Product* product) {
-  const TensorId id(tensor);
+  const TensorRef id(tensor);
   const tf::NodeDef* node = graph->Find(id.node);
-  const bool inner = node != nullptr && id.output == 0 && (root || graph->OnlyReader(*node) != nullptr);
+  const bool inner = node != nullptr && id.index == 0 && (root || graph->OnlyReader(*node) != nullptr);
   double value = 0;
   if (inner && IsPlain(*graph, node, "Mul")) {
     product->nodes.push_back(node);
@@ -59,13 +59,10 @@ std::string FlatConstant(Rewriter* graph, const tf::NodeDef& constant, const std
 }
 
 tf::PartialTensorShape ConstantShape(const tf::NodeDef& constant) {
-  const auto pooled = constant.attr().find("shape");
-  if (constant.op() == kPooledConstantOp && pooled != constant.attr().end()) {
-    return tf::PartialTensorShape(pooled->second.shape());
-  }
-  const auto value = constant.attr().find("value");
-  if (value == constant.attr().end()) return {};
-  return tf::PartialTensorShape(value->second.tensor().tensor_shape());
+  if (constant.op() == kPooledConstantOp) return tf::PartialTensorShape(Attr(constant, "shape").shape());
+  const tf::AttrValue* value = FindAttr(constant, "value");
+  if (value == nullptr) return {};
+  return tf::PartialTensorShape(value->tensor().tensor_shape());
 }
 
 bool IsRow(const tf::PartialTensorShape& shape, std::int64_t columns, int most_dims) {
@@ -109,8 +106,7 @@ int ScalarInput(Rewriter* graph, const tf::NodeDef& node, double value) {
 }
 
 bool IsPlain(const Rewriter& graph, const tf::NodeDef* node, const char* op) {
-  return node != nullptr && node->op() == op && graph.Type(*node) == tf::DT_FLOAT &&
-         !Rewriter::HasControlInputs(*node);
+  return node != nullptr && node->op() == op && graph.Type(*node) == tf::DT_FLOAT && !HasControlInputs(*node);
 }
 
 bool IsSum(const Rewriter& graph, const tf::NodeDef* node) {
@@ -118,24 +114,19 @@ bool IsSum(const Rewriter& graph, const tf::NodeDef* node) {
 }
 
 bool IsActivation(const Rewriter& graph, const tf::NodeDef* node, std::string* name, float* leaky_slope) {
-  if (node == nullptr || Rewriter::HasControlInputs(*node)) return false;
+  if (node == nullptr || HasControlInputs(*node)) return false;
   if (node->op() == "_SavedmodelGelu") {
-    *name = Flag(*node, "approximate") ? "GeluApproximate" : "GeluExact";
+    *name = Attr(*node, "approximate").b() ? "GeluApproximate" : "GeluExact";
     return true;
   }
   for (const char* op : {"Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid"}) {
     if (!IsPlain(graph, node, op)) continue;
     *name = op;
-    const auto alpha = node->attr().find("alpha");
-    if (node->op() == "LeakyRelu" && alpha != node->attr().end()) *leaky_slope = alpha->second.f();
+    const tf::AttrValue* alpha = FindAttr(*node, "alpha");
+    if (node->op() == "LeakyRelu" && alpha != nullptr) *leaky_slope = alpha->f();
     return true;
   }
   return false;
-}
-
-bool Flag(const tf::NodeDef& node, const char* name) {
-  const auto found = node.attr().find(name);
-  return found != node.attr().end() && found->second.b();
 }
 
 }  // namespace savedmodel::engine

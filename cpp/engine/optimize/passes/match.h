@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/rewriter.h"
 
 namespace savedmodel::engine {
@@ -41,7 +42,5 @@ bool IsSum(const Rewriter& graph, const tensorflow::NodeDef* node);
 // False for null. `name` is what _SavedmodelDense calls it; `leaky_slope` is LeakyRelu's.
 bool IsActivation(const Rewriter& graph, const tensorflow::NodeDef* node, std::string* name,
                   float* leaky_slope);
-// A bool attribute; false if there is none.
-bool Flag(const tensorflow::NodeDef& node, const char* name);
 
 }  // namespace savedmodel::engine

@@ -9,7 +9,7 @@ namespace tf = tensorflow;
 // What a Mean over the last axis is the mean of, or empty.
 std::string Moments::Averaged(const std::string& tensor) {
   const tf::NodeDef* node = pattern->Node(tensor, "Mean");
-  if (node == nullptr || !Flag(*node, "keep_dims")) return "";
+  if (node == nullptr || !Attr(*node, "keep_dims").b()) return "";
   const int dims = graph->Shape(node->input(0)).dims();
   const tf::Tensor* axes = graph->Constant(*node, 1);
   if (axes == nullptr || axes->NumElements() != 1 || dims < 1) return "";

@@ -9,8 +9,8 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 
 const tf::NodeDef* Pattern::Node(const std::string& tensor, const char* op) {
-  const TensorId id(tensor);
-  const tf::NodeDef* node = id.output == 0 ? graph_->Find(id.node) : nullptr;
+  const TensorRef id(tensor);
+  const tf::NodeDef* node = id.index == 0 ? graph_->Find(id.node) : nullptr;
   if (!IsPlain(*graph_, node, op)) return nullptr;
   inside_.push_back(node);
   return node;
@@ -22,7 +22,7 @@ const tf::NodeDef* Pattern::Sum(const std::string& tensor) {
 }
 
 std::string Pattern::Source(const std::string& tensor) {
-  const tf::NodeDef* node = graph_->Find(TensorId(tensor).node);
+  const tf::NodeDef* node = graph_->Find(TensorRef(tensor).node);
   if (node == nullptr || (node->op() != "StopGradient" && node->op() != "Identity")) return tensor;
   inside_.push_back(node);
   return node->input(0);

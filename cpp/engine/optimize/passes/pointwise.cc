@@ -24,7 +24,7 @@ namespace {
 
 bool IsPointwise(const tf::NodeDef& convolution, Rewriter* graph) {
   if (graph->Type(convolution) != tf::DT_FLOAT || !IsChannelsLast(convolution)) return false;
-  const std::string padding = StringAttribute(convolution, "padding");
+  const std::string padding = Attr(convolution, "padding").s();
   if (padding != "SAME" && padding != "VALID") return false;
   const tf::NodeDef* weights = ConstantNode(*graph, convolution, 1);
   if (weights == nullptr) return false;

@@ -30,7 +30,7 @@ bool ReplaceMean(Rewriter* graph, tf::NodeDef* mean) {
     reduced.insert(axis < 0 ? axis + 4 : axis);
   }
   if (reduced != std::set<std::int64_t>{1, 2}) return false;
-  const bool keep_dims = Flag(*mean, "keep_dims");
+  const bool keep_dims = Attr(*mean, "keep_dims").b();
   graph->Become(mean, "_SavedmodelSpatialMean", {mean->input(0)});
   (*mean->mutable_attr())["keep_dims"].set_b(keep_dims);
   return true;

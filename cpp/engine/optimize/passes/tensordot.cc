@@ -29,7 +29,7 @@ bool HoldsInts(Rewriter* graph, const tf::NodeDef& node, int input, std::int64_t
 // The shape of `x`, but for its last dimension.
 bool RestoresRows(Rewriter* graph, const tf::NodeDef& reshape, const std::string& x, std::int64_t columns) {
   const tf::NodeDef* concat = graph->Input(reshape, 1, "ConcatV2");
-  if (concat == nullptr || Rewriter::DataInputs(*concat) != 3) return false;
+  if (concat == nullptr || CountDataInputs(*concat) != 3) return false;
   const tf::NodeDef* gather = graph->Input(*concat, 0, "GatherV2");
   if (gather == nullptr || !HoldsInts(graph, *concat, 1, columns, 1) || !HoldsInts(graph, *concat, 2, 0, 1))
     return false;
@@ -41,8 +41,9 @@ bool RestoresRows(Rewriter* graph, const tf::NodeDef& reshape, const std::string
 bool Replace(Rewriter* graph, const tf::NodeDef& product) {
   const tf::NodeDef* rows = graph->Input(product, 0, "Reshape");
   const tf::NodeDef* weights = ConstantNode(*graph, product, 1);
-  if (!IsPlain(*graph, rows, "Reshape") || weights == nullptr || Flag(product, "transpose_a")) return false;
-  const bool transposed = Flag(product, "transpose_b");
+  if (!IsPlain(*graph, rows, "Reshape") || weights == nullptr || Attr(product, "transpose_a").b())
+    return false;
+  const bool transposed = Attr(product, "transpose_b").b();
   const tf::PartialTensorShape shape = ConstantShape(*weights);
   const std::string x = rows->input(0);
   const tf::PartialTensorShape before = graph->Shape(x);

@@ -53,10 +53,7 @@ bool Replace(Rewriter* graph, tf::NodeDef* convolution) {
   graph->Become(convolution, "_SavedmodelWinograd", inputs);
   auto& attributes = *convolution->mutable_attr();
   attributes["num_summands"].set_i(layer.summand.empty() ? 0 : 1);
-  for (const char* name : {"padding", "explicit_paddings"}) {
-    const auto found = copy.attr().find(name);
-    if (found != copy.attr().end()) attributes[name] = found->second;
-  }
+  CopyAttrs(copy, {"padding", "explicit_paddings"}, convolution);
   SetActivation(layer, graph);
   return true;
 }

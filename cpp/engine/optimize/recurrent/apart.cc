@@ -9,8 +9,8 @@ namespace {
 namespace tf = tensorflow;
 
 bool IsFloatProduct(const Value& value) {
-  return value.Is("MatMul") && TypeAttr(value, "T") == tf::DT_FLOAT && !BoolAttr(value, "transpose_a") &&
-         !BoolAttr(value, "transpose_b");
+  return value.Is("MatMul") && Attr(value, "T").type() == tf::DT_FLOAT && !Attr(value, "transpose_a").b() &&
+         !Attr(value, "transpose_b").b();
 }
 
 }  // namespace
@@ -29,20 +29,20 @@ std::optional<StepMatcher::Columns> StepMatcher::ReadPart(const Value& value) co
     if (Integer(In(value, 0)) != 0) return {};
     part.matrix = In(value, 1);
     part.part = value.index;
-    part.parts = static_cast<int>(IntAttr(value, "num_split", 0));
+    part.parts = static_cast<int>(Attr(value, "num_split").i());
     return part;
   }
   if (!value.Is("StridedSlice")) return {};
   for (const char* mask : {"ellipsis_mask", "new_axis_mask", "shrink_axis_mask"}) {
-    if (IntAttr(value, mask, 0) != 0) return {};
+    if (Attr(value, mask).i() != 0) return {};
   }
   const auto begin = Integers(In(value, 1)), end = Integers(In(value, 2)), strides = Integers(In(value, 3));
   if (!begin || !end || !strides || begin->size() != 1 || end->size() != 1 || strides->size() != 1) return {};
   if ((*strides)[0] != 1) return {};
   part.matrix = In(value, 0);
-  part.begin = IntAttr(value, "begin_mask", 0) != 0 ? 0 : (*begin)[0];
-  part.end = IntAttr(value, "end_mask", 0) != 0 ? kToTheEnd : (*end)[0];
-  if (part.begin < 0 || (part.end < 0 && IntAttr(value, "end_mask", 0) == 0)) return {};
+  part.begin = Attr(value, "begin_mask").i() != 0 ? 0 : (*begin)[0];
+  part.end = Attr(value, "end_mask").i() != 0 ? kToTheEnd : (*end)[0];
+  if (part.begin < 0 || (part.end < 0 && Attr(value, "end_mask").i() == 0)) return {};
   return part;
 }
 

@@ -30,9 +30,9 @@ bool IsReverse(const Dataflow& graph, const Value& value, std::int64_t axis) {
 
 // tensor[-1], or tensor[0] where there is but one.
 bool IsLast(const Dataflow& graph, const Value& value, bool only_one) {
-  if (!value.Is("StridedSlice") || IntAttr(value, "shrink_axis_mask", 0) != 1) return false;
+  if (!value.Is("StridedSlice") || Attr(value, "shrink_axis_mask").i() != 1) return false;
   for (const char* mask : {"begin_mask", "ellipsis_mask", "new_axis_mask"}) {
-    if (IntAttr(value, mask, 0) != 0) return false;
+    if (Attr(value, mask).i() != 0) return false;
   }
   const Value begin = graph.Input(value, 1);
   return IsVector(graph.Input(value, 3), {1}) &&
@@ -57,7 +57,7 @@ Fusion::Fusion(tf::GraphDef* graph, const std::unordered_set<std::string>& keep,
 
 void Fusion::FindUses() {
   for (tf::NodeDef& node : *graph_->mutable_node()) {
-    for (int i = 0; i < CountInputs(node); ++i) {
+    for (int i = 0; i < CountDataInputs(node); ++i) {
       const Value source = flow_.Source(node.input(i));
       if (source.node != nullptr) uses_[source.node->name()].push_back({&node, i});
     }
@@ -107,7 +107,7 @@ bool Fusion::IsZeros(int input) {
 void Fusion::ReadMask() {
   if (loop_.mask < 0) return;
   const Value list = InputOfLoop(loop_.mask);
-  Require(list.Is("TensorListFromTensor") && TypeAttr(list, "element_dtype") == tf::DT_BOOL,
+  Require(list.Is("TensorListFromTensor") && Attr(list, "element_dtype").type() == tf::DT_BOOL,
           "its mask is not a list made of a tensor");
   bool reverse = false;
   mask_ = Unturned(flow_.Input(list, 0, &controls_), &mask_time_major_, &reverse);
@@ -130,7 +130,7 @@ void Fusion::ReadStates() {
     Require(state.known(), "its initial state can't be found");
     const Value shape = flow_.Input(state, 0);
     zeros = zeros && state.Is("Fill") && IsConstant(flow_.Input(state, 1), 0.0F) && shape.Is("Pack") &&
-            CountInputs(*shape.node) == 2 && ReadExtent(flow_, flow_.Input(shape, 0)) == batch &&
+            CountDataInputs(*shape.node) == 2 && ReadExtent(flow_, flow_.Input(shape, 0)) == batch &&
             Integer(flow_.Input(shape, 1)) == loop_.step.units;
     states_.push_back(Name(state));
   }
@@ -138,7 +138,7 @@ void Fusion::ReadStates() {
 }
 
 void Fusion::ReadOutputs() {
-  for (int i = 0; i < CountInputs(*node_); ++i) {
+  for (int i = 0; i < CountDataInputs(*node_); ++i) {
     if (loop_.stays[static_cast<std::size_t>(i)] || i == loop_.h || i == loop_.c) continue;
     const bool read = uses_.count(node_->name()) != 0 && !Uses(node_->name(), i).empty();
     const char* const why =
@@ -153,9 +153,10 @@ void Fusion::ReadResultUses() {
   for (const Use& use : all) {
     if (flow_.Source(use.node->input(use.input)).index != loop_.y) continue;
     const Value stack{use.node, 0};
-    Require(stack.Is("TensorListStack") && TypeAttr(stack, "element_dtype") == tf::DT_FLOAT,
+    Require(stack.Is("TensorListStack") && Attr(stack, "element_dtype").type() == tf::DT_FLOAT,
             "its list of results is not made a tensor");
-    const std::int64_t count = IntAttr(stack, "num_elements", -1);
+    const tf::AttrValue* elements = FindAttr(*stack.node, "num_elements");
+    const std::int64_t count = elements == nullptr ? -1 : elements->i();
     Require(count == -1 || count == (loop_.y_all ? loop_.trips.number : 1),
             "its list of results is thought to have another length");
     stacks_.push_back(use.node);
@@ -244,7 +245,7 @@ void Fusion::Redirect(const std::string& node, int index, const std::string& sou
   if (uses == uses_.end()) return;
   for (const Use& use : uses->second) {
     // Some of them read something else by now.
-    if (use.input >= CountInputs(*use.node)) continue;
+    if (use.input >= CountDataInputs(*use.node)) continue;
     const std::string& reference = use.node->input(use.input);
     const bool same = reference == Reference(node, index) || reference == node + ":" + std::to_string(index);
     if (same) use.node->set_input(use.input, source);
@@ -320,7 +321,7 @@ std::vector<std::string> Fusion::BiasInputs(bool* constant) {
     }
     if (rows[0].Is("Unpack") && rows[0].node == rows[1].node && rows[0].index == 0 && rows[1].index == 1) {
       const Value matrix = flow_.Input(rows[0], 0, &controls_);
-      if (IntAttr(rows[0], "num", 0) == 2 && matrix.known()) return {NameOfWeight(matrix, constant)};
+      if (Attr(rows[0], "num").i() == 2 && matrix.known()) return {NameOfWeight(matrix, constant)};
     }
   }
   for (const Weight& bias : loop_.step.bias) inputs.push_back(WeightInput(bias, constant));

@@ -76,7 +76,7 @@ class Reader {
   bool IsCounter(const Value& value) const { return value.IsArgument() && counters_.count(value.index) != 0; }
 
   void ReadArguments() {
-    const int count = CountInputs(loop_);
+    const int count = CountDataInputs(loop_);
     Require(body_.signature().input_arg_size() == count && body_.signature().output_arg_size() == count &&
                 cond_.signature().input_arg_size() == count,
             "its functions do not fit to it");
@@ -176,7 +176,7 @@ class Reader {
     Require(mask_.Is("TensorListGetItem"), "its mask is not that of a layer");
     const Value list = body_flow_.Input(mask_, 0);
     Require(list.IsArgument() && Stays(list.index) && IsCounter(body_flow_.Input(mask_, 1)) &&
-                TypeAttr(mask_, "element_dtype") == tf::DT_BOOL,
+                Attr(mask_, "element_dtype").type() == tf::DT_BOOL,
             "it reads its mask in another way");
     out_.mask = list.index;
     carries_result_ = states_.size() == 3 || (states_.size() == 2 && CarriesTwice(states_[0], states_[1]));
@@ -193,15 +193,15 @@ class Reader {
 
   void ReadList(int i, const Value& written) {
     Require(body_flow_.Input(written, 0) == Value{nullptr, i} &&
-                TypeAttr(written, "element_dtype") == tf::DT_FLOAT &&
-                !BoolAttr(written, "resize_if_index_out_of_bounds"),
+                Attr(written, "element_dtype").type() == tf::DT_FLOAT &&
+                !Attr(written, "resize_if_index_out_of_bounds").b(),
             "it writes its results in another way");
     const Value place = body_flow_.Input(written, 1);
     out_.y = i;
     out_.y_all = IsCounter(place);
     Require(out_.y_all || Integer(place) == 0, "it writes its results in another order");
     const Value list = InputOfLoop(i);
-    Require(list.Is("TensorListReserve") && TypeAttr(list, "element_dtype") == tf::DT_FLOAT,
+    Require(list.Is("TensorListReserve") && Attr(list, "element_dtype").type() == tf::DT_FLOAT,
             "its results go to a list that has something in it");
     const Extent size = ReadExtent(graph_, graph_.Input(list, 1));
     Require(out_.y_all ? size == out_.trips : size.number == 1, "its list of results has another length");
@@ -250,11 +250,11 @@ class Reader {
   void ReadInputList() {
     const Value &get = out_.step.x, list = body_flow_.Input(get, 0);
     Require(list.IsArgument() && Stays(list.index) && IsCounter(body_flow_.Input(get, 1)) &&
-                TypeAttr(get, "element_dtype") == tf::DT_FLOAT,
+                Attr(get, "element_dtype").type() == tf::DT_FLOAT,
             "it reads its input in another way");
     out_.x = list.index;
     const Value from = InputOfLoop(out_.x);
-    Require(from.Is("TensorListFromTensor") && TypeAttr(from, "element_dtype") == tf::DT_FLOAT,
+    Require(from.Is("TensorListFromTensor") && Attr(from, "element_dtype").type() == tf::DT_FLOAT,
             "its input is not a list made of a tensor");
     const Extent length = DimensionOf(graph_, graph_.Input(from, 0), 0);
     Require(out_.trips.number >= 0 || out_.trips == length, "it does not run over the whole of its input");
@@ -281,9 +281,9 @@ Extent ReadExtent(const Dataflow& graph, const Value& scalar) {
     if (*number >= 0) extent.number = *number;
   } else if (scalar.Is("Max")) {
     return ReadExtent(graph, graph.Input(scalar, 0));  // of a scalar, as all extents are
-  } else if (scalar.Is("StridedSlice") && IntAttr(scalar, "shrink_axis_mask", 0) == 1) {
+  } else if (scalar.Is("StridedSlice") && Attr(scalar, "shrink_axis_mask").i() == 1) {
     for (const char* mask : {"begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask"}) {
-      if (IntAttr(scalar, mask, 0) != 0) return {};
+      if (Attr(scalar, mask).i() != 0) return {};
     }
     const Value shape = graph.Input(scalar, 0);
     const auto begin = Integers(graph.Input(scalar, 1)), strides = Integers(graph.Input(scalar, 3));

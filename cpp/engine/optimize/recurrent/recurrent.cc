@@ -3,6 +3,8 @@
 
 #include <unordered_map>
 
+#include "engine/graph/attributes.h"
+#include "engine/graph/graph_view.h"
 #include "engine/ops/rnn.h"
 #include "engine/optimize/recurrent/fusion.h"
 #include "tensorflow/core/framework/function.pb.h"
@@ -26,22 +28,14 @@ void KeepLoops(tf::GraphDef* graph) {
 
 std::vector<RecurrentRewrite> FuseRecurrent(tf::GraphDef* graph,
                                             const std::unordered_set<std::string>& keep) {
-  std::unordered_map<std::string, const tf::FunctionDef*> functions;
-  for (const tf::FunctionDef& function : graph->library().function()) {
-    functions.emplace(function.signature().name(), &function);
-  }
-  const auto called = [&](const tf::NodeDef& node, const char* attr) -> const tf::FunctionDef* {
-    const auto name = node.attr().find(attr);
-    if (name == node.attr().end()) return nullptr;
-    const auto function = functions.find(name->second.func().name());
-    return function == functions.end() ? nullptr : function->second;
-  };
+  const FunctionIndex functions(graph->library());
   std::vector<RecurrentRewrite> report;
   const int count = graph->node_size();
   for (int i = 0; i < count; ++i) {
     tf::NodeDef* node = graph->mutable_node(i);
     if (!IsLoop(*node)) continue;
-    const tf::FunctionDef *cond = called(*node, "cond"), *body = called(*node, "body");
+    const tf::FunctionDef* cond = functions.Find(Attr(*node, "cond").func().name());
+    const tf::FunctionDef* body = functions.Find(Attr(*node, "body").func().name());
     if (cond == nullptr || body == nullptr || !LooksRecurrent(*body)) continue;
     RecurrentRewrite rewrite{node->name(), "", ""};
     try {

@@ -19,13 +19,13 @@ bool StepMatcher::EitherWay(const Value& value, const char* op,
                             const std::function<bool(Value, Value)>& match) const {
   const bool sum = std::string("AddV2") == op;
   if (sum ? !IsSum(value) : !value.Is(op)) return false;
-  if (TypeAttr(value, "T") != tf::DT_FLOAT) return false;
+  if (Attr(value, "T").type() != tf::DT_FLOAT) return false;
   const Value a = In(value, 0), b = In(value, 1);
   return match(a, b) || match(b, a);
 }
 
 std::optional<Value> StepMatcher::Unary(const Value& value, const char* op) const {
-  if (!value.Is(op) || TypeAttr(value, "T") != tf::DT_FLOAT) return {};
+  if (!value.Is(op) || Attr(value, "T").type() != tf::DT_FLOAT) return {};
   return In(value, 0);
 }
 
@@ -47,15 +47,13 @@ std::optional<StepMatcher::Bias> StepMatcher::ReadBias(const Value& value) const
   Value from = value;
   if (value.Is("Squeeze")) {  // as Keras 3 takes a matrix apart
     const Value split = In(value, 0);
-    const auto dims = value.node->attr().find("squeeze_dims");
-    if (!split.Is("Split") || IntAttr(split, "num_split", 0) != 2 || Integer(In(split, 0)) != 0) return {};
-    if (dims == value.node->attr().end() || dims->second.list().i_size() != 1 ||
-        dims->second.list().i(0) != 0)
-      return {};
+    const auto& dims = Attr(value, "squeeze_dims").list();
+    if (!split.Is("Split") || Attr(split, "num_split").i() != 2 || Integer(In(split, 0)) != 0) return {};
+    if (dims.i_size() != 1 || dims.i(0) != 0) return {};
     bias.row = split.index;
     from = In(split, 1);
   } else if (value.Is("Unpack")) {  // as Keras 2 does
-    if (IntAttr(value, "num", 0) != 2 || IntAttr(value, "axis", 0) != 0) return {};
+    if (Attr(value, "num").i() != 2 || Attr(value, "axis").i() != 0) return {};
     bias.row = value.index;
     from = In(value, 0);
   }
@@ -72,12 +70,12 @@ std::optional<StepMatcher::Bias> StepMatcher::ReadBias(const Value& value) const
 std::optional<StepMatcher::Columns> StepMatcher::ReadColumns(const Value& value) const {
   if (!value.Is("StridedSlice")) return {};
   for (const char* mask : {"ellipsis_mask", "new_axis_mask", "shrink_axis_mask"}) {
-    if (IntAttr(value, mask, 0) != 0) return {};
+    if (Attr(value, mask).i() != 0) return {};
   }
   const auto begin = Integers(In(value, 1)), end = Integers(In(value, 2)), strides = Integers(In(value, 3));
   if (!begin || !end || !strides || begin->size() != 2 || end->size() != 2 || strides->size() != 2) return {};
   if ((*strides)[0] != 1 || (*strides)[1] != 1) return {};
-  const std::int64_t from = IntAttr(value, "begin_mask", 0), to = IntAttr(value, "end_mask", 0);
+  const std::int64_t from = Attr(value, "begin_mask").i(), to = Attr(value, "end_mask").i();
   const bool all_rows = ((from & 1) != 0 || (*begin)[0] == 0) && (to & 1) != 0;
   if (!all_rows) return {};
   Columns columns;
@@ -109,21 +107,20 @@ std::optional<StepMatcher::Columns> StepMatcher::ReadGate(const Value& value) co
   Columns columns;
   columns.matrix = In(value, 1);
   columns.part = value.index;
-  columns.parts = static_cast<int>(IntAttr(value, "num_split", 0));
+  columns.parts = static_cast<int>(Attr(value, "num_split").i());
   return columns;
 }
 
 bool StepMatcher::ReadLinear(const Value& sum, const Value& state, Linear* linear) const {
   if (IsSum(sum)) return ReadLinear(In(sum, 0), state, linear) && ReadLinear(In(sum, 1), state, linear);
   if (sum.Is("BiasAdd")) {
-    const auto format = sum.node->attr().find("data_format");
-    if (format != sum.node->attr().end() && format->second.s() != "NHWC") return false;
+    if (!IsChannelsLast(*sum.node)) return false;
     const auto bias = ReadBias(In(sum, 1));
     if (bias) linear->bias.push_back(*bias);
     return bias && ReadLinear(In(sum, 0), state, linear);
   }
   if (sum.Is("MatMul")) {
-    if (TypeAttr(sum, "T") != tf::DT_FLOAT || BoolAttr(sum, "transpose_a") || BoolAttr(sum, "transpose_b"))
+    if (Attr(sum, "T").type() != tf::DT_FLOAT || Attr(sum, "transpose_a").b() || Attr(sum, "transpose_b").b())
       return false;
     const Value left = In(sum, 0), right = In(sum, 1);
     if (left == state && !linear->recurrent.known()) {

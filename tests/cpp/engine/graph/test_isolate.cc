@@ -69,11 +69,11 @@ TEST(Isolate, KeepsWhatTheFetchesNeed) {
   EXPECT_EQ(nodes.count(unused), 0);
   EXPECT_EQ(nodes.count(other), 0);
   EXPECT_EQ(nodes.count(x), 0);
-  const tf::NodeDef& feed = *nodes.at(TensorId(isolated.feeds[0]).node);
+  const tf::NodeDef& feed = *nodes.at(TensorRef(isolated.feeds[0]).node);
   EXPECT_EQ(feed.op(), "Placeholder");
   EXPECT_EQ(tf::PartialTensorShape(feed.attr().at("shape").shape()).DebugString(), "[?,3]");
   for (const std::string& fetch : isolated.fetches)
-    EXPECT_EQ(nodes.at(TensorId(fetch).node)->op(), "Identity");
+    EXPECT_EQ(nodes.at(TensorRef(fetch).node)->op(), "Identity");
 }
 
 TEST(Isolate, AnyTensorCanBeFed) {
@@ -85,7 +85,7 @@ TEST(Isolate, AnyTensorCanBeFed) {
   const auto nodes = Nodes(isolated.graph);
   EXPECT_EQ(nodes.count(x), 0);
   EXPECT_EQ(nodes.count(inner), 0);
-  EXPECT_TRUE(nodes.at(TensorId(isolated.feeds[0]).node)->attr().at("shape").shape().unknown_rank());
+  EXPECT_TRUE(nodes.at(TensorRef(isolated.feeds[0]).node)->attr().at("shape").shape().unknown_rank());
 }
 
 TEST(Isolate, OneOutputOfANode) {
@@ -125,7 +125,7 @@ TEST(Isolate, CallsWithSideEffectsHappen) {
       tf::FunctionDefHelper::Define("double", {"a: float"}, {"b: float"}, {}, {sum});
   const IsolatedGraph isolated = Isolate(graph, {x + ":0"}, {kFloat}, {result + ":0"}, {kFloat});
   EXPECT_EQ(isolated.graph.library().function_size(), 1);
-  const tf::NodeDef& fetch = *Nodes(isolated.graph).at(TensorId(isolated.fetches[0]).node);
+  const tf::NodeDef& fetch = *Nodes(isolated.graph).at(TensorRef(isolated.fetches[0]).node);
   EXPECT_EQ(fetch.input(fetch.input_size() - 1), "^" + call);
   const tf::Tensor value = testing::Numbers({2}, 1);
   EXPECT_EQ(Compute(isolated.graph, {{isolated.feeds[0], value}}, isolated.fetches)[0].DebugString(),

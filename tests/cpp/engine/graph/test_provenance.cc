@@ -63,11 +63,10 @@ class ProvenanceTest : public ::testing::Test {
 };
 
 TEST(NodeOfInput, DropsOutputAndControl) {
-  for (const char* input : {"a", "a:0", "a:1", "^a", "a:output:0"})
-    EXPECT_EQ(NodeOfInput(input), "a") << input;
-  EXPECT_EQ(NodeOfInput("scope/a:2"), "scope/a");
-  EXPECT_EQ(NodeOfInput(""), "");
-  EXPECT_EQ(NodeOfInput("^"), "");
+  for (const char* input : {"a", "a:0", "a:1", "^a", "a:output:0"}) EXPECT_EQ(NodeOf(input), "a") << input;
+  EXPECT_EQ(NodeOf("scope/a:2"), "scope/a");
+  EXPECT_EQ(NodeOf(""), "");
+  EXPECT_EQ(NodeOf("^"), "");
 }
 
 TEST_F(ProvenanceTest, Sources) {

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/graph/attributes.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+
+const tf::AttrValue* FindAttr(const tf::NodeDef& node, const std::string& name) {
+  const auto found = node.attr().find(name);
+  return found == node.attr().end() ? nullptr : &found->second;
+}
+
+const tf::AttrValue& Attr(const tf::NodeDef& node, const std::string& name) {
+  const tf::AttrValue* found = FindAttr(node, name);
+  return found == nullptr ? tf::AttrValue::default_instance() : *found;
+}
+
+void CopyAttrs(const tf::NodeDef& from, std::initializer_list<const char*> names, tf::NodeDef* to,
+               const std::string& prefix) {
+  for (const char* name : names) {
+    if (const tf::AttrValue* value = FindAttr(from, name); value != nullptr) {
+      (*to->mutable_attr())[prefix + name] = *value;
+    }
+  }
+}
+
+bool IsChannelsLast(const tf::NodeDef& node) {
+  const std::string& format = Attr(node, "data_format").s();
+  return format.empty() || format == "NHWC";
+}
+
+std::optional<tf::Tensor> ConstValue(const tf::NodeDef& node) {
+  const tf::AttrValue* value = node.op() == "Const" ? FindAttr(node, "value") : nullptr;
+  tf::Tensor tensor;
+  const bool valid = value != nullptr && tf::TensorShape::IsValid(value->tensor().tensor_shape()) &&
+                     tensor.FromProto(value->tensor());
+  return valid ? std::make_optional(std::move(tensor)) : std::nullopt;
+}
+
+}  // namespace savedmodel::engine

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attributes of nodes, also of nodes that lack them.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+
+#include "tensorflow/core/framework/attr_value.pb.h"
+#include "tensorflow/core/framework/node_def.pb.h"
+#include "tensorflow/core/framework/tensor.h"
+
+namespace savedmodel::engine {
+
+// Null if the node has no such attribute.
+const tensorflow::AttrValue* FindAttr(const tensorflow::NodeDef& node, const std::string& name);
+// An empty value if the node has no such attribute: 0, false, "", DT_INVALID, an empty list.
+const tensorflow::AttrValue& Attr(const tensorflow::NodeDef& node, const std::string& name);
+// Those of `names` that `from` has; `prefix` is put before their names.
+void CopyAttrs(const tensorflow::NodeDef& from, std::initializer_list<const char*> names,
+               tensorflow::NodeDef* to, const std::string& prefix = "");
+// `data_format`; also true of a node without it.
+bool IsChannelsLast(const tensorflow::NodeDef& node);
+// The value of a Const node; none of other nodes, or if it is damaged.
+std::optional<tensorflow::Tensor> ConstValue(const tensorflow::NodeDef& node);
+
+}  // namespace savedmodel::engine
