@@ -31,7 +31,7 @@ using Clock = std::chrono::steady_clock;
 
 // The same rules as in child.py.
 constexpr std::int64_t kSampleNs = 20'000;
-constexpr std::size_t kLeastCalls = 3;
+constexpr std::size_t kMinCalls = 3;
 
 struct Input {
   std::string name;
@@ -154,7 +154,7 @@ std::string Floor::Round(double seconds) {
 
   std::vector<std::int64_t> samples;
   const auto begin = Clock::now();
-  while (Clock::now() - begin < length || samples.size() < kLeastCalls) {
+  while (Clock::now() - begin < length || samples.size() < kMinCalls) {
     samples.push_back(TimeNs(group_));
   }
   const double elapsed = std::chrono::duration<double>(Clock::now() - begin).count();

@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::chrono::seconds kLongest(5);
 // One for each function that is made, almost: static variables are made early.
-constexpr int kMostHandlers = 256;
+constexpr int kMaxHandlers = 256;
 
 // All models of the process. Never destroyed.
 struct Registry {
@@ -78,8 +78,8 @@ void Strike(ModelState* model) {
 void StopRunsAtExit() {
   static std::atomic<int> handlers{0};
   generation = ForkGeneration();
-  if (handlers.fetch_add(1, std::memory_order_relaxed) >= kMostHandlers) {
-    handlers = kMostHandlers;
+  if (handlers.fetch_add(1, std::memory_order_relaxed) >= kMaxHandlers) {
+    handlers = kMaxHandlers;
     return;
   }
 #ifdef __GLIBC__

@@ -18,7 +18,7 @@ namespace internal {
 namespace {
 
 constexpr std::size_t kAdHocFunctions = 64;
-constexpr int kMostThreads = 4096;
+constexpr int kMaxThreads = 4096;
 
 std::string ListKeys(const std::map<std::string, Signature>& signatures) {
   std::string text;
@@ -108,13 +108,13 @@ void CheckOptions(const LoadOptions& options) {
   const auto check = [](bool good, const std::string& rule) {
     if (!good) throw UsageError(UsageError::Kind::kValue, rule);
   };
-  const std::string most = std::to_string(kMostThreads);
-  check(options.threads >= 0 && options.threads <= kMostThreads, "LoadOptions::threads is 1 to " + most +
-                                                                     ", or 0 for as many as CPUs, got " +
-                                                                     std::to_string(options.threads));
+  const std::string most = std::to_string(kMaxThreads);
+  check(options.threads >= 0 && options.threads <= kMaxThreads, "LoadOptions::threads is 1 to " + most +
+                                                                    ", or 0 for as many as CPUs, got " +
+                                                                    std::to_string(options.threads));
   if (options.thread_pool != nullptr) {
     const int threads = options.thread_pool->NumThreads();
-    check(threads >= 1 && threads <= kMostThreads,
+    check(threads >= 1 && threads <= kMaxThreads,
           "the thread pool has 1 to " + most + " threads, and says " + std::to_string(threads));
   }
   check(options.max_queue > 0, "LoadOptions::max_queue is 1 or more");

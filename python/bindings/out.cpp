@@ -71,10 +71,10 @@ bool Overlap(PyObject* a, PyObject* b) {
     return begin < other + second.nbytes() && other < begin + first.nbytes();
   }
   // Exactly where that is easily told: a[::2] and a[1::2] have nothing in common.
-  constexpr int kMostWork = 100000;
+  constexpr int kMaxWork = 100000;
   try {
     return py::module_::import("numpy")
-        .attr("shares_memory")(py::handle(a), py::handle(b), py::arg("max_work") = kMostWork)
+        .attr("shares_memory")(py::handle(a), py::handle(b), py::arg("max_work") = kMaxWork)
         .cast<bool>();
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_RuntimeError)) throw;  // numpy's TooHardError is one

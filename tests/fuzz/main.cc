@@ -31,7 +31,7 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kBatch = 200;                // runs of one child
 constexpr auto kLongest = std::chrono::seconds(15);  // of one run
-constexpr rlim_t kMostMemory = rlim_t{8} << 30;      // address space, bytes
+constexpr rlim_t kMaxMemory = rlim_t{8} << 30;       // address space, bytes
 
 // What a child tells its parent, in memory that both have.
 struct Progress {
@@ -70,7 +70,7 @@ void TellSignals() {
   const int log = open((scratch / "log").c_str(), O_RDWR | O_CREAT | O_TRUNC | O_APPEND, 0600);
   dup2(log, STDERR_FILENO);
   dup2(log, STDOUT_FILENO);
-  const rlimit memory{kMostMemory, kMostMemory};
+  const rlimit memory{kMaxMemory, kMaxMemory};
   setrlimit(RLIMIT_AS, &memory);
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);

@@ -23,7 +23,7 @@ namespace savedmodel::engine::edit {
 namespace tf = tensorflow;
 namespace {
 
-constexpr std::size_t kMostNames = 50'000;
+constexpr std::size_t kMaxNames = 50'000;
 constexpr int kDepth = 32;  // functions may call themselves
 
 // The nodes of a graph, and of the functions that are called from it.
@@ -74,7 +74,7 @@ class CallTree {
   void AddNames(const GraphView& nodes, const std::string& prefix, int depth,
                 std::vector<std::string>* names) const {
     for (const tf::NodeDef& node : nodes.nodes()) {
-      if (names->size() >= kMostNames) return;
+      if (names->size() >= kMaxNames) return;
       names->push_back(prefix + node.name());
       const GraphView* body = depth < kDepth ? Body(node) : nullptr;
       if (body != nullptr) AddNames(*body, prefix + node.name() + "/", depth + 1, names);

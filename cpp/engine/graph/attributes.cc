@@ -36,4 +36,14 @@ std::optional<tf::Tensor> ConstValue(const tf::NodeDef& node) {
   return valid ? std::make_optional(std::move(tensor)) : std::nullopt;
 }
 
+std::optional<std::vector<std::int64_t>> Integers(const tf::Tensor* value) {
+  if (value == nullptr) return {};
+  const auto elements = [](const auto& flat) {
+    return std::vector<std::int64_t>(flat.data(), flat.data() + flat.size());
+  };
+  if (value->dtype() == tf::DT_INT32) return elements(value->flat<std::int32_t>());
+  if (value->dtype() == tf::DT_INT64) return elements(value->flat<std::int64_t>());
+  return {};
+}
+
 }  // namespace savedmodel::engine

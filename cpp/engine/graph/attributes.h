@@ -2,9 +2,11 @@
 // Attributes of nodes, also of nodes that lack them.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
@@ -23,5 +25,7 @@ void CopyAttrs(const tensorflow::NodeDef& from, std::initializer_list<const char
 bool IsChannelsLast(const tensorflow::NodeDef& node);
 // The value of a Const node; none of other nodes, or if it is damaged.
 std::optional<tensorflow::Tensor> ConstValue(const tensorflow::NodeDef& node);
+// The elements of an int32 or int64 tensor, such as axes; none of other tensors, or if it is null.
+std::optional<std::vector<std::int64_t>> Integers(const tensorflow::Tensor* value);
 
 }  // namespace savedmodel::engine

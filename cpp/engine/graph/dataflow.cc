@@ -57,13 +57,7 @@ Value Dataflow::Input(const Value& value, int i, std::vector<std::string>* contr
 std::optional<std::vector<std::int64_t>> Integers(const Value& value) {
   const auto tensor = value.Is("Const") ? ConstValue(*value.node) : std::nullopt;
   if (!tensor || tensor->dims() > 1 || tensor->NumElements() > kManyElements) return {};
-  if (tensor->dtype() != tf::DT_INT32 && tensor->dtype() != tf::DT_INT64) return {};
-  std::vector<std::int64_t> numbers;
-  for (std::int64_t i = 0; i < tensor->NumElements(); ++i) {
-    numbers.push_back(tensor->dtype() == tf::DT_INT32 ? tensor->flat<std::int32_t>()(i)
-                                                      : tensor->flat<std::int64_t>()(i));
-  }
-  return numbers;
+  return Integers(&*tensor);
 }
 
 std::optional<std::int64_t> Integer(const Value& value) {

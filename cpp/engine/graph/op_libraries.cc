@@ -18,7 +18,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-constexpr std::size_t kMostNamed = 5;
+constexpr std::size_t kMaxNamed = 5;
 
 constexpr char kCustom[] =
     "are custom ops: name the shared library that registers them, which whoever made the model has, as "
@@ -87,8 +87,8 @@ bool IsMissing(const std::string& op) {
 
 std::string List(const std::vector<std::string>& ops) {
   std::string text;
-  for (std::size_t i = 0; i < ops.size() && i < kMostNamed; ++i) text += (i > 0 ? ", " : "") + Quote(ops[i]);
-  return text + (ops.size() > kMostNamed ? ", ..." : "");
+  for (std::size_t i = 0; i < ops.size() && i < kMaxNamed; ++i) text += (i > 0 ? ", " : "") + Quote(ops[i]);
+  return text + (ops.size() > kMaxNamed ? ", ..." : "");
 }
 
 std::string Remedy(const Package& package) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/graph/provenance.h"
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/variable_use.h"
 
 namespace savedmodel::engine {
@@ -103,9 +104,11 @@ bool Provenance::TraceVariable(const std::string& handle) {
   const tf::NodeDef* variable = graph.Source(handle);
   if (variable == nullptr || variable->op() != "VarHandleOp") return false;
   const std::string key = VariableKey(*variable);
-  if (key.empty()) return false;  // handles without a name can't be told apart
+  if (key.empty()) return false;
+  // A handle without a name may be any variable's.
   const auto is_same = [&](const tf::NodeDef* node) {
-    return node != nullptr && node->op() == "VarHandleOp" && VariableKey(*node) == key;
+    if (node == nullptr || node->op() != "VarHandleOp") return false;
+    return VariableKey(*node) == key || Attr(*node, "shared_name").s().empty();
   };
   for (const auto& [name, scope] : scopes_.functions()) {
     for (const tf::NodeDef& node : scope.view.nodes()) {

@@ -214,6 +214,11 @@ void Rewriter::Become(tf::NodeDef* node, const std::string& op, const std::vecto
   Connect(node);
 }
 
+void Rewriter::Become(tf::NodeDef* node, const tf::NodeDef& as) {
+  Become(node, as.op(), {as.input().begin(), as.input().end()});
+  *node->mutable_attr() = as.attr();
+}
+
 void Rewriter::Remove(tf::NodeDef* node) {
   Disconnect(node);
   nodes_.erase(node->name());

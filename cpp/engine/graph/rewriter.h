@@ -68,6 +68,8 @@ class Rewriter {
   // Turns `node` into another op, keeping its name and so its readers; attributes are cleared, control inputs
   // stay.
   void Become(tensorflow::NodeDef* node, const std::string& op, const std::vector<std::string>& inputs);
+  // The same, with attributes: all of `as` but for its name.
+  void Become(tensorflow::NodeDef* node, const tensorflow::NodeDef& as);
   // Nothing may read it any more.
   void Remove(tensorflow::NodeDef* node);
   // Removes what nobody reads but for Placeholders and nodes of these names, and then what only those read.

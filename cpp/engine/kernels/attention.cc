@@ -25,7 +25,7 @@ using Index = std::int64_t;
 constexpr Index kScores = Index{1} << 15;
 
 const float* At(const HeadRows& rows, Index sample, Index head) {
-  return rows.data + sample * rows.sample_step + head * rows.head_step;
+  return rows.data + sample * rows.sample_stride + head * rows.head_stride;
 }
 
 class Heads {
@@ -51,9 +51,9 @@ class Heads {
   void Pack(Index sample, Index head) {
     sample_ = sample;
     head_ = head;
-    pack_.pack_keys(At(problem_.key, sample, head), problem_.key.row_step, problem_.columns, problem_.depth,
+    pack_.pack_keys(At(problem_.key, sample, head), problem_.key.row_stride, problem_.columns, problem_.depth,
                     problem_.scale, panel_width_, keys_);
-    pack_.pack_values(At(problem_.value, sample, head), problem_.value.row_step, problem_.columns,
+    pack_.pack_values(At(problem_.value, sample, head), problem_.value.row_stride, problem_.columns,
                       problem_.value_depth, panel_width_, values_);
   }
 
@@ -70,31 +70,31 @@ class Heads {
  private:
   void Score(Index row, Index rows) {
     GemmStrip strip{};
-    strip.a = At(problem_.query, sample_, head_) + row * problem_.query.row_step;
-    strip.a_step = problem_.query.row_step;
-    strip.summand_step = problem_.mask.row_step;
+    strip.a = At(problem_.query, sample_, head_) + row * problem_.query.row_stride;
+    strip.a_stride = problem_.query.row_stride;
+    strip.addend_stride = problem_.mask.row_stride;
     strip.c = scores_;
-    strip.c_step = score_step_;
+    strip.c_stride = score_step_;
     const float* mask = problem_.mask.data == nullptr
                             ? nullptr
-                            : At(problem_.mask, sample_, head_) + row * problem_.mask.row_step;
+                            : At(problem_.mask, sample_, head_) + row * problem_.mask.row_stride;
     Multiply(strip, rows, problem_.depth, keys_, problem_.columns, mask);
   }
 
   void Combine(Index row, Index rows) {
     GemmStrip strip{};
     strip.a = scores_;
-    strip.a_step = score_step_;
-    strip.c = problem_.out + sample_ * problem_.out_sample_step + head_ * problem_.out_head_step +
-              row * problem_.out_row_step;
-    strip.c_step = problem_.out_row_step;
+    strip.a_stride = score_step_;
+    strip.c = problem_.out + sample_ * problem_.out_sample_stride + head_ * problem_.out_head_stride +
+              row * problem_.out_row_stride;
+    strip.c_stride = problem_.out_row_stride;
     Multiply(strip, rows, problem_.columns, values_, problem_.value_depth, nullptr);
   }
 
   void Multiply(GemmStrip strip, Index rows, Index depth, const float* packed, Index columns,
-                const float* summand) const {
+                const float* addend) const {
     strip.rows = rows;
-    strip.tile_rows = TileRows(gemm_, strip.a_step);
+    strip.tile_rows = TileRows(gemm_, strip.a_stride);
     strip.depth = depth;
     strip.activation = Activation::kNone;
     float* const c = strip.c;
@@ -102,7 +102,7 @@ class Heads {
       strip.weights = packed + column * depth;
       strip.next = strip.weights + depth * panel_width_;
       strip.columns = std::min(panel_width_, columns - column);
-      strip.summand = summand == nullptr ? nullptr : summand + column;
+      strip.addend = addend == nullptr ? nullptr : addend + column;
       strip.c = c + column;
       gemm_.strip(strip);
     }

@@ -13,7 +13,7 @@ enum class Isa;
 // A row of floats for each sample, head and position; steps are in floats, 0 where one row serves all.
 struct HeadRows {
   const float* data;
-  std::int64_t sample_step, head_step, row_step;
+  std::int64_t sample_stride, head_stride, row_stride;
 };
 
 struct AttentionProblem {
@@ -26,7 +26,7 @@ struct AttentionProblem {
   std::int64_t depth, value_depth;
   float scale;
   float* out;  // rows of `value_depth`
-  std::int64_t out_sample_step, out_head_step, out_row_step;
+  std::int64_t out_sample_stride, out_head_stride, out_row_stride;
   const Stop* stop = nullptr;  // asked in between; then `out` is not complete
 };
 

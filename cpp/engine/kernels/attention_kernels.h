@@ -11,11 +11,11 @@ namespace savedmodel::engine {
 enum class Isa;
 
 struct AttentionKernels {
-  // Of `count` keys, `row_step` apart, the transposed matrix, [depth, count], times `scale`.
-  void (*pack_keys)(const float* keys, std::int64_t row_step, std::int64_t count, std::int64_t depth,
+  // Of `count` keys, `row_stride` apart, the transposed matrix, [depth, count], times `scale`.
+  void (*pack_keys)(const float* keys, std::int64_t row_stride, std::int64_t count, std::int64_t depth,
                     float scale, std::int64_t panel_width, float* packed);
-  // Of `count` values, `row_step` apart, the matrix [count, depth].
-  void (*pack_values)(const float* values, std::int64_t row_step, std::int64_t count, std::int64_t depth,
+  // Of `count` values, `row_stride` apart, the matrix [count, depth].
+  void (*pack_values)(const float* values, std::int64_t row_stride, std::int64_t count, std::int64_t depth,
                       std::int64_t panel_width, float* packed);
 };
 

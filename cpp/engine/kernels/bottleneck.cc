@@ -14,8 +14,8 @@ using Index = std::int64_t;
 // What is between the layers takes half of a second-level cache of 1 MB.
 constexpr Index kFloats = Index{1} << 17;
 
-void Multiply(const PointwiseLayer& layer, const float* pixels, Index count, const float* summand, float* y) {
-  GemmPanels(layer.Problem(pixels, count, summand, y), *layer.weights, 0, layer.weights->panels());
+void Multiply(const PointwiseLayer& layer, const float* pixels, Index count, const float* addend, float* y) {
+  GemmPanels(layer.Problem(pixels, count, addend, y), *layer.weights, 0, layer.weights->panels());
 }
 
 // Consecutive rows of one image.
@@ -28,7 +28,7 @@ class Rows {
     out_row_ = window_.out_width * block.out_channels();
     x_ = block.x + image * window_.height * in_row_;
     y_ = block.y + image * block.out_height * out_row_;
-    if (block.summand != nullptr) summand_ = block.summand + image * block.out_height * out_row_;
+    if (block.addend != nullptr) addend_ = block.addend + image * block.out_height * out_row_;
     const Index for_row = (expands() ? window_.stride_height * row_ : 0) + (projects() ? middle_row_ : 0);
     strip_ = std::max<Index>((kFloats - (expands() ? block.shared_rows() * row_ : 0)) / for_row, 1);
   }
@@ -70,8 +70,8 @@ class Rows {
     part.y = projects() ? middle_ : y_ + row * out_row_;
     block_.kernels->depthwise(part, 0, end - row);
     if (!projects()) return;
-    const float* summand = summand_ == nullptr ? nullptr : summand_ + row * out_row_;
-    Multiply(block_.project, middle_, (end - row) * window_.out_width, summand, y_ + row * out_row_);
+    const float* addend = addend_ == nullptr ? nullptr : addend_ + row * out_row_;
+    Multiply(block_.project, middle_, (end - row) * window_.out_width, addend, y_ + row * out_row_);
   }
 
   void Expand(Index begin, Index end) {
@@ -93,7 +93,7 @@ class Rows {
   Index in_row_, row_, middle_row_, out_row_;
   const float* x_;
   float* y_;
-  const float* summand_ = nullptr;
+  const float* addend_ = nullptr;
   Index strip_;  // rows of the result
   float* expanded_ = nullptr;
   float* middle_ = nullptr;
@@ -107,10 +107,10 @@ double MultiplicationsNs(const PointwiseLayer& layer) {
 
 }  // namespace
 
-GemmProblem PointwiseLayer::Problem(const float* pixels, Index count, const float* summand, float* y) const {
-  GemmProblem problem{{pixels, weights->depth()}, count, bias, summand, y, weights->columns()};
+GemmProblem PointwiseLayer::Problem(const float* pixels, Index count, const float* addend, float* y) const {
+  GemmProblem problem{{pixels, weights->depth()}, count, bias, addend, y, weights->columns()};
   problem.activation = activation;
-  problem.leaky_slope = leaky_slope;
+  problem.alpha = alpha;
   return problem;
 }
 

@@ -16,9 +16,9 @@ struct PointwiseLayer {
   const PackedWeights* weights = nullptr;  // null: there is none
   const float* bias = nullptr;
   Activation activation = Activation::kNone;
-  float leaky_slope = 0;
+  float alpha = 0;
 
-  GemmProblem Problem(const float* pixels, std::int64_t count, const float* summand, float* y) const;
+  GemmProblem Problem(const float* pixels, std::int64_t count, const float* addend, float* y) const;
 };
 
 struct Bottleneck {
@@ -26,9 +26,9 @@ struct Bottleneck {
   DepthwiseImage depthwise;  // but for `x` and `y`
   std::int64_t out_height;
   PointwiseLayer project;
-  const float* summand;  // null, or of the result's shape; of what is projected
-  const float* x;        // [images, height, width, channels that are expanded]
-  float* y;              // [images, out_height, out_width, channels]; may be `summand`, but not `x`
+  const float* addend;  // null, or of the result's shape; of what is projected
+  const float* x;       // [images, height, width, channels that are expanded]
+  float* y;             // [images, out_height, out_width, channels]; may be `addend`, but not `x`
   const ImageKernels* kernels;
   const Stop* stop;  // null, or asked in between; then `y` is not complete
 

@@ -34,7 +34,7 @@ using Index = std::int64_t;
 
 // Words of depth that are summed up at once. A panel of them and the next take a quarter of a second-level
 // cache of 1 MB, the rows of `a` that meet them at most half.
-constexpr Index kMostDepth = 1024;
+constexpr Index kMaxDepth = 1024;
 constexpr double kNsPerPacked = 0.5;  // a float of new memory
 constexpr Index kFloatsOfA = Index{1} << 17;
 // Weights so few stay in the second-level cache; the rows of `a` then had better be in the first.
@@ -43,10 +43,10 @@ constexpr Index kFloatsOfANearby = Index{1} << 12;
 constexpr Index kPanelsBetweenLooks = 16;  // at whether to stop
 
 const float* Row(const GemmRows& a, Index row) {
-  if (a.rows_per_line == 0) return a.data + row * a.row_step;
+  if (a.rows_per_line == 0) return a.data + row * a.row_stride;
   const Index line = row / a.rows_per_line;
-  return a.data + row % a.rows_per_line * a.row_step + line % a.lines_per_image * a.line_step +
-         line / a.lines_per_image * a.image_step;
+  return a.data + row % a.rows_per_line * a.row_stride + line % a.lines_per_image * a.line_stride +
+         line / a.lines_per_image * a.image_stride;
 }
 
 double Multiplications(const GemmProblem& problem, const PackedWeights& weights) {
@@ -59,9 +59,9 @@ class Part {
   Part(const GemmProblem& problem, const PackedWeights& weights)
       : problem_(problem), weights_(weights), stop_(TakesLong(problem, weights) ? problem.stop : nullptr) {
     const GemmKernel& kernel = weights.kernel();
-    strip_.leaky_slope = problem.leaky_slope;
-    strip_.c_step = problem.c_step;
-    strip_.tile_rows = TileRows(kernel, problem.a.row_step);
+    strip_.alpha = problem.alpha;
+    strip_.c_stride = problem.c_stride;
+    strip_.tile_rows = TileRows(kernel, problem.a.row_stride);
     copies_ = problem.a.rows_per_line != 0 || kernel.round != nullptr;
     const bool few = weights.steps() * weights.columns() <= kFewWeights;
     const Index floats = few ? kFloatsOfANearby : kFloatsOfA;
@@ -85,23 +85,23 @@ class Part {
     strip_.rows = rows;
     strip_.depth = std::min(weights_.depth_block(), weights_.steps() - step);
     strip_.a = Row(problem_.a, row) + step;
-    strip_.a_step = problem_.a.row_step;
+    strip_.a_stride = problem_.a.row_stride;
     if (copies_) Copy(row, step);
     const bool first = step == 0;
     const bool last = step + strip_.depth == weights_.steps();
-    // Where the summand is `c` itself it must be read before anything is written there.
-    const float* summand = first ? problem_.summand : problem_.c;
-    strip_.summand_step = problem_.c_step;
+    // Where the addend is `c` itself it must be read before anything is written there.
+    const float* addend = first ? problem_.addend : problem_.c;
+    strip_.addend_stride = problem_.c_stride;
     strip_.activation = last ? problem_.activation : Activation::kNone;
     const Index width = weights_.panel_width();
     for (Index panel = first_panel; panel < end_panel; ++panel) {
       if ((panel - first_panel) % kPanelsBetweenLooks == 0 && IsStopped(stop_)) return;
       const Index column = panel * width;
-      const Index at = row * problem_.c_step + column;
+      const Index at = row * problem_.c_stride + column;
       strip_.weights = weights_.Panel(step, panel);
       strip_.next = strip_.weights + strip_.depth * width;
       strip_.bias = last && problem_.bias != nullptr ? problem_.bias + column : nullptr;
-      strip_.summand = summand == nullptr ? nullptr : summand + at;
+      strip_.addend = addend == nullptr ? nullptr : addend + at;
       strip_.c = problem_.c + at;
       strip_.columns = std::min(width, weights_.columns() - column);
       weights_.kernel().strip(strip_);
@@ -124,7 +124,7 @@ class Part {
       }
     }
     strip_.a = room;
-    strip_.a_step = step;
+    strip_.a_stride = step;
     strip_.tile_rows = kernel.tile_rows;
   }
 
@@ -151,7 +151,7 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
       steps_(DivideUp(depth, kernel.numbers)),
       panel_width_(Index{kernel.lanes} * kernel.panel_vectors) {
   const Index lanes = kernel.lanes;
-  const Index blocks = std::max<Index>(DivideUp(steps_, kMostDepth), 1);
+  const Index blocks = std::max<Index>(DivideUp(steps_, kMaxDepth), 1);
   depth_block_ = RoundUp(std::max<Index>(DivideUp(steps_, blocks), 1), 16);
   padded_ = RoundUp(columns, lanes);
   data_ = Floats(padded_ * steps_, false);

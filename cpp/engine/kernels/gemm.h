@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// c = activation(a * weights + bias + summand) for weights that are packed once; float32, of which a kernel
+// c = activation(a * weights + bias + addend) for weights that are packed once; float32, of which a kernel
 // for bfloat16 rounds the factors. Knows nothing of TensorFlow.
 #pragma once
 
@@ -56,32 +56,32 @@ class PackedWeights {
 };
 
 // Where the rows of `a` are. A matrix is one line; a convolution that takes every other pixel has lines of
-// pixels `row_step` apart, and images of lines.
+// pixels `row_stride` apart, and images of lines.
 struct GemmRows {
   const float* data;
-  std::int64_t row_step;
+  std::int64_t row_stride;
   std::int64_t rows_per_line = 0;  // 0: there is but one line
-  std::int64_t line_step = 0;
+  std::int64_t line_stride = 0;
   std::int64_t lines_per_image = 1;
-  std::int64_t image_step = 0;
+  std::int64_t image_stride = 0;
 };
 
 struct GemmProblem {
   GemmRows a;
   std::int64_t rows;
-  const float* bias;     // null, or as many as columns
-  const float* summand;  // null, or of the shape and layout of `c`, which it may be
+  const float* bias;    // null, or as many as columns
+  const float* addend;  // null, or of the shape and layout of `c`, which it may be
   float* c;
-  std::int64_t c_step;  // from row to row
+  std::int64_t c_stride;  // from row to row
   Activation activation = Activation::kNone;
-  float leaky_slope = 0;
+  float alpha = 0;
   const Stop* stop = nullptr;  // asked in between, where it takes long; then `c` is not complete
 };
 
 // Rows of `a` that are computed at once. Rows a multiple of 4 KB apart fall into the same set of the
 // first-level cache, which has room for eight lines.
-inline std::int64_t TileRows(const GemmKernel& kernel, std::int64_t row_step) {
-  return row_step % 1024 == 0 ? 8 : kernel.tile_rows;
+inline std::int64_t TileRows(const GemmKernel& kernel, std::int64_t row_stride) {
+  return row_stride % 1024 == 0 ? 8 : kernel.tile_rows;
 }
 
 // So long that `stop` is asked.

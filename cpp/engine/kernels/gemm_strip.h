@@ -9,24 +9,24 @@ namespace savedmodel::engine {
 enum class Activation;
 enum class Isa;
 
-// Rows of c = activation(a * weights + bias + summand) in one panel of columns. `a` and the weights
+// Rows of c = activation(a * weights + bias + addend) in one panel of columns. `a` and the weights
 // are words of 32 bits: a float, or two bfloat16 that follow each other in depth.
 struct GemmStrip {
   const float* a;
-  std::int64_t a_step;  // from row to row, in words
+  std::int64_t a_stride;  // from row to row, in words
   const float* weights;
-  const float* next;     // what is read soon, and fetched meanwhile
-  const float* bias;     // or null
-  const float* summand;  // or null; may be `c`
-  std::int64_t summand_step;
+  const float* next;    // what is read soon, and fetched meanwhile
+  const float* bias;    // or null
+  const float* addend;  // or null; may be `c`
+  std::int64_t addend_stride;
   float* c;
-  std::int64_t c_step;
+  std::int64_t c_stride;
   std::int64_t rows;
   std::int64_t tile_rows;  // at most so many are computed at once
   std::int64_t columns;    // at most a panel's
   std::int64_t depth;      // in words
   Activation activation;
-  float leaky_slope;
+  float alpha;
 };
 
 struct GemmKernel {

@@ -124,11 +124,11 @@ void ConvolveGroups(const GroupedImages& images, const GroupedWeights& weights, 
       product.a = {windows, depth};
       product.rows = last - first;
       product.bias = images.bias + group * columns;
-      product.summand = images.summand == nullptr ? nullptr : images.summand + at;
+      product.addend = images.addend == nullptr ? nullptr : images.addend + at;
       product.c = images.y + at;
-      product.c_step = images.results;
+      product.c_stride = images.results;
       product.activation = images.activation;
-      product.leaky_slope = images.leaky_slope;
+      product.alpha = images.alpha;
       GemmPanels(product, weights[group], 0, weights[group].panels());
     }
   });

@@ -13,10 +13,10 @@
 namespace savedmodel::engine {
 
 struct GroupedImages {
-  const float* x;        // [count, height, width, channels]
-  const float* bias;     // [results]
-  const float* summand;  // null, or of y's shape, and y itself possibly
-  float* y;              // [count, out_height, out_width, results]
+  const float* x;       // [count, height, width, channels]
+  const float* bias;    // [results]
+  const float* addend;  // null, or of y's shape, and y itself possibly
+  float* y;             // [count, out_height, out_width, results]
   std::int64_t count, height, width, channels;
   std::int64_t out_height, out_width, results;
   std::int64_t groups;  // divides channels and results
@@ -25,7 +25,7 @@ struct GroupedImages {
   std::int64_t dilation_height, dilation_width;
   std::int64_t pad_top, pad_left;
   Activation activation;
-  float leaky_slope;
+  float alpha;
 };
 
 // A matrix of the window's values by results for each group.

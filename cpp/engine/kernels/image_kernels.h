@@ -24,7 +24,7 @@ struct DepthwiseImage {
   std::int64_t pad_top, pad_left;
   std::int64_t out_width;
   Activation activation;
-  float leaky_slope;
+  float alpha;
 };
 
 struct ImageKernels {

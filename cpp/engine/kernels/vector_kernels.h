@@ -26,7 +26,7 @@ enum class Activation {
 enum class Arithmetic { kAdd, kSubtract, kSubtractFrom, kMultiply, kDivide };
 
 struct VectorKernels {
-  void (*activate)(Activation activation, float leaky_slope, const float* x, std::int64_t count, float* y);
+  void (*activate)(Activation activation, float alpha, const float* x, std::int64_t count, float* y);
   // y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, for each row of `columns`.
   void (*layer_norm)(const float* x, std::int64_t rows, std::int64_t columns, const float* gamma,
                      const float* beta, float epsilon, float* y);

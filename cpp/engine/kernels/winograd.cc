@@ -20,7 +20,7 @@ using Index = std::int64_t;
 constexpr int kPoints = 16;
 // Transforms of so many floats for each thread are in the caches from one step to the next.
 constexpr Index kFloatsOfBlock = Index{1} << 19;
-constexpr Index kLeastTiles = 14;
+constexpr Index kMinTiles = 14;
 constexpr double kNsPerFloat = 0.05;  // of a transform
 
 Index Tiles(const WinogradProblem& problem) {
@@ -30,7 +30,7 @@ Index Tiles(const WinogradProblem& problem) {
 
 Index TilesOfBlock(const WinogradProblem& problem, int threads) {
   const Index tile = kPoints * (problem.images.channels + problem.images.results);
-  const Index most = std::max(kFloatsOfBlock * threads / tile, kLeastTiles);
+  const Index most = std::max(kFloatsOfBlock * threads / tile, kMinTiles);
   const Index tiles = Tiles(problem);
   return DivideUp(tiles, DivideUp(tiles, most));  // blocks of the same size
 }
@@ -49,7 +49,7 @@ WinogradWeights::WinogradWeights(const GemmKernel& kernel, const float* weights,
   });
 }
 
-Index WinogradRoom(const WinogradProblem& problem, int threads) {
+Index WinogradWorkspaceSize(const WinogradProblem& problem, int threads) {
   return kPoints * TilesOfBlock(problem, threads) * (problem.images.channels + problem.images.results);
 }
 
@@ -79,7 +79,7 @@ void Winograd(const WinogradProblem& problem, const WinogradWeights& weights, Is
         product.a = {block.inputs + point * block.tiles * channels, channels};
         product.rows = block.tiles;
         product.c = block.products + point * block.tiles * results;
-        product.c_step = results;
+        product.c_stride = results;
         const PackedWeights& matrix = weights[static_cast<int>(point)];
         GemmPanels(product, matrix, panels == 1 ? 0 : i % panels,
                    panels == 1 ? matrix.panels() : i % panels + 1);

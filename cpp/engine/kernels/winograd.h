@@ -33,7 +33,7 @@ struct WinogradProblem {
 };
 
 // How many floats Winograd() needs room for, aligned to 64 bytes.
-std::int64_t WinogradRoom(const WinogradProblem& problem, int threads);
+std::int64_t WinogradWorkspaceSize(const WinogradProblem& problem, int threads);
 
 // In up to `threads` threads, which `run` brings together.
 void Winograd(const WinogradProblem& problem, const WinogradWeights& weights, Isa isa, float* room,

@@ -13,15 +13,15 @@ enum class Isa;
 // Images of which a 3x3 convolution of stride 1 computes tiles of 2x2 pixels, counted line by line and image
 // by image. A tile's transform is 16 points: [16][tiles of the block][channels].
 struct WinogradImages {
-  const float* x;        // [images, height, width, channels]
-  const float* bias;     // [results]
-  const float* summand;  // null, or of y's shape, and y itself possibly
-  float* y;              // [images, out_height, out_width, results]
+  const float* x;       // [images, height, width, channels]
+  const float* bias;    // [results]
+  const float* addend;  // null, or of y's shape, and y itself possibly
+  float* y;             // [images, out_height, out_width, results]
   std::int64_t height, width, channels;
   std::int64_t out_height, out_width, results;
   std::int64_t pad_top, pad_left;
   Activation activation;
-  float leaky_slope;
+  float alpha;
 };
 
 // Some tiles of them, and where their transforms are.

@@ -15,7 +15,7 @@ namespace tf = tensorflow;
 namespace {
 
 constexpr int kDepth = 64;  // files may nest as they like
-constexpr std::int64_t kMostSplits = 64;
+constexpr std::int64_t kMaxSplits = 64;
 
 TensorSpec Part(const std::string& key, tf::DataType dtype, PartialShape shape) {
   TensorSpec part;
@@ -42,7 +42,7 @@ std::optional<TensorSpec> Composite(const tf::TypeSpecProto& type) {
     return spec;
   }
   const std::int64_t splits = state[2].int64_value();
-  if (splits < 1 || splits > kMostSplits) return std::nullopt;
+  if (splits < 1 || splits > kMaxSplits) return std::nullopt;
   spec.encoding = Encoding::kRagged;
   spec.components.push_back(Part("#0", state[1].tensor_dtype_value(), std::nullopt));
   for (std::int64_t i = 1; i <= splits; ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// _SavedmodelArithmetic: sums, differences, products and quotients of float32 rows with one constant after
-// the other, each step rounded as TensorFlow's own op rounds it, and an activation.
+#include "engine/ops/arithmetic.h"
+
 #include <algorithm>
 #include <iterator>
 #include <memory>
@@ -14,7 +14,7 @@
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
 #include "engine/ops/attributes.h"
-#include "engine/ops/from_constant.h"
+#include "engine/ops/constant_cache.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -28,11 +28,11 @@ using Index = std::int64_t;
 constexpr Index kFloatsAtOnce = 2048;  // stay in the first-level cache from step to step
 // Narrower rows are taken several at a time, a multiple of what fills vectors of up to 16 lanes.
 constexpr Index kNarrow = 64;
-constexpr Index kMostLanes = 16;
+constexpr Index kMaxLanes = 16;
 constexpr double kStepNs = 0.02;
 
 // `constants` are scalars, or have a value for each index of the last axis of x.
-REGISTER_OP("_SavedmodelArithmetic")
+REGISTER_OP(kArithmeticOp)
     .Input("x: float")
     .Input("constants: num_steps * float")
     .Output("y: float")
@@ -51,7 +51,7 @@ Arithmetic Parse(const std::string& step) {
 
 // Rows that are taken at once.
 Index RowsAtOnce(Index columns) {
-  return columns < kNarrow ? DivideUp(kNarrow, columns * kMostLanes) * kMostLanes : 1;
+  return columns < kNarrow ? DivideUp(kNarrow, columns * kMaxLanes) * kMaxLanes : 1;
 }
 
 // A constant's values, as many as are taken at once.
@@ -86,8 +86,8 @@ class ArithmeticOp : public tf::OpKernel {
     OP_REQUIRES(context, static_cast<int>(steps.size()) + 1 == context->num_inputs(),
                 absl::InvalidArgumentError("each step has a constant"));
     std::transform(steps.begin(), steps.end(), std::back_inserter(steps_), Parse);
-    values_ = std::vector<FromConstant<Values>>(steps_.size());
-    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &leaky_slope_));
+    values_ = std::vector<ConstantCache<Values>>(steps_.size());
+    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &alpha_));
   }
 
   void Compute(tf::OpKernelContext* context) override {
@@ -143,17 +143,34 @@ class ArithmeticOp : public tf::OpKernel {
       kernels_.combine(steps_[i], x, whole, width, constant, y);
       if (rest > 0) kernels_.combine(steps_[i], x + whole * width, 1, rest, constant, y + whole * width);
     }
-    if (activation_ != Activation::kNone) kernels_.activate(activation_, leaky_slope_, y, rows * columns, y);
+    if (activation_ != Activation::kNone) kernels_.activate(activation_, alpha_, y, rows * columns, y);
   }
 
   const VectorKernels& kernels_ = VectorKernelsOf(BestIsa());
   std::vector<Arithmetic> steps_;
-  std::vector<FromConstant<Values>> values_;
+  std::vector<ConstantCache<Values>> values_;
   Activation activation_ = Activation::kNone;
-  float leaky_slope_ = 0;
+  float alpha_ = 0;
 };
 
-REGISTER_KERNEL_BUILDER(Name("_SavedmodelArithmetic").Device(tf::DEVICE_CPU), ArithmeticOp);
+REGISTER_KERNEL_BUILDER(Name(kArithmeticOp).Device(tf::DEVICE_CPU), ArithmeticOp);
 
 }  // namespace
+
+tf::NodeDef ArithmeticNode(const std::string& x, const std::vector<ArithmeticStep>& steps,
+                           const std::string& activation, float alpha) {
+  tf::NodeDef node;
+  node.set_op(kArithmeticOp);
+  node.add_input(x);
+  auto& attributes = *node.mutable_attr();
+  attributes["num_steps"].set_i(static_cast<std::int64_t>(steps.size()));
+  for (const ArithmeticStep& step : steps) {
+    node.add_input(step.constant);
+    attributes["steps"].mutable_list()->add_s(step.kind);
+  }
+  attributes["activation"].set_s(activation);
+  attributes["leakyrelu_alpha"].set_f(alpha);
+  return node;
+}
+
 }  // namespace savedmodel::engine

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// _SavedmodelAttention: softmax(scale * query * transposed(key) + mask) * value, float32. Query, key, value
-// and result are [sample, position, head, depth], or [sample, head, position, depth] where heads_first says
-// so; samples and heads broadcast where `broadcasts` says so: of query and key, of these and the value. The
-// mask is broadcast to [sample, head, query, key].
-#include "engine/kernels/attention.h"
+#include "engine/ops/attention.h"
 
 #include <array>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/kernels/attention.h"
 #include "engine/kernels/isa.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
@@ -69,7 +66,7 @@ absl::Status InferShape(si::InferenceContext* context) {
   return absl::OkStatus();
 }
 
-REGISTER_OP("_SavedmodelAttention")
+REGISTER_OP(kAttentionOp)
     .Input("query: float")
     .Input("key: float")
     .Input("value: float")
@@ -98,8 +95,8 @@ struct View {
 
   // The same row for all where there is but one.
   HeadRows Broadcast() const {
-    return {at.data, samples == 1 ? 0 : at.sample_step, heads == 1 ? 0 : at.head_step,
-            rows == 1 ? 0 : at.row_step};
+    return {at.data, samples == 1 ? 0 : at.sample_stride, heads == 1 ? 0 : at.head_stride,
+            rows == 1 ? 0 : at.row_stride};
   }
 
   HeadRows at;
@@ -175,8 +172,8 @@ class AttentionOp : public tf::OpKernel {
     problem.query = query.Broadcast();
     problem.key = key.Broadcast();
     problem.value = value.at;
-    if (value.samples == 1) problem.value.sample_step = 0;
-    if (value.heads == 1) problem.value.head_step = 0;
+    if (value.samples == 1) problem.value.sample_stride = 0;
+    if (value.heads == 1) problem.value.head_stride = 0;
     Attend(context, &problem);
   }
 
@@ -189,9 +186,9 @@ class AttentionOp : public tf::OpKernel {
     auto* to = static_cast<float*>(widened->data());
     for (std::int64_t i = 0; i < count; ++i) std::fill_n(to + i * columns, columns, mask.at.data[i]);
     rows->data = to;
-    rows->sample_step *= columns;
-    rows->head_step *= columns;
-    rows->row_step *= columns;
+    rows->sample_stride *= columns;
+    rows->head_stride *= columns;
+    rows->row_stride *= columns;
     return absl::OkStatus();
   }
 
@@ -210,9 +207,9 @@ class AttentionOp : public tf::OpKernel {
       std::fill_n(problem->out, out->NumElements(), 0.0F);
       return;
     }
-    problem->out_sample_step = view.at.sample_step;
-    problem->out_head_step = view.at.head_step;
-    problem->out_row_step = view.at.row_step;
+    problem->out_sample_stride = view.at.sample_stride;
+    problem->out_head_stride = view.at.head_stride;
+    problem->out_row_stride = view.at.row_stride;
     const std::int64_t parts = PartsOfHead(*problem, UsableThreads(context));
     const auto scores = static_cast<double>(problem->rows * problem->columns) / static_cast<double>(parts);
     const auto depth = static_cast<double>(problem->depth + problem->value_depth);
@@ -238,7 +235,21 @@ class AttentionOp : public tf::OpKernel {
   std::vector<bool> heads_first_, broadcasts_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("_SavedmodelAttention").Device(tf::DEVICE_CPU), AttentionOp);
+REGISTER_KERNEL_BUILDER(Name(kAttentionOp).Device(tf::DEVICE_CPU), AttentionOp);
 
 }  // namespace
+
+tf::NodeDef AttentionNode(const AttentionSpec& spec) {
+  tf::NodeDef node;
+  node.set_op(kAttentionOp);
+  for (const std::string* input : {&spec.query, &spec.key, &spec.value}) node.add_input(*input);
+  if (!spec.mask.empty()) node.add_input(spec.mask);
+  auto& attributes = *node.mutable_attr();
+  attributes["num_masks"].set_i(spec.mask.empty() ? 0 : 1);
+  attributes["scale"].set_f(spec.scale);
+  for (const bool first : spec.heads_first) attributes["heads_first"].mutable_list()->add_b(first);
+  for (const bool broadcast : spec.broadcasts) attributes["broadcasts"].mutable_list()->add_b(broadcast);
+  return node;
+}
+
 }  // namespace savedmodel::engine

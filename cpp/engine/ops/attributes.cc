@@ -38,10 +38,10 @@ bool ParseActivation(const std::string& name, Activation* activation) {
 }  // namespace
 
 absl::Status ReadActivation(tf::OpKernelConstruction* context, const std::string& prefix,
-                            Activation* activation, float* leaky_slope) {
+                            Activation* activation, float* alpha) {
   std::string name;
   TF_RETURN_IF_ERROR(context->GetAttr(prefix + "activation", &name));
-  TF_RETURN_IF_ERROR(context->GetAttr(prefix + "leakyrelu_alpha", leaky_slope));
+  TF_RETURN_IF_ERROR(context->GetAttr(prefix + "leakyrelu_alpha", alpha));
   if (ParseActivation(name, activation)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("no such activation: ", name));
 }

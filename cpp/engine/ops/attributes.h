@@ -15,7 +15,7 @@ namespace savedmodel::engine {
 // `activation` and `leakyrelu_alpha`, behind this prefix. The activation is one that TensorFlow's fused ops
 // have, or ours; empty is none.
 absl::Status ReadActivation(tensorflow::OpKernelConstruction* context, const std::string& prefix,
-                            Activation* activation, float* leaky_slope);
+                            Activation* activation, float* alpha);
 
 // `bf16`: then the kernel for it, if this machine has one; else that for float32.
 absl::Status ReadGemmKernel(tensorflow::OpKernelConstruction* context, const GemmKernel** kernel);

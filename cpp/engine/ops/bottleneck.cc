@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// _SavedmodelBottleneck: a depthwise convolution with the 1x1 convolutions before and behind it, of which one
-// may be missing, in one op. float32 images, NHWC.
-#include "engine/kernels/bottleneck.h"
+#include "engine/ops/bottleneck.h"
 
 #include <algorithm>
 #include <memory>
@@ -9,11 +7,15 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/graph/attributes.h"
+#include "engine/graph/graph_view.h"
+#include "engine/kernels/bottleneck.h"
 #include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 #include "engine/ops/attributes.h"
+#include "engine/ops/constant_cache.h"
 #include "engine/ops/depthwise.h"
-#include "engine/ops/from_constant.h"
+#include "engine/ops/epilogue.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -29,7 +31,7 @@ using Index = std::int64_t;
 // Each part of an image computes the rows again that it shares with the one before: an eighth at most of
 // parts that are dealt out, a third of one for each thread.
 constexpr Index kRowsForShared = 8;
-constexpr Index kLeastRowsForShared = 3;
+constexpr Index kMinRowsForShared = 3;
 constexpr Index kPartsPerThread = 4;
 
 absl::Status InferShape(si::InferenceContext* context) {
@@ -66,8 +68,8 @@ absl::Status InferShape(si::InferenceContext* context) {
   return absl::OkStatus();
 }
 
-// expand: weights and bias; project: these and, maybe, a summand.
-REGISTER_OP("_SavedmodelBottleneck")
+// expand: weights and bias; project: these and, maybe, an addend.
+REGISTER_OP(kBottleneckOp)
     .Input("x: float")
     .Input("expand: num_expand * float")
     .Input("filter: float")
@@ -96,8 +98,8 @@ class BottleneckOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->GetAttr("num_project", &projects_));
     OP_REQUIRES(context, expands_ % 2 == 0 && expands_ <= 2 && projects_ != 1 && projects_ <= 3,
                 absl::InvalidArgumentError("a 1x1 convolution has weights and a bias"));
-    OP_REQUIRES_OK(context, ReadActivation(context, "expand_", &expand_.activation, &expand_.leaky_slope));
-    OP_REQUIRES_OK(context, ReadActivation(context, "project_", &project_.activation, &project_.leaky_slope));
+    OP_REQUIRES_OK(context, ReadActivation(context, "expand_", &expand_.activation, &expand_.alpha));
+    OP_REQUIRES_OK(context, ReadActivation(context, "project_", &project_.activation, &project_.alpha));
     OP_REQUIRES_OK(context, ReadGemmKernel(context, &kernel_));
   }
 
@@ -133,17 +135,8 @@ class BottleneckOp : public tf::OpKernel {
     const bool nothing = ConvolvesNothing(padded);
     if (nothing) shape = padded;
     tf::Tensor* y = nullptr;
-    if (projects_ > 2 && !nothing) {
-      const int last = context->num_inputs() - 1;
-      const tf::Tensor& summand = context->input(last);
-      OP_REQUIRES(context, summand.shape() == shape,
-                  absl::InvalidArgumentError(absl::StrCat("a summand of ", summand.shape().DebugString(),
-                                                          " for ", shape.DebugString())));
-      block.summand = static_cast<const float*>(summand.data());
-      OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({last}, 0, shape, &y));
-    } else {
-      OP_REQUIRES_OK(context, context->allocate_output(0, shape, &y));
-    }
+    const int addend = projects_ > 2 && !nothing ? context->num_inputs() - 1 : -1;
+    OP_REQUIRES_OK(context, AllocateOutput(context, addend, shape, &block.addend, &y));
     if (y->NumElements() == 0) return;
     block.x = static_cast<const float*>(x.data());
     block.y = static_cast<float*>(y->data());
@@ -156,7 +149,7 @@ class BottleneckOp : public tf::OpKernel {
   }
 
  private:
-  absl::Status Prepare(tf::OpKernelContext* context, int input, FromConstant<PackedWeights>* packed,
+  absl::Status Prepare(tf::OpKernelContext* context, int input, ConstantCache<PackedWeights>* packed,
                        const PointwiseLayer& attributes, std::shared_ptr<const PackedWeights>* weights,
                        PointwiseLayer* layer) const {
     const tf::Tensor& from = context->input(input);
@@ -186,7 +179,7 @@ class BottleneckOp : public tf::OpKernel {
     };
     const Index most = std::min(rows / least(kRowsForShared), threads * kPartsPerThread);
     // Layer by layer threads wait for each other, and read what others have written.
-    const bool fits = rows % threads == 0 && rows / threads >= least(kLeastRowsForShared);
+    const bool fits = rows % threads == 0 && rows / threads >= least(kMinRowsForShared);
     if (most < threads && !fits) return RunLayers(context, block, images, static_cast<int>(threads));
     const Index parts = std::max<Index>(most / threads, 1) * threads;
     const double cost = block.RowNs() * static_cast<double>(rows) / static_cast<double>(parts);
@@ -214,23 +207,45 @@ class BottleneckOp : public tf::OpKernel {
       depthwise.y = static_cast<float*>(middle.data());
     }
     DepthwiseImages(context, depthwise, images, block.out_height);
-    if (projects_ > 0) Multiply(context, block.project, depthwise.y, pixels, block.summand, threads, block.y);
+    if (projects_ > 0) Multiply(context, block.project, depthwise.y, pixels, block.addend, threads, block.y);
   }
 
   static void Multiply(tf::OpKernelContext* context, const PointwiseLayer& layer, const float* x,
-                       Index pixels, const float* summand, int threads, float* y) {
-    Gemm(layer.Problem(x, pixels, summand, y), *layer.weights, threads,
-         [context](Index count, double cost, const auto& work) { ParallelFor(context, count, cost, work); });
+                       Index pixels, const float* addend, int threads, float* y) {
+    Gemm(layer.Problem(x, pixels, addend, y), *layer.weights, threads, ParallelLoop{context});
   }
 
   const GemmKernel* kernel_ = nullptr;
   DepthwiseAttributes depthwise_;
   PointwiseLayer expand_, project_;  // activations
   int expands_ = 0, projects_ = 0;
-  FromConstant<PackedWeights> expand_weights_, project_weights_;
+  ConstantCache<PackedWeights> expand_weights_, project_weights_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("_SavedmodelBottleneck").Device(tf::DEVICE_CPU), BottleneckOp);
+REGISTER_KERNEL_BUILDER(Name(kBottleneckOp).Device(tf::DEVICE_CPU), BottleneckOp);
 
 }  // namespace
+
+tf::NodeDef BottleneckNode(const tf::NodeDef* expand, const tf::NodeDef& depthwise,
+                           const tf::NodeDef* project) {
+  tf::NodeDef node;
+  node.set_op(kBottleneckOp);
+  node.add_input((expand == nullptr ? depthwise : *expand).input(0));
+  const auto add_inputs = [&](const tf::NodeDef* from) {
+    const int count = from == nullptr ? 0 : CountDataInputs(*from);
+    for (int i = 1; i < count; ++i) node.add_input(from->input(i));
+    return std::max(count - 1, 0);
+  };
+  auto& attributes = *node.mutable_attr();
+  attributes["num_expand"].set_i(add_inputs(expand));
+  add_inputs(&depthwise);
+  attributes["num_project"].set_i(add_inputs(project));
+  const std::initializer_list<const char*> activation{"activation", "leakyrelu_alpha"};
+  CopyAttrs(depthwise, {"strides", "padding", "explicit_paddings"}, &node);
+  CopyAttrs(depthwise, activation, &node);
+  if (expand != nullptr) CopyAttrs(*expand, activation, &node, "expand_");
+  if (project != nullptr) CopyAttrs(*project, activation, &node, "project_");
+  return node;
+}
+
 }  // namespace savedmodel::engine

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// _SavedmodelDense: activation(a * b + bias + summand) over the last axis of `a`, which may have any rank;
-// `b` is constant and packed at the first run. A 1x1 convolution is one as well: of an image it takes the
-// pixels `strides` apart. TensorFlow's kernels spend 3 us on setting up what may take 0.1 us.
+#include "engine/ops/dense.h"
+
 #include <memory>
 #include <string>
 
@@ -10,7 +9,7 @@
 #include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
 #include "engine/ops/attributes.h"
-#include "engine/ops/from_constant.h"
+#include "engine/ops/constant_cache.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -43,13 +42,13 @@ absl::Status InferShape(tf::shape_inference::InferenceContext* context) {
   return absl::OkStatus();
 }
 
-REGISTER_OP("_SavedmodelDense")
+REGISTER_OP(kDenseOp)
     .Input("a: float")
     .Input("b: float")
     .Input("bias: float")
-    .Input("summand: num_summands * float")
+    .Input("addend: num_addends * float")
     .Output("product: float")
-    .Attr("num_summands: int >= 0 = 0")
+    .Attr("num_addends: int >= 0 = 0")
     .Attr("transpose_b: bool = false")
     .Attr("strides: list(int) = [1, 1]")
     .Attr("activation: string = ''")
@@ -62,7 +61,7 @@ class DenseOp : public tf::OpKernel {
   explicit DenseOp(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, context->GetAttr("transpose_b", &transposed_));
     OP_REQUIRES_OK(context, context->GetAttr("strides", &strides_));
-    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &leaky_slope_));
+    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &alpha_));
     OP_REQUIRES_OK(context, ReadGemmKernel(context, &kernel_));
     OP_REQUIRES(context, strides_.size() == 2 && strides_[0] > 0 && strides_[1] > 0,
                 absl::InvalidArgumentError("strides are two positive numbers"));
@@ -90,42 +89,30 @@ class DenseOp : public tf::OpKernel {
     const bool nothing = b.dims() == 4 && ConvolvesNothing(a.shape());
     if (nothing) shape = a.shape();
     tf::Tensor* product = nullptr;
-    problem.summand = nullptr;
-    if (context->num_inputs() > 3 && !nothing) {
-      const tf::Tensor& summand = context->input(3);
-      OP_REQUIRES(context, summand.shape() == shape,
-                  absl::InvalidArgumentError(absl::StrCat("a summand of ", summand.shape().DebugString(),
-                                                          " for ", shape.DebugString())));
-      problem.summand = static_cast<const float*>(summand.data());
-      OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({3}, 0, shape, &product));
-    } else {
-      OP_REQUIRES_OK(context, context->allocate_output(0, shape, &product));
-    }
+    problem.addend = nullptr;
+    const int addend = context->num_inputs() > 3 && !nothing ? 3 : -1;
+    OP_REQUIRES_OK(context, AllocateOutput(context, addend, shape, &problem.addend, &product));
     if (product->NumElements() == 0) return;
     problem.rows = product->NumElements() / columns;
     problem.bias = static_cast<const float*>(bias.data());
     problem.c = static_cast<float*>(product->data());
-    problem.c_step = columns;
+    problem.c_stride = columns;
     problem.activation = activation_;
-    problem.leaky_slope = leaky_slope_;
+    problem.alpha = alpha_;
     const Stop stop = StopOf(context);
     problem.stop = &stop;
-    const auto* workers = context->device()->tensorflow_cpu_worker_threads();
     const std::shared_ptr<const PackedWeights> weights = Pack(context, b, depth, columns);
-    Gemm(problem, *weights, workers == nullptr ? 1 : workers->num_threads,
-         [context](std::int64_t count, double cost, const auto& work) {
-           ParallelFor(context, count, cost, work);
-         });
+    Gemm(problem, *weights, UsableThreads(context), ParallelLoop{context});
     if (TakesLong(problem, *weights)) EndIfStopped(context, stop);
   }
 
  private:
   // The pixels that the strides leave of an image of this shape.
   void TakePixels(tf::TensorShape* shape, GemmRows* rows) const {
-    const std::int64_t height = shape->dim_size(1), width = shape->dim_size(2), pixel = rows->row_step;
-    rows->image_step = height * width * pixel;
-    rows->line_step = strides_[0] * width * pixel;
-    rows->row_step = strides_[1] * pixel;
+    const std::int64_t height = shape->dim_size(1), width = shape->dim_size(2), pixel = rows->row_stride;
+    rows->image_stride = height * width * pixel;
+    rows->line_stride = strides_[0] * width * pixel;
+    rows->row_stride = strides_[1] * pixel;
     rows->lines_per_image = DivideUp(height, strides_[0]);
     rows->rows_per_line = DivideUp(width, strides_[1]);
     shape->set_dim(1, rows->lines_per_image);
@@ -135,23 +122,34 @@ class DenseOp : public tf::OpKernel {
   std::shared_ptr<const PackedWeights> Pack(tf::OpKernelContext* context, const tf::Tensor& b,
                                             std::int64_t depth, std::int64_t columns) {
     return packed_.Get(b, LayoutOf(*kernel_, transposed_, depth, columns), [&] {
-      return std::make_shared<const PackedWeights>(
-          *kernel_, static_cast<const float*>(b.data()), transposed_, depth, columns,
-          [context](std::int64_t count, double cost, const auto& work) {
-            PackFor(context, count, cost, work);
-          });
+      return std::make_shared<const PackedWeights>(*kernel_, static_cast<const float*>(b.data()), transposed_,
+                                                   depth, columns, PackingLoop{context});
     });
   }
 
   const GemmKernel* kernel_ = nullptr;
   Activation activation_ = Activation::kNone;
-  float leaky_slope_ = 0;
+  float alpha_ = 0;
   bool transposed_ = false;
   std::vector<std::int32_t> strides_;
-  FromConstant<PackedWeights> packed_;
+  ConstantCache<PackedWeights> packed_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("_SavedmodelDense").Device(tf::DEVICE_CPU), DenseOp);
+REGISTER_KERNEL_BUILDER(Name(kDenseOp).Device(tf::DEVICE_CPU), DenseOp);
 
 }  // namespace
+
+tf::NodeDef DenseNode(const std::string& a, const std::string& b, bool transpose_b,
+                      const std::array<std::int64_t, 2>& strides, const Epilogue& epilogue) {
+  tf::NodeDef node;
+  node.set_op(kDenseOp);
+  node.add_input(a);
+  node.add_input(b);
+  (*node.mutable_attr())["transpose_b"].set_b(transpose_b);
+  auto* list = (*node.mutable_attr())["strides"].mutable_list();
+  for (const std::int64_t stride : strides) list->add_i(stride);
+  AddEpilogue(epilogue, true, &node);
+  return node;
+}
+
 }  // namespace savedmodel::engine

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "engine/graph/attributes.h"
 #include "engine/kernels/isa.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
@@ -16,7 +17,7 @@ namespace {
 
 using Index = std::int64_t;
 
-REGISTER_OP("_SavedmodelDepthwise")
+REGISTER_OP(kDepthwiseOp)
     .Input("input: float")
     .Input("filter: float")
     .Input("bias: float")
@@ -63,9 +64,20 @@ class DepthwiseOp : public tf::OpKernel {
   DepthwiseAttributes attributes_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("_SavedmodelDepthwise").Device(tf::DEVICE_CPU), DepthwiseOp);
+REGISTER_KERNEL_BUILDER(Name(kDepthwiseOp).Device(tf::DEVICE_CPU), DepthwiseOp);
 
 }  // namespace
+
+tf::NodeDef DepthwiseNode(const tf::NodeDef& convolution, const std::string& filter,
+                          const Epilogue& epilogue) {
+  tf::NodeDef node;
+  node.set_op(kDepthwiseOp);
+  node.add_input(convolution.input(0));
+  node.add_input(filter);
+  CopyAttrs(convolution, {"strides", "padding", "explicit_paddings"}, &node);
+  AddEpilogue(epilogue, false, &node);
+  return node;
+}
 
 absl::Status DepthwiseAttributes::Read(tf::OpKernelConstruction* context) {
   std::vector<std::int32_t> strides;
@@ -75,7 +87,7 @@ absl::Status DepthwiseAttributes::Read(tf::OpKernelConstruction* context) {
     return absl::InvalidArgumentError("strides are four positive numbers");
   stride_height_ = strides[1];
   stride_width_ = strides[2];
-  return ReadActivation(context, "", &activation_, &leaky_slope_);
+  return ReadActivation(context, "", &activation_, &alpha_);
 }
 
 absl::Status DepthwiseAttributes::Apply(Index height, Index width, const tf::Tensor& filter,
@@ -95,7 +107,7 @@ absl::Status DepthwiseAttributes::Apply(Index height, Index width, const tf::Ten
   image->stride_height = stride_height_;
   image->stride_width = stride_width_;
   image->activation = activation_;
-  image->leaky_slope = leaky_slope_;
+  image->alpha = alpha_;
   TF_RETURN_IF_ERROR(
       padding_.Windows(1, height, image->window_height, stride_height_, out_height, &image->pad_top));
   return padding_.Windows(2, width, image->window_width, stride_width_, &image->out_width, &image->pad_left);

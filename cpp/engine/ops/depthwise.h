@@ -2,11 +2,21 @@
 // What ops that convolve images channel by channel are told by attributes: strides, padding, activation.
 #pragma once
 
+#include <string>
+
 #include "engine/kernels/image_kernels.h"
 #include "engine/ops/attributes.h"
+#include "engine/ops/epilogue.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
 namespace savedmodel::engine {
+
+inline constexpr char kDepthwiseOp[] = "_SavedmodelDepthwise";
+
+// `convolution`: one in NHWC without dilations, also a Conv2D with a group for each channel; `filter` is
+// [height, width, channels, 1].
+tensorflow::NodeDef DepthwiseNode(const tensorflow::NodeDef& convolution, const std::string& filter,
+                                  const Epilogue& epilogue);
 
 class DepthwiseAttributes {
  public:
@@ -20,7 +30,7 @@ class DepthwiseAttributes {
   std::int64_t stride_height_ = 1, stride_width_ = 1;
   ImagePadding padding_;
   Activation activation_ = Activation::kNone;
-  float leaky_slope_ = 0;
+  float alpha_ = 0;
 };
 
 // All rows of `images` images, in the device's threads; `image` is the first of them.

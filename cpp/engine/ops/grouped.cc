@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// _SavedmodelGrouped: activation(grouped convolution + bias + summand) of float32 images, NHWC, with constant
-// weights, which are packed at the first run.
-#include "engine/kernels/grouped.h"
+#include "engine/ops/grouped.h"
 
 #include <memory>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/graph/attributes.h"
+#include "engine/kernels/grouped.h"
 #include "engine/ops/attributes.h"
-#include "engine/ops/from_constant.h"
+#include "engine/ops/constant_cache.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -21,13 +21,13 @@ namespace {
 
 using Index = std::int64_t;
 
-REGISTER_OP("_SavedmodelGrouped")
+REGISTER_OP(kGroupedOp)
     .Input("input: float")
     .Input("filter: float")
     .Input("bias: float")
-    .Input("summand: num_summands * float")
+    .Input("addend: num_addends * float")
     .Output("output: float")
-    .Attr("num_summands: int >= 0 = 0")
+    .Attr("num_addends: int >= 0 = 0")
     .Attr("strides: list(int)")
     .Attr(tf::GetPaddingAttrStringWithExplicit())
     .Attr(tf::GetExplicitPaddingsAttrString())
@@ -51,7 +51,7 @@ class GroupedOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, ReadSteps(context, "strides", &strides_));
     OP_REQUIRES_OK(context, ReadSteps(context, "dilations", &dilations_));
     OP_REQUIRES_OK(context, padding_.Read(context));
-    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &leaky_slope_));
+    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &alpha_));
     OP_REQUIRES_OK(context, ReadGemmKernel(context, &kernel_));
   }
 
@@ -70,25 +70,15 @@ class GroupedOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, Measure(x, filter, &images));
     const tf::TensorShape shape({images.count, images.out_height, images.out_width, images.results});
     tf::Tensor* output = nullptr;
-    if (context->num_inputs() > 3) {
-      const tf::Tensor& summand = context->input(3);
-      OP_REQUIRES(context, summand.shape() == shape,
-                  absl::InvalidArgumentError(absl::StrCat("a summand of ", summand.shape().DebugString(),
-                                                          " for ", shape.DebugString())));
-      images.summand = static_cast<const float*>(summand.data());
-      OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({3}, 0, shape, &output));
-    } else {
-      OP_REQUIRES_OK(context, context->allocate_output(0, shape, &output));
-    }
+    const int addend = context->num_inputs() > 3 ? 3 : -1;
+    OP_REQUIRES_OK(context, AllocateOutput(context, addend, shape, &images.addend, &output));
     if (output->NumElements() == 0) return;
     images.x = static_cast<const float*>(x.data());
     images.bias = static_cast<const float*>(bias.data());
     images.y = static_cast<float*>(output->data());
     images.activation = activation_;
-    images.leaky_slope = leaky_slope_;
-    ConvolveGroups(
-        images, *Pack(filter, images.groups),
-        [context](Index count, double cost, const auto& work) { ParallelFor(context, count, cost, work); });
+    images.alpha = alpha_;
+    ConvolveGroups(images, *Pack(filter, images.groups), ParallelLoop{context});
   }
 
  private:
@@ -127,11 +117,21 @@ class GroupedOp : public tf::OpKernel {
   std::vector<std::int32_t> strides_, dilations_;
   ImagePadding padding_;
   Activation activation_ = Activation::kNone;
-  float leaky_slope_ = 0;
-  FromConstant<GroupedWeights> weights_;
+  float alpha_ = 0;
+  ConstantCache<GroupedWeights> weights_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("_SavedmodelGrouped").Device(tf::DEVICE_CPU), GroupedOp);
+REGISTER_KERNEL_BUILDER(Name(kGroupedOp).Device(tf::DEVICE_CPU), GroupedOp);
 
 }  // namespace
+
+tf::NodeDef GroupedNode(const tf::NodeDef& convolution, const Epilogue& epilogue) {
+  tf::NodeDef node;
+  node.set_op(kGroupedOp);
+  for (int i = 0; i < 2; ++i) node.add_input(convolution.input(i));
+  CopyAttrs(convolution, {"strides", "padding", "explicit_paddings", "dilations"}, &node);
+  AddEpilogue(epilogue, true, &node);
+  return node;
+}
+
 }  // namespace savedmodel::engine

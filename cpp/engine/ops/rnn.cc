@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/kernels/rnn/kernel.h"
-#include "engine/ops/from_constant.h"
+#include "engine/ops/constant_cache.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/kernel_def_builder.h"
 #include "tensorflow/core/framework/op.h"
@@ -74,11 +74,11 @@ class RnnOp : public tf::OpKernel {
     s.steps = steps;
     s.batch = batch;
     s.x = x.flat<float>().data();
-    s.x_step = x.dim_size(2) * (time_major_ ? sequences : 1);
+    s.x_stride = x.dim_size(2) * (time_major_ ? sequences : 1);
     s.x_row = sequences == 1 ? 0 : x.dim_size(2) * (time_major_ ? 1 : time);
     if (reverse_ && time > 0) {
-      s.x += s.x_step * (time - 1);
-      s.x_step = -s.x_step;
+      s.x += s.x_stride * (time - 1);
+      s.x_stride = -s.x_stride;
     }
     for (int i = 0; i < states.size(); ++i) {
       const tf::Tensor& state = states[i];
@@ -97,11 +97,11 @@ class RnnOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(0, y_shape, &y));
     if (sequence_) {
       s.y = y->flat<float>().data();
-      s.y_step = units * (y_time_major_ ? batch : 1);
+      s.y_stride = units * (y_time_major_ ? batch : 1);
       s.y_row = units * (y_time_major_ ? 1 : steps);
       if (reverse_y_ && steps > 0) {
-        s.y += s.y_step * (steps - 1);
-        s.y_step = -s.y_step;
+        s.y += s.y_stride * (steps - 1);
+        s.y_stride = -s.y_stride;
       }
     }
     for (int i = 1; i < Last(context); ++i) {
@@ -169,12 +169,12 @@ class RnnOp : public tf::OpKernel {
     if (time < s->steps || (rows != s->batch && rows != 1))
       return Invalid("a mask has the wrong shape", mask);
     s->mask = mask.flat<bool>().data();
-    s->mask_step = mask_time_major_ ? rows : 1;
+    s->mask_stride = mask_time_major_ ? rows : 1;
     s->mask_row = rows == 1 ? 0 : mask_time_major_ ? 1 : time;
     s->masked_is_zero = masked_is_zero_;
     if (!reverse_) return absl::OkStatus();
-    s->mask += s->mask_step * (time - 1);
-    s->mask_step = -s->mask_step;
+    s->mask += s->mask_stride * (time - 1);
+    s->mask_stride = -s->mask_stride;
     return absl::OkStatus();
   }
 
@@ -226,8 +226,8 @@ class RnnOp : public tf::OpKernel {
       std::vector<tf::Tensor> from{kernel, recurrent};
       for (const tf::Tensor& bias : biases) from.push_back(bias);
       const Index both = w.recurrent_bias != nullptr ? 1 : 0;
-      packed_ = ShareMade(from, TypeTag<Network>(), {static_cast<Index>(cell_), w.inputs, w.units, both},
-                          [&] { return std::make_shared<const Network>(cell_, w); });
+      packed_ = ShareCached(from, TypeTag<Network>(), {static_cast<Index>(cell_), w.inputs, w.units, both},
+                            [&] { return std::make_shared<const Network>(cell_, w); });
     }
     return std::static_pointer_cast<const Network>(packed_->value);
   }
@@ -238,7 +238,7 @@ class RnnOp : public tf::OpKernel {
   std::string no_steps_;
   Index steps_ = -1, rows_without_steps_ = -1;
   std::mutex mutex_;
-  std::shared_ptr<const MadeOfConstants> packed_;
+  std::shared_ptr<const CachedConstants> packed_;
 };
 
 absl::Status InferShapes(tf::shape_inference::InferenceContext* c) {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// _SavedmodelWinograd: activation(3x3 convolution of stride 1 + bias + summand) of float32 images, NHWC, with
-// constant weights, which are transformed at the first run.
-#include "engine/kernels/winograd.h"
+#include "engine/ops/winograd.h"
 
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "engine/graph/attributes.h"
 #include "engine/kernels/isa.h"
+#include "engine/kernels/winograd.h"
 #include "engine/ops/attributes.h"
-#include "engine/ops/from_constant.h"
+#include "engine/ops/constant_cache.h"
 #include "engine/threads/parallel_for.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -21,13 +21,13 @@ namespace {
 
 using Index = std::int64_t;
 
-REGISTER_OP("_SavedmodelWinograd")
+REGISTER_OP(kWinogradOp)
     .Input("input: float")
     .Input("filter: float")
     .Input("bias: float")
-    .Input("summand: num_summands * float")
+    .Input("addend: num_addends * float")
     .Output("output: float")
-    .Attr("num_summands: int >= 0 = 0")
+    .Attr("num_addends: int >= 0 = 0")
     .Attr("strides: list(int) = [1, 1, 1, 1]")
     .Attr(tf::GetPaddingAttrStringWithExplicit())
     .Attr(tf::GetExplicitPaddingsAttrString())
@@ -42,7 +42,7 @@ class WinogradOp : public tf::OpKernel {
  public:
   explicit WinogradOp(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, padding_.Read(context));
-    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &leaky_slope_));
+    OP_REQUIRES_OK(context, ReadActivation(context, "", &activation_, &alpha_));
     OP_REQUIRES_OK(context, ReadGemmKernel(context, &kernel_));
   }
 
@@ -69,41 +69,32 @@ class WinogradOp : public tf::OpKernel {
     const bool nothing = ConvolvesNothing(padded);
     if (nothing) shape = padded;
     tf::Tensor* output = nullptr;
-    if (context->num_inputs() > 3 && !nothing) {
-      const tf::Tensor& summand = context->input(3);
-      OP_REQUIRES(context, summand.shape() == shape,
-                  absl::InvalidArgumentError(absl::StrCat("a summand of ", summand.shape().DebugString(),
-                                                          " for ", shape.DebugString())));
-      images.summand = static_cast<const float*>(summand.data());
-      OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({3}, 0, shape, &output));
-    } else {
-      OP_REQUIRES_OK(context, context->allocate_output(0, shape, &output));
-    }
+    const int addend = context->num_inputs() > 3 && !nothing ? 3 : -1;
+    OP_REQUIRES_OK(context, AllocateOutput(context, addend, shape, &images.addend, &output));
     if (output->NumElements() == 0) return;
     images.x = static_cast<const float*>(x.data());
     images.bias = static_cast<const float*>(bias.data());
     images.y = static_cast<float*>(output->data());
     images.activation = activation_;
-    images.leaky_slope = leaky_slope_;
-    const auto* workers = context->device()->tensorflow_cpu_worker_threads();
-    const int threads = workers == nullptr ? 1 : workers->num_threads;
+    images.alpha = alpha_;
+    const int threads = UsableThreads(context);
     const Stop stop = StopOf(context);
     problem.stop = &stop;
     tf::Tensor room;
-    OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_FLOAT,
-                                                   tf::TensorShape({WinogradRoom(problem, threads)}), &room));
-    Winograd(
-        problem, *Transform(context, filter), isa_, static_cast<float*>(room.data()), threads,
-        [context](Index count, double cost, const auto& work) { ParallelFor(context, count, cost, work); });
+    OP_REQUIRES_OK(context,
+                   context->allocate_temp(tf::DT_FLOAT,
+                                          tf::TensorShape({WinogradWorkspaceSize(problem, threads)}), &room));
+    Winograd(problem, *Transform(context, filter), isa_, static_cast<float*>(room.data()), threads,
+             ParallelLoop{context});
     EndIfStopped(context, stop);
   }
 
  private:
   std::shared_ptr<const WinogradWeights> Transform(tf::OpKernelContext* context, const tf::Tensor& filter) {
     return weights_.Get(filter, LayoutOf(*kernel_, false, filter.dim_size(2), filter.dim_size(3)), [&] {
-      return std::make_shared<const WinogradWeights>(
-          *kernel_, static_cast<const float*>(filter.data()), filter.dim_size(2), filter.dim_size(3),
-          [context](Index count, double cost, const auto& work) { PackFor(context, count, cost, work); });
+      return std::make_shared<const WinogradWeights>(*kernel_, static_cast<const float*>(filter.data()),
+                                                     filter.dim_size(2), filter.dim_size(3),
+                                                     PackingLoop{context});
     });
   }
 
@@ -111,11 +102,21 @@ class WinogradOp : public tf::OpKernel {
   const GemmKernel* kernel_ = nullptr;
   ImagePadding padding_;
   Activation activation_ = Activation::kNone;
-  float leaky_slope_ = 0;
-  FromConstant<WinogradWeights> weights_;
+  float alpha_ = 0;
+  ConstantCache<WinogradWeights> weights_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("_SavedmodelWinograd").Device(tf::DEVICE_CPU), WinogradOp);
+REGISTER_KERNEL_BUILDER(Name(kWinogradOp).Device(tf::DEVICE_CPU), WinogradOp);
 
 }  // namespace
+
+tf::NodeDef WinogradNode(const tf::NodeDef& convolution, const Epilogue& epilogue) {
+  tf::NodeDef node;
+  node.set_op(kWinogradOp);
+  for (int i = 0; i < 2; ++i) node.add_input(convolution.input(i));
+  CopyAttrs(convolution, {"padding", "explicit_paddings"}, &node);
+  AddEpilogue(epilogue, true, &node);
+  return node;
+}
+
 }  // namespace savedmodel::engine

@@ -16,7 +16,7 @@ namespace tf = tensorflow;
 namespace {
 
 // A result much larger than what it is made of (a broadcast, a tile) is cheaper to make anew than to read.
-constexpr std::int64_t kMostGrowth = 4;
+constexpr std::int64_t kMaxGrowth = 4;
 
 bool MayGrow(const std::string& op) { return op == "BroadcastTo" || op == "Fill" || op == "Tile"; }
 
@@ -91,7 +91,7 @@ int Fold(tf::GraphDef* graph, tf::Device* device, ConstantPool* pool, bool all) 
     tf::Tensor result;
     if (static_cast<int>(inputs.size()) != node->input_size() ||
         !Evaluate(*node, inputs, device, graph->versions().producer(), &result) ||
-        (static_cast<std::int64_t>(result.TotalBytes()) > kMostGrowth * bytes &&
+        (static_cast<std::int64_t>(result.TotalBytes()) > kMaxGrowth * bytes &&
          !(all && result.TotalBytes() < ConstantPool::kLarge))) {
       continue;
     }

@@ -11,6 +11,10 @@
 #include "engine/graph/graph.h"
 #include "engine/graph/rewriter.h"
 #include "engine/kernels/gemm_strip.h"
+#include "engine/ops/bottleneck.h"
+#include "engine/ops/dense.h"
+#include "engine/ops/grouped.h"
+#include "engine/ops/winograd.h"
 #include "engine/optimize/epsilon.h"
 #include "engine/optimize/factors.h"
 #include "engine/optimize/tidy.h"
@@ -166,8 +170,7 @@ bool HasBfloat16() { return Bfloat16GemmKernel() != nullptr; }
 
 int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   // These round their factors and keep the rest in float32. TensorFlow does what is left.
-  static constexpr const char* kOurs[] = {"_SavedmodelBottleneck", "_SavedmodelDense", "_SavedmodelGrouped",
-                                          "_SavedmodelWinograd"};
+  static constexpr const char* kOurs[] = {kBottleneckOp, kDenseOp, kGroupedOp, kWinogradOp};
   int count = 0;
   for (tf::NodeDef& node : *isolated->graph.mutable_node()) {
     if (std::find(std::begin(kOurs), std::end(kOurs), node.op()) == std::end(kOurs)) continue;

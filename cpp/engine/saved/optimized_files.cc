@@ -22,7 +22,7 @@ namespace {
 
 constexpr char kGraphsFile[] = "graphs.pb";
 constexpr char kWeightsFile[] = "weights.bin";
-constexpr std::int64_t kFormat = 3;
+constexpr std::int64_t kFormat = 4;
 
 // The last field of the file, which TensorFlow's SavedModel does not have: the CRC-32C of all bytes before
 // its four.

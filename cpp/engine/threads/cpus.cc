@@ -12,11 +12,11 @@
 namespace savedmodel::engine {
 namespace {
 
-constexpr int kMostCpus = 1 << 16;
+constexpr int kMaxCpus = 1 << 16;
 
 std::optional<int> Ratio(double quota, double period) {
   if (!(quota > 0) || !(period > 0)) return std::nullopt;
-  return static_cast<int>(std::clamp(std::ceil(quota / period), 1.0, static_cast<double>(kMostCpus)));
+  return static_cast<int>(std::clamp(std::ceil(quota / period), 1.0, static_cast<double>(kMaxCpus)));
 }
 
 std::string ReadAll(const std::string& path) {
@@ -53,7 +53,7 @@ bool HasController(const std::string& list, const std::string& wanted) {
 
 int AffinityCpus() {
   // The kernel refuses a mask smaller than its own.
-  for (int cpus = 1024; cpus <= kMostCpus; cpus *= 2) {
+  for (int cpus = 1024; cpus <= kMaxCpus; cpus *= 2) {
     cpu_set_t* set = CPU_ALLOC(static_cast<std::size_t>(cpus));
     const std::size_t size = CPU_ALLOC_SIZE(static_cast<std::size_t>(cpus));
     const int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;

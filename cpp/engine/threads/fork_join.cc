@@ -15,8 +15,8 @@ constexpr int kPausesPerLook = 32;  // about a microsecond
 constexpr int kLookAhead = 4;       // slots that a worker tries after its own
 constexpr int kTriesToTell = 2;     // workers that are asked to take an offer
 
-LostTime& CallersLostTime() {
-  thread_local LostTime lost;
+RunQueueDelay& CallersRunQueueDelay() {
+  thread_local RunQueueDelay lost;
   return lost;
 }
 
@@ -86,9 +86,9 @@ Region* ForkJoin::Acquire() {
 }
 
 // More callers than threads get in each other's way: of that the governor need not know.
-void ForkJoin::ReportLostTime() {
+void ForkJoin::ReportRunQueueDelay() {
   const std::int64_t now = NowNs();
-  const std::int64_t sample_ns = CallersLostTime().Contended(now);
+  const std::int64_t sample_ns = CallersRunQueueDelay().Contended(now);
   if (sample_ns > 0 && callers_.load(std::memory_order_relaxed) < options_.threads) {
     governor_.Found(now, sample_ns);
   }
@@ -105,7 +105,7 @@ void ForkJoin::Run(const Task& root) {
   outer.Swap(here_);
   const bool nested = outer.pool == this && outer.in_region;
   if (!nested && !call_->entered_) call_->Enter();
-  if (!nested && options_.give_way && options_.threads > 1) ReportLostTime();
+  if (!nested && options_.yield_cores && options_.threads > 1) ReportRunQueueDelay();
   here_.pool = this;
   here_.id = nested ? outer.id : options_.threads - 1;
   here_.in_region = true;

@@ -26,7 +26,7 @@ class ForkJoin {
     std::int64_t spin_ns = 200'000;
     // How long a caller spins for a task that a worker has begun, before it sleeps.
     std::int64_t join_spin_ns = 100'000;
-    bool give_way = true;                             // use fewer workers while others want the cores
+    bool yield_cores = true;                          // use fewer workers while others want the cores
     std::function<void(const Task& work)> in_worker;  // wraps a worker's life; null: nothing around it
   };
 
@@ -104,7 +104,7 @@ class ForkJoin {
   bool Wake(Worker& worker);
   void WakeForLoose();
   bool Nothing(const Worker& me) const;
-  void ReportLostTime();
+  void ReportRunQueueDelay();
 
   const Options options_;
   const int process_;

@@ -14,7 +14,7 @@ namespace savedmodel::engine {
 namespace {
 
 constexpr int kPausesPerLook = 32;            // about a microsecond
-constexpr int kMostRegions = 64;              // callers beyond it work alone
+constexpr int kMaxRegions = 64;               // callers beyond it work alone
 constexpr int kBitsPerWord = 64;              // of the set of sleepers
 constexpr std::size_t kProbes = 4;            // spinning workers that are looked for
 constexpr std::int64_t kShortSpinNs = 5'000;  // while others want the core
@@ -45,7 +45,7 @@ void ForkJoin::MakeRoom() {
       static_cast<std::size_t>((threads + kBitsPerWord - 1) / kBitsPerWord));
   // One worker more than regions use: of loose tasks the caller does none.
   for (int i = 0; i < threads; ++i) workers_.push_back(std::make_unique<Worker>(i));
-  for (int i = 1; i < std::min(threads, kMostRegions + 1); ++i)
+  for (int i = 1; i < std::min(threads, kMaxRegions + 1); ++i)
     regions_.push_back(std::make_unique<Region>(i, threads));
 }
 
@@ -182,7 +182,7 @@ bool ForkJoin::Spin(Worker& me) {
   const std::int64_t spin_ns = governor_.mode() == Governor::kSleep ? kShortSpinNs : options_.spin_ns;
   bool found = !Nothing(me);
   for (std::int64_t now = begin; !found;) {
-    const std::int64_t sample_ns = options_.give_way ? me.lost.Contended(now) : 0;
+    const std::int64_t sample_ns = options_.yield_cores ? me.lost.Contended(now) : 0;
     if (sample_ns > 0 && callers_.load(std::memory_order_relaxed) < options_.threads) {
       governor_.Found(now, sample_ns);
     }

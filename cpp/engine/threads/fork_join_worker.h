@@ -29,7 +29,7 @@ struct alignas(64) ForkJoin::Worker {
   std::deque<Task> loose;       // guarded by the mutex
   std::atomic<int> waiting{0};  // its size, to be looked at without
 
-  alignas(64) LostTime lost;
+  alignas(64) RunQueueDelay lost;
 };
 
 // Where the calling thread is.

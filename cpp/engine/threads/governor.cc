@@ -20,15 +20,15 @@ constexpr double kLasting = 0.5;              // of a trial or a check, so that 
 constexpr int kTrialCalls = 3;
 // A mode's share of a trial. Others come and go in slices of milliseconds: a short trial is a lottery, but
 // the first must not be long, for it may be a false alarm.
-constexpr std::int64_t kLeastTrialNs = 10 * kMs;
-constexpr std::int64_t kMostTrialNs = 80 * kMs;
+constexpr std::int64_t kMinTrialNs = 10 * kMs;
+constexpr std::int64_t kMaxTrialNs = 80 * kMs;
 constexpr std::int64_t kLongNs = 100 * kMs;   // one call is enough
 constexpr std::int64_t kSettleNs = 40 * kMs;  // until the system has moved threads to idle cores
 constexpr double kNewest = 0.5;               // the weight of the last trial in a mode's mean
 constexpr double kHopeless = 2;               // times as slow as spinning: not worth a second call
 constexpr int kTrialEvery = 40;  // times its own length: what a trial costs is a small part of the time
-constexpr std::int64_t kLeastDwellNs = 50 * kMs;
-constexpr std::int64_t kMostDwellNs = 500 * kMs;  // then a check, of two samples
+constexpr std::int64_t kMinDwellNs = 50 * kMs;
+constexpr std::int64_t kMaxDwellNs = 500 * kMs;  // then a check, of two samples
 constexpr std::int64_t kRecentNs = 2000 * kMs;
 
 // How long the calling thread has waited for a core since it began, as the scheduler counts it; negative if
@@ -47,12 +47,12 @@ std::int64_t WaitedNs() {
 
 }  // namespace
 
-void LostTime::Restart(std::int64_t now) {
+void RunQueueDelay::Restart(std::int64_t now) {
   begin_ = now;
   waited_ns_ = -1;
 }
 
-std::int64_t LostTime::Contended(std::int64_t now) {
+std::int64_t RunQueueDelay::Contended(std::int64_t now) {
   const std::int64_t wall = now - begin_;
   if (wall < kSampleNs) return 0;
   const std::int64_t before = waited_ns_;
@@ -65,7 +65,7 @@ std::int64_t LostTime::Contended(std::int64_t now) {
 // A passing process is no reason to look for another mode.
 bool Governor::IsContended(std::int64_t now) const {
   return static_cast<double>(found_ns_.load(std::memory_order_relaxed)) >=
-         kLasting * static_cast<double>(std::max(now - phase_begin_, kLeastTrialNs));
+         kLasting * static_cast<double>(std::max(now - phase_begin_, kMinTrialNs));
 }
 
 void Governor::Found(std::int64_t now, std::int64_t sample_ns) {
@@ -79,9 +79,9 @@ void Governor::Found(std::int64_t now, std::int64_t sample_ns) {
   }
   // Back so soon: what the modes took still holds, if it lasts.
   if (now - last_calm_ < kRecentNs && mean_ns_[kNarrow] > 0) return Begin(kCheck, kSpin, now);
-  dwell_ns_ = kLeastDwellNs / 2;
+  dwell_ns_ = kMinDwellNs / 2;
   yielded_ = std::max(1, workers_ / 4);
-  length_ns_ = kLeastTrialNs;
+  length_ns_ = kMinTrialNs;
   std::fill(std::begin(mean_ns_), std::end(mean_ns_), 0);
   Begin(kTrial, kSpin, now);
   trial_begin_ = now;
@@ -99,7 +99,7 @@ void Governor::Begin(Stage stage, Mode mode, std::int64_t now) {
 }
 
 void Governor::Dwell(std::int64_t now) {
-  dwell_ns_ = std::clamp(2 * dwell_ns_, kLeastDwellNs, kMostDwellNs);
+  dwell_ns_ = std::clamp(2 * dwell_ns_, kMinDwellNs, kMaxDwellNs);
   Begin(kDwell, static_cast<Mode>(std::min_element(mean_ns_, mean_ns_ + 3) - mean_ns_), now);
 }
 
@@ -126,7 +126,7 @@ void Governor::Learn(std::uint32_t phase, std::int64_t begin, std::int64_t now) 
       trial_begin_ = now;
       return Begin(kTrial, kSpin, now);
     case kCheck:
-      if (elapsed >= kLeastTrialNs && (calls_ >= kTrialCalls || elapsed >= kLongNs)) Calm(now);
+      if (elapsed >= kMinTrialNs && (calls_ >= kTrialCalls || elapsed >= kLongNs)) Calm(now);
       return;
     case kTrial:
       if (calls_ > 0) Try(now, elapsed - settle_ns);
@@ -145,7 +145,7 @@ void Governor::Try(std::int64_t now, std::int64_t elapsed) {
   if (mode == kSleep) return Begin(kTrial, kNarrow, now);
 
   Dwell(now);
-  length_ns_ = std::min(2 * length_ns_, kMostTrialNs);
+  length_ns_ = std::min(2 * length_ns_, kMaxTrialNs);
   next_trial_ = now + kTrialEvery * (now - trial_begin_);
   // The next trial is of still fewer workers, or of more.
   const int yielded = yielded_.load();

@@ -11,7 +11,7 @@ namespace savedmodel::engine {
 
 // For how long the calling thread waited for a core, while others of this system had it. What a hypervisor
 // takes is not in it: giving way would not help.
-class LostTime {
+class RunQueueDelay {
  public:
   // Forgets what was before: the thread slept.
   void Restart(std::int64_t now);

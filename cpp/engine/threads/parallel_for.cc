@@ -17,8 +17,8 @@ namespace {
 
 using Work = absl::FunctionRef<void(std::int64_t, std::int64_t)>;
 
-constexpr double kLeastPartNs = 5000;  // handing over a part costs about 0.5 us
-constexpr int kPartsPerThread = 4;     // a thread that is late, or loses its core, leaves its parts to others
+constexpr double kMinPartNs = 5000;  // handing over a part costs about 0.5 us
+constexpr int kPartsPerThread = 4;   // a thread that is late, or loses its core, leaves its parts to others
 
 // Items side by side, in parts of which each is for whoever comes first.
 struct alignas(64) Share {
@@ -118,7 +118,7 @@ void RunPieces(std::int64_t count, std::int64_t pieces, Work work, const Stop* s
 void RunLoop(tf::OpKernelContext* context, std::int64_t count, double cost, std::int64_t pieces, Work work,
              const Stop* stop) {
   const tf::DeviceBase::CpuWorkerThreads* threads = context->device()->tensorflow_cpu_worker_threads();
-  const double worth = std::min(static_cast<double>(count) * cost / kLeastPartNs, static_cast<double>(count));
+  const double worth = std::min(static_cast<double>(count) * cost / kMinPartNs, static_cast<double>(count));
   if (threads == nullptr || threads->num_threads < 2 || worth < 2)
     return RunPieces(count, pieces, work, stop);
   const std::int64_t parts = std::max(pieces, std::min(static_cast<std::int64_t>(worth),

@@ -33,4 +33,20 @@ void ParallelFor(tensorflow::OpKernelContext* context, std::int64_t count, doubl
 void PackFor(tensorflow::OpKernelContext* context, std::int64_t count, double cost,
              absl::FunctionRef<void(std::int64_t begin, std::int64_t end)> work);
 
+// These two as what kernels that know no TensorFlow are given.
+struct ParallelLoop {
+  tensorflow::OpKernelContext* context;
+  template <typename Work>
+  void operator()(std::int64_t count, double cost, const Work& work) const {
+    ParallelFor(context, count, cost, work);
+  }
+};
+struct PackingLoop {
+  tensorflow::OpKernelContext* context;
+  template <typename Work>
+  void operator()(std::int64_t count, double cost, const Work& work) const {
+    PackFor(context, count, cost, work);
+  }
+};
+
 }  // namespace savedmodel::engine

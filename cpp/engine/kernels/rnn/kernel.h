@@ -45,7 +45,7 @@ struct Sequence {
   std::int64_t steps = 0;
   std::int64_t batch = 0;
   const float* x = nullptr;  // `inputs` floats in a row
-  std::int64_t x_step = 0;
+  std::int64_t x_stride = 0;
   std::int64_t x_row = 0;
   const float* h0 = nullptr;  // `units` floats in a row; null: zeros
   std::int64_t h0_row = 0;    // 0: one row for the whole batch
@@ -53,11 +53,11 @@ struct Sequence {
   std::int64_t c0_row = 0;
   // Where it is false, a step leaves the states, and its y is the one before (zeros before the first).
   const bool* mask = nullptr;  // null: true everywhere
-  std::int64_t mask_step = 0;
+  std::int64_t mask_stride = 0;
   std::int64_t mask_row = 0;
   bool masked_is_zero = false;  // such a y is zeros
   float* y = nullptr;           // every step's h; null: not wanted
-  std::int64_t y_step = 0;
+  std::int64_t y_stride = 0;
   std::int64_t y_row = 0;
   float* h = nullptr;          // [batch, units] after the last step; null: not wanted
   float* c = nullptr;          // LSTM only

@@ -15,8 +15,8 @@ constexpr Index kVectorsPerBlock = 2;
 
 // projected[row] = bias + x[row] * kernel, for the blocks [begin, end).
 struct Projection {
-  const float* x;  // row `i` is at x + (i / batch) * x_step + (i % batch) * x_row
-  Index x_step, x_row, batch;
+  const float* x;  // row `i` is at x + (i / batch) * x_stride + (i % batch) * x_row
+  Index x_stride, x_row, batch;
   Index rows, inputs;
   const float* kernel;  // packed
   const float* bias;    // packed

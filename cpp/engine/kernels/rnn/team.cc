@@ -11,7 +11,7 @@ namespace {
 constexpr unsigned kFirstAlone = 2;
 constexpr unsigned kAloneEvery = 128;  // what alone takes changes, with the machine and the sequences
 constexpr double kForget = 1.05;       // a slower run alone counts as this much slower at most
-constexpr int kMostBackoff = 512;
+constexpr int kMaxBackoff = 512;
 constexpr int kMisses = 3;  // in a row: helpers that slept come late to the first, and find their caches cold
 
 void Walked(Walk& walk, const Packed& packed, const Sequence& sequence) {
@@ -79,7 +79,7 @@ void HelpChoice::Learn(bool together, double rate) {
   }
   if (misses_.fetch_add(1, std::memory_order_relaxed) + 1 < kMisses) return;
   misses_.store(0, std::memory_order_relaxed);
-  backoff_.store(std::min(2 * backoff + 2, kMostBackoff), std::memory_order_relaxed);
+  backoff_.store(std::min(2 * backoff + 2, kMaxBackoff), std::memory_order_relaxed);
   wait_.store(backoff + 1, std::memory_order_relaxed);
 }
 

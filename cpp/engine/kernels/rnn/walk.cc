@@ -40,19 +40,19 @@ Walk::Walk(std::shared_ptr<const Packed> packed, const Sequence& s, bool shared,
   if (s.mask != nullptr) {
     mask_.reset(new bool[static_cast<std::size_t>(steps_ * rows_)]);
     for (Index t = 0; t < steps_; ++t) {
-      for (Index i = 0; i < rows_; ++i) mask_[t * rows_ + i] = s.mask[t * s.mask_step + i * s.mask_row];
+      for (Index i = 0; i < rows_; ++i) mask_[t * rows_ + i] = s.mask[t * s.mask_stride + i * s.mask_row];
     }
   }
 
   projection_.x = s.x;
-  projection_.x_step = s.x_step;
+  projection_.x_stride = s.x_stride;
   projection_.x_row = s.x_row;
   if (copy_.get() != nullptr) {
     for (Index t = 0; t < steps_; ++t) {
-      CopyRows(s.x + t * s.x_step, s.x_row, copy_.get() + t * rows_ * inputs, inputs, rows_, inputs);
+      CopyRows(s.x + t * s.x_stride, s.x_row, copy_.get() + t * rows_ * inputs, inputs, rows_, inputs);
     }
     projection_.x = copy_.get();
-    projection_.x_step = rows_ * inputs;
+    projection_.x_stride = rows_ * inputs;
     projection_.x_row = inputs;
   }
   projection_.batch = rows_;
@@ -97,7 +97,7 @@ void Walk::Run(Index phase, Index begin, Index end) {
   const Place place = Find(phase);
   if (place.project) {
     Projection projection = projection_;
-    projection.x += place.step * projection.x_step;
+    projection.x += place.step * projection.x_stride;
     projection.rows = std::min(chunk_, steps_ - place.step) * rows_;
     projection.begin = begin;
     projection.end = end;
@@ -137,7 +137,7 @@ void Walk::WriteStep(Index phase, const Sequence& s) const {
   const Place place = Find(phase);
   if (!place.last || (s.y == nullptr && mask_ == nullptr)) return;
   const Index units = packed_->units;
-  float* const y = s.y == nullptr ? nullptr : s.y + place.step * s.y_step;
+  float* const y = s.y == nullptr ? nullptr : s.y + place.step * s.y_stride;
   if (mask_ == nullptr) return CopyRows(h(place.step + 1), padded_, y, s.y_row, rows_, units);
   for (Index i = 0; i < rows_; ++i) {
     float* const last = s.last + i * units;
@@ -160,15 +160,15 @@ Sequence Walk::Rest(Index phase, const Sequence& sequence) const {
   const Index step = Find(phase).step;
   Sequence rest = sequence;
   rest.steps -= step;
-  rest.x += step * rest.x_step;
+  rest.x += step * rest.x_stride;
   rest.h0 = h(step);
   rest.h0_row = padded_;
   if (packed_->cell == Cell::kLstm) {
     rest.c0 = c(step);
     rest.c0_row = padded_;
   }
-  if (rest.y != nullptr) rest.y += step * rest.y_step;
-  if (rest.mask != nullptr) rest.mask += step * rest.mask_step;
+  if (rest.y != nullptr) rest.y += step * rest.y_stride;
+  if (rest.mask != nullptr) rest.mask += step * rest.mask_stride;
   return rest;
 }
 

@@ -38,14 +38,14 @@ inline std::int64_t Least(std::int64_t a, std::int64_t b) { return a < b ? a : b
 inline std::int64_t WholeVectors(std::int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
 // A vector's width of keys, all of their depth.
-void PackVector(const float* keys, std::int64_t row_step, std::int64_t count, std::int64_t depth, float scale,
-                std::int64_t width, float* packed) {
+void PackVector(const float* keys, std::int64_t row_stride, std::int64_t count, std::int64_t depth,
+                float scale, std::int64_t width, float* packed) {
   for (std::int64_t k = 0; k < depth; k += kLanes) {
     const std::int64_t rest = Least(kLanes, depth - k);
     Vec square[kLanes];
 #pragma GCC unroll 16
     for (int row = 0; row < kLanes; ++row) {
-      const float* from = keys + row * row_step + k;
+      const float* from = keys + row * row_stride + k;
       square[row] = row >= count ? Vec{} : rest == kLanes ? Load(from) : LoadSome(from, rest);
     }
     Transpose<kLanes / 2>(square);
@@ -59,25 +59,25 @@ void PackVector(const float* keys, std::int64_t row_step, std::int64_t count, st
   }
 }
 
-void PackKeys(const float* keys, std::int64_t row_step, std::int64_t count, std::int64_t depth, float scale,
+void PackKeys(const float* keys, std::int64_t row_stride, std::int64_t count, std::int64_t depth, float scale,
               std::int64_t panel_width, float* packed) {
   for (std::int64_t first = 0; first < count; first += panel_width) {
     const std::int64_t width = Least(panel_width, WholeVectors(count - first));
     for (std::int64_t i = 0; i < width; i += kLanes) {
-      PackVector(keys + (first + i) * row_step, row_step, Least(kLanes, count - first - i), depth, scale,
+      PackVector(keys + (first + i) * row_stride, row_stride, Least(kLanes, count - first - i), depth, scale,
                  width, packed + i);
     }
     packed += width * depth;
   }
 }
 
-void PackValues(const float* values, std::int64_t row_step, std::int64_t count, std::int64_t depth,
+void PackValues(const float* values, std::int64_t row_stride, std::int64_t count, std::int64_t depth,
                 std::int64_t panel_width, float* packed) {
   for (std::int64_t first = 0; first < depth; first += panel_width) {
     const std::int64_t width = Least(panel_width, WholeVectors(depth - first));
     for (std::int64_t row = 0; row < count; ++row, packed += width) {
       for (std::int64_t i = 0; i < width; i += kLanes) {
-        const float* from = values + row * row_step + first + i;
+        const float* from = values + row * row_stride + first + i;
         const std::int64_t rest = depth - first - i;
         Store(packed + i, rest >= kLanes ? Load(from) : LoadSome(from, rest));
       }

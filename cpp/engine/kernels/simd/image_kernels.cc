@@ -120,7 +120,7 @@ void Block(const DepthwiseImage& image, const Window& window, float* y) {
   }
   if (channel < end) SomeSums(image, window, channel, Pixels, low, high, y);
   if (limits.rest != Activation::kNone) {
-    ActivateRows(limits.rest, image.leaky_slope, y, 1, Pixels * end, 0, y);
+    ActivateRows(limits.rest, image.alpha, y, 1, Pixels * end, 0, y);
   }
 }
 

@@ -109,7 +109,7 @@ SAVEDMODEL_INLINE void ForProduct(const Product& p, const Row& row, const Start&
 
 template <int G>
 void ProjectGates(const Projection& p) {
-  const auto row = [&](Index i) { return p.x + (i / p.batch) * p.x_step + (i % p.batch) * p.x_row; };
+  const auto row = [&](Index i) { return p.x + (i / p.batch) * p.x_stride + (i % p.batch) * p.x_row; };
   const auto start = [&](Index block, Index) { return p.bias + block * G * kBlock; };
   ForProduct<G>({p.rows, p.units, p.inputs, p.begin, p.end, p.kernel, false}, row, start,
                 [&](Index at, Index lane, const Vec(&sums)[G]) {

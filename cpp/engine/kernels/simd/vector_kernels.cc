@@ -6,8 +6,8 @@
 namespace savedmodel::engine::SAVEDMODEL_ISA {
 namespace {
 
-void ActivateAll(Activation activation, float leaky_slope, const float* x, std::int64_t count, float* y) {
-  ActivateRows(activation, leaky_slope, x, 1, count, 0, y);
+void ActivateAll(Activation activation, float alpha, const float* x, std::int64_t count, float* y) {
+  ActivateRows(activation, alpha, x, 1, count, 0, y);
 }
 
 // Of a row's vectors, the last filled up with zeros.

@@ -103,7 +103,7 @@ inline void ResultTile(const WinogradImages& images, const float* from, Index st
     for (int j = 0; j < 2; ++j) {
       if (offset[i][j] < 0) continue;
       Vec sum = y[j] + bias;
-      if (images.summand != nullptr) sum += load(images.summand + offset[i][j] + column);
+      if (images.addend != nullptr) sum += load(images.addend + offset[i][j] + column);
       sum = Clamp(sum, low, high);
       float* to = images.y + offset[i][j] + column;
       kWhole ? Store(to, sum) : StoreSome(to, sum, count);
@@ -135,7 +135,7 @@ void Results(const WinogradImages& images, const WinogradBlock& block, Index fir
     for (const auto& line : offset) {
       for (const Index at : line) {
         if (at < 0) continue;
-        ActivateRows(limits.rest, images.leaky_slope, images.y + at, 1, results, 0, images.y + at);
+        ActivateRows(limits.rest, images.alpha, images.y + at, 1, results, 0, images.y + at);
       }
     }
   }

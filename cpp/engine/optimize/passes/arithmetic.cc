@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/ops/arithmetic.h"
 #include "engine/optimize/passes/linear.h"
 #include "engine/optimize/passes/match.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
@@ -83,24 +84,15 @@ bool Fuse(Rewriter* graph, tf::NodeDef* first) {
   }
   if (steps.size() < 2 && !steps[0].is_row) return false;
   std::string activation;
-  float leaky_slope = 0.2F;
-  const bool activates = IsActivation(*graph, next, &activation, &leaky_slope);
+  float alpha = 0.2F;
+  const bool activates = IsActivation(*graph, next, &activation, &alpha);
   // Alone these are parts of what others look for, an instance norm's shift for one.
   const bool part = first->op() == "BiasAdd" || steps[0].name == "SubFrom";
   if (!activates && steps.size() == 1 && part) return false;
   tf::NodeDef* const last = activates ? next : steps.back().node;
-  std::vector<std::string> inputs{x};
-  tf::AttrValue names;
-  for (const Step& each : steps) {
-    inputs.push_back(each.node->input(1 - each.from));
-    names.mutable_list()->add_s(each.name);
-  }
-  graph->Become(last, "_SavedmodelArithmetic", inputs);
-  auto& attributes = *last->mutable_attr();
-  attributes["num_steps"].set_i(static_cast<std::int64_t>(steps.size()));
-  attributes["steps"] = names;
-  attributes["activation"].set_s(activation);
-  attributes["leakyrelu_alpha"].set_f(leaky_slope);
+  std::vector<ArithmeticStep> described;
+  for (const Step& each : steps) described.push_back({each.name, each.node->input(1 - each.from)});
+  graph->Become(last, ArithmeticNode(x, described, activation, alpha));
   for (auto each = steps.rbegin(); each != steps.rend(); ++each) {
     if (each->node != last) graph->Remove(each->node);
   }

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/ops/attention.h"
 #include "engine/optimize/passes/match.h"
 #include "engine/optimize/passes/pattern.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
@@ -51,12 +52,10 @@ bool Broadcasts(const tf::NodeDef& product) { return product.op() == "BatchMatMu
 
 // Of a Transpose, by axis of the result; empty if it is not constant.
 std::vector<std::size_t> Permutation(Rewriter* graph, const tf::NodeDef& transpose) {
-  const tf::Tensor* value = graph->Constant(transpose, 1);
+  const auto axes = Integers(graph->Constant(transpose, 1));
   std::vector<std::size_t> result;
-  if (value == nullptr || value->NumElements() != 4) return result;
-  for (int i = 0; i < 4; ++i) {
-    const std::int64_t axis =
-        value->dtype() == tf::DT_INT32 ? value->flat<std::int32_t>()(i) : value->flat<std::int64_t>()(i);
+  if (!axes || axes->size() != 4) return result;
+  for (const std::int64_t axis : *axes) {
     if (axis < -4 || axis > 3) return {};
     result.push_back(static_cast<std::size_t>(axis < 0 ? axis + 4 : axis));
   }
@@ -202,17 +201,12 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product, int weights, int mask_at) {
     root = transpose;
     heads_first = false;
   }
-  std::vector<std::string> inputs{scores.query.tensor, scores.key.tensor, value.tensor};
-  if (!mask.empty()) inputs.push_back(mask);
-  graph->Become(root, "_SavedmodelAttention", inputs);
-  auto& attributes = *root->mutable_attr();
-  attributes["num_masks"].set_i(mask.empty() ? 0 : 1);
-  attributes["scale"].set_f(static_cast<float>(scores.scale));
-  auto* broadcasts = attributes["broadcasts"].mutable_list();
-  for (const bool broadcast : {scores.broadcasts, broadcasts_values}) broadcasts->add_b(broadcast);
-  auto* layouts = attributes["heads_first"].mutable_list();
-  for (const Operand* operand : {&scores.query, &scores.key, &value}) layouts->add_b(operand->heads_first());
-  layouts->add_b(heads_first);
+  const auto first = [](const Operand& operand) { return operand.heads_first(); };
+  AttentionSpec spec{scores.query.tensor, scores.key.tensor, value.tensor, mask};
+  spec.scale = static_cast<float>(scores.scale);
+  spec.heads_first = {first(scores.query), first(scores.key), first(value), heads_first};
+  spec.broadcasts = {scores.broadcasts, broadcasts_values};
+  graph->Become(root, AttentionNode(spec));
   return true;
 }
 

@@ -8,6 +8,7 @@
 // |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid or _SavedmodelGelu]  |                               |
 #include "engine/optimize/passes/dense.h"
 
+#include "engine/ops/dense.h"
 #include "engine/optimize/passes/match.h"
 
 namespace savedmodel::engine {
@@ -18,17 +19,14 @@ bool IsTransposed(const tf::NodeDef& product) {
   return Attr(product, "transpose_b").b() || Attr(product, "adj_y").b();
 }
 
-struct Layer {
+struct DenseLayer {
   tf::NodeDef* product = nullptr;
   tf::NodeDef* reshape = nullptr;  // or null
   tf::NodeDef* last = nullptr;     // what the readers read
   int column_dims = 1;             // of what `reshape` makes
   std::string input;
   std::string rows_of;  // what a Reshape made `input` of, or empty
-  std::string bias;
-  std::string summand;
-  std::string activation;
-  float leaky_slope = 0.2F;
+  Epilogue epilogue;
 };
 
 // True if a reshape of one to the other can only keep all but the last dimensions as they are.
@@ -43,7 +41,7 @@ bool SameRows(const tf::PartialTensorShape& a, const tf::PartialTensorShape& b) 
 }
 
 // Rows are made of `a` by a Reshape that need not be: the op takes any rank.
-void MatchInput(Rewriter* graph, std::int64_t depth, Layer* layer) {
+void MatchInput(Rewriter* graph, std::int64_t depth, DenseLayer* layer) {
   layer->input = layer->product->input(0);
   const tf::NodeDef* reshape = graph->Input(*layer->product, 0, "Reshape");
   if (!IsPlain(*graph, reshape, "Reshape") || graph->OnlyReader(*reshape) == nullptr) return;
@@ -52,7 +50,7 @@ void MatchInput(Rewriter* graph, std::int64_t depth, Layer* layer) {
 }
 
 // The columns may become several dimensions.
-void MatchReshape(Rewriter* graph, std::int64_t columns, Layer* layer) {
+void MatchReshape(Rewriter* graph, std::int64_t columns, DenseLayer* layer) {
   tf::NodeDef* next = graph->OnlyReader(*layer->last);
   if (!IsPlain(*graph, next, "Reshape") || next->input(0) != layer->last->name()) return;
   const tf::PartialTensorShape shape = graph->Shape(next->name());
@@ -64,7 +62,7 @@ void MatchReshape(Rewriter* graph, std::int64_t columns, Layer* layer) {
   layer->column_dims = dims;
 }
 
-void MatchBias(Rewriter* graph, std::int64_t columns, Layer* layer) {
+void MatchBias(Rewriter* graph, std::int64_t columns, DenseLayer* layer) {
   tf::NodeDef* next = graph->OnlyReader(*layer->last);
   const bool bias_add = IsPlain(*graph, next, "BiasAdd");
   if (!bias_add && !IsSum(*graph, next)) return;
@@ -79,42 +77,31 @@ void MatchBias(Rewriter* graph, std::int64_t columns, Layer* layer) {
     if (bias.dim_size(bias.dims() - i) != shape.dim_size(shape.dims() - i)) return;
   }
   if (!same_dims && (layer->column_dims != 1 || !IsRow(bias, columns, shape.dims()))) return;
-  layer->bias = constant->name();
+  layer->epilogue.bias = constant->name();
   layer->last = next;
 }
 
-// The op wants a summand of its own shape: where there is a reshape behind it, that must be gone.
-void MatchSummand(Rewriter* graph, bool reshaped, Layer* layer) {
+// The op wants an addend of its own shape: where there is a reshape behind it, that must be gone.
+void MatchAddend(Rewriter* graph, bool reshaped, DenseLayer* layer) {
   tf::NodeDef* next = graph->OnlyReader(*layer->last);
   if (reshaped || !IsSum(*graph, next)) return;
   const int input = next->input(0) == layer->last->name() ? 1 : 0;
   if (next->input(input) == layer->last->name() || !graph->SameShape(next->input(0), next->input(1))) return;
-  layer->summand = next->input(input);
+  layer->epilogue.addend = next->input(input);
   layer->last = next;
 }
 
-void MatchActivation(Rewriter* graph, Layer* layer) {
+void MatchActivation(Rewriter* graph, DenseLayer* layer) {
   tf::NodeDef* next = graph->OnlyReader(*layer->last);
-  if (IsActivation(*graph, next, &layer->activation, &layer->leaky_slope)) layer->last = next;
+  if (IsActivation(*graph, next, &layer->epilogue.activation, &layer->epilogue.alpha)) layer->last = next;
 }
 
-void Rewrite(Rewriter* graph, std::int64_t columns, bool drop, Layer* layer) {
+void Rewrite(Rewriter* graph, std::int64_t columns, bool drop, DenseLayer* layer) {
   tf::NodeDef* product = layer->product;
-  if (layer->bias.empty()) {
-    tf::Tensor zeros(tf::DT_FLOAT, {columns});
-    zeros.flat<float>().setZero();
-    layer->bias = graph->AddConstant(product->name() + "/no_bias", zeros)->name();
-  }
-  const bool transposed = IsTransposed(*product);
-  std::vector<std::string> inputs{drop ? layer->rows_of : layer->input, product->input(1), layer->bias};
-  if (!layer->summand.empty()) inputs.push_back(layer->summand);
-  graph->Become(product, "_SavedmodelDense", inputs);
-  auto& attributes = *product->mutable_attr();
-  attributes["num_summands"].set_i(layer->summand.empty() ? 0 : 1);
-  attributes["transpose_b"].set_b(transposed);
-  for (int i = 0; i < 2; ++i) attributes["strides"].mutable_list()->add_i(1);
-  attributes["activation"].set_s(layer->activation);
-  attributes["leakyrelu_alpha"].set_f(layer->leaky_slope);
+  Epilogue& epilogue = layer->epilogue;
+  if (epilogue.bias.empty()) epilogue.bias = ZeroBias(graph, product->name(), columns);
+  graph->Become(product, DenseNode(drop ? layer->rows_of : layer->input, product->input(1),
+                                   IsTransposed(*product), {1, 1}, epilogue));
   tf::NodeDef* result = layer->reshape == nullptr || drop ? product : layer->reshape;
   if (layer->last != result) graph->Replace(*layer->last, *result);
 }
@@ -128,7 +115,7 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product) {
   const int last = IsTransposed(*product) ? 0 : 1;
   const std::int64_t columns = shape.dim_size(last);
   if (graph->Shape(product->input(0)).dims() < 2) return false;  // BatchMatMulV2 of an unknown rank
-  Layer layer;
+  DenseLayer layer;
   layer.product = layer.last = product;
   MatchInput(graph, shape.dim_size(1 - last), &layer);
   MatchReshape(graph, columns, &layer);
@@ -136,7 +123,7 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product) {
   // The one reshape undoes the other.
   const bool drop = !layer.rows_of.empty() && layer.reshape != nullptr && layer.column_dims == 1 &&
                     SameRows(graph->Shape(layer.rows_of), graph->Shape(layer.reshape->name()));
-  MatchSummand(graph, layer.reshape != nullptr && !drop, &layer);
+  MatchAddend(graph, layer.reshape != nullptr && !drop, &layer);
   MatchActivation(graph, &layer);
   Rewrite(graph, columns, drop, &layer);
   return true;

@@ -6,6 +6,8 @@
 // | DepthwiseConv2dNative [-> BiasAdd of a constant]                             | _SavedmodelDepthwise |
 // |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid, x * Sigmoid(x)]            |   (zeros: no bias)   |
 // | _FusedDepthwiseConv2dNative {BiasAdd [, Relu, Relu6, Elu, _FusedHardSwish]}  |                      |
+#include "engine/ops/depthwise.h"
+
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -29,12 +31,9 @@ bool Replace(Rewriter* graph, tf::NodeDef* convolution) {
   const tf::PartialTensorShape shape = ConstantShape(*weights);
   if (shape.dims() != 4 || shape.dim_size(3) != 1 || shape.num_elements() <= 0) return false;
   Layer layer;
-  if (!MatchLayer(convolution, graph, &layer) || !layer.summand.empty()) return false;
-  const tf::NodeDef copy = *convolution;
-  graph->Become(convolution, "_SavedmodelDepthwise",
-                {copy.input(0), copy.input(1), BiasOf(layer, shape.dim_size(2), graph)});
-  CopyAttrs(copy, {"strides", "padding", "explicit_paddings"}, convolution);
-  SetActivation(layer, graph);
+  if (!MatchLayer(convolution, graph, &layer) || !layer.epilogue.addend.empty()) return false;
+  const Epilogue epilogue = WithBias(layer, shape.dim_size(2), graph);
+  ReplaceLayer(layer, DepthwiseNode(*convolution, convolution->input(1), epilogue), graph);
   return true;
 }
 

@@ -29,10 +29,9 @@ bool PadsOf(const tf::NodeDef& pad, Rewriter* graph, Pads* pads) {
   }
   const tf::Tensor* constant = graph->Constant(pad, 1);
   if (constant == nullptr || constant->shape() != tf::TensorShape({4, 2})) return false;
-  for (int i = 0; i < 8; ++i) {
-    pads->push_back(constant->dtype() == tf::DT_INT32 ? constant->flat<std::int32_t>()(i)
-                                                      : constant->flat<std::int64_t>()(i));
-  }
+  const auto given = Integers(constant);
+  if (!given) return false;
+  *pads = *given;
   const auto negative = [](std::int64_t count) { return count < 0; };
   return std::none_of(pads->begin(), pads->end(), negative) && (*pads)[0] + (*pads)[1] == 0 &&
          (*pads)[6] + (*pads)[7] == 0;

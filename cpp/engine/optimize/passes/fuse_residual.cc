@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of a residual block. oneDNN adds the other summand while it convolves, and where nobody else reads
+// The end of a residual block. oneDNN adds the other addend while it convolves, and where nobody else reads
 // that, writes the sum over it:
 //
 //   Add(BiasAdd(Conv2D(x, w), b), y)           _FusedConv2D(x, w, b, y) {BiasAdd, Add}
@@ -102,7 +102,7 @@ void Fuse(tf::NodeDef* add, int input, tf::NodeDef* bias, Rewriter* graph) {
 }  // namespace
 
 int FuseResidualAdds(Rewriter* graph) {
-  if (!tf::IsMKLEnabled()) return 0;  // only oneDNN's kernel takes a summand
+  if (!tf::IsMKLEnabled()) return 0;  // only oneDNN's kernel takes an addend
   int count = 0;
   for (tf::NodeDef* add : graph->nodes()) {
     if ((add->op() != "Add" && add->op() != "AddV2") || HasControlInputs(*add)) continue;

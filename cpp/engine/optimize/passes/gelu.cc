@@ -8,6 +8,7 @@
 
 #include <cmath>
 
+#include "engine/ops/gelu.h"
 #include "engine/optimize/passes/match.h"
 
 namespace savedmodel::engine {
@@ -85,8 +86,7 @@ bool Fuse(Rewriter* graph, const tf::NodeDef& function) {
     std::string x;
     if (!TakeHalf(graph, *root, gate->name(), &x) || !IsGateOf(graph, function, x)) continue;
     const bool approximate = function.op() == "Tanh";
-    graph->Become(root, "_SavedmodelGelu", {x});
-    (*root->mutable_attr())["approximate"].set_b(approximate);
+    graph->Become(root, GeluNode(x, approximate));
     return true;
   }
   return false;

@@ -7,11 +7,14 @@
 // |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid, x * Sigmoid(x)]              |   (zeros: no bias)  |
 // | _FusedConv2D {BiasAdd [, Add]                                                  | _SavedmodelGrouped, |
 // |   [, Relu, Relu6, LeakyRelu, Elu or _FusedHardSwish]}                          |   adds in place     |
-// | any of these without summand, undilated, a group for each channel and result   | _SavedmodelDepthwise|
+// | any of these without addend, undilated, a group for each channel and result   | _SavedmodelDepthwise|
+#include "engine/ops/grouped.h"
+
 #include <algorithm>
 #include <string>
 #include <vector>
 
+#include "engine/ops/depthwise.h"
 #include "engine/optimize/passes/convolution.h"
 #include "engine/optimize/passes/layer.h"
 #include "engine/optimize/passes/linear.h"
@@ -58,18 +61,14 @@ bool Replace(Rewriter* graph, tf::NodeDef* convolution, bool only_each) {
   const bool undilated_each =
       shape.dim_size(2) == 1 && shape.dim_size(3) == groups && Undilated(*convolution);
   if (only_each && !undilated_each) return false;
-  if (!MatchLayer(convolution, graph, &layer) || (only_each && !layer.summand.empty())) return false;
-  const bool each = undilated_each && layer.summand.empty();
+  if (!MatchLayer(convolution, graph, &layer) || (only_each && !layer.epilogue.addend.empty())) return false;
+  const bool each = undilated_each && layer.epilogue.addend.empty();
   const std::string depthwise = each ? DepthwiseWeights(*convolution, graph) : "";
-  const tf::NodeDef copy = *convolution;
-  std::vector<std::string> inputs{copy.input(0), depthwise.empty() ? copy.input(1) : depthwise,
-                                  BiasOf(layer, shape.dim_size(3), graph)};
-  if (!layer.summand.empty()) inputs.push_back(layer.summand);
-  graph->Become(convolution, depthwise.empty() ? "_SavedmodelGrouped" : "_SavedmodelDepthwise", inputs);
-  auto& attributes = *convolution->mutable_attr();
-  if (depthwise.empty()) attributes["num_summands"].set_i(layer.summand.empty() ? 0 : 1);
-  CopyAttrs(copy, {"strides", "padding", "explicit_paddings", "dilations"}, convolution);
-  SetActivation(layer, graph);
+  const Epilogue epilogue = WithBias(layer, shape.dim_size(3), graph);
+  ReplaceLayer(layer,
+               depthwise.empty() ? GroupedNode(*convolution, epilogue)
+                                 : DepthwiseNode(*convolution, depthwise, epilogue),
+               graph);
   return true;
 }
 

@@ -15,15 +15,16 @@ bool MatchFused(const tf::NodeDef& convolution, Layer* layer) {
   const auto& fused = Attr(convolution, "fused_ops").list().s();
   int at = 0;
   if (at == fused.size() || fused[at++] != "BiasAdd") return false;
-  layer->bias = convolution.input(2);
+  Epilogue& epilogue = layer->epilogue;
+  epilogue.bias = convolution.input(2);
   if (at < fused.size() && fused[at] == "Add") {
-    layer->summand = convolution.input(3);
+    epilogue.addend = convolution.input(3);
     ++at;
   }
-  if (at < fused.size()) layer->activation = fused[at++];
-  const std::string& act = layer->activation;
+  if (at < fused.size()) epilogue.activation = fused[at++];
+  const std::string& act = epilogue.activation;
   if (const tf::AttrValue* alpha = FindAttr(convolution, "leakyrelu_alpha"); alpha != nullptr)
-    layer->leaky_slope = alpha->f();
+    epilogue.alpha = alpha->f();
   return at == fused.size() && (act.empty() || act == "Relu" || act == "Relu6" || act == "LeakyRelu" ||
                                 act == "Elu" || act == "_FusedHardSwish");
 }
@@ -33,7 +34,7 @@ void MatchBias(Rewriter* graph, Layer* layer) {
   if (!IsPlain(*graph, next, "BiasAdd") || !IsChannelsLast(*next)) return;
   const tf::NodeDef* constant = ConstantNode(*graph, *next, 1);
   if (constant == nullptr || next->input(0) != layer->last->name()) return;
-  layer->bias = constant->name();
+  layer->epilogue.bias = constant->name();
   layer->last = next;
 }
 
@@ -59,26 +60,23 @@ bool MatchLayer(tf::NodeDef* convolution, Rewriter* graph, Layer* layer) {
   MatchBias(graph, layer);
   tf::NodeDef* next = SwishOf(*layer->last, *graph);
   if (next != nullptr) {
-    layer->activation = "Swish";
+    layer->epilogue.activation = "Swish";
     layer->last = next;
   } else if (next = graph->OnlyReader(*layer->last);
-             IsActivation(*graph, next, &layer->activation, &layer->leaky_slope)) {
+             IsActivation(*graph, next, &layer->epilogue.activation, &layer->epilogue.alpha)) {
     layer->last = next;
   }
   return true;
 }
 
-std::string BiasOf(const Layer& layer, std::int64_t channels, Rewriter* graph) {
-  if (!layer.bias.empty()) return layer.bias;
-  tf::Tensor zeros(tf::DT_FLOAT, {channels});
-  zeros.flat<float>().setZero();
-  return graph->AddConstant(layer.convolution->name() + "/no_bias", zeros)->name();
+Epilogue WithBias(const Layer& layer, std::int64_t channels, Rewriter* graph) {
+  Epilogue epilogue = layer.epilogue;
+  if (epilogue.bias.empty()) epilogue.bias = ZeroBias(graph, layer.convolution->name(), channels);
+  return epilogue;
 }
 
-void SetActivation(const Layer& layer, Rewriter* graph) {
-  auto& attributes = *layer.convolution->mutable_attr();
-  attributes["activation"].set_s(layer.activation);
-  attributes["leakyrelu_alpha"].set_f(layer.leaky_slope);
+void ReplaceLayer(const Layer& layer, const tf::NodeDef& node, Rewriter* graph) {
+  graph->Become(layer.convolution, node);
   if (layer.last != layer.convolution) graph->Replace(*layer.last, *layer.convolution);
 }
 

@@ -11,6 +11,7 @@
 
 #include <vector>
 
+#include "engine/ops/layer_norm.h"
 #include "engine/optimize/passes/match.h"
 #include "engine/optimize/passes/moments.h"
 #include "engine/optimize/passes/pattern.h"
@@ -26,10 +27,9 @@ class Match {
   bool Rewrite() {
     if (!FindScaled(0) && !FindCentred(0) && !FindScaled(1) && !FindCentred(1)) return false;
     if (!IsRowwise() || !pattern_.IsAlone()) return false;
-    graph_->Become(root_, "_SavedmodelLayerNorm",
-                   {moments_.x, FlatConstant(graph_, *gamma_, root_->name() + "/gamma"),
-                    FlatConstant(graph_, *beta_, root_->name() + "/beta")});
-    (*root_->mutable_attr())["epsilon"].set_f(static_cast<float>(moments_.epsilon));
+    graph_->Become(root_, LayerNormNode(moments_.x, FlatConstant(graph_, *gamma_, root_->name() + "/gamma"),
+                                        FlatConstant(graph_, *beta_, root_->name() + "/beta"),
+                                        static_cast<float>(moments_.epsilon)));
     return true;
   }
 

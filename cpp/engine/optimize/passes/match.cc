@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/ops/gelu.h"
+
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
@@ -65,6 +67,12 @@ tf::PartialTensorShape ConstantShape(const tf::NodeDef& constant) {
   return tf::PartialTensorShape(value->tensor().tensor_shape());
 }
 
+std::string ZeroBias(Rewriter* graph, const std::string& node, std::int64_t columns) {
+  tf::Tensor zeros(tf::DT_FLOAT, {columns});
+  zeros.flat<float>().setZero();
+  return graph->AddConstant(node + "/no_bias", zeros)->name();
+}
+
 bool IsRow(const tf::PartialTensorShape& shape, std::int64_t columns, int most_dims) {
   return shape.dims() >= 1 && shape.dims() <= most_dims && shape.dim_size(shape.dims() - 1) == columns &&
          shape.num_elements() == columns;
@@ -113,17 +121,17 @@ bool IsSum(const Rewriter& graph, const tf::NodeDef* node) {
   return IsPlain(graph, node, "AddV2") || IsPlain(graph, node, "Add");
 }
 
-bool IsActivation(const Rewriter& graph, const tf::NodeDef* node, std::string* name, float* leaky_slope) {
+bool IsActivation(const Rewriter& graph, const tf::NodeDef* node, std::string* name, float* alpha) {
   if (node == nullptr || HasControlInputs(*node)) return false;
-  if (node->op() == "_SavedmodelGelu") {
+  if (node->op() == kGeluOp) {
     *name = Attr(*node, "approximate").b() ? "GeluApproximate" : "GeluExact";
     return true;
   }
   for (const char* op : {"Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid"}) {
     if (!IsPlain(graph, node, op)) continue;
     *name = op;
-    const tf::AttrValue* alpha = FindAttr(*node, "alpha");
-    if (node->op() == "LeakyRelu" && alpha != nullptr) *leaky_slope = alpha->f();
+    const tf::AttrValue* given = FindAttr(*node, "alpha");
+    if (node->op() == "LeakyRelu" && given != nullptr) *alpha = given->f();
     return true;
   }
   return false;

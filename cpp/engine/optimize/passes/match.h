@@ -16,6 +16,8 @@ const tensorflow::NodeDef* FloatConstant(const Rewriter& graph, const tensorflow
 // The name of a constant of the same values and one dimension.
 std::string FlatConstant(Rewriter* graph, const tensorflow::NodeDef& constant, const std::string& name);
 tensorflow::PartialTensorShape ConstantShape(const tensorflow::NodeDef& constant);
+// The name of a new constant of `columns` zeros, the bias of a node that has none.
+std::string ZeroBias(Rewriter* graph, const std::string& node, std::int64_t columns);
 // Only the last dimension is not 1: what broadcasting adds to, or multiplies with, each row.
 bool IsRow(const tensorflow::PartialTensorShape& shape, std::int64_t columns, int most_dims);
 
@@ -39,8 +41,7 @@ int ScalarInput(Rewriter* graph, const tensorflow::NodeDef& node, double value);
 // A float32 node of this op that no control edge leads to.
 bool IsPlain(const Rewriter& graph, const tensorflow::NodeDef* node, const char* op);
 bool IsSum(const Rewriter& graph, const tensorflow::NodeDef* node);
-// False for null. `name` is what _SavedmodelDense calls it; `leaky_slope` is LeakyRelu's.
-bool IsActivation(const Rewriter& graph, const tensorflow::NodeDef* node, std::string* name,
-                  float* leaky_slope);
+// False for null. `name` is what _SavedmodelDense calls it; `alpha` is LeakyRelu's.
+bool IsActivation(const Rewriter& graph, const tensorflow::NodeDef* node, std::string* name, float* alpha);
 
 }  // namespace savedmodel::engine

@@ -11,11 +11,9 @@ std::string Moments::Averaged(const std::string& tensor) {
   const tf::NodeDef* node = pattern->Node(tensor, "Mean");
   if (node == nullptr || !Attr(*node, "keep_dims").b()) return "";
   const int dims = graph->Shape(node->input(0)).dims();
-  const tf::Tensor* axes = graph->Constant(*node, 1);
-  if (axes == nullptr || axes->NumElements() != 1 || dims < 1) return "";
-  const std::int64_t axis =
-      axes->dtype() == tf::DT_INT32 ? axes->flat<std::int32_t>()(0) : axes->flat<std::int64_t>()(0);
-  return axis == -1 || axis == dims - 1 ? node->input(0) : "";
+  const auto axes = Integers(graph->Constant(*node, 1));
+  if (!axes || axes->size() != 1 || dims < 1) return "";
+  return axes->front() == -1 || axes->front() == dims - 1 ? node->input(0) : "";
 }
 
 bool Moments::IsMean() { return Averaged(mean) == x; }

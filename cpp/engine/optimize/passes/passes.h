@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rewrites, one file each in passes/. Each keeps the arithmetic of float32 up to rounding.
+// The rewrites, one file each. Each keeps the arithmetic of float32 up to rounding.
 #pragma once
 
 #include <string>
@@ -10,9 +10,15 @@
 namespace savedmodel::engine {
 
 struct Pass {
+  struct After {
+    const char* pass;
+    const char* reason;
+  };
+
   const char* name;
   const char* what;               // for the report
-  int (*apply)(Rewriter* graph);  // how often it fired
+  int (*apply)(Rewriter* graph);  // returns how often it fired
+  std::vector<After> after;       // passes that have to run before it
 };
 
 // In the order in which they run, between constant folding and TensorFlow's own fusions.

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/ops/dense.h"
 #include "engine/optimize/passes/convolution.h"
 #include "engine/optimize/passes/layer.h"
 #include "engine/optimize/passes/linear.h"
@@ -41,17 +42,9 @@ bool Replace(Rewriter* graph, tf::NodeDef* convolution) {
   if (!MatchLayer(convolution, graph, &layer)) return false;
   const std::int64_t channels = ConstantShape(*ConstantNode(*graph, *convolution, 1)).dim_size(3);
   const std::vector<std::int64_t> strides = SpatialAttribute(*convolution, "strides");
-  std::vector<std::string> inputs{convolution->input(0), convolution->input(1),
-                                  BiasOf(layer, channels, graph)};
-  if (!layer.summand.empty()) inputs.push_back(layer.summand);
-  graph->Become(convolution, "_SavedmodelDense", inputs);
-  auto& attributes = *convolution->mutable_attr();
-  attributes["num_summands"].set_i(layer.summand.empty() ? 0 : 1);
-  attributes["transpose_b"].set_b(false);
-  for (const int axis : {1, 2}) {
-    attributes["strides"].mutable_list()->add_i(strides[static_cast<std::size_t>(axis)]);
-  }
-  SetActivation(layer, graph);
+  const tf::NodeDef dense = DenseNode(convolution->input(0), convolution->input(1), false,
+                                      {strides[1], strides[2]}, WithBias(layer, channels, graph));
+  ReplaceLayer(layer, dense, graph);
   return true;
 }
 

@@ -4,6 +4,7 @@
 // | [Mul by a positive constant scalar ->] Softmax | _SavedmodelSoftmax {scale} |
 #include "engine/optimize/passes/softmax.h"
 
+#include "engine/ops/softmax.h"
 #include "engine/optimize/passes/match.h"
 
 namespace savedmodel::engine {
@@ -16,8 +17,8 @@ int ReplaceSoftmax(Rewriter* graph) {
     const Product product = Factors(graph, node->input(0));
     const bool scaled = !product.nodes.empty() && product.tensors.size() == 1 && product.scale > 0 &&
                         graph->OnlyReader(*product.nodes.front()) == node;
-    graph->Become(node, "_SavedmodelSoftmax", {scaled ? product.tensors[0] : node->input(0)});
-    (*node->mutable_attr())["scale"].set_f(scaled ? static_cast<float>(product.scale) : 1.0F);
+    graph->Become(node, scaled ? SoftmaxNode(product.tensors[0], static_cast<float>(product.scale))
+                               : SoftmaxNode(node->input(0), 1.0F));
     ++count;
   }
   return count;

@@ -17,14 +17,14 @@ int SplitBatchNorm(Rewriter* graph) {
   for (tf::NodeDef* node : graph->nodes()) {
     std::vector<double> scale, shift;
     if (!IsConstantBatchNorm(*node, graph, &scale, &shift)) continue;
-    const tf::Tensor factor = FloatVector(scale), summand = FloatVector(shift);
-    if (!AllFinite(factor) || !AllFinite(summand)) continue;
+    const tf::Tensor factor = FloatVector(scale), addend = FloatVector(shift);
+    if (!AllFinite(factor) || !AllFinite(addend)) continue;
     tf::NodeDef* scaled =
         graph->Add(node->name() + "/scaled", "Mul",
                    {node->input(0), graph->AddConstant(node->name() + "/scale", factor)->name()});
     (*scaled->mutable_attr())["T"].set_type(tf::DT_FLOAT);
     scaled->set_device(node->device());
-    const tf::NodeDef* constant = graph->AddConstant(node->name() + "/shift", summand);
+    const tf::NodeDef* constant = graph->AddConstant(node->name() + "/shift", addend);
     graph->Become(node, "AddV2", {scaled->name(), constant->name()});
     (*node->mutable_attr())["T"].set_type(tf::DT_FLOAT);
     ++count;

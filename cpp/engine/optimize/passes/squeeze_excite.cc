@@ -9,6 +9,8 @@
 // | no constant of [1, 1, 1, c]                             |                           |
 #include <set>
 
+#include "engine/ops/scale_channels.h"
+#include "engine/ops/spatial_mean.h"
 #include "engine/optimize/passes/convolution.h"
 #include "engine/optimize/passes/linear.h"
 #include "engine/optimize/passes/match.h"
@@ -21,18 +23,12 @@ namespace {
 bool IsImage(const tf::PartialTensorShape& shape) { return shape.dims() == 4 && shape.dim_size(3) > 0; }
 
 bool ReplaceMean(Rewriter* graph, tf::NodeDef* mean) {
-  const tf::Tensor* axes = graph->Constant(*mean, 1);
-  if (axes == nullptr || !IsImage(graph->Shape(mean->input(0)))) return false;
+  const auto axes = Integers(graph->Constant(*mean, 1));
+  if (!axes || !IsImage(graph->Shape(mean->input(0)))) return false;
   std::set<std::int64_t> reduced;
-  for (int i = 0; i < axes->NumElements(); ++i) {
-    const std::int64_t axis =
-        axes->dtype() == tf::DT_INT32 ? axes->flat<std::int32_t>()(i) : axes->flat<std::int64_t>()(i);
-    reduced.insert(axis < 0 ? axis + 4 : axis);
-  }
+  for (const std::int64_t axis : *axes) reduced.insert(axis < 0 ? axis + 4 : axis);
   if (reduced != std::set<std::int64_t>{1, 2}) return false;
-  const bool keep_dims = Attr(*mean, "keep_dims").b();
-  graph->Become(mean, "_SavedmodelSpatialMean", {mean->input(0)});
-  (*mean->mutable_attr())["keep_dims"].set_b(keep_dims);
+  graph->Become(mean, SpatialMeanNode(mean->input(0), Attr(*mean, "keep_dims").b()));
   return true;
 }
 
@@ -45,7 +41,7 @@ bool ReplaceProduct(Rewriter* graph, tf::NodeDef* product) {
     if (image.dim_size(1) == 1 && image.dim_size(2) == 1) continue;  // no broadcast
     // FuseArithmetic takes it, with what follows.
     if (factors.dim_size(0) == 1 && ConstantNode(*graph, *product, 1 - side) != nullptr) continue;
-    graph->Become(product, "_SavedmodelScaleChannels", {product->input(side), product->input(1 - side)});
+    graph->Become(product, ScaleChannelsNode(product->input(side), product->input(1 - side)));
     return true;
   }
   return false;

@@ -8,6 +8,8 @@
 // |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid, x * Sigmoid(x)]             |   (zeros: no bias)   |
 // | _FusedConv2D {BiasAdd [, Add]                                                 | _SavedmodelWinograd, |
 // |   [, Relu, Relu6, LeakyRelu, Elu or _FusedHardSwish]}                         |   adds in place      |
+#include "engine/ops/winograd.h"
+
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -22,8 +24,8 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-constexpr std::int64_t kLeastChannels = 32;
-constexpr std::int64_t kLeastSide = 5;  // of an image
+constexpr std::int64_t kMinChannels = 32;
+constexpr std::int64_t kMinSide = 5;  // of an image
 
 bool AreOnes(const std::vector<std::int64_t>& values) {
   return std::all_of(values.begin(), values.end(), [](std::int64_t value) { return value == 1; });
@@ -40,21 +42,14 @@ bool Replace(Rewriter* graph, tf::NodeDef* convolution) {
   const tf::PartialTensorShape image = graph->Shape(convolution->input(0));
   if (shape.dims() != 4 || shape.dim_size(0) != 3 || shape.dim_size(1) != 3 || image.dims() != 4)
     return false;
-  if (shape.dim_size(2) < kLeastChannels || shape.dim_size(3) < kLeastChannels) return false;
+  if (shape.dim_size(2) < kMinChannels || shape.dim_size(3) < kMinChannels) return false;
   if (image.dim_size(3) != shape.dim_size(2)) return false;  // groups
   for (const int axis : {1, 2}) {
-    if (image.dim_size(axis) >= 0 && image.dim_size(axis) < kLeastSide) return false;
+    if (image.dim_size(axis) >= 0 && image.dim_size(axis) < kMinSide) return false;
   }
   Layer layer;
   if (!MatchLayer(convolution, graph, &layer)) return false;
-  const tf::NodeDef copy = *convolution;
-  std::vector<std::string> inputs{copy.input(0), copy.input(1), BiasOf(layer, shape.dim_size(3), graph)};
-  if (!layer.summand.empty()) inputs.push_back(layer.summand);
-  graph->Become(convolution, "_SavedmodelWinograd", inputs);
-  auto& attributes = *convolution->mutable_attr();
-  attributes["num_summands"].set_i(layer.summand.empty() ? 0 : 1);
-  CopyAttrs(copy, {"padding", "explicit_paddings"}, convolution);
-  SetActivation(layer, graph);
+  ReplaceLayer(layer, WinogradNode(*convolution, WithBias(layer, shape.dim_size(3), graph)), graph);
   return true;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/graph/signatures.h"
-
 #include <gtest/gtest.h>
+
+#include "engine/graph/signatures.h"
 
 namespace savedmodel::engine {
 namespace {

@@ -53,14 +53,14 @@ class BottleneckTest : public testing::TestWithParam<Isa> {
     block.out_height = (shape.height + 2 * shape.pad - shape.window) / shape.stride + 1;
     depthwise.out_width = (shape.width + 2 * shape.pad - shape.window) / shape.stride + 1;
     const Index rows = shape.images * block.out_height, pixels = rows * depthwise.out_width;
-    const Values summand = Random(pixels * out, 8);
+    const Values addend = Random(pixels * out, 8);
     block.x = x.data();
-    Values y = summand;  // the sum is written over it
+    Values y = addend;  // the sum is written over it
     block.y = y.data();
-    if (adds) block.summand = y.data();
+    if (adds) block.addend = y.data();
     for (Index part = parts; part-- > 0;) block.Run(rows * part / parts, rows * (part + 1) / parts);
 
-    const Values expected = OneByOne(block, shape.images, summand);
+    const Values expected = OneByOne(block, shape.images, addend);
     float largest = 0;
     for (const float value : expected) largest = std::max(largest, std::abs(value));
     for (std::size_t i = 0; i < y.size(); ++i) {
@@ -71,7 +71,7 @@ class BottleneckTest : public testing::TestWithParam<Isa> {
   }
 
  private:
-  static Values OneByOne(const Bottleneck& block, Index images, const Values& summand) {
+  static Values OneByOne(const Bottleneck& block, Index images, const Values& addend) {
     DepthwiseImage depthwise = block.depthwise;
     Values expanded, middle, y;
     const float* x = block.x;
@@ -87,14 +87,14 @@ class BottleneckTest : public testing::TestWithParam<Isa> {
     }
     if (block.project.weights == nullptr) return middle;
     Multiply(block.project, middle.data(), images * block.out_height * depthwise.out_width,
-             block.summand == nullptr ? nullptr : summand.data(), &y);
+             block.addend == nullptr ? nullptr : addend.data(), &y);
     return y;
   }
 
-  static const float* Multiply(const PointwiseLayer& layer, const float* x, Index pixels,
-                               const float* summand, Values* y) {
+  static const float* Multiply(const PointwiseLayer& layer, const float* x, Index pixels, const float* addend,
+                               Values* y) {
     y->resize(static_cast<std::size_t>(pixels * layer.weights->columns()));
-    Gemm(layer.Problem(x, pixels, summand, y->data()), *layer.weights, 1, {});
+    Gemm(layer.Problem(x, pixels, addend, y->data()), *layer.weights, 1, {});
     return y->data();
   }
 };

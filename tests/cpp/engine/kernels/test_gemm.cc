@@ -144,7 +144,7 @@ TEST_P(VectorKernelsTest, DenseOfManyPanels) {
   CheckDense(20, 300, 131, true, Activation::kNone);
 }
 
-// Several blocks of depth and of rows, in parts that come in any order, over the summand itself.
+// Several blocks of depth and of rows, in parts that come in any order, over the addend itself.
 TEST_P(VectorKernelsTest, GemmInPlaceInParts) {
   struct Shape {
     std::int64_t rows, depth, columns;
@@ -152,8 +152,8 @@ TEST_P(VectorKernelsTest, GemmInPlaceInParts) {
   for (const Shape& s :
        {Shape{300, 2100, 70}, Shape{5, 1024, 333}, Shape{1200, 24, 24}, Shape{130, 3072, 37}}) {
     const auto x = Random(s.rows * s.depth, 1), weights = Random(s.depth * s.columns, 2);
-    const auto bias = Random(s.columns, 3), summand = Random(s.rows * s.columns, 4);
-    auto y = summand;
+    const auto bias = Random(s.columns, 3), addend = Random(s.rows * s.columns, 4);
+    auto y = addend;
     int calls = 0;
     const ForParts run = [&](std::int64_t count, double, const auto& work) {
       for (std::int64_t i = count; i-- > 0; ++calls) work(i, i + 1);
@@ -168,7 +168,7 @@ TEST_P(VectorKernelsTest, GemmInPlaceInParts) {
     for (std::int64_t i = 0; i < s.rows; i += 7) {
       for (std::int64_t j = 0; j < s.columns; ++j) {
         const auto at = static_cast<std::size_t>(i * s.columns + j);
-        double sum = static_cast<double>(bias[static_cast<std::size_t>(j)] + summand[at]), scale = 1;
+        double sum = static_cast<double>(bias[static_cast<std::size_t>(j)] + addend[at]), scale = 1;
         for (std::int64_t k = 0; k < s.depth; ++k) {
           const double term = static_cast<double>(x[static_cast<std::size_t>(i * s.depth + k)]) *
                               static_cast<double>(weights[static_cast<std::size_t>(k * s.columns + j)]);
@@ -332,20 +332,20 @@ float Rounded(float value) {
 void CheckBfloat16(const GemmKernel& kernel, std::int64_t rows, std::int64_t depth, std::int64_t columns,
                    bool transposed, std::int64_t stride) {
   const auto x = Random(rows * depth * stride, 1), weights = Random(depth * columns, 2);
-  const auto bias = Random(columns, 3), summand = Random(rows * columns, 4);
-  auto y = summand;
+  const auto bias = Random(columns, 3), addend = Random(rows * columns, 4);
+  auto y = addend;
   const PackedWeights packed(kernel, weights.data(), transposed, depth, columns);
   GemmProblem problem{{x.data(), depth * stride}, rows, bias.data(), y.data(), y.data(), columns,
                       Activation::kRelu,          0};
   if (stride > 1) {
     problem.a.rows_per_line = rows;
-    problem.a.line_step = rows * depth * stride;
+    problem.a.line_stride = rows * depth * stride;
   }
   Gemm(problem, packed, 1, nullptr);
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < columns; ++j) {
       const auto out = static_cast<std::size_t>(i * columns + j);
-      double sum = static_cast<double>(bias[static_cast<std::size_t>(j)]) + static_cast<double>(summand[out]);
+      double sum = static_cast<double>(bias[static_cast<std::size_t>(j)]) + static_cast<double>(addend[out]);
       double scale = std::abs(sum) + 1;
       for (std::int64_t k = 0; k < depth; ++k) {
         const std::int64_t at = transposed ? j * depth + k : k * columns + j;

@@ -29,7 +29,7 @@ struct Axis {
 class GroupedKernelTest : public testing::TestWithParam<Isa> {
  protected:
   void Check(Index count, const Axis& down, const Axis& across, Index groups, Index in, Index out,
-             Activation activation, bool summand, int parts) {
+             Activation activation, bool addend, int parts) {
     GroupedImages images{};
     images.count = count;
     images.height = down.size;
@@ -48,17 +48,17 @@ class GroupedKernelTest : public testing::TestWithParam<Isa> {
     images.pad_top = down.pad;
     images.pad_left = across.pad;
     images.activation = activation;
-    images.leaky_slope = 0.3F;
+    images.alpha = 0.3F;
     const Index values = count * images.out_height * images.out_width * images.results;
     const Floats x = Random(count * down.size * across.size * images.channels, 1);
     const Floats weights = Random(down.window * across.window * in * images.results, 2);
     const Floats bias = Random(images.results, 3), added = Random(values, 4);
-    Floats y = summand ? added : Floats(static_cast<std::size_t>(values), -7.5F);
+    Floats y = addend ? added : Floats(static_cast<std::size_t>(values), -7.5F);
     y.push_back(-7.5F);
     images.x = x.data();
     images.bias = bias.data();
     images.y = y.data();
-    images.summand = summand ? y.data() : nullptr;
+    images.addend = addend ? y.data() : nullptr;
     const GroupedWeights packed(GemmKernelOf(GetParam()), weights.data(), down.window * across.window, in,
                                 images.results, groups);
     ConvolveGroups(images, packed, [parts](Index all, double cost, const auto& work) {
@@ -70,7 +70,7 @@ class GroupedKernelTest : public testing::TestWithParam<Isa> {
       const Index result = i % images.results, group = result / out;
       const Index column = i / images.results % images.out_width;
       const Index line = i / images.results / images.out_width;
-      double sum = At(bias, result) + (summand ? At(added, i) : 0), scale = std::abs(sum) + 1;
+      double sum = At(bias, result) + (addend ? At(added, i) : 0), scale = std::abs(sum) + 1;
       for (Index ky = 0; ky < down.window; ++ky) {
         for (Index kx = 0; kx < across.window; ++kx) {
           const Index h = line % images.out_height * down.stride - down.pad + ky * down.dilation;

@@ -111,8 +111,8 @@ struct Convolution {
   Index pad_top, pad_left, pad_bottom, pad_right;
 };
 
-// Against sums of nine taps; over the summand itself, in parts that come in any order.
-void CheckWinograd(Isa isa, const Convolution& c, Activation activation, bool summand, int threads) {
+// Against sums of nine taps; over the addend itself, in parts that come in any order.
+void CheckWinograd(Isa isa, const Convolution& c, Activation activation, bool addend, int threads) {
   WinogradProblem problem{};
   problem.count = c.count;
   WinogradImages& images = problem.images;
@@ -132,10 +132,10 @@ void CheckWinograd(Isa isa, const Convolution& c, Activation activation, bool su
   Floats y = before;
   images.x = x.data();
   images.bias = bias.data();
-  images.summand = summand ? y.data() : nullptr;
+  images.addend = addend ? y.data() : nullptr;
   images.y = y.data();
   const WinogradWeights transformed(GemmKernelOf(isa), weights.data(), c.channels, c.results);
-  std::vector<float> buffer(static_cast<std::size_t>(WinogradRoom(problem, threads)) + 16);
+  std::vector<float> buffer(static_cast<std::size_t>(WinogradWorkspaceSize(problem, threads)) + 16);
   const auto address = reinterpret_cast<std::uintptr_t>(buffer.data());
   float* const room = buffer.data() + (64 - address % 64) % 64 / sizeof(float);
   Winograd(problem, transformed, isa, room, threads, [](Index count, double, const auto& work) {
@@ -145,7 +145,7 @@ void CheckWinograd(Isa isa, const Convolution& c, Activation activation, bool su
     const Index result = i % c.results, column = i / c.results % images.out_width;
     const Index line = i / c.results / images.out_width % images.out_height;
     const Index image = i / c.results / images.out_width / images.out_height;
-    double sum = At(bias, result) + (summand ? At(before, i) : 0);
+    double sum = At(bias, result) + (addend ? At(before, i) : 0);
     double scale = std::abs(sum) + 1;
     for (Index tap = 0; tap < 9; ++tap) {
       const Index h = line + tap / 3 - c.pad_top, w = column + tap % 3 - c.pad_left;

@@ -236,7 +236,7 @@ TEST(ForkJoin, RunsARegionOfAnotherPoolInside) {
 
 TEST(ForkJoin, UsesItsWorkers) {
   ForkJoin::Options options = Threads(4);
-  options.give_way = false;  // whatever else this machine does
+  options.yield_cores = false;  // whatever else this machine does
   ForkJoin pool(options);
   std::mutex mutex;
   std::set<std::thread::id> threads;

@@ -135,8 +135,8 @@ std::int64_t Now() {
 }
 
 // On a busy machine a sleeper does wait for a core now and then.
-TEST(LostTime, SleepIsNotLost) {
-  LostTime lost;
+TEST(RunQueueDelay, SleepIsNotLost) {
+  RunQueueDelay lost;
   lost.Restart(Now());
   int contended = 0;
   for (int i = 0; i < 20; ++i) {
@@ -147,7 +147,7 @@ TEST(LostTime, SleepIsNotLost) {
   EXPECT_LT(contended, 10);
 }
 
-TEST(LostTime, AnothersTurnOnTheSameCoreIsLost) {
+TEST(RunQueueDelay, AnothersTurnOnTheSameCoreIsLost) {
   if (access("/proc/thread-self/schedstat", R_OK) != 0) GTEST_SKIP() << "the scheduler does not say";
   cpu_set_t here;
   CPU_ZERO(&here);
@@ -159,7 +159,7 @@ TEST(LostTime, AnothersTurnOnTheSameCoreIsLost) {
   };
   std::int64_t contended = 0;
   std::thread one([&] {
-    LostTime lost;
+    RunQueueDelay lost;
     const std::int64_t end = Now() + 2'000 * kMs;
     lost.Restart(Now());
     spin([&] {

@@ -143,20 +143,20 @@ Result Compute(const Case& n, const std::function<void(const Sequence&)>& run) {
   Sequence s;
   s.steps = n.steps;
   s.batch = n.batch;
-  s.x_step = n.reverse ? -n.inputs : n.inputs;
+  s.x_stride = n.reverse ? -n.inputs : n.inputs;
   s.x_row = n.steps * n.inputs;
   s.x = n.x.data() + (n.reverse && n.steps > 0 ? (n.steps - 1) * n.inputs : 0);
   s.h0 = n.h0.empty() ? nullptr : n.h0.data();
   s.c0 = n.c0.empty() ? nullptr : n.c0.data();
   s.h0_row = s.c0_row = n.units;
   s.y = out.y.data();
-  s.y_step = n.units;
+  s.y_stride = n.units;
   s.y_row = n.steps * n.units;
   s.h = out.h.data();
   s.c = n.cell == Cell::kLstm ? out.c.data() : nullptr;
   if (n.mask != nullptr) {
     s.mask = n.mask.get() + (n.reverse ? n.steps - 1 : 0);
-    s.mask_step = n.reverse ? -1 : 1;
+    s.mask_stride = n.reverse ? -1 : 1;
     s.mask_row = n.steps;
     s.masked_is_zero = n.masked_is_zero;
     s.last = out.last.data();
@@ -362,7 +362,7 @@ TEST(RnnKernel, LongSequencesLookWhetherToStop) {
     s.steps = n.steps;
     s.batch = n.batch;
     s.x = n.x.data();
-    s.x_step = n.inputs;
+    s.x_stride = n.inputs;
     s.x_row = n.steps * n.inputs;
     s.stop = &stop;
     Network(n.cell, n.weights()).Run(s, many.threads);
@@ -409,7 +409,7 @@ TEST(RnnKernel, OneStateRowForTheWholeBatch) {
     s.steps = n.steps;
     s.batch = n.batch;
     s.x = n.x.data();
-    s.x_step = n.inputs;
+    s.x_stride = n.inputs;
     s.x_row = n.steps * n.inputs;
     s.h0 = n.h0.data();
     s.c0 = n.c0.empty() ? nullptr : n.c0.data();

@@ -89,7 +89,7 @@ TEST(Bottleneck, WithoutOneOfTheLayers) {
 }
 
 // The first adds its own input, which it must not write over; the second what nobody else reads.
-TEST(Bottleneck, Summands) {
+TEST(Bottleneck, Addends) {
   for (const std::int64_t size : {6, 64}) {
     GraphBuilder g;
     std::string x = g.Op("Exp", {g.Feed({-1, size, size, 8})});
@@ -145,7 +145,7 @@ TEST(Bottleneck, LeavesAloneWhatOthersReadOrWhatHasStrides) {
   EXPECT_EQ(ops(false, false, strided, strided), none);
 }
 
-TEST(Bottleneck, LeavesAnExpansionWithASummandAlone) {
+TEST(Bottleneck, LeavesAnExpansionWithAAddendAlone) {
   GraphBuilder g;
   const std::string x = g.Feed({2, 8, 8, 20});
   const std::string sum = g.Op("AddV2", {g.Op("Exp", {x}), Pointwise(&g, x, 20, 20)});

@@ -81,7 +81,7 @@ int FuseThenReplace(engine::Rewriter* rewriter) {
   return ReplaceGroupedConvolutions(rewriter);
 }
 
-TEST(GroupedConvolution, SummandsOfFusedConvolutions) {
+TEST(GroupedConvolution, AddendsOfFusedConvolutions) {
   GraphBuilder g;
   const std::string x = g.Feed({2, 9, 8, 12}), y = g.Op("Exp", {g.Feed({2, 9, 8, 18})});
   const std::string biased = g.Op("BiasAdd", {Convolve(&g, {}, x), g.Constant({18})});

@@ -262,13 +262,13 @@ TEST(Residual, SumAndActivation) {
   }
 }
 
-TEST(Residual, SummandsThatOthersNeedStay) {
-  // The kernel may write over the summand: a feed, a constant, what is fetched, what is read later.
+TEST(Residual, AddendsThatOthersNeedStay) {
+  // The kernel may write over the addend: a feed, a constant, what is fetched, what is read later.
   GraphBuilder g;
   const std::string x = g.Feed({2, 6, 6, 4}), y = g.Op("Relu", {x});
   const std::string c = g.Constant({2, 6, 6, 4});
-  for (const std::string& summand : {x, y, c}) {
-    g.Fetch(g.Op("Relu", {g.Op("AddV2", {summand, Biased(&g, x, {3, 3, 4, 4})})}));
+  for (const std::string& addend : {x, y, c}) {
+    g.Fetch(g.Op("Relu", {g.Op("AddV2", {addend, Biased(&g, x, {3, 3, 4, 4})})}));
   }
   g.Fetch(y);
   g.Fetch(g.Op("Exp", {y}));
@@ -310,7 +310,7 @@ TEST(Residual, LeavesOthersAlone) {
             }),
             0);
   EXPECT_EQ(count([](auto* g, Name x, Name b) { g->Fetch(g->Op("Sub", {b, x})); }), 0);
-  EXPECT_EQ(count([](auto* g, Name, Name b) {  // the summand depends on the convolution
+  EXPECT_EQ(count([](auto* g, Name, Name b) {  // the addend depends on the convolution
               g->Fetch(g->Op("AddV2", {b, g->Op("Relu", {b})}));
             }),
             0);
@@ -403,13 +403,13 @@ int FuseThenReplace(engine::Rewriter* rewriter) {
   return ReplacePointwiseConvolutions(rewriter);
 }
 
-TEST(Pointwise, SummandsOfFusedConvolutions) {
+TEST(Pointwise, AddendsOfFusedConvolutions) {
   for (const char* activation : {"", "Relu", "Relu6", "Elu", "LeakyRelu"}) {
     GraphBuilder g;
-    // One summand that may be written over, and one that may not.
+    // One addend that may be written over, and one that may not.
     const std::string x = g.Feed({-1, 6, 6, 40}), y = g.Op("Exp", {x});
-    for (const std::string& summand : {x, y}) {
-      const std::string sum = g.Op("AddV2", {summand, Biased(&g, x, {1, 1, 40, 40})});
+    for (const std::string& addend : {x, y}) {
+      const std::string sum = g.Op("AddV2", {addend, Biased(&g, x, {1, 1, 40, 40})});
       g.Fetch(*activation == '\0' ? sum : g.Op(activation, {sum}));
     }
     const Rewritten r = Rewrite(g, FuseThenReplace);
@@ -500,13 +500,13 @@ int FuseThenWinograd(engine::Rewriter* rewriter) {
   return UseWinograd(rewriter);
 }
 
-TEST(Winograd, SummandsOfFusedConvolutions) {
+TEST(Winograd, AddendsOfFusedConvolutions) {
   for (const char* activation : {"", "Relu", "LeakyRelu"}) {
     GraphBuilder g;
-    // One summand that may be written over, and one that may not.
+    // One addend that may be written over, and one that may not.
     const std::string x = g.Feed({-1, 6, 6, 32}), y = g.Op("Exp", {x});
-    for (const std::string& summand : {x, y}) {
-      const std::string sum = g.Op("AddV2", {summand, Biased(&g, x, {3, 3, 32, 32})});
+    for (const std::string& addend : {x, y}) {
+      const std::string sum = g.Op("AddV2", {addend, Biased(&g, x, {3, 3, 32, 32})});
       g.Fetch(*activation == '\0' ? sum : g.Op(activation, {sum}));
     }
     const Rewritten r = Rewrite(g, FuseThenWinograd);

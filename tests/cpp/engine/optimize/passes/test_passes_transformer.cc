@@ -276,7 +276,7 @@ TEST(Tensordot, NearMisses) {
   Expect(fetched.Finish(back), {ReplaceTensordot}, 0);
 }
 
-TEST(Dense, SummandsOfTheSameShape) {
+TEST(Dense, AddendsOfTheSameShape) {
   for (const char* op : {"AddV2", "Add"}) {
     for (const int side : {0, 1}) {
       TestGraph graph;
@@ -304,7 +304,7 @@ TEST(Dense, SumOfTwoLayers) {
   EXPECT_EQ(Count(Expect(twice.Finish(twice.Op("sum", "AddV2", {"a", "a"})), {FuseDense}, 1), "AddV2"), 1);
 }
 
-TEST(Dense, SummandsThatAreNotOrMayNotBeOfTheSameShapeStay) {
+TEST(Dense, AddendsThatAreNotOrMayNotBeOfTheSameShapeStay) {
   const std::vector<std::vector<std::int64_t>> shapes{{-1, 1, 8}, {-1, -1, 8}, {-1, 4, 1}};
   for (const auto& shape : shapes) {
     TestGraph graph;

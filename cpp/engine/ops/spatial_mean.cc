@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// _SavedmodelSpatialMean and _SavedmodelScaleChannels: float32 images, NHWC.
+#include "engine/ops/spatial_mean.h"
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -35,17 +36,11 @@ absl::Status MeanShape(si::InferenceContext* context) {
   return absl::OkStatus();
 }
 
-REGISTER_OP("_SavedmodelSpatialMean")
+REGISTER_OP(kSpatialMeanOp)
     .Input("x: float")
     .Output("y: float")
     .Attr("keep_dims: bool")
     .SetShapeFn(MeanShape);
-
-REGISTER_OP("_SavedmodelScaleChannels")
-    .Input("x: float")
-    .Input("factors: float")
-    .Output("y: float")
-    .SetShapeFn(si::BroadcastBinaryOpShapeFn);
 
 class SpatialMeanOp : public tf::OpKernel {
  public:
@@ -66,7 +61,7 @@ class SpatialMeanOp : public tf::OpKernel {
     auto* to = static_cast<float*>(output->data());
     // The mean of nothing is not a number.
     const float scale = 1.0F / static_cast<float>(pixels);
-    const Index blocks = std::clamp<Index>(DivideUp(pixels, kLeastPixels), 1, kMostBlocks);
+    const Index blocks = std::clamp<Index>(DivideUp(pixels, kMinPixels), 1, kMaxBlocks);
     tf::Tensor sums;
     if (blocks > 1)
       OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_FLOAT, {images * blocks, channels}, &sums));
@@ -92,51 +87,21 @@ class SpatialMeanOp : public tf::OpKernel {
   }
 
  private:
-  static constexpr Index kLeastPixels = 64, kMostBlocks = 16;
+  static constexpr Index kMinPixels = 64, kMaxBlocks = 16;
   const ImageKernels& kernels_ = ImageKernelsOf(BestIsa());
   bool keep_dims_ = false;
 };
 
-class ScaleChannelsOp : public tf::OpKernel {
- public:
-  using OpKernel::OpKernel;
-  void Compute(tf::OpKernelContext* context) override {
-    const tf::Tensor& x = context->input(0);
-    const tf::Tensor& factors = context->input(1);
-    OP_REQUIRES(context,
-                x.dims() == 4 && factors.dims() == 4 && factors.dim_size(1) * factors.dim_size(2) == 1 &&
-                    factors.dim_size(3) == x.dim_size(3) &&
-                    (x.dim_size(0) == factors.dim_size(0) || x.dim_size(0) == 1 || factors.dim_size(0) == 1),
-                absl::InvalidArgumentError(absl::StrCat("Incompatible shapes: ", x.shape().DebugString(),
-                                                        " vs. ", factors.shape().DebugString())));
-    tf::TensorShape shape = x.shape();
-    if (x.dim_size(0) == 1) shape.set_dim(0, factors.dim_size(0));
-    tf::Tensor* output = nullptr;
-    OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({0}, 0, shape, &output));
-    if (output->NumElements() == 0) return;
-    const Index channels = x.dim_size(3), pixels = x.dim_size(1) * x.dim_size(2), images = shape.dim_size(0);
-    const Index x_step = x.dim_size(0) == 1 ? 0 : pixels * channels;
-    const Index factor_step = factors.dim_size(0) == 1 ? 0 : channels;
-    const auto* from = static_cast<const float*>(x.data());
-    const auto* by = static_cast<const float*>(factors.data());
-    auto* to = static_cast<float*>(output->data());
-    const double cost = static_cast<double>(channels) * kReadAndWriteNs;
-    ParallelFor(context, images * pixels, cost, [&](Index begin, Index end) {
-      for (Index i = begin / pixels; i * pixels < end; ++i) {
-        const Index first = std::max(begin - i * pixels, Index{0});
-        const Index last = std::min(end - i * pixels, pixels);
-        kernels_.combine(Arithmetic::kMultiply, from + i * x_step + first * channels, last - first, channels,
-                         by + i * factor_step, to + (i * pixels + first) * channels);
-      }
-    });
-  }
-
- private:
-  const VectorKernels& kernels_ = VectorKernelsOf(BestIsa());
-};
-
-REGISTER_KERNEL_BUILDER(Name("_SavedmodelSpatialMean").Device(tf::DEVICE_CPU), SpatialMeanOp);
-REGISTER_KERNEL_BUILDER(Name("_SavedmodelScaleChannels").Device(tf::DEVICE_CPU), ScaleChannelsOp);
+REGISTER_KERNEL_BUILDER(Name(kSpatialMeanOp).Device(tf::DEVICE_CPU), SpatialMeanOp);
 
 }  // namespace
+
+tf::NodeDef SpatialMeanNode(const std::string& x, bool keep_dims) {
+  tf::NodeDef node;
+  node.set_op(kSpatialMeanOp);
+  node.add_input(x);
+  (*node.mutable_attr())["keep_dims"].set_b(keep_dims);
+  return node;
+}
+
 }  // namespace savedmodel::engine

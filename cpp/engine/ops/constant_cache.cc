@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/ops/from_constant.h"
+#include "engine/ops/constant_cache.h"
 
 #include <map>
 #include <tuple>
@@ -12,7 +12,7 @@ namespace {
 // An address means the same buffer as long as an entry with it is alive, for that holds the buffer.
 using Key = std::tuple<const void*, std::vector<const void*>, ConstantLayout>;
 
-struct Entry : MadeOfConstants {
+struct Entry : CachedConstants {
   std::once_flag once;
 };
 
@@ -49,9 +49,9 @@ std::shared_ptr<Entry> Find(const Key& key) {
 
 }  // namespace
 
-std::shared_ptr<const MadeOfConstants> ShareMade(const std::vector<tf::Tensor>& from, const void* type,
-                                                 const ConstantLayout& layout,
-                                                 const std::function<std::shared_ptr<const void>()>& make) {
+std::shared_ptr<const CachedConstants> ShareCached(const std::vector<tf::Tensor>& from, const void* type,
+                                                   const ConstantLayout& layout,
+                                                   const std::function<std::shared_ptr<const void>()>& make) {
   std::vector<const void*> buffers;
   for (const tf::Tensor& tensor : from) buffers.push_back(tensor.data());
   std::shared_ptr<Entry> entry = Find({type, std::move(buffers), layout});
@@ -62,7 +62,7 @@ std::shared_ptr<const MadeOfConstants> ShareMade(const std::vector<tf::Tensor>& 
   return entry;
 }
 
-std::size_t CountMadeOfConstants() {
+std::size_t CountCachedConstants() {
   Cache& cache = TheCache();
   const std::lock_guard<std::mutex> lock(cache.mutex);
   return cache.entries.size();

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/ops/from_constant.h"
+#include "engine/ops/constant_cache.h"
 
 namespace savedmodel::engine {
 namespace {
@@ -19,31 +19,31 @@ tf::Tensor Filled(std::int64_t count, float value) {
   return tensor;
 }
 
-TEST(FromConstant, IsMadeOnceOfOneBuffer) {
-  const std::size_t before = CountMadeOfConstants();
+TEST(ConstantCache, IsMadeOnceOfOneBuffer) {
+  const std::size_t before = CountCachedConstants();
   const tf::Tensor weights = Filled(8, 1), others = Filled(8, 1);
   int made = 0;
   const auto make = [&] { return std::make_shared<const int>(++made); };
   {
-    FromConstant<int> first, second, third, fourth;
+    ConstantCache<int> first, second, third, fourth;
     const auto packed = first.Get(weights, {1, 2}, make);
     EXPECT_EQ(second.Get(weights, {1, 2}, make), packed);
     EXPECT_EQ(first.Get(weights, {1, 2}, make), packed);
     EXPECT_EQ(made, 1);
     EXPECT_NE(third.Get(weights, {1, 3}, make), packed) << "another layout";
     EXPECT_NE(fourth.Get(others, {1, 2}, make), packed) << "another buffer";
-    EXPECT_EQ(CountMadeOfConstants(), before + 3);
-    FromConstant<long> other_type;
+    EXPECT_EQ(CountCachedConstants(), before + 3);
+    ConstantCache<long> other_type;
     EXPECT_EQ(*other_type.Get(weights, {1, 2}, [] { return std::make_shared<const long>(7); }), 7);
   }
-  EXPECT_EQ(CountMadeOfConstants(), before) << "nobody uses them any more";
-  FromConstant<int> again;
+  EXPECT_EQ(CountCachedConstants(), before) << "nobody uses them any more";
+  ConstantCache<int> again;
   again.Get(weights, {1, 2}, make);
   EXPECT_EQ(made, 4);
 }
 
-TEST(FromConstant, AnInputThatChangesIsMadeAnew) {
-  FromConstant<float> made;
+TEST(ConstantCache, AnInputThatChangesIsMadeAnew) {
+  ConstantCache<float> made;
   const auto make = [](const tf::Tensor& of) {
     return [of] { return std::make_shared<const float>(of.flat<float>()(0)); };
   };
@@ -53,10 +53,10 @@ TEST(FromConstant, AnInputThatChangesIsMadeAnew) {
   EXPECT_EQ(*made.Get(one, {}, make(one)), 1);
 }
 
-TEST(FromConstant, ThreadsMakeItOnce) {
+TEST(ConstantCache, ThreadsMakeItOnce) {
   const tf::Tensor weights = Filled(8, 1);
   std::atomic<int> made{0};
-  std::vector<FromConstant<int>> kernels(8);
+  std::vector<ConstantCache<int>> kernels(8);
   std::vector<std::shared_ptr<const int>> results(kernels.size());
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < kernels.size(); ++i) {
@@ -69,16 +69,16 @@ TEST(FromConstant, ThreadsMakeItOnce) {
   for (const auto& result : results) EXPECT_EQ(result, results[0]);
 }
 
-TEST(FromConstant, WhatCouldNotBeMadeIsTriedAgain) {
-  const std::size_t before = CountMadeOfConstants();
+TEST(ConstantCache, WhatCouldNotBeMadeIsTriedAgain) {
+  const std::size_t before = CountCachedConstants();
   const tf::Tensor weights = Filled(8, 1);
   const auto fail = []() -> std::shared_ptr<const int> { throw std::runtime_error("no memory"); };
   {
-    FromConstant<int> kernel;
+    ConstantCache<int> kernel;
     EXPECT_THROW(kernel.Get(weights, {}, fail), std::runtime_error);
     EXPECT_EQ(*kernel.Get(weights, {}, [] { return std::make_shared<const int>(3); }), 3);
   }
-  EXPECT_EQ(CountMadeOfConstants(), before);
+  EXPECT_EQ(CountCachedConstants(), before);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace savedmodel::engine {
 // The numbers that it depends on beside the buffers.
 using ConstantLayout = std::array<std::int64_t, 4>;
 
-struct MadeOfConstants {
+struct CachedConstants {
   std::vector<tensorflow::Tensor> from;  // held, so that nobody writes into them, or gets their addresses
   std::shared_ptr<const void> value;
 };
@@ -25,12 +25,12 @@ struct MadeOfConstants {
 // What there is for these buffers, this layout and the type that `type` is the tag of, else what `make`
 // gives. It lives as long as somebody holds the result. Threads that want the same wait for the first.
 // Thread-safe.
-std::shared_ptr<const MadeOfConstants> ShareMade(const std::vector<tensorflow::Tensor>& from,
-                                                 const void* type, const ConstantLayout& layout,
-                                                 const std::function<std::shared_ptr<const void>()>& make);
+std::shared_ptr<const CachedConstants> ShareCached(const std::vector<tensorflow::Tensor>& from,
+                                                   const void* type, const ConstantLayout& layout,
+                                                   const std::function<std::shared_ptr<const void>()>& make);
 
 // How many there are now.
-std::size_t CountMadeOfConstants();
+std::size_t CountCachedConstants();
 
 // Of a matrix packed for a kernel, whatever that is.
 template <typename Kernel>
@@ -46,19 +46,19 @@ const void* TypeTag() {
 
 // A kernel's part of it, for one input.
 template <typename T>
-class FromConstant {
+class ConstantCache {
  public:
   // make() gives a shared_ptr<const T>; it is asked again for an input that is not the first one.
   template <typename Make>
   std::shared_ptr<const T> Get(const tensorflow::Tensor& input, const ConstantLayout& layout,
                                const Make& make) {
-    std::call_once(once_, [&] { made_ = ShareMade({input}, TypeTag<T>(), layout, make); });
+    std::call_once(once_, [&] { made_ = ShareCached({input}, TypeTag<T>(), layout, make); });
     return made_->from[0].data() == input.data() ? std::static_pointer_cast<const T>(made_->value) : make();
   }
 
  private:
   std::once_flag once_;
-  std::shared_ptr<const MadeOfConstants> made_;
+  std::shared_ptr<const CachedConstants> made_;
 };
 
 }  // namespace savedmodel::engine
