@@ -24,13 +24,13 @@ std::set<std::string> InitializedVariables(const std::string& path, const tf::Me
 void Collector::Add(const std::string& label, const std::function<Callee()>& make) {
   try {
     Callee callee = make();
-    const CallPlan plan(callee.call == nullptr ? shared_->graph : callee.call->index, label, &callee.inputs,
+    const CallPlan plan(callee.call == nullptr ? shared_->index() : callee.call->index, label, &callee.inputs,
                         &callee.outputs, callee.targets);
     if (plan.graph.fetches.empty()) return;
     ConstantPool pool;
     OptimizedFunction function{plan.graph, {}, {}, false, {}};
     function.report.function = label;
-    const std::lock_guard<std::mutex> lock(shared_->prepare_mutex);
+    const std::lock_guard<std::mutex> lock(shared_->prepared.mutex);
     function.isolated = OptimizeFunction(shared_, callee.call.get(), plan.graph, kept_, &pool,
                                          &function.frozen, &function.report);
     writer_.Add(std::move(function), pool);

@@ -89,9 +89,11 @@ class CallableFunction : public internal::EngineFunction {
         label_(std::move(callee.label)),
         inputs_(std::move(callee.inputs)),
         outputs_(std::move(callee.outputs)),
-        plan_(call_ == nullptr ? shared_->graph : call_->index, label_, &inputs_, &outputs_, callee.targets) {
+        plan_(call_ == nullptr ? shared_->index() : call_->index, label_, &inputs_, &outputs_,
+              callee.targets) {
     executor_ = Prepare(!ad_hoc, &at_first_);
-    const bool may_gain = ad_hoc && shared_->own_executors && shared_->optimize != Optimize::kNone;
+    const bool may_gain =
+        ad_hoc && shared_->settings.own_executors && shared_->settings.optimize != Optimize::kNone;
     if (may_gain && !at_first_->report().optimized) unoptimized_runs_ = kRunsUnoptimized + 1;
   }
   ~CallableFunction() override {
@@ -160,7 +162,7 @@ Fallback* CallableFunction::Prepare(bool optimize, std::optional<Fallback>* made
   const auto plain = [this, bare = !report.optimized](OptimizationReport* of) {
     return PreparePlain(shared_.get(), call_.get(), plan_.graph, bare, of);
   };
-  made->emplace(executor, std::move(report), plain, shared_->convolves);
+  made->emplace(executor, std::move(report), plain, shared_->settings.convolves);
   if (runs && executor == nullptr) Callable();
   return &**made;
 }
@@ -183,7 +185,7 @@ tf::Session::CallableHandle CallableFunction::Callable() {
   for (const std::string& feed : plan_.graph.feeds) options.add_feed(feed);
   for (const std::string& fetch : plan_.graph.fetches) options.add_fetch(fetch);
   for (const std::string& target : plan_.graph.targets) options.add_target(target);
-  *options.mutable_run_options() = shared_->run_options;
+  *options.mutable_run_options() = shared_->settings.run_options;
   tf::Session::CallableHandle handle;
   ThrowIfError(Session().MakeCallable(options, &handle), label_);
   callable_ = handle;
@@ -202,7 +204,8 @@ void CallableFunction::CheckSharedFeeds(const Tensor* inputs) const {
 
 void CallableFunction::RunSession(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                                   const RunOptions* options, Trace* trace) const {
-  tf::RunOptions merged = MakeRunOptions(options == nullptr ? RunOptions() : *options, shared_->run_options);
+  tf::RunOptions merged =
+      MakeRunOptions(options == nullptr ? RunOptions() : *options, shared_->settings.run_options);
   if (trace != nullptr) merged.set_trace_level(tf::RunOptions::FULL_TRACE);
   // A run in the caller's thread can't be interrupted.
   if (merged.timeout_in_ms() > 0 && merged.inter_op_thread_pool() < 0) merged.set_inter_op_thread_pool(0);
@@ -225,7 +228,7 @@ void CallableFunction::RunCallable(const std::vector<tf::Tensor>& feeds, std::ve
                                    const RunOptions* options, Trace* trace) {
   if (NeedsRunOptions(options, trace) || HasTimeout(options))
     return RunSession(feeds, fetched, options, trace);
-  const TraceTurn turn(shared_->run_options);
+  const TraceTurn turn(shared_->settings.run_options);
   ThrowIfError(Session().RunCallable(Callable(), feeds, fetched, nullptr));
 }
 
@@ -290,7 +293,7 @@ void CallableFunction::RunExecutor(Fallback* executors, const GraphExecutor& exe
 
 // What looks at the caller's array would change with it; what looks at a v1 variable, with the next run.
 bool CallableFunction::Aliases(const tf::Tensor& result, const std::vector<tf::Tensor>& feeds) const {
-  return !result.RefCountIsOne() && (shared_->graph.has_reference_variables() ||
+  return !result.RefCountIsOne() && (shared_->index().has_reference_variables() ||
                                      (result.dtype() != tf::DT_STRING &&
                                       std::any_of(feeds.begin(), feeds.end(), [&](const tf::Tensor& feed) {
                                         return feed.dtype() != tf::DT_STRING && Overlaps(feed, result);
@@ -314,8 +317,8 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, bool into, con
     Fallback& executors = Executor();
     const GraphExecutor* executor = executors.current();
     const bool own = executor != nullptr && !NeedsRunOptions(options, trace) &&
-                     !(executors.is_frozen(executor) && shared_->thawed);
-    const IntraOpThreads::Run run(shared_->threads.get(), own);
+                     !(executors.is_frozen(executor) && shared_->prepared.variables.stale());
+    const IntraOpThreads::Run run(shared_->threads(), own);
     const FloatMode mode;
     if (own) {
       RunExecutor(&executors, *executor, inputs, &feeds, &fetched, options);

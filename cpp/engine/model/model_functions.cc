@@ -11,13 +11,12 @@ namespace tf = tensorflow;
 namespace {
 
 // Keras 2 has functions of each layer: each would be optimized and its weights written once more.
-constexpr std::size_t kMostTraces = 32;
+constexpr std::size_t kMaxTraces = 32;
 
 }  // namespace
 
-ModelFunctions::ModelFunctions(std::string path, std::string device, const tf::MetaGraphDef& meta_graph,
-                               std::function<tf::GraphDef()> read)
-    : path_(std::move(path)), device_(std::move(device)), read_(std::move(read)) {
+ModelFunctions::ModelFunctions(const ModelSource& source, const tf::MetaGraphDef& meta_graph)
+    : source_(source) {
   *meta_graph_.mutable_saver_def() = meta_graph.saver_def();
   *meta_graph_.mutable_asset_file_def() = meta_graph.asset_file_def();
   *meta_graph_.mutable_object_graph_def() = meta_graph.object_graph_def();
@@ -31,11 +30,13 @@ const SavedFunctions& ModelFunctions::list() {
 
 // That of the session, which stays as it is; or one from the disk, while nothing needs a session.
 std::shared_ptr<const tf::GraphDef> ModelFunctions::Graph(const SharedSession& shared) {
-  if (shared.is_open()) {
+  if (shared.state() == SharedSession::State::kOpen) {
     graph_.reset();
-    return {std::shared_ptr<const tf::GraphDef>(), &shared.graph_def};
+    return {std::shared_ptr<const tf::GraphDef>(), &shared.graph()};
   }
-  if (graph_ == nullptr) graph_ = std::make_shared<const tf::GraphDef>(read_());
+  if (graph_ == nullptr) {
+    graph_ = std::make_shared<const tf::GraphDef>(std::move(*source_.ReadAgain().mutable_graph_def()));
+  }
   return graph_;
 }
 
@@ -47,8 +48,8 @@ Callee ModelFunctions::MakeCall(const SharedSession& shared, const SavedFunction
     const std::lock_guard<std::mutex> lock(mutex_);
     graph = Graph(shared);
     if (tensors_ == nullptr) {
-      tensors_ =
-          std::make_unique<const std::map<int, std::string>>(ObjectTensors(path_, meta_graph_, *graph));
+      tensors_ = std::make_unique<const std::map<int, std::string>>(
+          ObjectTensors(source_.path(), meta_graph_, *graph));
     }
   }
   const FunctionCall call = MakeFunctionCall(*graph, meta_graph_.object_graph_def(), *tensors_, concrete,
@@ -56,7 +57,7 @@ Callee ModelFunctions::MakeCall(const SharedSession& shared, const SavedFunction
   std::vector<std::string> targets;
   if (call.outputs.empty()) targets.push_back(call.call);
   return {function.Label(trace), Flatten(call.inputs), Flatten(call.outputs), std::move(targets),
-          MakeCallGraph(*graph, call, device_)};
+          MakeCallGraph(*graph, call, source_.full_device())};
 }
 
 std::vector<std::pair<const SavedFunction*, std::size_t>> ModelFunctions::ToSave(
@@ -69,7 +70,7 @@ std::vector<std::pair<const SavedFunction*, std::size_t>> ModelFunctions::ToSave
     for (const auto& [path, function] : list().all()) traces += function.traces.size();
     for (const auto& [path, function] : list().all()) {
       const bool of_the_object = path.find('.') == std::string::npos;
-      if (traces <= kMostTraces || of_the_object) functions.push_back(&function);
+      if (traces <= kMaxTraces || of_the_object) functions.push_back(&function);
     }
   }
   std::set<std::string> names;  // a trace may be that of several functions

@@ -2,7 +2,6 @@
 // The functions of a loaded model's saved object, made ready when they are asked for.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,10 +19,8 @@ namespace savedmodel::engine {
 
 class ModelFunctions {
  public:
-  // Keeps what it needs of the MetaGraph, and not the graph. `device`: LoadOptions::device, or "". `read`
-  // reads the graph from the disk; it throws Error.
-  ModelFunctions(std::string path, std::string device, const tensorflow::MetaGraphDef& meta_graph,
-                 std::function<tensorflow::GraphDef()> read);
+  // Keeps what it needs of the MetaGraph, and not the graph. `source` outlives this.
+  ModelFunctions(const ModelSource& source, const tensorflow::MetaGraphDef& meta_graph);
 
   bool any() const { return HasFunctions(meta_graph_.object_graph_def()); }
   const SavedFunctions& list();
@@ -37,10 +34,8 @@ class ModelFunctions {
  private:
   std::shared_ptr<const tensorflow::GraphDef> Graph(const SharedSession& shared);
 
-  std::string path_;
-  std::string device_;
+  const ModelSource& source_;
   tensorflow::MetaGraphDef meta_graph_;  // without a graph
-  std::function<tensorflow::GraphDef()> read_;
   std::mutex mutex_;
   std::unique_ptr<const SavedFunctions> list_;
   std::unique_ptr<const std::map<int, std::string>> tensors_;

@@ -79,36 +79,34 @@ std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::ve
 }
 
 const tf::GraphDef& GraphOf(const SharedSession& shared, const CallGraph* call) {
-  return call == nullptr ? shared.graph_def : call->graph;
+  return call == nullptr ? shared.graph() : call->graph;
 }
 
 // Runs of this function may write what others have as a constant.
 void NoteWrites(const tf::GraphDef& graph, const FunctionGraph& function, SharedSession* shared) {
-  for (const std::string& key : WrittenVariables(graph, function.ends())) {
-    if (shared->written.insert(key).second && shared->frozen.count(key) > 0) shared->thawed = true;
-  }
+  shared->prepared.variables.AddWritten(WrittenVariables(graph, function.ends()));
 }
 
 std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph* call,
                                          const FunctionGraph& function, OptimizationReport* report) {
-  const OptimizedFunction* found = shared->saved == nullptr ? nullptr : shared->saved->Find(function);
+  const OptimizedFunction* found =
+      shared->prepared.saved == nullptr ? nullptr : shared->prepared.saved->Find(function);
   if (found == nullptr) return nullptr;
   for (const std::string& key : found->frozen) {
-    if (!shared->thawed && shared->written.count(key) == 0) continue;
+    if (shared->prepared.variables.MayFreeze(key)) continue;
     throw Error(Code::kFailedPrecondition, "another function writes the variable " + Quote(key));
   }
   // What signatures write is a constant nowhere.
   if (call != nullptr && !found->standalone) NoteWrites(call->graph, function, shared);
-  const bool early = found->standalone && shared->early_devices != nullptr;
   OptimizationReport saved = found->report;
   saved.function = report->function;
   saved.notes.push_back(std::string("was done earlier and read from ") + kOptimizedDirectory);
   std::unique_ptr<GraphExecutor> executor =
       MakeFrom(found->isolated.graph, found->isolated.feeds, OptimizedFiles::Fetches(*found, function),
-               shared->optimized_options, early ? *shared->early_devices : shared->devices(),
-               &shared->saved->pool(), &shared->stateful_kernels, &saved);
+               shared->settings.optimized_options, shared->DevicesFor(found->standalone),
+               &shared->prepared.saved->pool(), &shared->prepared.stateful_kernels, &saved);
   if (executor == nullptr) return nullptr;
-  shared->frozen.insert(found->frozen.begin(), found->frozen.end());
+  shared->prepared.variables.AddFrozen(found->frozen);
   *report = std::move(saved);
   return executor;
 }
@@ -118,13 +116,14 @@ std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const CallGr
   std::unique_ptr<GraphExecutor> executor;
   {
     ConstantPool pool;
-    const IsolatedGraph isolated =
-        OptimizeFunction(shared, call, function, {}, &pool, &shared->frozen, report);
-    shared->constants.Share(&pool);
-    executor = MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->optimized_options,
-                        shared->devices(), &pool, &shared->stateful_kernels, report);
+    std::set<std::string> frozen;
+    const IsolatedGraph isolated = OptimizeFunction(shared, call, function, {}, &pool, &frozen, report);
+    shared->prepared.variables.AddFrozen(frozen);
+    shared->prepared.constants.Share(&pool);
+    executor = MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->settings.optimized_options,
+                        shared->devices(), &pool, &shared->prepared.stateful_kernels, report);
   }
-  shared->constants.DropUnused();  // what the optimizer made on the way
+  shared->prepared.constants.DropUnused();  // what the optimizer made on the way
   return executor;
 }
 
@@ -152,7 +151,7 @@ std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const CallG
 const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                bool bare, OptimizationReport* report) {
   std::unique_ptr<GraphExecutor> executor;
-  tf::SessionOptions options = shared->options;
+  tf::SessionOptions options = shared->settings.plain_options;
   if (bare) {
     options.config.mutable_graph_options()->mutable_rewrite_options()->set_disable_meta_optimizer(true);
   }
@@ -163,7 +162,7 @@ const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, con
   }
   try {
     executor = MakeFrom(graph, function.feeds, function.fetches, options, shared->devices(), nullptr,
-                        &shared->stateful_kernels, report, bare);
+                        &shared->prepared.stateful_kernels, report, bare);
   } catch (const std::exception&) {  // the session refuses the same, in its words
   }
   return executor == nullptr ? nullptr : shared->Keep(std::move(executor));
@@ -179,12 +178,11 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, con
   IsolatedGraph isolated = Isolate(GraphOf(*shared, call), function.feeds, function.feed_types,
                                    function.fetches, function.fetch_types);
   std::set<std::string> written = WrittenVariables(isolated.graph, isolated.fetches);
-  written.insert(shared->written.begin(), shared->written.end());
   written.insert(kept.begin(), kept.end());
   const std::map<std::string, tf::Tensor> references = ReferenceValues(isolated.graph, written, shared);
   const auto value = [&](const tf::NodeDef& handle, tf::Tensor* tensor) {
     const std::string key = VariableKey(handle);
-    if (key.empty() || written.count(key) > 0 || shared->thawed) return false;
+    if (key.empty() || written.count(key) > 0 || !shared->prepared.variables.MayFreeze(key)) return false;
     if (const auto found = references.find(handle.name()); found != references.end()) {
       *tensor = found->second;
     } else if (IsReferenceVariable(handle) || !ValueOf(handle, device, tensor)) {
@@ -196,8 +194,8 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, con
   tf::DeviceSet device_set;
   device_set.AddDevice(device);
   device_set.set_client_device(device);
-  OptimizeGraph(shared->options, device_set, shared->optimize == Optimize::kBf16, value, pool, &isolated,
-                report);
+  OptimizeGraph(shared->settings.plain_options, device_set, shared->settings.optimize == Optimize::kBf16,
+                value, pool, &isolated, report);
   return isolated;
 }
 
@@ -205,16 +203,16 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
                                      const FunctionGraph& function, bool optimize,
                                      OptimizationReport* report) {
   report->executor = "session";
-  if (!shared->own_executors) {
+  if (!shared->settings.own_executors) {
     report->why_not = "the model has options, devices or ops that only a session respects";
     return nullptr;
   }
-  const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
+  const std::lock_guard<std::mutex> lock(shared->prepared.mutex);
   const FloatMode mode;
   bool needs_session = false;
   if (auto saved = Try(MakeSaved, shared, call, function, &needs_session, report))
     return shared->Keep(std::move(saved));
-  for (const std::string& why_not : {shared->saved_why_not, report->why_not}) {
+  for (const std::string& why_not : {shared->prepared.saved_why_not, report->why_not}) {
     if (why_not.empty()) continue;
     report->notes.push_back(std::string(kOptimizedDirectory) + " is not used: " + why_not);
   }
@@ -225,7 +223,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
     report->why_not = "ops that are run for their effects need a session";
     return nullptr;
   }
-  if (shared->optimize == Optimize::kNone) {
+  if (shared->settings.optimize == Optimize::kNone) {
     report->why_not = "the model was loaded so";
   } else if (!optimize) {
     report->why_not = "it has not been run often yet";
@@ -239,7 +237,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
 
 const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                   bool bare, OptimizationReport* report) {
-  const std::lock_guard<std::mutex> lock(shared->prepare_mutex);
+  const std::lock_guard<std::mutex> lock(shared->prepared.mutex);
   const FloatMode mode;
   shared->session();
   report->executor = "session";

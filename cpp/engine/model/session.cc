@@ -8,11 +8,45 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 
+void FrozenVariables::AddWritten(const std::set<std::string>& keys) {
+  for (const std::string& key : keys) {
+    if (written_.insert(key).second && frozen_.count(key) > 0) stale_ = true;
+  }
+}
+
+SharedSession::SharedSession(std::unique_ptr<const ModelSource> source,
+                             std::unique_ptr<IntraOpThreads> threads, const tf::GraphDef& graph)
+    : source_(std::move(source)), threads_(std::move(threads)), index_(graph) {
+  settings.optimize = source_->options().optimize;
+  settings.run_options = source_->run_options();
+  settings.plain_options = source_->session_options();
+}
+
+void SharedSession::UseDevices(std::unique_ptr<tf::DeviceMgr> devices) {
+  if (threads_ != nullptr) threads_->UseFor(*devices);
+  early_devices_ = std::move(devices);
+  state_.store(State::kDevicesOnly, std::memory_order_release);
+}
+
+void SharedSession::Open(tf::MetaGraphDef meta_graph) {
+  Adopt(source_->Open(std::move(meta_graph), threads_.get()));
+}
+
+void SharedSession::Adopt(OpenedSession opened) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  graph_.Swap(&opened.graph);
+  path_ = std::move(opened.path);
+  session_ = std::move(opened.session);
+  state_.store(State::kOpen, std::memory_order_release);
+}
+
 tf::Session& SharedSession::session() {
-  if (tf::Session* opened = opened_.load(std::memory_order_acquire); opened != nullptr) return *opened;
-  const std::lock_guard<std::mutex> lock(open_mutex_);
-  if (!is_open()) open(this);
-  return *opened_.load(std::memory_order_acquire);
+  if (state() != State::kOpen) {
+    const std::lock_guard<std::mutex> lock(open_mutex_);
+    if (state() == State::kClosed) throw Error(Code::kFailedPrecondition, "the model is closed");
+    if (state() != State::kOpen) Open(source_->ReadAgain());
+  }
+  return *session_;
 }
 
 tf::Session& SharedSession::Extended(const CallGraph& call) {
@@ -31,10 +65,8 @@ const tf::DeviceMgr& SharedSession::devices() {
   return *devices;
 }
 
-void SharedSession::Set(std::unique_ptr<tf::Session> session) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  session_ = std::move(session);
-  opened_.store(session_.get(), std::memory_order_release);
+const tf::DeviceMgr& SharedSession::DevicesFor(bool standalone) {
+  return standalone && early_devices_ != nullptr ? *early_devices_ : devices();
 }
 
 const GraphExecutor* SharedSession::Keep(std::unique_ptr<GraphExecutor> executor) {
@@ -51,7 +83,7 @@ void SharedSession::Release(const GraphExecutor* executor,
     if (session_ != nullptr && callable) session_->ReleaseCallable(*callable).IgnoreError();
     if (executors_.erase(executor) == 0) return;
   }
-  constants.DropUnused();
+  prepared.constants.DropUnused();
 }
 
 void SharedSession::Cancel() {
@@ -61,24 +93,24 @@ void SharedSession::Cancel() {
 }
 
 void SharedSession::Close() {
-  std::unique_ptr<IntraOpThreads> workers;        // goes after the devices
+  std::unique_ptr<IntraOpThreads> threads;        // goes after the devices
   std::unique_ptr<tf::DeviceMgr> devices;         // after the executors
   std::unique_ptr<const OptimizedFiles> weights;  // mapped
   std::unique_ptr<tf::Session> session;
   Executors executors;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    workers = std::move(threads);
-    devices = std::move(early_devices);
-    weights = std::move(saved);
+    state_.store(State::kClosed, std::memory_order_release);
+    threads = std::move(threads_);
+    devices = std::move(early_devices_);
+    weights = std::move(prepared.saved);
     session = std::move(session_);
-    opened_.store(nullptr, std::memory_order_release);
     executors.swap(executors_);
-    graph_def.Clear();
+    graph_.Clear();
   }
   executors.clear();
-  constants.Clear();
-  stateful_kernels.Clear();
+  prepared.constants.Clear();
+  prepared.stateful_kernels.Clear();
   if (session != nullptr) session->Close().IgnoreError();
 }
 

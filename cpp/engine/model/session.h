@@ -3,18 +3,17 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
-#include <utility>
 
-#include "engine/base/paths.h"
 #include "engine/executor/executor.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/shared_constants.h"
+#include "engine/model/source.h"
 #include "engine/objects/call_graph.h"
 #include "engine/saved/optimized_files.h"
 #include "engine/threads/intra_op.h"
@@ -26,63 +25,104 @@
 
 namespace savedmodel::engine {
 
+// What the load decides for all functions; it does not change afterwards.
+struct ModelSettings {
+  Optimize optimize = Optimize::kNone;
+  bool convolves = false;      // the graph has convolutions
+  bool own_executors = false;  // functions that need no session have an executor of their own
+  tensorflow::RunOptions run_options;
+  tensorflow::SessionOptions plain_options;      // of executors, for graphs as they were loaded
+  tensorflow::SessionOptions optimized_options;  // for graphs that the optimizer has seen
+};
+
+// Which variables are constants in the graph of some function, and which some function may write:
+// VariableKey.
+class FrozenVariables {
+ public:
+  void AddFrozen(const std::set<std::string>& keys) { frozen_.insert(keys.begin(), keys.end()); }
+  // Constants of variables that are frozen already are stale from now on.
+  void AddWritten(const std::set<std::string>& keys);
+  bool MayFreeze(const std::string& key) const { return !stale_ && written_.count(key) == 0; }
+  // True once a run may have written a variable that is a constant elsewhere. Any thread may ask.
+  bool stale() const { return stale_; }
+
+ private:
+  std::set<std::string> frozen_;
+  std::set<std::string> written_;
+  std::atomic<bool> stale_{false};
+};
+
+// What functions share while they are made ready, one at a time.
+struct PreparedFunctions {
+  std::mutex mutex;
+  FrozenVariables variables;
+  SharedConstants constants;
+  StatefulKernels stateful_kernels;
+  std::unique_ptr<const OptimizedFiles> saved;  // what an earlier optimizer left beside the model
+  std::string saved_why_not;                    // it is not used, though it is there
+};
+
 class SharedSession {
  public:
-  using Executors = std::map<const GraphExecutor*, std::unique_ptr<GraphExecutor>>;
+  enum class State {
+    kLoading,
+    kDevicesOnly,  // saved functions run on devices; what needs a session opens it
+    kOpen,
+    kClosed,
+  };
 
-  SharedSession(std::unique_ptr<IntraOpThreads> intra_op, const tensorflow::GraphDef& loaded)
-      : threads(std::move(intra_op)), graph(loaded) {}
+  // `threads` may be null: TensorFlow's shared ones.
+  SharedSession(std::unique_ptr<const ModelSource> source, std::unique_ptr<IntraOpThreads> threads,
+                const tensorflow::GraphDef& graph);
 
-  // Opens the session first, where the load left it for later; throws Error then. Nobody closes while a call
-  // is running.
+  // The ways from kLoading; Open throws Error.
+  void UseDevices(std::unique_ptr<tensorflow::DeviceMgr> devices);
+  void Open(tensorflow::MetaGraphDef meta_graph);
+  State state() const { return state_.load(std::memory_order_acquire); }
+
+  // These three open the session first, if the load did not; they throw Error then. Nobody closes while a
+  // call is running.
   tensorflow::Session& session();
   const tensorflow::DeviceMgr& devices();
-  // With the call's nodes in its graph.
-  tensorflow::Session& Extended(const CallGraph& call);
-  bool is_open() const { return opened_.load(std::memory_order_acquire) != nullptr; }
-  void Set(std::unique_ptr<tensorflow::Session> session);
+  tensorflow::Session& Extended(const CallGraph& call);  // with the call's nodes in its graph
+  // What saved functions without state run on: no session is opened for it.
+  const tensorflow::DeviceMgr& DevicesFor(bool standalone);
 
-  // What this does not own already is made an owner of.
+  const ModelSource& source() const { return *source_; }
+  const GraphIndex& index() const { return index_; }
+  IntraOpThreads* threads() const { return threads_.get(); }
+  // As the session has it; empty until it is open, and after DropGraph.
+  const tensorflow::GraphDef& graph() const { return graph_; }
+  void DropGraph() { graph_.Clear(); }
+
+  // Takes ownership; the pointer is valid until Release or Close.
   const GraphExecutor* Keep(std::unique_ptr<GraphExecutor> executor);
   void Release(const GraphExecutor* executor, std::optional<tensorflow::Session::CallableHandle> callable);
   // Makes running calls end with kCancelled; may be called while there are some.
   void Cancel();
   void Close();
 
-  std::unique_ptr<IntraOpThreads> threads;  // null: TensorFlow's shared ones; outlives the session
-  GraphIndex graph;
-  std::unique_ptr<PlainPath> path;     // what the session was restored from
-  tensorflow::RunOptions run_options;  // the model's own
-
-  // Functions that need no session to run have an executor of their own, made of these.
-  bool own_executors = false;
-  tensorflow::SessionOptions options;
-  tensorflow::SessionOptions optimized_options;  // for graphs that the optimizer has seen
-  tensorflow::GraphDef graph_def;                // empty without own_executors, and until the session is open
-  tensorflow::CancellationManager cancellation;
-  Optimize optimize = Optimize::kNone;
-  bool convolves = false;           // the graph has convolutions
-  std::set<std::string> written;    // variables that signatures may write: VariableKey
-  std::set<std::string> frozen;     // that are constants in some function's graph
-  std::atomic<bool> thawed{false};  // a run by tensor name may write such: what was frozen is stale
-  std::mutex prepare_mutex;         // guards the three; one function is optimized at a time
-  SharedConstants constants;        // of all optimized functions
-
-  StatefulKernels stateful_kernels;
-
-  // What an earlier optimizer left beside the model; with it, a session is opened when one is needed.
-  std::unique_ptr<const OptimizedFiles> saved;
-  std::string saved_why_not;                             // it is not used, though it is there
-  std::unique_ptr<tensorflow::DeviceMgr> early_devices;  // of functions that need no session
-  std::function<void(SharedSession*)> open;              // calls Set
+  ModelSettings settings;
+  PreparedFunctions prepared;
+  tensorflow::CancellationManager cancellation;  // of all runs
 
  private:
-  std::mutex mutex_;  // orders release of callables and close
+  using Executors = std::map<const GraphExecutor*, std::unique_ptr<GraphExecutor>>;
+
+  void Adopt(OpenedSession opened);
+
+  const std::unique_ptr<const ModelSource> source_;
+  std::unique_ptr<IntraOpThreads> threads_;  // outlives devices and session
+  const GraphIndex index_;
+  std::atomic<State> state_{State::kLoading};
   std::mutex open_mutex_;
-  std::set<std::string> extended_;                // names of calls; guarded by open_mutex_
+  std::mutex mutex_;                // orders release of callables and close
+  std::set<std::string> extended_;  // names of calls; guarded by open_mutex_
+  tensorflow::GraphDef graph_;
+  std::unique_ptr<PlainPath> path_;  // what the session was restored from
+  std::unique_ptr<tensorflow::DeviceMgr> early_devices_;
   std::unique_ptr<tensorflow::Session> session_;  // null until it is open, and once it is closed
-  std::atomic<tensorflow::Session*> opened_{nullptr};
-  Executors executors_;  // hold kernels on a device, and go before it
+  Executors executors_;                           // hold kernels on a device, and go before it
 };
 
 }  // namespace savedmodel::engine
