@@ -1,19 +1,16 @@
 """A child process that times one Python path. `cpp_floor/main.cc` speaks the same protocol.
 
-The command line says what to open. After the first result the child writes {"ready": true, ...};
-then it answers each JSON line on stdin with one on stdout, and sleeps in between:
+The command line says what to open. The first result is told as {"ready": true, "peak_rss_mb"}; then the child
+answers the questions of `savedmodel._process`, and sleeps in between:
 
-  {"command": "outputs", "file": f}                 -> {} and an .npz; or {"outputs": {name: [numbers]}}
-  {"command": "round", "seconds": s}                -> {"p50_us", "min_us", "calls", "seconds"}
-  {"command": "threads", "threads": n, "seconds": s} -> {"calls", "seconds"}
-
-{"error": "..."} takes the place of any answer. The end of stdin ends the process.
+  outputs, "file"              -> {} and an .npz; or {"outputs": {name: [numbers]}}
+  round, "seconds"             -> {"p50_us", "min_us", "calls", "seconds"}
+  threads, "threads", "seconds" -> {"calls", "seconds"}
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import threading
@@ -26,6 +23,7 @@ from time import perf_counter, perf_counter_ns
 from typing import Any
 
 import numpy as np
+from savedmodel._process import serve
 
 from . import peer_runners, runners
 from .runners import Call, Opened, Request
@@ -112,18 +110,31 @@ def measure_threads(calls: list[Call], seconds: float) -> dict[str, float]:
     return {"calls": sum(counts), "seconds": perf_counter() - begin}
 
 
-def answer(message: dict[str, Any], opened: Opened, calls: list[Call], group: int) -> dict[str, Any]:
-    if message["command"] == "round":
-        return measure_round(calls[0], group, message["seconds"])
-    if message["command"] == "outputs":
-        outputs = opened.answer()
-        np.savez(message["file"], **outputs)  # type: ignore[arg-type]
+class Server:
+    """The answers of one path, once `open` found its arguments right."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._group = 0
+
+    def open(self) -> dict[str, Any]:
+        self._opened = OPENERS[self._arguments.path](read_request(self._arguments))
+        self._calls = [self._opened.make_call()]
+        self._calls[0]()
+        return {"ready": True, "peak_rss_mb": peak_mb()}
+
+    def round(self, seconds: float) -> dict[str, float]:
+        self._group = self._group or group_size(self._calls[0])
+        return measure_round(self._calls[0], self._group, seconds)
+
+    def outputs(self, file: str) -> dict[str, Any]:
+        np.savez(file, **self._opened.answer())  # type: ignore[arg-type]
         return {}
-    if message["command"] == "threads":
-        while len(calls) < message["threads"]:
-            calls.append(opened.make_call())
-        return measure_threads(calls[: message["threads"]], message["seconds"])
-    raise ValueError(f"unknown command {message['command']!r}")
+
+    def threads(self, threads: int, seconds: float) -> dict[str, float]:
+        while len(self._calls) < threads:
+            self._calls.append(self._opened.make_call())
+        return measure_threads(self._calls[:threads], seconds)
 
 
 def peak_mb() -> float:
@@ -142,38 +153,19 @@ def read_request(arguments: argparse.Namespace) -> Request:
     return Request(arguments.model, inputs, arguments.threads, inter_op)
 
 
-def main() -> int:
-    # Results go to a private copy of stdout: TensorFlow may write to file descriptor 1.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as results:
-        os.dup2(2, 1)
-
-        def send(message: dict[str, Any]) -> None:
-            results.write(json.dumps(message) + "\n")
-            results.flush()
-
-        parser = argparse.ArgumentParser()
-        parser.add_argument("path", choices=list(OPENERS))
-        parser.add_argument("--model", type=Path, required=True)
-        parser.add_argument("--threads", type=int, default=1)
-        parser.add_argument("--inter-op", type=int)
-        parser.add_argument("--input", nargs=3, action="append", default=[])
-        arguments = parser.parse_args()
-        try:
-            opened = OPENERS[arguments.path](read_request(arguments))
-            calls = [opened.make_call()]
-            calls[0]()
-            send({"ready": True, "peak_rss_mb": peak_mb()})
-            group = 0
-            for line in sys.stdin:
-                group = group or group_size(calls[0])
-                send(answer(json.loads(line), opened, calls, group))
-        except Exception as error:
-            send({"error": f"{type(error).__name__}: {error}"})
-            return 1
-    return 0
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("path", choices=list(OPENERS))
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--inter-op", type=int)
+    parser.add_argument("--input", nargs=3, action="append", default=[])
+    server = Server(parser.parse_args())
+    commands = ("round", "outputs", "threads")
+    serve({name: getattr(server, name) for name in commands}, hello=server.open)
 
 
 if __name__ == "__main__":
-    status = main()
+    main()
     sys.stderr.flush()
-    os._exit(status)  # what a path does when it is torn down is no part of any measurement
+    os._exit(0)  # what a path does when it is torn down is no part of any measurement

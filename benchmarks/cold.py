@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from savedmodel._process import ProcessError
+
 from .models import ModelSpec, input_files
 from .paths import child_command
-from .worker import Worker, WorkerError
+from .worker import Worker
 
 COLD_MODELS = ("mlp", "resnet50")
 COLD_PATHS = ("tf2", "session_run", "savedmodel", "cpp_floor")
@@ -72,7 +74,7 @@ def measure_cold(
                 continue
             try:
                 seconds, peak = start_once(one.path, by_name[one.model], threads)
-            except WorkerError as error:
+            except ProcessError as error:
                 one.skipped = str(error)
                 continue
             if run > 0:

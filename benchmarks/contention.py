@@ -19,13 +19,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from savedmodel._process import ProcessError
+
 from . import machine
 from .models import MODELS, SEED, ensure_model, input_files
 from .neighbours import neighbours
 from .paths import Case, child_command, unavailable
 from .progress import progress
 from .table import count, markdown
-from .worker import Worker, WorkerError
+from .worker import Worker
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SETTLE = 0.3  # seconds from the start of the neighbours to the first call
@@ -94,14 +96,14 @@ def measure(
             reason = no_model or unavailable(OURS)
             try:
                 if reason is not None:
-                    raise WorkerError(reason)
+                    raise ProcessError(reason)
                 threads = 1 if one.one_thread else settings.threads
                 command = child_command(one.path, case.model, threads, input_files(case.model, 1))
                 worker = stack.enter_context(Worker(command))
                 worker.receive()
                 worker.ask("round", seconds=settings.seconds / 4)  # uncounted
                 workers[one.name] = worker
-            except WorkerError as error:
+            except ProcessError as error:
                 skipped[f"{one.name} ({name})"] = str(error)
         for _ in range(settings.rounds):
             step(case.label)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from savedmodel._process import ProcessError
 
 from . import machine
 from .models import MODELS, ModelSpec, input_files, run_module
@@ -23,7 +24,7 @@ from .paths import PEER_PATHS, child_command
 from .peers.measure import missing_paths
 from .progress import progress
 from .table import markdown
-from .worker import Worker, WorkerError
+from .worker import Worker
 
 RESULTS = Path(__file__).resolve().parent / "results"
 NETWORKS = ("mobilenet_v2", "resnet50", "efficientnet_b0")  # that Keras builds in float64 as well
@@ -69,7 +70,7 @@ def measure(name: str, skipped: dict[str, str]) -> list[dict[str, Any]]:
             continue
         try:
             answers[path] = answer_of(path, model)
-        except WorkerError as error:
+        except ProcessError as error:
             skipped[f"{path} ({name})"] = str(error)
     records = []
     for path, answer in answers.items():

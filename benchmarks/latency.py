@@ -11,10 +11,11 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from savedmodel._process import ProcessError
 
 from .models import SEED, input_files
 from .paths import REFERENCE, Case, child_command
-from .worker import Worker, WorkerError
+from .worker import Worker
 
 
 @dataclass
@@ -88,7 +89,7 @@ def measure_case(
             """A path that fails is skipped from then on; the others go on."""
             try:
                 action()
-            except WorkerError as error:
+            except ProcessError as error:
                 results[name].skipped = str(error)
                 workers.pop(name, None)
 

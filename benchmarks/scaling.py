@@ -10,12 +10,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from savedmodel._process import ProcessError
+
 from . import machine
 from .models import MODELS, SEED, ensure_model, input_files
 from .paths import Case, child_command, unavailable
 from .progress import progress
 from .table import count, markdown, number
-from .worker import Worker, WorkerError
+from .worker import Worker
 
 THREADS = (1, 2, 4, 8)
 CASES = (Case(MODELS["mlp"], 64), Case(MODELS["xy"], 1))
@@ -51,7 +53,7 @@ def measure(
                 continue
             try:
                 workers[path] = _start(stack, case, path)
-            except WorkerError as error:
+            except ProcessError as error:
                 skipped[path] = str(error)
         for _ in range(rounds):
             step(case.label)
@@ -62,7 +64,7 @@ def measure(
                     continue
                 try:
                     answer = workers[path].ask("threads", threads=threads, seconds=seconds)
-                except WorkerError as error:
+                except ProcessError as error:
                     skipped[path] = str(error)
                     del workers[path]
                     continue

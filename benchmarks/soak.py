@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from savedmodel._process import ProcessError
+
 from . import machine
 from .models import MODELS, ensure_model
 from .paths import REFERENCE, unavailable
 from .progress import progress
 from .table import markdown
-from .worker import Worker, WorkerError
+from .worker import Worker
 
 POINTS = 20
 MODEL_OF = {"calls": "xy", "cycles": "mlp"}
@@ -33,7 +35,7 @@ def measure(what: str, total: int, step: Callable[[str], None]) -> dict[str, Any
                 aim = max(done, total * point // POINTS)
                 samples.append({"done": aim, **worker.ask(what, count=aim - done)})
                 done = aim
-    except WorkerError as error:
+    except ProcessError as error:
         return {"skipped": str(error), "samples": samples}
     return {"samples": samples}
 

@@ -1,18 +1,17 @@
 """The child process of the soak test: calls and load/close cycles on request.
 
-Same protocol as child.py: {"command": "calls" or "cycles", "count": n} -> {"rss_mb": m}.
+It is asked for calls or cycles, "count" -> {"rss_mb"}.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 from itertools import repeat
 from pathlib import Path
 
 import numpy as np
+from savedmodel._process import serve
 
 from .models import MODELS
 from .runners import SIGNATURE, Request, open_savedmodel
@@ -45,10 +44,12 @@ def main() -> None:
             cycle(MODELS["mlp"].saved_model, features)
             return None
 
-    for line in sys.stdin:
-        for _ in repeat(None, json.loads(line)["count"]):
+    def work(count: int) -> dict[str, float]:
+        for _ in repeat(None, count):
             call()
-        print(json.dumps({"rss_mb": resident_mb()}), flush=True)
+        return {"rss_mb": resident_mb()}
+
+    serve({arguments.command: work})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from savedmodel._process import ProcessError
 
 from .. import machine
 from ..cold import measure_cold
@@ -18,7 +19,7 @@ from ..latency import measure_case
 from ..models import MODELS, ModelSpec, ensure_model, input_files
 from ..paths import ALL_PATHS, START_PATHS, Case, child_command, package_version, unavailable
 from ..progress import progress
-from ..worker import Worker, WorkerError
+from ..worker import Worker
 from . import plot, report
 from .results import Results
 
@@ -66,7 +67,7 @@ def reference(case: Case) -> dict[str, Any] | None:
             with Worker(child_command("tf2", case.model, 1, input_files(case.model, case.batch))) as worker:
                 worker.receive()
                 np.savez(file, **worker.outputs())  # type: ignore[arg-type]
-        except WorkerError:
+        except ProcessError:
             return None
     with np.load(file) as stored:
         return dict(stored)

@@ -19,13 +19,14 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from savedmodel._process import ProcessError
 
 from .. import machine
 from ..models import MODELS, SEED, ModelSpec, ensure_model, input_files
 from ..paths import build_program
 from ..progress import progress
 from ..table import count, markdown, number
-from ..worker import QUIET, Worker, WorkerError
+from ..worker import QUIET, Worker
 
 START_SECONDS = 120
 OURS, FLOOR = "savedmodel", "noop"
@@ -79,10 +80,10 @@ def serve(program: Path, *arguments: str) -> Iterator[tuple[int, str]]:
         lines: list[str] = []
         while not lines or lines[-1] != "ready":
             if not select.select([process.stdout], [], [], START_SECONDS)[0]:
-                raise WorkerError("the server did not start")
+                raise ProcessError("the server did not start")
             lines.append(process.stdout.readline().strip())
             if not lines[-1]:
-                raise WorkerError("the server ended")
+                raise ProcessError("the server ended")
         yield process.pid, lines[0].rpartition(" ")[2]
     finally:
         process.terminate()
@@ -110,14 +111,14 @@ def check_answer(driver: Worker, model: ModelSpec) -> int:
     command = [sys.executable, "-c", script, str(model.saved_model), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **QUIET})
     if done.returncode != 0:
-        raise WorkerError(f"no answer to compare with: {done.stderr.strip().splitlines()[-1:]}")
+        raise ProcessError(f"no answer to compare with: {done.stderr.strip().splitlines()[-1:]}")
     wanted = {name: np.array(values) for name, values in json.loads(done.stdout).items()}
     found = driver.outputs()
     if found.keys() != wanted.keys():
-        raise WorkerError(f"the server answers {sorted(found)}, not {sorted(wanted)}")
+        raise ProcessError(f"the server answers {sorted(found)}, not {sorted(wanted)}")
     for name, values in wanted.items():
         if found[name].shape != values.shape or not np.allclose(found[name], values, rtol=1e-4, atol=1e-5):
-            raise WorkerError(f"the server's {name} is not the model's")
+            raise ProcessError(f"the server's {name} is not the model's")
     return sum(values.size for values in wanted.values())
 
 
@@ -134,7 +135,7 @@ def make_noop(path: Path, inputs: Sequence[str], results: int) -> None:
     command = [sys.executable, "-c", script, str(path), str(results), *inputs]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **QUIET})
     if done.returncode != 0:
-        raise WorkerError(f"no model for the floor: {done.stderr.strip().splitlines()[-1:]}")
+        raise ProcessError(f"no model for the floor: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def measure(
@@ -240,7 +241,7 @@ def serving(settings: ServingSettings) -> int:
                 try:
                     if name not in skipped:
                         cells += measure(name, program, server, settings, step)
-                except WorkerError as error:
+                except ProcessError as error:
                     skipped[name] = str(error)
     text = report(cells, settings, about, skipped)
     print(text)

@@ -1,46 +1,32 @@
 """TensorFlow's Python in a process of its own, which loads what a test wrote and says what it computes.
 
-Run as a program, it answers requests, a JSON object a line: {"how": ..., "path": ..., ...} -> {...}.
+Run as a program, it answers requests: how, {"path": ..., ...} -> {...}.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections import namedtuple
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from savedmodel._process import Process, serve
 
 
-class TensorFlow:
+class TensorFlow(Process):
     """The parent's side."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-        )
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+        super().__init__([sys.executable, __file__], env=quiet)
 
-    def ask(self, how: str, path: Path, **rest: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"how": how, "path": str(path), **rest}) + "\n")
-        self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        assert "error" not in answer, answer["error"]
-        return answer
+    def of(self, how: str, path: Path, **rest: Any) -> dict[str, Any]:
+        return self.ask(how, path=str(path), **rest)
 
     def run(
         self,
@@ -54,22 +40,19 @@ class TensorFlow:
         with tempfile.TemporaryDirectory() as folder:
             arrays: dict[str, Any] = {key: np.asarray(value) for key, value in inputs.items()}
             np.savez(f"{folder}/in.npz", **arrays)
-            self.ask(how, path, signature=signature, tags=sorted(tags), folder=folder)
+            self.of(how, path, signature=signature, tags=sorted(tags), folder=folder)
             with np.load(f"{folder}/out.npz", allow_pickle=True) as results:
                 return dict(results)
 
     def signatures(self, path: Path, tags: Collection[str] = ("serve",)) -> dict[str, list[str]]:
         """Those that tf.saved_model.load finds: name -> keys of the outputs."""
-        found: dict[str, list[str]] = self.ask("signatures", path, tags=sorted(tags))["signatures"]
+        found: dict[str, list[str]] = self.of("signatures", path, tags=sorted(tags))["signatures"]
         return found
 
     def cli(self, path: Path) -> str:
         """What `saved_model_cli show --all` prints."""
-        text: str = self.ask("cli", path)["text"]
+        text: str = self.of("cli", path)["text"]
         return text
-
-    def close(self) -> None:
-        self._process.communicate(timeout=60)
 
 
 def _inputs(request: dict[str, Any]) -> dict[str, Any]:
@@ -166,18 +149,13 @@ def _cli(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _main() -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else is printed is no answer
     kinds = {"v1": _v1, "v2": _v2, "signatures": _signatures, "cli": _cli}
     kinds |= {"function": _function, "checkpoint": _checkpoint}
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = kinds[request["how"]](request)
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+
+    def handler(kind: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        return lambda **request: kind(request)
+
+    serve({how: handler(kind) for how, kind in kinds.items()})
 
 
 if __name__ == "__main__":

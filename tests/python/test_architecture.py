@@ -303,12 +303,17 @@ def test_nothing_imports_the_cli() -> None:
     assert wrong == []
 
 
-def test_cli_and_integrations_use_the_public_api() -> None:
-    """A module whose name, or folder, has no underscore is a client of the package, as any program is.
+# Modules below the package, which know files and processes only: who uses them beside the package's own.
+BELOW = {"_process": ["savedmodel.cli"], "_rename": ["savedmodel.export"]}
 
-    But renames lie below all of it: they know of files only.
-    """
-    assert not any(is_within(name, "savedmodel") for name in imports(PACKAGE / "_rename.py"))
+
+@pytest.mark.parametrize("name", BELOW)
+def test_what_is_below_the_package_imports_nothing_of_it(name: str) -> None:
+    assert not any(is_within(module, "savedmodel") for module in imports(PACKAGE / f"{name}.py"))
+
+
+def test_cli_and_integrations_use_the_public_api() -> None:
+    """A module whose name, or folder, has no underscore is a client of the package, as any program is."""
     wrong = [
         f"{relative(path)}: {name}"
         for package, path in modules()
@@ -316,9 +321,19 @@ def test_cli_and_integrations_use_the_public_api() -> None:
         if not package.startswith("savedmodel._")
         for name in imports(path, package)
         if name.startswith("savedmodel._") and not name.startswith("savedmodel.__")
-        if not (is_within(name, "savedmodel._rename") and is_within(package, "savedmodel.export"))
+        if not any(
+            is_within(name, f"savedmodel.{below}") and is_within(package, *users)
+            for below, users in BELOW.items()
+        )
     ]
     assert wrong == []
+
+
+def test_child_processes_are_started_in_one_place() -> None:
+    """Those that are asked and answer; `_runtime_onnx` runs a command of tf2onnx, and waits for its end."""
+    users = {relative(path) for package, path in modules() if "subprocess" in imports(path, package)}
+    names = ["_process.py", "cli/_runtime_onnx.py"]
+    assert users == {relative(PACKAGE / name) for name in names}
 
 
 def test_importing_the_package_opens_no_tensorflow() -> None:

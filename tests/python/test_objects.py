@@ -126,7 +126,7 @@ class TestFunctions:
         x = "np.arange(8, dtype=np.float32).reshape(2, 4)"
         for function, ours, theirs in self.CALLS:
             theirs = theirs.replace("t(x)", f"t({x})")
-            answer = tensorflow.ask("function", models / "functions", function=function, arguments=theirs)
+            answer = tensorflow.of("function", models / "functions", function=function, arguments=theirs)
             results = self.flat(self.call(model, function, ours))
             assert len(results) == len(answer["results"]), function
             for result, expected in zip(results, answer["results"], strict=True):
@@ -142,7 +142,7 @@ class TestFunctions:
         x = "np.arange(8, dtype=np.float32).reshape(2, 4)"
         for function, ours, theirs in self.REFUSED:
             theirs = theirs.replace("t(x)", f"t({x})")
-            answer = tensorflow.ask("function", models / "functions", function=function, arguments=theirs)
+            answer = tensorflow.of("function", models / "functions", function=function, arguments=theirs)
             assert answer == {"refused": True}, function
             with pytest.raises((TypeError, ValueError), match=function):
                 self.call(model, function, ours)
@@ -173,7 +173,7 @@ class TestFunctions:
     ) -> None:
         values = {"a": "1.0", "b": "2.0", "x": "[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]"}
         theirs = re.sub(r"\b[abx]\b", lambda match: f"t({values[match[0]]})", arguments)
-        answer = tensorflow.ask("function", models / "structures", function=function, arguments=theirs)
+        answer = tensorflow.of("function", models / "structures", function=function, arguments=theirs)
         scope: dict[str, Any] = {key: np.array(eval(text), np.float32) for key, text in values.items()}
         scope |= {name: namedtuple(name, "a b") for name in ("Point", "Other")}
         scope |= {"Swapped": namedtuple("Point", "b a"), "call": lambda *a: a}
@@ -298,7 +298,7 @@ class TestFunctions:
             texts = ", ".join(
                 f"{key}=t({value.tolist()}, {value.dtype.name!r})" for key, value in inputs.items()
             )
-            answer = tensorflow.ask("function", tmp_path / "signed", signature="all", arguments=texts)
+            answer = tensorflow.of("function", tmp_path / "signed", signature="all", arguments=texts)
             ours = [
                 results["also"],
                 *(results["by"].indices, results["by"].values, results["by"].dense_shape),
@@ -310,7 +310,7 @@ class TestFunctions:
                 np.testing.assert_array_equal(result, wanted)
         edited = tmp_path / "edited"  # which makes a function of the nodes that are left
         sm.Edit(tmp_path / "signed").keep_outputs("all", ["by", "rows"]).save(edited)
-        answer = tensorflow.ask("function", edited, signature="all", arguments=texts)
+        answer = tensorflow.of("function", edited, signature="all", arguments=texts)
         for result, wanted in zip(ours[1:-1], answer["results"], strict=True):
             np.testing.assert_array_equal(result, wanted)
 
@@ -385,7 +385,7 @@ class TestTargets:
         model = load("trained", tags={"train"})
         self.train(model, 20)
         model.save_variables(tmp_path / "checkpoint")
-        values = tensorflow.ask("checkpoint", tmp_path / "checkpoint")["values"]
+        values = tensorflow.of("checkpoint", tmp_path / "checkpoint")["values"]
         assert values.keys() == {"w", "b"}
         np.testing.assert_array_equal(np.float32(values["w"]), model.variables["w"])
         model.save_variables(tmp_path / "copy", saved_model=True)
@@ -401,7 +401,7 @@ class TestTargets:
         with sm.load(tmp_path / "copy") as copy:
             assert copy.functions["counted"]() == 1
             assert copy.functions["look_up"](["m"])[2] == [55]
-        answer = tensorflow.ask("function", tmp_path / "copy", function="counted", arguments="")
+        answer = tensorflow.of("function", tmp_path / "copy", function="counted", arguments="")
         assert answer["results"] == [1]
 
     def test_nothing_to_write(self, load: Load, tmp_path: Path) -> None:

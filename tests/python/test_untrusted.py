@@ -89,7 +89,7 @@ def test_an_attribute_of_a_function_is_no_value(tmp_path: Path) -> None:
 
 CHILD = """
 import json, os, signal, sys, time
-request = json.loads(sys.argv[1])
+request = json.loads(sys.stdin.readline())["request"]
 assert request["path"].startswith("/")
 for step in {"at": "load"}, {"done": "loads"}, {"at": "run", "signature": "serving_default"}:
     print(json.dumps(step), flush=True)

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
+import base64
 import builtins
-import json
-import os
 import pickle
-import subprocess
-import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from savedmodel import _core
 from savedmodel._core import DeadlineExceededError, InternalError
+from savedmodel._process import NoAnswer, Process, ProcessEnded, module_command
 
-CHILD = (sys.executable, "-m", "savedmodel._publish.trial_main")
+CHILD = tuple(module_command("savedmodel._publish.trial_main"))
 
 
 def try_load(path: Path, options: dict[str, Any], timeout: float) -> dict[str, Any]:
@@ -24,25 +23,21 @@ def try_load(path: Path, options: dict[str, Any], timeout: float) -> dict[str, A
     Returns {"warmed_up": requests, "unusable": {signature: why}}. Raises what the load raises,
     DeadlineExceededError, or InternalError if the process dies.
     """
+    pickled = base64.b64encode(pickle.dumps((str(path), options))).decode()
+    deadline = time.monotonic() + timeout
     try:
-        done = subprocess.run(
-            CHILD,
-            input=pickle.dumps((str(path), options, timeout)),
-            capture_output=True,
-            timeout=timeout,
-            # Modules are not looked for in the working directory, which -m would add.
-            env={**os.environ, "PYTHONSAFEPATH": "1"},
-        )
-    except subprocess.TimeoutExpired:
+        with Process(CHILD) as process:
+            process.send("load", pickled=pickled, timeout=timeout)
+            process.no_more()
+            answer = process.receive(deadline - time.monotonic())
+            ending = process.ending(deadline - time.monotonic())
+            if ending.status != 0:
+                raise ProcessEnded(ending)
+    except NoAnswer:
         raise DeadlineExceededError(f"the model was not loaded and warmed up within {timeout:g} s") from None
-    lines = done.stdout.decode(errors="replace").splitlines()
-    if done.returncode != 0 or not lines:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        status = done.returncode
-        end = f"signal {-status}" if status < 0 else f"exit status {status}"
-        raise InternalError(f"the process that loaded the model ended with {': '.join([end, *last])}")
-    answer: dict[str, Any] = json.loads(lines[-1])
-    if "error" in answer:
-        kind = getattr(_core, answer["kind"], None) or getattr(builtins, answer["kind"], None)
-        raise kind(answer["error"]) if kind is not None else InternalError(answer["error"])
+    except ProcessEnded as error:
+        raise InternalError(f"the process that loaded the model ended with {error}") from None
+    if "raised" in answer:
+        kind = getattr(_core, answer["raised"], None) or getattr(builtins, answer["raised"], None)
+        raise kind(answer["text"]) if kind is not None else InternalError(answer["text"])
     return answer

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that `trial` starts: a pickled (path, options of the load, seconds) in, a line of JSON out."""
+"""The process that `trial` starts. It is asked to load a pickled (path, options), within so many seconds."""
 
 from __future__ import annotations
 
-import json
+import base64
 import pickle
 import signal
-import sys
+from typing import Any
 
 import savedmodel as sm
 from savedmodel._made_up import why_not_callable
+from savedmodel._process import serve
 
 
 def _unusable(model: sm.Model) -> dict[str, str]:
@@ -28,8 +29,9 @@ def _unusable(model: sm.Model) -> dict[str, str]:
     return unusable
 
 
-def main() -> None:
-    path, options, timeout = pickle.load(sys.stdin.buffer)
+def load(pickled: str, timeout: float) -> dict[str, Any]:
+    """{"warmed_up", "unusable"}, or, where the load raised an error, {"raised": its type, "text"}."""
+    path, options = pickle.loads(base64.b64decode(pickled))
     # Should the parent be gone by then.
     signal.setitimer(signal.ITIMER_REAL, timeout + 5)
     try:
@@ -38,12 +40,11 @@ def main() -> None:
             if len(sets) == 1:
                 options["tags"] = sets[0]
         with sm.load(path, **{"warmup": True, **options}) as model:
-            answer: dict[str, object] = {"warmed_up": model.warmed_up, "unusable": _unusable(model)}
+            return {"warmed_up": model.warmed_up, "unusable": _unusable(model)}
     except (sm.Error, OSError, TypeError, ValueError, KeyError, MemoryError) as error:
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        answer = {"kind": type(error).__name__, "error": text}
-    print("\n" + json.dumps(answer), flush=True)
+        return {"raised": type(error).__name__, "text": text}
 
 
 if __name__ == "__main__":
-    main()
+    serve({"load": load}, catch=())

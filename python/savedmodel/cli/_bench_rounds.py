@@ -57,7 +57,7 @@ def measure(plan: Plan, left_out: dict[str, str]) -> Report:
                 for start in report.starts:
                     if start["threads"] == threads and start["contender"] in children:
                         child = children[start["contender"]]
-                        start["peak_bytes"] = child.ask(memory=True)["peak_bytes"]
+                        start["peak_bytes"] = child.ask("memory")["peak_bytes"]
     report.cases = [case for case in report.cases if case.samples]
     return report
 
@@ -122,7 +122,7 @@ def _check_results(plan: Plan, report: Report, children: dict[str, Child]) -> No
     results = {}
     for name, child in children.items():
         file = plan.scratch / f"results-{name}.npz"
-        child.ask(outputs=batch, file=str(file))
+        child.ask("outputs", batch=batch, file=str(file))
         results[name] = {key.removesuffix(":0"): value for key, value in read(file).items()}
     ours = results.pop("savedmodel")
     for name, theirs in results.items():
@@ -157,7 +157,7 @@ def _rounds(
             step(f"{label}: {name}")
             seconds = plan.seconds if number else plan.warmup
             try:
-                answer = children[name].ask(measure=batch, concurrency=concurrency, seconds=seconds)
+                answer = children[name].ask("measure", batch=batch, concurrency=concurrency, seconds=seconds)
             except ChildError as error:
                 _leave_out(report, name, error)
                 del children[name]

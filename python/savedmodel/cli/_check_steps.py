@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loading a model and calling its signatures, step by step; as a program, in a process with limits.
 
-The program's argument is a JSON object: {"path", "tags", "level", "ops", "run", "memory"}; tags as --tag-set
-has them, or null; memory in bytes. It writes what it begins, and what came of it, as lines of JSON to
-stdout, so that the last one tells where a process died.
+It is asked to check {"path", "tags", "level", "ops", "run", "memory"}; tags as --tag-set has them, or
+null; memory in bytes. It answers with what it begins, and with what came of it, so that the last answer tells
+where a process died.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Iterator
 from typing import Any
+
+from savedmodel._process import serve
 
 Step = dict[str, Any]
 """{"at": "load"} or {"at": "run", "signature": key}; what came of it: {"done": text}, {"refused": text}, or,
@@ -75,21 +74,14 @@ def _text(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def main() -> int:
-    """Do what the argument says, within its memory."""
+def _steps_within_memory(request: dict[str, Any]) -> Iterator[Step]:
     import resource
 
-    request = json.loads(sys.argv[1])
     # What the process writes to, not the files that it maps: TensorFlow's libraries are a gigabyte.
     resource.setrlimit(resource.RLIMIT_DATA, (request["memory"], request["memory"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)  # ops may print
-        for step in steps(request):
-            answers.write(json.dumps(step) + "\n")
-            answers.flush()
-    return 0
+    yield from steps(request)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve({"check": _steps_within_memory}, catch=())

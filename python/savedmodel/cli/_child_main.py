@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A runtime in a process of its own: the child's end.
 
-It answers each JSON line on stdin with one on stdout, and sleeps in between. The first says what to open:
+It answers the questions of `_process`, and sleeps in between. The first says what to open:
 
-  {"runtime", "started", "path", "tags", "signature", "threads", "batches": {"1": "inputs.npz"}, ...}
+  open, "started", "request": {"runtime", "path", "tags", "signature", "threads", "batches": {"1": file}, ...}
       -> {"load_seconds", "cold_start_seconds", "version"}; cold start is from the process' start to the
          first result. Without "batches" nothing is called
-  {"measure": batch, "concurrency": n, "seconds": s} -> {"latencies": base64 of float32 seconds, "seconds"}
-  {"outputs": batch, "file": f}                      -> {} and an .npz
-  {"select": signature, "batches": {...}}            -> {}; the one that is called from then on
-  {"memory": true}                                   -> {"peak_bytes"}
-
-{"error": "..."} takes the place of any answer. The end of stdin ends the process.
+  measure, "batch", "concurrency", "seconds" -> {"latencies": base64 of float32 seconds, "seconds"}
+  outputs, "batch", "file"                   -> {} and an .npz
+  select, "signature", "batches"             -> {}; the one that is called from then on
+  memory                                     -> {"peak_bytes"}
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import os
 import sys
 import threading
@@ -28,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from savedmodel._process import serve
 from savedmodel.cli import _runtimes
 
 # A million samples of calls shorter than a microsecond are enough.
@@ -80,7 +78,7 @@ def _peak_bytes() -> int:
     return 0
 
 
-def _open(request: dict[str, Any]) -> tuple[_runtimes.Runtime, dict[str, Any]]:
+def _open(request: dict[str, Any], started: float) -> tuple[_runtimes.Runtime, dict[str, Any]]:
     _runtimes.import_packages(request["runtime"])
     begin = time.perf_counter()
     runtime = _runtimes.open_runtime(request)
@@ -90,45 +88,43 @@ def _open(request: dict[str, Any]) -> tuple[_runtimes.Runtime, dict[str, Any]]:
     now = time.clock_gettime(time.CLOCK_MONOTONIC)
     return runtime, {
         "load_seconds": loaded - begin,
-        "cold_start_seconds": now - request["started"],
+        "cold_start_seconds": now - started,
         "version": runtime.version,
     }
 
 
-def _answer(runtime: _runtimes.Runtime, question: dict[str, Any]) -> dict[str, Any]:
-    if "measure" in question:
-        batch = str(question["measure"])
-        return _measure(runtime, batch, question["concurrency"], question["seconds"])
-    if "select" in question:
-        _runtimes.select(runtime, question["select"], question["batches"])
+class _Server:
+    """The answers; `open` comes first."""
+
+    _runtime: _runtimes.Runtime
+
+    def open(self, request: dict[str, Any], started: float) -> dict[str, Any]:
+        self._runtime, about = _open(request, started)
+        return about
+
+    def measure(self, batch: int, concurrency: int, seconds: float) -> dict[str, Any]:
+        return _measure(self._runtime, str(batch), concurrency, seconds)
+
+    def select(self, signature: str, batches: dict[str, str]) -> dict[str, Any]:
+        _runtimes.select(self._runtime, signature, batches)
         return {}
-    if "outputs" in question:
-        _runtimes.write(Path(question["file"]), runtime.outputs(str(question["outputs"])))
+
+    def outputs(self, batch: str, file: str) -> dict[str, Any]:
+        _runtimes.write(Path(file), self._runtime.outputs(str(batch)))
         return {}
-    return {"peak_bytes": _peak_bytes()}
+
+    def memory(self) -> dict[str, Any]:
+        return {"peak_bytes": _peak_bytes()}
 
 
-def main() -> int:
+def main() -> None:
     """Serve the parent until it closes stdin."""
-    # Answers go to a private copy of stdout: a runtime may write to file descriptor 1.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)
-        runtime: _runtimes.Runtime | None = None
-        for line in sys.stdin:
-            try:
-                question = json.loads(line)
-                if runtime is None:
-                    runtime, answer = _open(question)
-                else:
-                    answer = _answer(runtime, question)
-            except Exception as error:
-                answer = {"error": f"{type(error).__name__}: {error}"}
-            answers.write(json.dumps(answer) + "\n")
-            answers.flush()
-    return 0
+    server = _Server()
+    commands = ("open", "measure", "select", "outputs", "memory")
+    serve({name: getattr(server, name) for name in commands})
 
 
 if __name__ == "__main__":
-    status = main()
+    main()
     sys.stderr.flush()
-    os._exit(status)  # how a runtime is torn down is no part of any measurement
+    os._exit(0)  # how a runtime is torn down is no part of any measurement

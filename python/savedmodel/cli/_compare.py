@@ -112,10 +112,10 @@ def _compare(
     found = []
     with tempfile.TemporaryDirectory(prefix="savedmodel-compare-") as scratch:
         files = make(Path(scratch), function)
-        reference.ask(select=name, batches=files)
+        reference.ask("select", signature=name, batches=files)
         for batch, file in files.items():
             target = Path(scratch) / f"outputs-{batch}.npz"
-            reference.ask(outputs=batch, file=str(target))
+            reference.ask("outputs", batch=batch, file=str(target))
             theirs = _runtimes.read(target)
             ours = function.run(_runtimes.read(Path(file)))
             for key in sorted(ours.keys() | theirs.keys()):

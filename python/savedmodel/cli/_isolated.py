@@ -3,66 +3,41 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import signal
-import subprocess
-import sys
-import tempfile
-import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from savedmodel._process import Ending, NoAnswer, Process, ProcessEnded, module_command
 from savedmodel.cli._check_steps import Step
 
 LAST_LINES = 3
-CHILD = (sys.executable, "-m", "savedmodel.cli._check_steps")
+CHILD = tuple(module_command("savedmodel.cli._check_steps"))
+STACK = re.compile(r"\s*@ ")  # TensorFlow's, some fifty lines, comes after what was wrong
 
 
 def isolated_steps(request: dict[str, Any], seconds: float, child: Sequence[str] = CHILD) -> Iterator[Step]:
     """What the child says. If it dies, {"crashed": text, "lines": its last words} or {"hung": text} comes."""
-    with tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(
-            [*child, json.dumps(request)],
-            # No modules from the working directory, which -m would add.
-            env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONSAFEPATH": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
-        hung = threading.Event()
-
-        def end() -> None:
-            hung.set()
-            process.kill()
-
-        timer = threading.Timer(seconds, end)
-        timer.start()
-        assert process.stdout is not None
+    deadline = time.monotonic() + seconds
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
+    with Process(child, env=quiet, noise=STACK) as process:
+        process.send("check", request=request)
+        process.no_more()
         try:
-            for line in process.stdout:
-                yield json.loads(line)
-            status = process.wait()
-        finally:
-            timer.cancel()
+            while True:
+                yield process.receive(deadline - time.monotonic())
+        except ProcessEnded as error:
+            if error.ending.status != 0:
+                yield {"crashed": _how(error.ending), "lines": error.ending.lines[-LAST_LINES:]}
+        except NoAnswer:
             process.kill()
-            process.wait()
-            process.stdout.close()
-        if hung.is_set():
             yield {"hung": f"no answer for {seconds:g} s"}
-        elif status != 0:
-            stderr.seek(0)
-            lines = stderr.read().decode(errors="replace").splitlines()
-            # TensorFlow's stack, some fifty lines, comes after what was wrong.
-            said = [line for line in lines if line.strip() and not line.lstrip().startswith("@ ")]
-            yield {"crashed": _ending(status), "lines": said[-LAST_LINES:]}
 
 
-def _ending(status: int) -> str:
-    if status > 0:
-        return f"exit status {status}"
+def _how(ending: Ending) -> str:
     try:
-        return f"signal {-status}, {signal.Signals(-status).name}"
+        return f"{ending.how}, {signal.Signals(-ending.status).name}"
     except ValueError:
-        return f"signal {-status}"
+        return ending.how

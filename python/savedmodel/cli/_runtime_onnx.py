@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from savedmodel._process import environment, module_command
 from savedmodel.cli._child import ENVIRONMENT
 from savedmodel.cli._runtimes import Array, Inputs, Request
 
@@ -21,9 +20,10 @@ _OPSET = "18"
 
 def convert(path: str, tags: list[str], signature: str, target: Path) -> None:
     """Run tf2onnx's command. Raises RuntimeError with the last line of what it said."""
-    command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", path, "--tag", ",".join(tags)]
+    command = module_command("tf2onnx.convert")
+    command += ["--saved-model", path, "--tag", ",".join(tags)]
     command += ["--signature_def", signature, "--opset", _OPSET, "--output", str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **ENVIRONMENT})
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(**ENVIRONMENT))
     if done.returncode != 0 or not target.exists():
         words = [line for line in done.stderr.strip().splitlines() if line.strip()]
         raise RuntimeError(f"tf2onnx failed: {words[-1] if words else 'it says nothing'}")
