@@ -14,8 +14,7 @@ import argparse
 import os
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -23,28 +22,11 @@ from time import perf_counter, perf_counter_ns
 from typing import Any
 
 import numpy as np
+from savedmodel._bench.runtime import Call, Request
+from savedmodel._bench.timing import peak_bytes, together
 from savedmodel._process import serve
 
-from . import peer_runners, runners
-from .runners import Call, Opened, Request
-
-OPENERS: dict[str, Callable[[Request], Opened]] = {
-    "tf2": runners.open_tf2,
-    "tf2_bf16": partial(runners.open_tf2, bf16=True),
-    "session_run": runners.open_session_run,
-    "make_callable": runners.open_make_callable,
-    "savedmodel": partial(runners.open_savedmodel, kind="aligned"),
-    "savedmodel_none": partial(runners.open_savedmodel, kind="aligned", optimize="none"),
-    "savedmodel_bf16": partial(runners.open_savedmodel, kind="aligned", optimize="bf16"),
-    "savedmodel_shared": partial(runners.open_savedmodel, kind="shared"),
-    "savedmodel_out": partial(runners.open_savedmodel, kind="out"),
-    "savedmodel_unaligned": partial(runners.open_savedmodel, kind="unaligned"),
-    "ort": peer_runners.open_ort,
-    "openvino": partial(peer_runners.open_openvino, precision="f32"),
-    "openvino_bf16": partial(peer_runners.open_openvino, precision="bf16"),
-    "savedmodel_saved": partial(runners.open_savedmodel, kind="aligned"),
-    "openvino_ir": partial(peer_runners.open_openvino, precision="f32"),
-}
+from .runners import OPENERS
 
 # A call shorter than this is timed in groups, so that the clock costs under half a percent.
 SAMPLE_NS = 20_000
@@ -89,25 +71,21 @@ def measure_round(call: Call, group: int, seconds: float) -> dict[str, float]:
 
 def measure_threads(calls: list[Call], seconds: float) -> dict[str, float]:
     """Calls of several Python threads together, each on buffers of its own."""
-    barrier = threading.Barrier(len(calls) + 1)
     stop = threading.Event()
 
-    def work(index: int) -> int:
-        call, done, count = calls[index], stop.is_set, 0
-        barrier.wait()
+    def work(call: Call) -> int:
+        done, count = stop.is_set, 0
         while not done():
             call()
             count += 1
         return count
 
-    with ThreadPoolExecutor(len(calls)) as pool:
-        workers = [pool.submit(work, index) for index in range(len(calls))]
-        barrier.wait()
-        begin = perf_counter()
+    def end() -> None:
         stop.wait(seconds)
         stop.set()
-        counts = [worker.result() for worker in workers]
-    return {"calls": sum(counts), "seconds": perf_counter() - begin}
+
+    counts, elapsed = together([partial(work, call) for call in calls], end)
+    return {"calls": sum(counts), "seconds": elapsed}
 
 
 class Server:
@@ -118,39 +96,35 @@ class Server:
         self._group = 0
 
     def open(self) -> dict[str, Any]:
-        self._opened = OPENERS[self._arguments.path](read_request(self._arguments))
-        self._calls = [self._opened.make_call()]
+        opener, settings = OPENERS[self._arguments.path]
+        request = read_request(self._arguments, settings)
+        self._runtime, self._inputs = opener(request), request.first
+        self._calls = [self._runtime.call(self._inputs)]
         self._calls[0]()
-        return {"ready": True, "peak_rss_mb": peak_mb()}
+        return {"ready": True, "peak_rss_mb": peak_bytes() / 1024**2}
 
     def round(self, seconds: float) -> dict[str, float]:
         self._group = self._group or group_size(self._calls[0])
         return measure_round(self._calls[0], self._group, seconds)
 
     def outputs(self, file: str) -> dict[str, Any]:
-        np.savez(file, **self._opened.answer())  # type: ignore[arg-type]
+        np.savez(file, **self._runtime.outputs(self._inputs))  # type: ignore[arg-type]
         return {}
 
     def threads(self, threads: int, seconds: float) -> dict[str, float]:
         while len(self._calls) < threads:
-            self._calls.append(self._opened.make_call())
+            self._calls.append(self._runtime.call(self._inputs))
         return measure_threads(self._calls[:threads], seconds)
 
 
-def peak_mb() -> float:
-    """Peak resident memory. Not `ru_maxrss`, which Linux starts at that of the parent."""
-    status = Path("/proc/self/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
-
-
-def read_request(arguments: argparse.Namespace) -> Request:
+def read_request(arguments: argparse.Namespace, settings: dict[str, str]) -> Request:
     inputs = {}
     for name, shape, file in arguments.input:
         array = np.load(file) if file.endswith(".npy") else np.fromfile(file, np.float32)
         inputs[name] = array.reshape([int(size) for size in shape.split("x")])
-    inter_op = arguments.threads if arguments.inter_op is None else arguments.inter_op
-    return Request(arguments.model, inputs, arguments.threads, inter_op)
+    model, threads, inter_op = str(arguments.model), arguments.threads, arguments.inter_op
+    request = Request(model, threads=threads, inter_op=inter_op, first=inputs)
+    return replace(request, **settings)  # type: ignore[arg-type] # those of Request
 
 
 def main() -> None:

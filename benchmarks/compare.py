@@ -6,12 +6,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from savedmodel._bench.progress import progress
+
 from . import machine, plot, report
 from .cold import COLD_MODELS, COLD_PATHS, measure_cold
 from .latency import PathResult, measure_case
 from .models import MODELS, ensure_model
 from .paths import REFERENCE, Case, unavailable
-from .progress import progress
 from .table import count
 
 

@@ -9,23 +9,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from savedmodel._bench.progress import progress
+from savedmodel._bench.turns import Contenders
 from savedmodel._process import ProcessError
 
 from . import machine
 from .models import MODELS, SEED, ensure_model, input_files
 from .neighbours import neighbours
 from .paths import Case, child_command, unavailable
-from .progress import progress
 from .table import count, markdown
 from .worker import Worker
 
@@ -85,35 +85,37 @@ def measure(
     name: str, settings: Settings, skipped: dict[str, str], step: Callable[[str], None]
 ) -> list[Cell]:
     """All contenders and numbers of neighbours on one model, in a random order each round."""
-    order = random.Random(SEED)
     case = Case(MODELS[name], 1)
     cells = [Cell(name, one.name, amount) for one in settings.contenders for amount in settings.neighbours]
     no_model = ensure_model(case.model)
-    with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
+
+    def failed(contender: str, error: Exception) -> None:
+        skipped[f"{contender} ({name})"] = str(error)
+
+    def warm_up(worker: Worker) -> None:
+        worker.receive()
+        worker.ask("round", seconds=settings.seconds / 4)  # uncounted
+
+    def one_round(cell: Cell, worker: Worker) -> None:
+        cell.rounds.append(worker.ask("round", seconds=settings.seconds))
+
+    with Contenders[Worker](SEED, ProcessError, failed) as contenders:
         for one in settings.contenders:
             step(f"{case.label}: starting {one.name}")
             reason = no_model or unavailable(OURS)
-            try:
-                if reason is not None:
-                    raise ProcessError(reason)
-                threads = 1 if one.one_thread else settings.threads
-                command = child_command(one.path, case.model, threads, input_files(case.model, 1))
-                worker = stack.enter_context(Worker(command))
-                worker.receive()
-                worker.ask("round", seconds=settings.seconds / 4)  # uncounted
-                workers[one.name] = worker
-            except ProcessError as error:
-                skipped[f"{one.name} ({name})"] = str(error)
+            if reason is not None:
+                failed(one.name, ProcessError(reason))
+                continue
+            threads = 1 if one.one_thread else settings.threads
+            command = child_command(one.path, case.model, threads, input_files(case.model, 1))
+            contenders.start(one.name, partial(Worker, command), warm_up)
         for _ in range(settings.rounds):
             step(case.label)
-            for amount in order.sample(settings.neighbours, len(settings.neighbours)):
+            for amount in contenders.shuffled(settings.neighbours):
                 with neighbours(amount):
                     time.sleep(SETTLE)
-                    turn = [cell for cell in cells if cell.neighbours == amount and cell.contender in workers]
-                    for cell in order.sample(turn, len(turn)):
-                        answer = workers[cell.contender].ask("round", seconds=settings.seconds)
-                        cell.rounds.append(answer)
+                    for cell in contenders.shuffled(cell for cell in cells if cell.neighbours == amount):
+                        contenders.turn(cell.contender, partial(one_round, cell))
     return cells
 
 

@@ -6,14 +6,12 @@ It runs in a child process; what the peers load is made once per model, and cach
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from .models import MODELS, ModelSpec, run_module
 
-OPSET = 18  # the newest that tf2onnx knows
 BATCH = "batch"  # the name of the first dimension in the ONNX model
 
 
@@ -69,17 +67,14 @@ def replace_erfc(model: Any) -> None:
 def to_onnx(spec: ModelSpec) -> None:
     """tf2onnx's command line, then two repairs: Erfc, and one name for the batch dimension."""
     import onnx
+    from savedmodel._bench.runtime_onnx import convert
 
     target = onnx_file(spec)
     unfinished = target.with_name("unfinished.onnx")
-    command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", str(spec.saved_model)]
-    command += ["--tag", "serve", "--signature_def", "serving_default", "--opset", str(OPSET)]
-    if not spec.only_float32:
-        command += ["--extra_opset", "ai.onnx.contrib:1"]  # string ops: onnxruntime-extensions
+    # String ops: onnxruntime-extensions.
+    more = () if spec.only_float32 else ("--extra_opset", "ai.onnx.contrib:1")
     try:
-        done = subprocess.run([*command, "--output", str(unfinished)], stderr=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            raise RuntimeError((done.stderr.strip().splitlines() or ["tf2onnx failed"])[-1])
+        convert(str(spec.saved_model), ["serve"], "serving_default", unfinished, *more)
         model = onnx.load(unfinished)
         replace_erfc(model)
         for entry in model.graph.input:

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from savedmodel._bench.progress import progress
 from savedmodel._process import ProcessError
 
 from . import machine
 from .models import MODELS, ModelSpec, input_files, run_module
 from .paths import PEER_PATHS, child_command
 from .peers.measure import missing_paths
-from .progress import progress
 from .table import markdown
 from .worker import Worker
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 from typing import Any
 
 import numpy as np
+from savedmodel._bench.turns import Contenders
 from savedmodel._process import ProcessError
 
 from .models import SEED, input_files
@@ -81,39 +80,28 @@ def measure_case(
     """
     results = {name: PathResult(case, name, skipped.get(name)) for name in paths}
     inputs = input_files(case.model, case.batch)
-    order = random.Random(SEED)
-    with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
 
-        def attempt(name: str, action: Callable[[], None]) -> None:
-            """A path that fails is skipped from then on; the others go on."""
-            try:
-                action()
-            except ProcessError as error:
-                results[name].skipped = str(error)
-                workers.pop(name, None)
+    def failed(name: str, error: Exception) -> None:
+        results[name].skipped = str(error)
 
-        def start(name: str) -> None:
-            command = child_command(name, case.model, threads, inputs)
-            worker = stack.enter_context(Worker(command))
-            worker.receive()
-            results[name].outputs = worker.outputs()
-            worker.ask("round", seconds=seconds / 4)  # uncounted
-            workers[name] = worker
+    def ready(name: str, worker: Worker) -> None:
+        worker.receive()
+        results[name].outputs = worker.outputs()
+        worker.ask("round", seconds=seconds / 4)  # uncounted
 
-        def one_round(name: str) -> None:
-            results[name].rounds.append(workers[name].ask("round", seconds=seconds))
+    def one_round(name: str, worker: Worker) -> None:
+        results[name].rounds.append(worker.ask("round", seconds=seconds))
 
+    with Contenders[Worker](SEED, ProcessError, failed) as contenders:
         for name in paths:
             step(f"{case.label}: starting {name}")
             if results[name].skipped is None:
-                attempt(name, partial(start, name))
+                command = child_command(name, case.model, threads, inputs)
+                contenders.start(name, partial(Worker, command), partial(ready, name))
         for _ in range(rounds):
             step(case.label)
-            turn = list(workers)
-            order.shuffle(turn)
-            for name in turn:
-                attempt(name, partial(one_round, name))
+            for name in contenders.shuffled(contenders.running):
+                contenders.turn(name, partial(one_round, name))
     _compare_answers(list(results.values()), reference)
     return list(results.values())
 

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
+
+from savedmodel._bench.machine import this_machine
 
 from .paths import cpu_flags, package_version
 
 PACKAGES = ("savedmodel", "tensorflow", "keras", "numpy")
 TOLD_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
-
-
-def cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("model name", "Model")):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def memory_gb() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def build_of(package: str = "savedmodel") -> str | None:
@@ -53,15 +30,16 @@ def build_of(package: str = "savedmodel") -> str | None:
 
 def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """Machine, date and versions. The load average tells whether others used the machine."""
+    machine = this_machine()
     return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "cpu": cpu_model(),
-        "cores": usable_cores(),
+        "date": machine.date,
+        "cpu": machine.cpu,
+        "cores": machine.cpus,
         "instructions": [name for name in TOLD_FLAGS if name in cpu_flags()],
-        "memory_gb": round(memory_gb(), 1),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "load_average_before": [round(value, 2) for value in os.getloadavg()],
-        "python": platform.python_version(),
+        "memory_gb": round(machine.memory_bytes / 1e9, 1),
+        "system": machine.system,
+        "load_average_before": [round(value, 2) for value in machine.load_averages],
+        "python": machine.python,
         "versions": {name: package_version(name) for name in packages},
     }
 

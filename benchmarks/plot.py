@@ -6,20 +6,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from savedmodel._bench import plots
+
 from .cold import ColdResult
 from .latency import PathResult
 from .paths import PATHS
 from .table import number
 
-# Okabe and Ito's palette: told apart by the colour-blind too. Our own paths are the blues.
+# Our own paths are the blues.
 COLOURS = {
-    "tf2": "#D55E00",
-    "session_run": "#E69F00",
-    "make_callable": "#F0E442",
-    "savedmodel": "#0072B2",
-    "savedmodel_out": "#56B4E9",
-    "savedmodel_unaligned": "#A9CBE2",
-    "cpp_floor": "#333333",
+    "tf2": plots.VERMILION,
+    "session_run": plots.ORANGE,
+    "make_callable": plots.YELLOW,
+    "savedmodel": plots.BLUE,
+    "savedmodel_out": plots.SKY,
+    "savedmodel_unaligned": plots.PALE,
+    "cpp_floor": plots.EDGE,
 }
 
 
@@ -43,7 +45,7 @@ def _bars(
             [height for _, height in drawn],
             width,
             color=COLOURS[path],
-            edgecolor="#333333",
+            edgecolor=plots.EDGE,
             linewidth=0.4,
         )
         axis.bar_label(
@@ -55,9 +57,8 @@ def _bars(
         )
     axis.set_xticks(range(len(groups)), groups)
     axis.set_xlim(-0.5, len(groups) - 0.5)
-    axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
+    plots.horizontal_grid(axis)
+    plots.open_frame(axis)
 
 
 def _latency_axis(axis: Any, results: Sequence[PathResult], paths: Sequence[str]) -> None:
@@ -95,11 +96,9 @@ def _cold_axes(axes: Sequence[Any], results: Sequence[ColdResult], paths: Sequen
 def draw(file: Path, latency: Sequence[PathResult], cold: Sequence[ColdResult], caption: str) -> str | None:
     """Write the PNG. Returns why there is none, or None."""
     try:
-        import matplotlib
+        pyplot = plots.pyplot()
     except ImportError:
         return "matplotlib is not installed"
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
     from matplotlib.patches import Patch
 
     measured = {one.path for one in latency if one.skipped is None}
@@ -120,7 +119,7 @@ def draw(file: Path, latency: Sequence[PathResult], cold: Sequence[ColdResult], 
         _latency_axis(figure.add_subplot(), latency, paths)
 
     handles = [
-        Patch(facecolor=COLOURS[name], edgecolor="#333333", label=f"{name}\n{PATHS[name].about}")
+        Patch(facecolor=COLOURS[name], edgecolor=plots.EDGE, label=f"{name}\n{PATHS[name].about}")
         for name in paths
     ]
     handles += [
@@ -134,7 +133,7 @@ def draw(file: Path, latency: Sequence[PathResult], cold: Sequence[ColdResult], 
         frameon=False,
         labelspacing=0.9,
     )
-    figure.text(0.005, -0.005, caption, fontsize=8.5, color="#555555", va="top")
+    figure.text(0.005, -0.005, caption, fontsize=8.5, color=plots.GREY, va="top")
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=120, bbox_inches="tight", pad_inches=0.2)
     pyplot.close(figure)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from savedmodel._bench.progress import progress
+from savedmodel._bench.turns import Contenders
 from savedmodel._process import ProcessError
 
 from . import machine
 from .models import MODELS, SEED, ensure_model, input_files
 from .paths import Case, child_command, unavailable
-from .progress import progress
 from .table import count, markdown, number
 from .worker import Worker
 
@@ -24,51 +24,46 @@ CASES = (Case(MODELS["mlp"], 64), Case(MODELS["xy"], 1))
 SCALING_PATHS = ("tf2", "make_callable", "savedmodel", "savedmodel_out")
 
 
-def _start(stack: ExitStack, case: Case, path: str) -> Worker:
+def _start(case: Case, path: str) -> Worker:
     command = child_command(path, case.model, 1, input_files(case.model, case.batch))
     # One thread per kernel, but TensorFlow's own pool as it comes: a pool of one would
     # make callers of tf2 and the session wait for one another.
-    worker = stack.enter_context(Worker([*command, "--inter-op", "0"]))
+    return Worker([*command, "--inter-op", "0"])
+
+
+def _warm_up(worker: Worker) -> None:
     worker.receive()
     for threads in THREADS:
         worker.ask("threads", threads=threads, seconds=0.05)  # uncounted
-    return worker
 
 
 def measure(
     case: Case, paths: Sequence[str], rounds: int, seconds: float, step: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Rounds of every path and thread count, in a random order each time."""
-    order = random.Random(SEED)
     rates: dict[tuple[str, int], list[float]] = {(p, n): [] for p in paths for n in THREADS}
     skipped: dict[str, str] = {}
     no_model = ensure_model(case.model)
-    with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
+
+    def failed(path: str, error: Exception) -> None:
+        skipped[path] = str(error)
+
+    def one_round(key: tuple[str, int], worker: Worker) -> None:
+        answer = worker.ask("threads", threads=key[1], seconds=seconds)
+        rates[key].append(answer["calls"] / answer["seconds"])
+
+    with Contenders[Worker](SEED, ProcessError, failed) as contenders:
         for path in paths:
             step(f"{case.label}: starting {path}")
             reason = no_model or unavailable(path)
             if reason is not None:
                 skipped[path] = reason
-                continue
-            try:
-                workers[path] = _start(stack, case, path)
-            except ProcessError as error:
-                skipped[path] = str(error)
+            else:
+                contenders.start(path, partial(_start, case, path), _warm_up)
         for _ in range(rounds):
             step(case.label)
-            turn = [key for key in rates if key[0] in workers]
-            order.shuffle(turn)
-            for path, threads in turn:
-                if path not in workers:
-                    continue
-                try:
-                    answer = workers[path].ask("threads", threads=threads, seconds=seconds)
-                except ProcessError as error:
-                    skipped[path] = str(error)
-                    del workers[path]
-                    continue
-                rates[path, threads].append(answer["calls"] / answer["seconds"])
+            for key in contenders.shuffled(key for key in rates if key[0] in contenders.running):
+                contenders.turn(key[0], partial(one_round, key))
     results = []
     for path in paths:
         head = {"model": case.model.name, "batch": case.batch, "path": path}

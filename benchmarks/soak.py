@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from savedmodel._bench.progress import progress
 from savedmodel._process import ProcessError
 
 from . import machine
 from .models import MODELS, ensure_model
 from .paths import REFERENCE, unavailable
-from .progress import progress
 from .table import markdown
 from .worker import Worker
 

@@ -11,10 +11,11 @@ from itertools import repeat
 from pathlib import Path
 
 import numpy as np
+from savedmodel._bench.runtime import Request
+from savedmodel._bench.runtime_savedmodel import SavedModel
 from savedmodel._process import serve
 
 from .models import MODELS
-from .runners import SIGNATURE, Request, open_savedmodel
 
 
 def resident_mb() -> float:
@@ -27,7 +28,7 @@ def cycle(folder: Path, features: np.ndarray) -> None:
     import savedmodel as sm
 
     with sm.load(folder, threads=1) as model:
-        model.signatures[SIGNATURE](features=features)
+        model.signatures["serving_default"](features=features)
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "calls":
         rows = {"x": np.ones((1, 4), np.float32), "y": np.ones((1, 4), np.float32)}
-        call = open_savedmodel(Request(MODELS["xy"].saved_model, rows, 1, 1), "aligned").make_call()
+        call = SavedModel(Request(str(MODELS["xy"].saved_model), threads=1)).call(rows)
     else:
         features = np.ones((1, 64), np.float32)
 

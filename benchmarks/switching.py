@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import savedmodel as sm
 from numpy.typing import NDArray
+from savedmodel._bench.progress import progress
 
 from . import machine
 from .models import MODELS, InputFile, ensure_model, input_files
-from .progress import progress
 from .table import count, markdown
 
 RESULTS = Path(__file__).resolve().parent / "results"

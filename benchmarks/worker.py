@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from savedmodel._bench.turns import CPU_ONLY
 from savedmodel._process import Process
 
 from .models import ROOT
-
-# All paths run on the CPU: a GPU that only some of them found would make nonsense of the table.
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
 
 LOG_RECORD = re.compile(r"[IWE]\d{4} |WARNING: All log messages")  # TensorFlow's: never why a process ended
 
@@ -27,7 +25,7 @@ class Worker(Process):
     def __init__(self, command: Sequence[str], timeout: float = 600.0) -> None:
         self.started = time.perf_counter()
         # Children are modules of this folder, too: the working directory is looked into.
-        env = {**QUIET, "PYTHONSAFEPATH": ""}
+        env = {**CPU_ONLY, "PYTHONSAFEPATH": ""}
         super().__init__(command, env=env, cwd=ROOT, timeout=timeout, noise=LOG_RECORD)
 
     def outputs(self) -> dict[str, NDArray[Any]]:

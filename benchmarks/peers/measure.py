@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from savedmodel._bench.progress import progress
 from savedmodel._process import ProcessError
 
 from .. import machine
@@ -18,7 +19,6 @@ from ..convert import ensure_converted
 from ..latency import measure_case
 from ..models import MODELS, ModelSpec, ensure_model, input_files
 from ..paths import ALL_PATHS, START_PATHS, Case, child_command, package_version, unavailable
-from ..progress import progress
 from ..worker import Worker
 from . import plot, report
 from .results import Results

@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from savedmodel._bench import plots
+
 from .report import duration
 from .results import Results, Row, setup
 
-# Okabe and Ito's palette: told apart by the colour-blind too. Our own paths are the blues.
+# Our own paths are the blues.
 SERIES = {
-    ("tf2", "float32"): ("tf.saved_model", "#D55E00", ""),
-    ("ort", "float32"): ("ONNX Runtime", "#E69F00", ""),
-    ("openvino", "float32"): ("OpenVINO", "#009E73", ""),
-    ("savedmodel_none", "float32"): ("savedmodel, optimize='none'", "#A9CBE2", ""),
-    ("openvino", "bf16"): ("OpenVINO, bf16", "#009E73", "////"),
-    ("savedmodel", "bf16"): ("savedmodel, bf16", "#56B4E9", "////"),
+    ("tf2", "float32"): ("tf.saved_model", plots.VERMILION, ""),
+    ("ort", "float32"): ("ONNX Runtime", plots.ORANGE, ""),
+    ("openvino", "float32"): ("OpenVINO", plots.GREEN, ""),
+    ("savedmodel_none", "float32"): ("savedmodel, optimize='none'", plots.PALE, ""),
+    ("openvino", "bf16"): ("OpenVINO, bf16", plots.GREEN, "////"),
+    ("savedmodel", "bf16"): ("savedmodel, bf16", plots.SKY, "////"),
 }
-OURS = "#0072B2"
+OURS = plots.BLUE
 
 
 def _panel(axis: Any, title: str, rows: list[Row]) -> None:
@@ -46,7 +48,7 @@ def _panel(axis: Any, title: str, rows: list[Row]) -> None:
                 bottom=1,
                 color=colour,
                 hatch=hatch,
-                edgecolor="#333333",
+                edgecolor=plots.EDGE,
                 linewidth=0.4,
             )
             axis.annotate(
@@ -66,9 +68,8 @@ def _panel(axis: Any, title: str, rows: list[Row]) -> None:
     axis.set_ylim(min(low, 0.8) / 1.8, max(high, 1.25) * 1.8)
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
     axis.yaxis.set_minor_formatter(lambda value, _: "")
-    axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
+    plots.horizontal_grid(axis)
+    plots.open_frame(axis)
     axis.set_ylabel("time over savedmodel's\n(p50, log scale)")
     axis.set_title(f"{title}: above the line is slower than savedmodel, below is faster", loc="left")
 
@@ -76,11 +77,9 @@ def _panel(axis: Any, title: str, rows: list[Row]) -> None:
 def draw(file: Path, results: Results) -> str | None:
     """Write the PNG. Returns why there is none, or None."""
     try:
-        import matplotlib
+        pyplot = plots.pyplot()
     except ImportError:
         return "matplotlib is not installed"
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -107,7 +106,7 @@ def draw(file: Path, results: Results) -> str | None:
     }  # fmt: skip
     handles: list[Any] = [Line2D([], [], color=OURS, linewidth=2, label="savedmodel (time under its name)")]
     handles += [
-        Patch(facecolor=colour, hatch=hatch, edgecolor="#333333", label=label)
+        Patch(facecolor=colour, hatch=hatch, edgecolor=plots.EDGE, label=label)
         for key, (label, colour, hatch) in SERIES.items()
         if key in seen
     ]
@@ -117,7 +116,7 @@ def draw(file: Path, results: Results) -> str | None:
     kept = {name: text for name, text in first["versions"].items() if text and name not in ("onnx", "numpy")}
     caption = f"{first['cpu']}, {first['cores']} cores; {', '.join(map(' '.join, kept.items()))}"
     caption += f"; {first['date'][:10]}" + ("; and others" if len(set(map(setup, runs))) > 1 else "")
-    figure.text(0.005, -0.005, caption, fontsize=8.5, color="#555555", va="top")
+    figure.text(0.005, -0.005, caption, fontsize=8.5, color=plots.GREY, va="top")
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110, bbox_inches="tight", pad_inches=0.2)
     pyplot.close(figure)

@@ -17,10 +17,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from savedmodel._bench.progress import progress
+
 from .. import machine
 from ..models import SEED
 from ..paths import build_program
-from ..progress import progress
 from ..table import count, markdown, number, ratio
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"

@@ -19,14 +19,15 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from savedmodel._process import ProcessError
+from savedmodel._bench.progress import progress
+from savedmodel._bench.turns import CPU_ONLY
+from savedmodel._process import ProcessError, environment
 
 from .. import machine
 from ..models import MODELS, SEED, ModelSpec, ensure_model, input_files
 from ..paths import build_program
-from ..progress import progress
 from ..table import count, markdown, number
-from ..worker import QUIET, Worker
+from ..worker import Worker
 
 START_SECONDS = 120
 OURS, FLOOR = "savedmodel", "noop"
@@ -72,7 +73,7 @@ def serve(program: Path, *arguments: str) -> Iterator[tuple[int, str]]:
     process = subprocess.Popen(
         [program, "--address=127.0.0.1:0", *arguments],
         stdout=subprocess.PIPE,
-        env={**os.environ, **QUIET},
+        env=environment(**CPU_ONLY),
         text=True,
     )
     assert process.stdout is not None
@@ -109,7 +110,7 @@ def check_answer(driver: Worker, model: ModelSpec) -> int:
     )
     arguments = [word for item in input_files(model, 1) for word in item.arguments()]
     command = [sys.executable, "-c", script, str(model.saved_model), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **QUIET})
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(**CPU_ONLY))
     if done.returncode != 0:
         raise ProcessError(f"no answer to compare with: {done.stderr.strip().splitlines()[-1:]}")
     wanted = {name: np.array(values) for name, values in json.loads(done.stdout).items()}
@@ -133,7 +134,7 @@ def make_noop(path: Path, inputs: Sequence[str], results: int) -> None:
         "tf.saved_model.save(model, path, model.f.get_concrete_function(**specs))\n"
     )
     command = [sys.executable, "-c", script, str(path), str(results), *inputs]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **QUIET})
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(**CPU_ONLY))
     if done.returncode != 0:
         raise ProcessError(f"no model for the floor: {done.stderr.strip().splitlines()[-1:]}")
 

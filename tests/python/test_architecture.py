@@ -260,11 +260,12 @@ def test_only_tensor_and_status_files_convert() -> None:
 
 
 def test_nothing_imports_tensorflow() -> None:
-    """But what makes SavedModels, and what the command line compares with, in a process of its own."""
+    """But what makes SavedModels, and what measurements compare with, in a process of its own."""
     wrong = [
         f"{relative(path)}: {name}"
         for package, path in modules()
-        if path != PACKAGE / "cli" / "_runtime_tensorflow.py" and not is_within(package, "savedmodel.export")
+        if path != PACKAGE / "_bench" / "runtime_tensorflow.py"
+        and not is_within(package, "savedmodel.export")
         for name in imports(path, package)
         if is_within(name, "tensorflow", "keras", "tf_keras")
     ]
@@ -303,36 +304,54 @@ def test_nothing_imports_the_cli() -> None:
     assert wrong == []
 
 
-# Modules below the package, which know files and processes only: who uses them beside the package's own.
-BELOW = {"_process": ["savedmodel.cli"], "_rename": ["savedmodel.export"]}
+# Modules below the package, which know files and processes only.
+BELOW = ("savedmodel._process", "savedmodel._rename")
+# Clients of the public API, and what they use of the package's own beside it.
+CLIENTS = {
+    "savedmodel.cli": ("savedmodel._bench", "savedmodel._process"),
+    "savedmodel.export": ("savedmodel._rename",),
+    "savedmodel._bench": ("savedmodel._bench", "savedmodel._process"),
+}
 
 
-@pytest.mark.parametrize("name", BELOW)
-def test_what_is_below_the_package_imports_nothing_of_it(name: str) -> None:
-    assert not any(is_within(module, "savedmodel") for module in imports(PACKAGE / f"{name}.py"))
+@pytest.mark.parametrize("module", BELOW)
+def test_what_is_below_the_package_imports_nothing_of_it(module: str) -> None:
+    path = PACKAGE / f"{module.rpartition('.')[2]}.py"
+    assert not any(is_within(name, "savedmodel") for name in imports(path))
+
+
+def is_client(package: str, path: Path) -> bool:
+    """A module whose name, or folder, has no underscore, and `_bench`: as any program is."""
+    if is_within(package, "savedmodel._bench"):
+        return True
+    return not package.startswith("savedmodel._") and (package != "savedmodel" or path.stem[0] != "_")
 
 
 def test_cli_and_integrations_use_the_public_api() -> None:
-    """A module whose name, or folder, has no underscore is a client of the package, as any program is."""
     wrong = [
         f"{relative(path)}: {name}"
         for package, path in modules()
-        if not path.stem.startswith("_") or package != "savedmodel"
-        if not package.startswith("savedmodel._")
+        if is_client(package, path)
         for name in imports(path, package)
         if name.startswith("savedmodel._") and not name.startswith("savedmodel.__")
-        if not any(
-            is_within(name, f"savedmodel.{below}") and is_within(package, *users)
-            for below, users in BELOW.items()
-        )
+        if not any(is_within(package, client) and is_within(name, *own) for client, own in CLIENTS.items())
     ]
     assert wrong == []
 
 
+def test_the_package_needs_no_benchmarks() -> None:
+    users = {
+        package
+        for package, path in modules()
+        if any(is_within(name, "savedmodel._bench") for name in imports(path, package))
+    }
+    assert users == {"savedmodel._bench", "savedmodel.cli"}
+
+
 def test_child_processes_are_started_in_one_place() -> None:
-    """Those that are asked and answer; `_runtime_onnx` runs a command of tf2onnx, and waits for its end."""
+    """Those that are asked and answer; `runtime_onnx` runs a command of tf2onnx, and waits for its end."""
     users = {relative(path) for package, path in modules() if "subprocess" in imports(path, package)}
-    names = ["_process.py", "cli/_runtime_onnx.py"]
+    names = ["_process.py", "_bench/runtime_onnx.py"]
     assert users == {relative(PACKAGE / name) for name in names}
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 
 import savedmodel as sm
+from savedmodel._bench.machine import cpus
+from savedmodel._bench.runtime import ADAPTERS, missing
 from savedmodel.cli import _arguments, _inputs
 from savedmodel.cli._bench_inputs import write_inputs
 from savedmodel.cli._bench_report import Plan, Report
 from savedmodel.cli._bench_rounds import measure
-from savedmodel.cli._machine import cpus
-from savedmodel.cli._runtimes import ADAPTERS, missing
 
 
 def _contenders(against: str) -> tuple[list[str], dict[str, str]]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from savedmodel.cli._array_files import write
 from savedmodel.cli._inputs import Sources, match
 from savedmodel.cli._random import needs_batch, random_inputs
-from savedmodel.cli._runtimes import write
 
 
 def write_inputs(

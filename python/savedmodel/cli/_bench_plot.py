@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from savedmodel._bench import plots
 from savedmodel.cli._bench_report import Case, Report
 from savedmodel.cli._machine import line
 from savedmodel.cli._text import plural, printable
 
-# By Okabe and Ito: told apart by colour-blind readers, too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+COLOURS = (plots.BLUE, plots.VERMILION, plots.GREEN, plots.PURPLE)
 _LINES = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D")
 _POINTS = 500
@@ -22,11 +22,7 @@ _POINTS = 500
 
 def write_plot(report: Report, path: str) -> None:
     """Write a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = plots.pyplot()
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.2), layout="constrained")
     names = list(dict.fromkeys(case.contender for case in report.cases))
     colours = dict(zip(names, COLOURS, strict=False))
@@ -40,7 +36,7 @@ def write_plot(report: Report, path: str) -> None:
         f"{line(report.machine)}; {versions}; {plural(plan.rounds, 'round')} of {plan.seconds:g} s, "
         f"interleaved, after {plan.warmup:g} s of warm-up; optimize={plan.optimize}"
     )
-    figure.supxlabel(textwrap.fill(notes, 150), fontsize=7, color="#555555")
+    figure.supxlabel(textwrap.fill(notes, 150), fontsize=7, color=plots.GREY)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -132,4 +128,4 @@ def _finish(axes: Any, handles: list[Any] | None = None) -> None:
     axes.legend(
         handles=handles, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False
     )
-    axes.spines[["top", "right"]].set_visible(False)
+    plots.open_frame(axes)

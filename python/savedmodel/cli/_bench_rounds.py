@@ -4,41 +4,21 @@
 from __future__ import annotations
 
 import base64
-import random
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
+from savedmodel._bench.progress import progress
+from savedmodel._bench.turns import Contenders
 from savedmodel.cli import _machine
+from savedmodel.cli._array_files import read
 from savedmodel.cli._bench_report import Case, Plan, Report
 from savedmodel.cli._child import Child, ChildError
 from savedmodel.cli._difference import Tolerance, difference
-from savedmodel.cli._runtimes import read
 from savedmodel.cli._text import plural
 
 _NEAR = Tolerance(relative=1e-2, absolute=1e-3)  # bfloat16 may take part
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr, in a terminal only. What it yields is told of each step."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from savedmodel.cli._console import console
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    out = console(stderr=True)
-    # A bar that redraws itself would take time from what is measured.
-    with Progress(
-        *columns, console=out, transient=True, auto_refresh=False, disable=not out.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=total)
-
-        def step(text: str) -> None:
-            bar.update(task, advance=1, description=text, refresh=True)
-
-        yield step
 
 
 def measure(plan: Plan, left_out: dict[str, str]) -> Report:
@@ -47,16 +27,22 @@ def measure(plan: Plan, left_out: dict[str, str]) -> Report:
     onnx = _convert(plan, report) if "onnxruntime" in plan.contenders else None
     cases = len(plan.batches) * len(plan.concurrency)
     total = len(plan.threads) * len(plan.contenders) * (1 + cases * (plan.rounds + 1))
-    with _progress(total) as step:
+
+    def failed(name: str, error: Exception) -> None:
+        if name == "savedmodel":
+            raise error
+        report.left_out[name] = str(error)
+
+    with progress(total) as step:
         for threads in plan.threads:
-            with ExitStack() as stack:
-                children = _start(plan, report, threads, onnx, stack, step)
+            with Contenders[Child](plan.seed, ChildError, failed) as contenders:
+                _start(plan, report, threads, onnx, contenders, step)
                 for batch in plan.batches:
                     for concurrency in plan.concurrency:
-                        _rounds(plan, report, children, (threads, int(batch), concurrency), step)
+                        _rounds(plan, report, contenders, (threads, int(batch), concurrency), step)
                 for start in report.starts:
-                    if start["threads"] == threads and start["contender"] in children:
-                        child = children[start["contender"]]
+                    if start["threads"] == threads and start["contender"] in contenders.running:
+                        child = contenders.running[start["contender"]]
                         start["peak_bytes"] = child.ask("memory")["peak_bytes"]
     report.cases = [case for case in report.cases if case.samples]
     return report
@@ -65,7 +51,7 @@ def measure(plan: Plan, left_out: dict[str, str]) -> Report:
 def _convert(plan: Plan, report: Report) -> str | None:
     if plan.onnx is not None:
         return plan.onnx
-    from savedmodel.cli._runtime_onnx import convert
+    from savedmodel._bench.runtime_onnx import convert
 
     try:
         convert(plan.path, plan.tags, plan.signature, plan.scratch / "model.onnx")
@@ -75,45 +61,32 @@ def _convert(plan: Plan, report: Report) -> str | None:
     return str(plan.scratch / "model.onnx")
 
 
-def _leave_out(report: Report, name: str, error: Exception) -> None:
-    if name == "savedmodel":
-        raise error
-    report.left_out[name] = str(error)
-
-
 def _start(
     plan: Plan,
     report: Report,
     threads: int,
     onnx: str | None,
-    stack: ExitStack,
+    contenders: Contenders[Child],
     step: Callable[[str], None],
-) -> dict[str, Child]:
-    children: dict[str, Child] = {}
+) -> None:
     for name in plan.contenders:
         step(f"starting {name}")
         if name in report.left_out:
             continue
         request = {
-            "path": plan.path,
+            "path": onnx if name == "onnxruntime" else plan.path,
             "tags": plan.tags,
             "signature": plan.signature,
             "threads": threads,
             "batches": plan.batches,
             "optimize": plan.optimize,
-            "onnx": onnx,
         }
-        try:
-            child = stack.enter_context(Child(name, request))
-        except ChildError as error:
-            _leave_out(report, name, error)
-            continue
-        children[name] = child
-        report.versions[name] = child.about.pop("version")
-        report.starts.append({"contender": name, "threads": threads, **child.about})
+        if contenders.start(name, partial(Child, name, request)):
+            about = dict(contenders.running[name].about)
+            report.versions[name] = about.pop("version")
+            report.starts.append({"contender": name, "threads": threads, **about})
     if threads == plan.threads[0]:
-        _check_results(plan, report, children)
-    return children
+        _check_results(plan, report, contenders.running)
 
 
 def _check_results(plan: Plan, report: Report, children: dict[str, Child]) -> None:
@@ -141,29 +114,24 @@ def _check_results(plan: Plan, report: Report, children: dict[str, Child]) -> No
 def _rounds(
     plan: Plan,
     report: Report,
-    children: dict[str, Child],
+    contenders: Contenders[Child],
     setting: tuple[int, int, int],
     step: Callable[[str], None],
 ) -> None:
     threads, batch, concurrency = setting
-    order = random.Random(plan.seed)
-    cases = {name: Case(name, threads, batch, concurrency) for name in children}
+    cases = {name: Case(name, threads, batch, concurrency) for name in contenders.running}
     report.cases += cases.values()
     label = f"batch {batch}, {plural(threads, 'thread')}, {plural(concurrency, 'caller')}"
+
+    def measure_one(counted: bool, case: Case, child: Child) -> None:
+        seconds = plan.seconds if counted else plan.warmup
+        answer = child.ask("measure", batch=batch, concurrency=concurrency, seconds=seconds)
+        if counted:
+            case.samples.append(np.frombuffer(base64.b64decode(answer["latencies"]), np.float32))
+            case.seconds += answer["seconds"]
+
     for number in range(plan.rounds + 1):
-        turn = list(children)
-        order.shuffle(turn)
-        for name in turn:
+        for name in contenders.shuffled(contenders.running):
             step(f"{label}: {name}")
-            seconds = plan.seconds if number else plan.warmup
-            try:
-                answer = children[name].ask("measure", batch=batch, concurrency=concurrency, seconds=seconds)
-            except ChildError as error:
-                _leave_out(report, name, error)
-                del children[name]
+            if not contenders.turn(name, partial(measure_one, number > 0, cases[name])):
                 cases[name].samples.clear()
-                continue
-            if number:
-                samples = np.frombuffer(base64.b64decode(answer["latencies"]), np.float32)
-                cases[name].samples.append(samples)
-                cases[name].seconds += answer["seconds"]

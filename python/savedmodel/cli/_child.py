@@ -8,14 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import savedmodel as sm
+from savedmodel._bench.turns import CPU_ONLY
 from savedmodel._process import NoAnswer, Process, ProcessEnded, ProcessError, module_command
 
-ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-    # A GPU that only some of the runtimes find would make nonsense of a comparison.
-    "CUDA_VISIBLE_DEVICES": "-1",
-    "PYTHONWARNINGS": "ignore",
-}
+ENVIRONMENT = {**CPU_ONLY, "PYTHONWARNINGS": "ignore"}
 
 
 class ChildError(sm.Error):

@@ -17,104 +17,105 @@ from __future__ import annotations
 import base64
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from savedmodel._bench.runtime import Call, Inputs, Request, Runtime, import_packages, open_runtime
+from savedmodel._bench.timing import peak_bytes, together
 from savedmodel._process import serve
-from savedmodel.cli import _runtimes
+from savedmodel.cli import _array_files
 
 # A million samples of calls shorter than a microsecond are enough.
 MAX_SAMPLES = 1_000_000
 
 
-def _latencies(call: Callable[[], object], deadline: float, samples: list[float]) -> None:
-    """Calls until the deadline; each takes from one reading of the clock to the next."""
+def _latencies(call: Call, seconds: float) -> list[float]:
+    """Calls for so long; each takes from one reading of the clock to the next."""
+    samples: list[float] = []
     clock = time.perf_counter
     before = clock()
+    deadline = before + seconds
     while before < deadline and len(samples) < MAX_SAMPLES:
         call()
         after = clock()
         samples.append(after - before)
         before = after
+    return samples
 
 
-def _measure(runtime: _runtimes.Runtime, batch: str, concurrency: int, seconds: float) -> dict[str, Any]:
-    calls = [runtime.call(batch, number) for number in range(concurrency)]
+def _measure(calls: list[Call], seconds: float) -> dict[str, Any]:
     for call in calls:
         call()  # warms the caches that other processes have taken
-    samples: list[list[float]] = [[] for _ in calls]
-    begin = time.perf_counter()
-    if concurrency == 1:
-        _latencies(calls[0], begin + seconds, samples[0])
-    else:
-        barrier = threading.Barrier(concurrency + 1)
-
-        def work(number: int) -> None:
-            barrier.wait()
-            _latencies(calls[number], begin + seconds, samples[number])
-
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(concurrency)]
-        for thread in threads:
-            thread.start()
+    if len(calls) == 1:
         begin = time.perf_counter()
-        barrier.wait()
-        for thread in threads:
-            thread.join()
-    elapsed = time.perf_counter() - begin
+        samples = [_latencies(calls[0], seconds)]
+        elapsed = time.perf_counter() - begin
+    else:
+        samples, elapsed = together([partial(_latencies, call, seconds) for call in calls])
     merged = np.concatenate([np.array(one, np.float32) for one in samples])
     return {"latencies": base64.b64encode(merged.tobytes()).decode(), "seconds": elapsed}
 
 
-def _peak_bytes() -> int:
-    """Not getrusage's ru_maxrss, which begins with the parent's."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def _open(request: dict[str, Any], first: Inputs) -> Runtime:
+    model = Request(
+        path=request["path"],
+        tags=request["tags"],
+        signature=request.get("signature", "serving_default"),
+        threads=request.get("threads"),
+        optimize=request.get("optimize", "default"),
+        first=first,
+    )
+    if request.get("session"):
+        from savedmodel._bench.runtime_tensorflow import Session
 
-
-def _open(request: dict[str, Any], started: float) -> tuple[_runtimes.Runtime, dict[str, Any]]:
-    _runtimes.import_packages(request["runtime"])
-    begin = time.perf_counter()
-    runtime = _runtimes.open_runtime(request)
-    loaded = time.perf_counter()
-    if "batches" in request:
-        runtime.outputs(next(iter(request["batches"])))
-    now = time.clock_gettime(time.CLOCK_MONOTONIC)
-    return runtime, {
-        "load_seconds": loaded - begin,
-        "cold_start_seconds": now - started,
-        "version": runtime.version,
-    }
+        return Session(model)
+    return open_runtime(request["runtime"], model)
 
 
 class _Server:
     """The answers; `open` comes first."""
 
-    _runtime: _runtimes.Runtime
+    _runtime: Runtime
+    _files: dict[str, str]
+
+    def _inputs(self, batch: int | str) -> Inputs:
+        return _array_files.read(Path(self._files[str(batch)]))
 
     def open(self, request: dict[str, Any], started: float) -> dict[str, Any]:
-        self._runtime, about = _open(request, started)
-        return about
+        self._files = request.get("batches", {})
+        import_packages(request["runtime"])
+        first = self._inputs(next(iter(self._files))) if self._files else {}
+        begin = time.perf_counter()
+        self._runtime = _open(request, first)
+        loaded = time.perf_counter()
+        if self._files:
+            self._runtime.outputs(first)
+        now = time.clock_gettime(time.CLOCK_MONOTONIC)
+        return {
+            "load_seconds": loaded - begin,
+            "cold_start_seconds": now - started,
+            "version": self._runtime.version,
+        }
 
     def measure(self, batch: int, concurrency: int, seconds: float) -> dict[str, Any]:
-        return _measure(self._runtime, str(batch), concurrency, seconds)
+        calls = [self._runtime.call(self._inputs(batch)) for _ in range(concurrency)]
+        return _measure(calls, seconds)
 
     def select(self, signature: str, batches: dict[str, str]) -> dict[str, Any]:
-        _runtimes.select(self._runtime, signature, batches)
+        self._runtime.select(signature)  # type: ignore[attr-defined] # a session
+        self._files = batches
         return {}
 
     def outputs(self, batch: str, file: str) -> dict[str, Any]:
-        _runtimes.write(Path(file), self._runtime.outputs(str(batch)))
+        _array_files.write(Path(file), self._runtime.outputs(self._inputs(batch)))
         return {}
 
     def memory(self) -> dict[str, Any]:
-        return {"peak_bytes": _peak_bytes()}
+        return {"peak_bytes": peak_bytes()}
 
 
 def main() -> None:

@@ -13,7 +13,9 @@ from typing import Any, Literal
 import click
 
 import savedmodel as sm
-from savedmodel.cli import _arguments, _inputs, _runtimes
+from savedmodel._bench.runtime import missing
+from savedmodel.cli import _arguments, _inputs
+from savedmodel.cli._array_files import read
 from savedmodel.cli._bench_inputs import write_inputs
 from savedmodel.cli._child import Child
 from savedmodel.cli._difference import Difference, Tolerance, difference
@@ -66,7 +68,7 @@ def command(
     Inputs that are not given are made up. An output is the same if |ours - theirs| <= atol + rtol * |theirs|
     for every element; strings and integers have to be equal. The exit status is 1 if one is not.
     """
-    if lacking := _runtimes.missing("tf"):
+    if lacking := missing("tf"):
         raise ValueError(f"compare needs TensorFlow's Python: pip install {' '.join(lacking)}")
     chosen = _arguments.choose_tags(directory, tags)
 
@@ -116,8 +118,8 @@ def _compare(
         for batch, file in files.items():
             target = Path(scratch) / f"outputs-{batch}.npz"
             reference.ask("outputs", batch=batch, file=str(target))
-            theirs = _runtimes.read(target)
-            ours = function.run(_runtimes.read(Path(file)))
+            theirs = read(target)
+            ours = function.run(read(Path(file)))
             for key in sorted(ours.keys() | theirs.keys()):
                 found.append(difference((name, int(batch), key), ours.get(key), theirs.get(key), near))
     return found

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 import savedmodel as sm
+from savedmodel._bench.machine import cpus
 from savedmodel.cli import _arguments, _inputs, _machine
 from savedmodel.cli._random import random_inputs
 from savedmodel.cli._text import common_path, duration, plural
@@ -155,7 +156,7 @@ def _print(title: str, profile: Profile, top: int, threads: int | None) -> None:
             (
                 "measured",
                 f"mean of {plural(profile.runs, 'traced run')} of the graph as it was loaded, "
-                f"{plural(threads or _machine.cpus(), 'thread')}; a run took "
+                f"{plural(threads or cpus(), 'thread')}; a run took "
                 f"{duration(profile.wall_seconds)}, its ops {duration(total)} together",
             ),
         ],

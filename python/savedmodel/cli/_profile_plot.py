@@ -6,8 +6,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from savedmodel._bench import plots
 from savedmodel.cli import _machine
-from savedmodel.cli._bench_plot import COLOURS
 from savedmodel.cli._text import common_path, duration, plural, printable
 
 if TYPE_CHECKING:
@@ -18,11 +18,7 @@ _NAME = 40
 
 def write_plot(title: str, profile: Profile, top: int, path: str) -> None:
     """Write a PNG with the time of the `top` kinds of op and nodes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = plots.pyplot()
     height = 2 + 0.28 * min(top, max(len(profile.by_op), len(profile.by_node)))
     figure, axes = plt.subplots(1, 2, figsize=(12, height), layout="constrained")
     for axis, rows, what in zip(
@@ -33,20 +29,20 @@ def write_plot(title: str, profile: Profile, top: int, path: str) -> None:
         names = [
             _short(row.name[len(common) :]) + (f" x{row.nodes}" if row.nodes > 1 else "") for row in shown
         ]
-        bars = axis.barh(range(len(shown)), [row.share * 100 for row in shown], color=COLOURS[0])
+        bars = axis.barh(range(len(shown)), [row.share * 100 for row in shown], color=plots.BLUE)
         axis.bar_label(bars, [duration(row.seconds) for row in shown], padding=3, fontsize=8)
         axis.set_yticks(range(len(shown)), names, fontsize=8)
         axis.invert_yaxis()
         axis.margins(x=0.18)
         axis.set_xlabel("share of all ops' time [%]")
         axis.set_title(what)
-        axis.spines[["top", "right"]].set_visible(False)
+        plots.open_frame(axis)
     figure.suptitle(printable(title))
     notes = (
         f"Mean of {plural(profile.runs, 'traced run')} of the graph as it was loaded, "
         f"{duration(profile.wall_seconds)} each; {_machine.line(_machine.describe())}"
     )
-    figure.supxlabel(textwrap.fill(notes, 150), fontsize=7, color="#555555")
+    figure.supxlabel(textwrap.fill(notes, 150), fontsize=7, color=plots.GREY)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

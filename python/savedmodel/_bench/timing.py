@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a child measures of itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def peak_bytes() -> int:
+    """Peak resident memory. Not getrusage's ru_maxrss, which begins with the parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def together(
+    works: Sequence[Callable[[], Result]], begun: Callable[[], None] = lambda: None
+) -> tuple[list[Result], float]:
+    """Each in a thread of its own, all from one moment on. Returns their results and the seconds they took.
+
+    `begun` is called in this thread when they begin.
+    """
+    barrier = threading.Barrier(len(works) + 1)
+
+    def run(work: Callable[[], Result]) -> Result:
+        barrier.wait()
+        return work()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        running = [pool.submit(run, work) for work in works]
+        barrier.wait()
+        begin = time.perf_counter()
+        begun()
+        results = [one.result() for one in running]
+    return results, time.perf_counter() - begin

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays in files, for processes of this program: .npz, and what it does not know of dtypes beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_EXTENDED = 256  # numbers of dtypes from here on are ml_dtypes', which files don't know
+
+
+def write(file: Path, arrays: Mapping[str, Any]) -> None:
+    """Arrays by name as .npz; strings among them are pickled."""
+    stored: dict[str, Any] = {}
+    names = []
+    for number, (name, value) in enumerate(arrays.items()):
+        array = np.asarray(value)
+        extended = array.dtype.num >= _EXTENDED
+        names.append([name, array.dtype.name if extended else ""])
+        stored[f"v{number}"] = array.view(f"u{array.dtype.itemsize}") if extended else array
+    np.savez(file, **stored)
+    file.with_suffix(".json").write_text(json.dumps(names))
+
+
+def read(file: Path) -> dict[str, Array]:
+    """What `write` wrote, by this program."""
+    import ml_dtypes
+
+    names = json.loads(file.with_suffix(".json").read_text())
+    arrays = {}
+    with np.load(file, allow_pickle=True) as stored:
+        for number, (name, dtype) in enumerate(names):
+            array = stored[f"v{number}"]
+            arrays[name] = array.view(getattr(ml_dtypes, dtype)) if dtype else array
+    return arrays
