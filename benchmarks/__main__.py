@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 
 from .compare import Settings, compare
+from .files import RESULTS
 from .models import COMPARED, MODELS
 from .paths import PATHS, PEER_PATHS
 from .peers import PeerSettings, peers
 from .scaling import SCALING_PATHS, scaling
 from .serving import ServingSettings, serving
 from .soak import soak
-
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -84,9 +83,9 @@ def main() -> int:
     if options.what == "soak":
         calls = options.calls or (20_000 if quick else 1_000_000)
         cycles = options.cycles or (20 if quick else 200)
-        return soak(calls, cycles, folder / f"{prefix}soak.json")
+        return soak(calls, cycles, folder / f"{prefix}soak")
     if options.what == "scaling":
-        return scaling(options.paths or SCALING_PATHS, rounds, seconds, folder / f"{prefix}scaling.json")
+        return scaling(options.paths or SCALING_PATHS, rounds, seconds, folder / f"{prefix}scaling")
     if options.what == "serving":
         return serving(
             ServingSettings(
@@ -95,7 +94,7 @@ def main() -> int:
                 threads=(options.threads or (1,))[0],
                 rounds=rounds,
                 seconds=seconds,
-                file=folder / f"{prefix}serving.json",
+                stem=folder / f"{prefix}serving",
             )
         )
     if options.what == "peers":
@@ -110,7 +109,7 @@ def main() -> int:
                 seconds=seconds,
                 cold_runs=cold_runs,
                 missing=options.missing,
-                file=folder / f"{prefix}peers.json",
+                stem=folder / f"{prefix}peers",
             )
         )
     return compare(

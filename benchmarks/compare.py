@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from savedmodel._bench.progress import progress
 
 from . import machine, plot, report
 from .cold import COLD_MODELS, COLD_PATHS, measure_cold
+from .files import write_results
 from .latency import PathResult, measure_case
 from .models import MODELS, ensure_model
 from .paths import REFERENCE, Case, unavailable
@@ -100,9 +100,6 @@ def compare(settings: Settings) -> int:
     text += report.path_lines(settings.paths)
     print("\n".join(text))
 
-    settings.results.mkdir(parents=True, exist_ok=True)
-    stem = settings.results / settings.name
-    stem.with_suffix(".md").write_text("\n".join(text) + "\n", encoding="utf-8")
     data = {
         "machine": about,
         "settings": {
@@ -114,11 +111,12 @@ def compare(settings: Settings) -> int:
         "latency": [one.as_json() for one in results],
         "cold_start": [one.as_json() for one in cold],
     }
-    stem.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    stem = settings.results / settings.name
+    written = write_results(stem, "\n".join(text), data)
     versions = ", ".join(f"{k} {v}" for k, v in about["versions"].items() if v)
     where = f"{about['cpu']}, {about['cores']} cores; {versions}; {about['date'][:10]}"
     reason = plot.draw(stem.with_suffix(".png"), results, cold, f"{where}; {_say(settings)}")
-    print(f"\nWritten: {stem}.md, {stem}.json" + (f", {stem}.png" if reason is None else ""))
+    print(f"\nWritten: {written}" + (f", {stem}.png" if reason is None else ""))
     if reason is not None:
         print(f"No plot: {reason}")
     return 0 if any(one.skipped is None for one in results) else 1

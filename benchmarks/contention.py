@@ -7,7 +7,6 @@ spins loses its core in the middle of a kernel; one that sleeps pays for each wa
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -23,13 +22,13 @@ from savedmodel._bench.turns import Contenders
 from savedmodel._process import ProcessError
 
 from . import machine
+from .files import RESULTS, write_results
 from .models import MODELS, SEED, ensure_model, input_files
 from .neighbours import neighbours
 from .paths import Case, child_command, unavailable
 from .table import count, markdown
 from .worker import Worker
 
-RESULTS = Path(__file__).resolve().parent / "results"
 SETTLE = 0.3  # seconds from the start of the neighbours to the first call
 
 
@@ -161,7 +160,6 @@ def contention(settings: Settings, folder: Path) -> int:
             cells += measure(name, settings, skipped, step)
     text = report(cells, settings, about, skipped)
     print(text)
-    folder.mkdir(parents=True, exist_ok=True)
     data = {
         "machine": about,
         "threads": settings.threads,
@@ -169,10 +167,7 @@ def contention(settings: Settings, folder: Path) -> int:
         "skipped": skipped,
         "contention": [cell.as_json() for cell in cells],
     }
-    file = folder / "contention.json"
-    file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    file.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(f"Written: {file}, {file.with_suffix('.md').name}")
+    print(f"Written: {write_results(folder / 'contention', text, data)}")
     return 0 if any(cell.rounds for cell in cells) else 1
 
 

@@ -7,7 +7,6 @@ grow with depth. The float64 answer, from the same weights, tells whose are larg
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -20,13 +19,13 @@ from savedmodel._bench.progress import progress
 from savedmodel._process import ProcessError
 
 from . import machine
+from .files import RESULTS, write_results
 from .models import MODELS, ModelSpec, input_files, run_module
 from .paths import PEER_PATHS, child_command
 from .peers.measure import missing_paths
 from .table import markdown
 from .worker import Worker
 
-RESULTS = Path(__file__).resolve().parent / "results"
 NETWORKS = ("mobilenet_v2", "resnet50", "efficientnet_b0")  # that Keras builds in float64 as well
 PATHS = tuple(name for name, path in PEER_PATHS.items() if path.precision == "float32")
 Answer = Mapping[str, NDArray[Any]]
@@ -113,12 +112,8 @@ def main() -> int:
             records += measure(name, skipped)
     text = report(records, about, skipped)
     print(text)
-    options.output.mkdir(parents=True, exist_ok=True)
-    file = options.output / "exactness.json"
     data = {"machine": about, "skipped": skipped, "exactness": records}
-    file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    file.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(f"Written: {file}, {file.with_suffix('.md').name}")
+    print(f"Written: {write_results(options.output / 'exactness', text, data)}")
     return 0 if records else 1
 
 

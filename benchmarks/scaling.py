@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from savedmodel._bench.turns import Contenders
 from savedmodel._process import ProcessError
 
 from . import machine
+from .files import write_results
 from .models import MODELS, SEED, ensure_model, input_files
 from .paths import Case, child_command, unavailable
 from .table import count, markdown, number
@@ -84,26 +84,34 @@ def _row(one: dict[str, Any]) -> list[str]:
     return [*head, number(rate["1"]), *relative]
 
 
-def scaling(paths: Sequence[str], rounds: int, seconds: float, file: Path) -> int:
-    """Measure, print a table, write JSON. Returns the exit status."""
+def report(about: dict[str, Any], results: Sequence[dict[str, Any]], rounds: int, seconds: float) -> str:
+    length = f"{count(rounds, 'round')} of {seconds * 1000:.0f} ms"
+    more = [f"{n} threads" for n in THREADS[1:]]
+    headers = ["Model", "Batch", "Path", "1 thread, calls/s", *more]
+    lines = [
+        "# Python threads that call one model together\n",
+        *machine.lines(about),
+        f"- Settings: 1 thread per kernel, {length} per path, interleaved; CPU only",
+        *(
+            f"- Skipped: {one['path']} ({one['model']}): {one['skipped']}"
+            for one in results
+            if "skipped" in one
+        ),
+        f"\nThroughput relative to one thread; more than {about['cores']}x cannot be had here.\n",
+        markdown(headers, [_row(one) for one in results], left=3),
+    ]
+    return "\n".join(lines)
+
+
+def scaling(paths: Sequence[str], rounds: int, seconds: float, stem: Path) -> int:
+    """Measure, print a table, write it and JSON. Returns the exit status."""
     about = machine.describe()
     results = []
     with progress(len(CASES) * (len(paths) + rounds)) as step:
         for case in CASES:
             results += measure(case, paths, rounds, seconds, step)
-    print("# Python threads that call one model together\n")
-    print("\n".join(machine.lines(about)))
-    length = f"{count(rounds, 'round')} of {seconds * 1000:.0f} ms"
-    print(f"- Settings: 1 thread per kernel, {length} per path, interleaved; CPU only")
-    for one in results:
-        if "skipped" in one:
-            print(f"- Skipped: {one['path']} ({one['model']}): {one['skipped']}")
-    print(f"\nThroughput relative to one thread; more than {about['cores']}x cannot be had here.\n")
-    more = [f"{n} threads" for n in THREADS[1:]]
-    headers = ["Model", "Batch", "Path", "1 thread, calls/s", *more]
-    print(markdown(headers, [_row(one) for one in results], left=3))
-    file.parent.mkdir(parents=True, exist_ok=True)
+    text = report(about, results, rounds, seconds)
+    print(text)
     data = {"machine": about, "rounds": rounds, "round_seconds": seconds, "scaling": results}
-    file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    print(f"\nWritten: {file}")
+    print(f"\nWritten: {write_results(stem, text, data)}")
     return 0 if any("skipped" not in one for one in results) else 1

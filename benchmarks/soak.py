@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from savedmodel._bench.progress import progress
 from savedmodel._process import ProcessError
 
 from . import machine
+from .files import write_results
 from .models import MODELS, ensure_model
 from .paths import REFERENCE, unavailable
 from .table import markdown
@@ -40,41 +40,39 @@ def measure(what: str, total: int, step: Callable[[str], None]) -> dict[str, Any
     return {"samples": samples}
 
 
-def _show(what: str, result: dict[str, Any]) -> None:
-    title = "Calls of xy" if what == "calls" else "Load, call and close of mlp"
-    print(f"\n## {title}\n")
+def _section(what: str, result: dict[str, Any]) -> list[str]:
+    lines = [f"\n## {'Calls of xy' if what == 'calls' else 'Load, call and close of mlp'}\n"]
     samples = result.get("samples", [])
     if samples:
         first = samples[0]["rss_mb"]
         rows = [
             [f"{one['done']:,}", f"{one['rss_mb']:.1f}", f"{one['rss_mb'] - first:+.1f}"] for one in samples
         ]
-        print(markdown([what, "resident MB", "since the first"], rows, left=0))
+        lines.append(markdown([what, "resident MB", "since the first"], rows, left=0))
     if "skipped" in result:
-        print(f"Skipped: {result['skipped']}")
-        return
+        return [*lines, f"Skipped: {result['skipped']}"]
     # The first quarter is warm-up: allocators and caches fill.
     settled = samples[len(samples) // 4]
     growth = samples[-1]["rss_mb"] - settled["rss_mb"]
     count = samples[-1]["done"] - settled["done"]
-    print(f"\nAfter the first quarter: {growth:+.2f} MB in {count:,} {what}", end="")
-    print(f", {growth * 1e6 / count:+.2f} bytes each." if count else ".")
+    each = f", {growth * 1e6 / count:+.2f} bytes each." if count else "."
+    return [*lines, f"\nAfter the first quarter: {growth:+.2f} MB in {count:,} {what}{each}"]
 
 
-def soak(calls: int, cycles: int, file: Path) -> int:
-    """Measure, print tables, write JSON. Returns the exit status."""
+def report(about: dict[str, Any], results: dict[str, dict[str, Any]]) -> str:
+    lines = ["# Resident memory over many calls and loads\n", *machine.lines(about)]
+    return "\n".join([*lines, *(line for item in results.items() for line in _section(*item))])
+
+
+def soak(calls: int, cycles: int, stem: Path) -> int:
+    """Measure, print tables, write them and JSON. Returns the exit status."""
     about = machine.describe()
     with progress(2 * POINTS) as step:
         results = {
             "calls": measure("calls", calls, step),
             "cycles": measure("cycles", cycles, step),
         }
-    print("# Resident memory over many calls and loads\n")
-    print("\n".join(machine.lines(about)))
-    for what, result in results.items():
-        _show(what, result)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    data = {"machine": about, **results}
-    file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    print(f"\nWritten: {file}")
+    text = report(about, results)
+    print(text)
+    print(f"\nWritten: {write_results(stem, text, {'machine': about, **results})}")
     return 1 if any("skipped" in result for result in results.values()) else 0

@@ -7,7 +7,6 @@ during a switch if it ran between the discovery of a version and the end of its 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -26,10 +25,10 @@ from numpy.typing import NDArray
 from savedmodel._bench.progress import progress
 
 from . import machine
+from .files import RESULTS, write_results
 from .models import MODELS, InputFile, ensure_model, input_files
 from .table import count, markdown
 
-RESULTS = Path(__file__).resolve().parent / "results"
 POLL = 0.01  # seconds
 REST = 0.5  # seconds between two switches: calls that count as undisturbed
 
@@ -189,12 +188,8 @@ def switching(models: tuple[str, ...], threads: int, switches: int, seconds: flo
                 reports[name] = measure(name, Path(directory), threads, switches, seconds)
     text = text_of(reports, about, threads, switches)
     print(text)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "switching.json"
     data = {"machine": about, "threads": threads, "models": {k: asdict(v) for k, v in reports.items()}}
-    file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    file.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(f"Written: {file}, {file.with_suffix('.md').name}")
+    print(f"Written: {write_results(folder / 'switching', text, data)}")
     return 1 if any(report.failed_calls for report in reports.values()) or not reports else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from savedmodel._process import ProcessError
 from .. import machine
 from ..cold import measure_cold
 from ..convert import ensure_converted
+from ..files import data_file
 from ..latency import measure_case
 from ..models import MODELS, ModelSpec, ensure_model, input_files
 from ..paths import ALL_PATHS, START_PATHS, Case, child_command, package_version, unavailable
@@ -38,7 +40,11 @@ class PeerSettings:
     seconds: float  # the length of one round
     cold_runs: int  # 0: no cold start
     missing: bool  # leave out what the results have already
-    file: Path  # the results; the table and the plot beside it have its name
+    stem: Path  # of the table and the plot
+
+    @property
+    def file(self) -> Path:
+        return data_file(self.stem)
 
     @property
     def cold_paths(self) -> tuple[str, ...]:
@@ -131,6 +137,8 @@ def _cold(
 
 def peers(settings: PeerSettings) -> int:
     """Measure, merge into the results, print the table, draw the plot. Returns the exit status."""
+    if not settings.file.is_file():
+        print(f"There is no {settings.file} to go on with: the table gets this run alone.", file=sys.stderr)
     results = Results.read(settings.file)
     about = machine.describe(PACKAGES)
     about["versions"]["savedmodel build"] = machine.build_of()
@@ -171,10 +179,10 @@ def peers(settings: PeerSettings) -> int:
 
     text = report.markdown_text(results)
     print(text)
-    settings.file.parent.mkdir(parents=True, exist_ok=True)
-    settings.file.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
-    picture = settings.file.with_suffix(".png")
+    table, picture = settings.stem.with_suffix(".md"), settings.stem.with_suffix(".png")
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text(text + "\n", encoding="utf-8")
     reason = plot.draw(picture, results)
-    print(f"\nWritten: {settings.file}, {settings.file.with_suffix('.md')}", end="")
+    print(f"\nWritten: {table}, {settings.file}", end="")
     print(f", {picture}" if reason is None else f"\nNo plot: {reason}")
     return 0 if measured or not (plan or cold_models) else 1

@@ -6,11 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..files import RESULTS, data_file
 from ..table import markdown
 from .report import cell, duration, gain_cell, run_lines
 from .results import Results, Row
 
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "peers.json"
+DATA = data_file(RESULTS / "peers")
 
 
 def peer_cells(row: Row) -> list[str]:
@@ -45,12 +46,12 @@ def readme(results: Results, batch: int) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.table", description=__doc__)
-    parser.add_argument("file", nargs="?", type=Path, default=RESULTS)
+    parser.add_argument("file", nargs="?", type=Path, default=DATA)
     parser.add_argument("--batch", type=int, default=1)
     options = parser.parse_args()
     results = Results.read(options.file)
     if not results.latency:
-        print(f"{options.file} has no results: python -m benchmarks peers", file=sys.stderr)
+        print(f"{options.file} is missing or empty; to make it: python -m benchmarks peers", file=sys.stderr)
         return 1
     print("\n".join(run_lines(results.used_runs())))
     print("\n" + readme(results, options.batch))

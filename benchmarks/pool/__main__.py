@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 from savedmodel._bench.progress import progress
 
 from .. import machine
+from ..files import RESULTS, write_results
 from ..models import SEED
 from ..paths import build_program
 from ..table import count, markdown, number, ratio
 
-RESULTS = Path(__file__).resolve().parent.parent / "results"
 POOLS = ("alone", "eigen", "savedmodel")  # the last is compared with the others
 
 
@@ -72,6 +72,19 @@ def table(cells: Sequence[Cell], rounds: dict[Cell, list[dict[str, float]]]) -> 
     return markdown(headers, rows, left=1)
 
 
+def report(
+    about: dict[str, Any], cells: Sequence[Cell], rounds: dict[Cell, list[dict[str, float]]], round_ms: int
+) -> str:
+    lines = [
+        "# Parallel regions\n",
+        *machine.lines(about),
+        f"- Settings: {count(len(rounds[cells[0]]), 'round')} of {round_ms} ms per cell, interleaved",
+        "- Latency is a caller's; regions/s are those of all callers; x: over savedmodel's.\n",
+        table(cells, rounds),
+    ]
+    return "\n".join(lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pool", description=__doc__)
     add = parser.add_argument
@@ -101,17 +114,11 @@ def main() -> int:
             step("parallel regions")
             for cell in order.sample(cells, len(cells)):
                 rounds[cell].append(measure(program, cell, options.round_ms / 1000))
-    print("# Parallel regions\n")
-    print("\n".join(machine.lines(about)))
-    print(f"- Settings: {count(options.rounds, 'round')} of {options.round_ms} ms per cell, interleaved")
-    print("- Latency is a caller's; regions/s are those of all callers; x: over savedmodel's.\n")
-    print(table(cells, rounds))
+    text = report(about, cells, rounds, options.round_ms)
+    print(text)
     results: list[dict[str, Any]] = [{**cell._asdict(), "rounds": rounds[cell]} for cell in cells]
-    options.output.mkdir(parents=True, exist_ok=True)
-    file = options.output / "pool.json"
     data = {"machine": about, "round_ms": options.round_ms, "pool": results}
-    file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    print(f"\nWritten: {file}")
+    print(f"\nWritten: {write_results(options.output / 'pool', text, data)}")
     return 0
 
 

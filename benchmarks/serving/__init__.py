@@ -24,6 +24,7 @@ from savedmodel._bench.turns import CPU_ONLY
 from savedmodel._process import ProcessError, environment
 
 from .. import machine
+from ..files import write_results
 from ..models import MODELS, SEED, ModelSpec, ensure_model, input_files
 from ..paths import build_program
 from ..table import count, markdown, number
@@ -44,7 +45,7 @@ class ServingSettings:
     threads: int
     rounds: int
     seconds: float
-    file: Path
+    stem: Path  # of the files
 
 
 @dataclass
@@ -246,7 +247,6 @@ def serving(settings: ServingSettings) -> int:
                     skipped[name] = str(error)
     text = report(cells, settings, about, skipped)
     print(text)
-    settings.file.parent.mkdir(parents=True, exist_ok=True)
     data = {
         "machine": about,
         "threads": settings.threads,
@@ -254,7 +254,5 @@ def serving(settings: ServingSettings) -> int:
         "skipped": skipped,
         "serving": [cell.as_json() for cell in cells],
     }
-    settings.file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    settings.file.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(f"Written: {settings.file}, {settings.file.with_suffix('.md').name}")
+    print(f"Written: {write_results(settings.stem, text, data)}")
     return 0 if cells else 1
