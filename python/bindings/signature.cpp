@@ -342,7 +342,7 @@ PyObject* Reduce(PyObject* self, PyObject*) {
 
 PyMethodDef methods[] = {
     {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Run)), METH_FASTCALL | METH_KEYWORDS,
-     "run(inputs=None, *, outputs=None, out=None, timeout=None, trace=None, options=None)\n--\n\n"
+     "run($self, inputs=None, *, outputs=None, out=None, timeout=None, trace=None, options=None)\n--\n\n"
      "Run with a dict of inputs by name.\n\n"
      "outputs: names of the results wanted (default: all). out: dict of writeable arrays that results are\n"
      "copied into. timeout: seconds (DeadlineExceededError). trace: also return a Trace, as (results, "
@@ -350,7 +350,8 @@ PyMethodDef methods[] = {
      "Raises TypeError, ValueError or KeyError for a caller's mistake, Error for TensorFlow's."},
     {"explain", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Explain)),
      METH_FASTCALL | METH_KEYWORDS,
-     "explain(*args, **kwargs)\n--\n\nSay for each input of such a call: 'borrowed', or 'copied: ' and why."},
+     "explain($self, /, *args, **kwargs)\n--\n\nSay for each input of such a call: 'borrowed', or 'copied: ' "
+     "and why."},
     {"_repr_html_", &ReprHtml, METH_NOARGS, nullptr},
     {"__reduce__", &Reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, NoReturn, final, overload
 
 import numpy as np
 
@@ -36,7 +36,15 @@ def open_tensorflow() -> None: ...
 def registered_ops() -> list[str]: ...
 def parse_session_config(text: str) -> bytes: ...
 
-class TensorSpec:
+class _Bound(type):
+    """Of pybind11's classes."""
+
+class _Result(metaclass=_Bound):
+    """What functions return, and nobody else makes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> NoReturn: ...
+
+class TensorSpec(_Result):
     @property
     def name(self) -> str: ...
     @property
@@ -52,7 +60,7 @@ class TensorSpec:
     @property
     def default(self) -> _Array | None: ...
 
-class SignatureInfo:
+class SignatureInfo(_Result):
     @property
     def name(self) -> str: ...
     @property
@@ -62,6 +70,7 @@ class SignatureInfo:
     @property
     def outputs(self) -> dict[str, TensorSpec]: ...
 
+@final
 class Signature:
     def __new__(cls, model: Model, name: str, trace: int = ..., /) -> Signature: ...
     @property
@@ -98,7 +107,7 @@ class Signature:
     def explain(self, /, *args: Any, **kwargs: Any) -> dict[str, str]: ...
     def _repr_html_(self) -> str: ...
 
-class Edit:
+class Edit(metaclass=_Bound):
     def __init__(self, source: str) -> None: ...
     @property
     def signatures(self) -> dict[str, SignatureInfo]: ...
@@ -120,7 +129,7 @@ class Edit:
     def prune(self) -> None: ...
     def save(self, target: str, overwrite: bool, format: str, /) -> list[str]: ...
 
-class AssetInfo:
+class AssetInfo(_Result):
     @property
     def filename(self) -> str: ...
     @property
@@ -128,7 +137,7 @@ class AssetInfo:
     @property
     def size_bytes(self) -> int | None: ...
 
-class OpUse:
+class OpUse(_Result):
     @property
     def count(self) -> int: ...
     @property
@@ -136,7 +145,7 @@ class OpUse:
     @property
     def nodes(self) -> list[str]: ...
 
-class ConcreteFunctionInfo:
+class ConcreteFunctionInfo(_Result):
     @property
     def attribute(self) -> str: ...
     @property
@@ -146,7 +155,7 @@ class ConcreteFunctionInfo:
     @property
     def outputs(self) -> str: ...
 
-class MetaGraphInfo:
+class MetaGraphInfo(_Result):
     @property
     def tags(self) -> frozenset[str]: ...
     @property
@@ -174,7 +183,7 @@ class MetaGraphInfo:
     @property
     def num_functions(self) -> int: ...
 
-class Fingerprint:
+class Fingerprint(_Result):
     @property
     def saved_model_checksum(self) -> int: ...
     @property
@@ -188,7 +197,7 @@ class Fingerprint:
     @property
     def uuid(self) -> str: ...
 
-class Inspection:
+class Inspection(_Result):
     @property
     def path(self) -> str: ...
     @property
@@ -204,7 +213,7 @@ class Inspection:
 
 def inspect(path: str) -> Inspection: ...
 
-class TraceEvent:
+class TraceEvent(_Result):
     @property
     def device(self) -> str: ...
     @property
@@ -222,14 +231,14 @@ class TraceEvent:
     @property
     def duration_ns(self) -> int: ...
 
-class Trace:
+class Trace(metaclass=_Bound):
     def __init__(self) -> None: ...
     @property
     def events(self) -> list[TraceEvent]: ...
     @property
     def run_metadata(self) -> bytes: ...
 
-class SessionOptions:
+class SessionOptions(metaclass=_Bound):
     inter_op_threads: int | None
     gpu_memory_fraction: float | None
     allow_growth: bool | None
@@ -239,7 +248,7 @@ class SessionOptions:
     xla: bool | None
     config: bytes
 
-class LoadOptions:
+class LoadOptions(metaclass=_Bound):
     tags: set[str]
     device: str
     threads: int
@@ -249,7 +258,7 @@ class LoadOptions:
     def set_optimize(self, level: str) -> None: ...
     def set_op_rules(self, refused: dict[str, str], known: set[str]) -> None: ...
 
-class PassReport:
+class PassReport(_Result):
     @property
     def name(self) -> str: ...
     @property
@@ -259,7 +268,7 @@ class PassReport:
     @property
     def seconds(self) -> float: ...
 
-class OptimizationReport:
+class OptimizationReport(_Result):
     @property
     def function(self) -> str: ...
     @property
@@ -285,7 +294,7 @@ class OptimizationReport:
     @property
     def effects(self) -> list[str]: ...
 
-class Structure:
+class Structure(_Result):
     @property
     def kind(
         self,
@@ -313,7 +322,7 @@ class Structure:
     @property
     def items(self) -> list[Structure]: ...
 
-class ConcreteFunction:
+class ConcreteFunction(_Result):
     @property
     def name(self) -> str: ...
     @property
@@ -321,7 +330,7 @@ class ConcreteFunction:
     @property
     def results(self) -> Structure: ...
 
-class SavedFunction:
+class SavedFunction(_Result):
     @property
     def path(self) -> str: ...
     @property
@@ -330,7 +339,7 @@ class SavedFunction:
     def traces(self) -> list[ConcreteFunction]: ...
     def describe(self, trace: int) -> str: ...
 
-class Model:
+class Model(_Result):
     @property
     def path(self) -> str: ...
     @property

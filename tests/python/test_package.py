@@ -101,6 +101,11 @@ def test_package_names_no_path_of_the_machine_that_built_it() -> None:
         assert sys.prefix not in text, path.name
 
 
+def test_stub_says_what_the_extension_has() -> None:
+    pytest.importorskip("mypy")
+    run([sys.executable, "-m", "mypy.stubtest", "savedmodel._core"])
+
+
 def test_build_sees_no_tensorflow(consumer: Path) -> None:
     commands = (consumer.parent / "compile_commands.json").read_text()
     assert "savedmodel/include" in commands
