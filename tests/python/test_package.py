@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -99,6 +100,14 @@ def test_package_names_no_path_of_the_machine_that_built_it() -> None:
         text = path.read_text()
         assert str(ROOT) not in text, path.name
         assert sys.prefix not in text, path.name
+
+
+def test_the_version_stands_in_one_place() -> None:
+    header = (ROOT / "cpp" / "include" / "savedmodel" / "version.h").read_text()
+    numbers = re.findall(r"^#define SAVEDMODEL_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)$", header, re.MULTILINE)
+    assert ".".join(numbers) == sm.__version__ == importlib.metadata.version("savedmodel")
+    for name in ("pyproject.toml", "CMakeLists.txt"):
+        assert sm.__version__ not in (ROOT / name).read_text(), name
 
 
 def test_stub_says_what_the_extension_has() -> None:
