@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -14,21 +13,34 @@ from savedmodel import _core, _op_libraries, _repr, _tensorflow, _verify
 from savedmodel._core import Signature
 from savedmodel._functions import Function, Functions
 from savedmodel._inspect import file_system_path
+from savedmodel._load_arguments import LoadArguments, check_type, complete, show_load_arguments
 from savedmodel._mappings import Named, Variables
-from savedmodel._op_libraries import OpLibraries
 from savedmodel._ops import op_list
 from savedmodel._optimization import Optimization
 from savedmodel._options import RunOptions, SessionOptions
 from savedmodel._trace import Trace
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_MAX_THREADS = 4096
 
-
-def _check_type(name: str, value: object, kind: type) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{name} is a {kind.__name__} or None, got {value!r}")
+def _core_options(arguments: LoadArguments) -> _core.LoadOptions:
+    options = _core.LoadOptions()
+    options.tags = set(arguments["tags"])
+    options.device = arguments["device"] or ""
+    options.threads = arguments["threads"] or 0
+    options.set_optimize(arguments["optimize"])
+    options.session = (arguments["session"] or SessionOptions())._to_core()
+    run = arguments["run"] or RunOptions()
+    options.set_run(run.timeout, run.trace, run._proto_bytes())
+    options.op_libraries = _op_libraries.find_op_libraries(arguments["op_libraries"])
+    if arguments["ops"] == "safe":
+        listed = op_list()
+        refused = {op: f"{category}: {reason}" for op, (category, reason) in listed.harmful.items()}
+        options.set_op_rules(refused, set(listed.known))
+    return options
 
 
 class Model:
@@ -38,80 +50,23 @@ class Model:
     collected; results stay valid after it.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        tags: Iterable[str] = ("serve",),
-        device: str | None = None,
-        threads: int | None = None,
-        optimize: Literal["none", "default", "bf16"] = "default",
-        verify: bool = False,
-        session: SessionOptions | None = None,
-        run: RunOptions | None = None,
-        op_libraries: OpLibraries = (),
-        ops: Literal["any", "safe"] = "any",
-        warmup: bool = False,
-    ) -> None:
-        if isinstance(tags, str):
-            raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
-        if not isinstance(tags, Iterable):
-            raise TypeError(f"tags is a set of strings, got {tags!r}")
-        if threads is not None and not hasattr(threads, "__index__"):
-            raise TypeError(f"threads is an int, or None for as many as CPUs, got {threads!r}")
-        if threads is not None and not 1 <= operator.index(threads) <= _MAX_THREADS:
-            raise ValueError(f"threads is 1 to {_MAX_THREADS}, or None for as many as CPUs: {threads}")
-        _check_type("verify", verify, bool)
-        _check_type("warmup", warmup, bool)
-        if optimize not in ("none", "default", "bf16"):
-            raise ValueError(f"optimize is 'none', 'default' or 'bf16': {optimize!r}")
-        if ops not in ("any", "safe"):
-            raise ValueError(f"ops is 'any' or 'safe': {ops!r}")
-        _check_type("device", device, str)
-        _check_type("session", session, SessionOptions)
-        _check_type("run", run, RunOptions)
-        tag_set = frozenset(tags)
-        for tag in tag_set:
-            if not isinstance(tag, str):
-                raise TypeError(f"tags is a set of strings, got {tag!r} in it")
-        libraries = _op_libraries.as_tuple(op_libraries)
-        self._arguments: dict[str, Any] = {
-            "tags": tag_set,
-            "device": device,
-            "threads": threads,
-            "optimize": optimize,
-            "verify": verify,
-            "session": session,
-            "run": run,
-            "op_libraries": libraries,
-            "ops": ops,
-            "warmup": warmup,
-        }
+    @show_load_arguments
+    def __init__(self, path: str | os.PathLike[str], **arguments: Unpack[LoadArguments]) -> None:
+        self._arguments = complete(arguments)
         _tensorflow.locate()
-        options = _core.LoadOptions()
-        options.tags = set(tag_set)
-        options.device = device or ""
-        options.threads = threads or 0
-        options.set_optimize(optimize)
-        options.session = (session or SessionOptions())._to_core()
-        run = run or RunOptions()
-        options.set_run(run.timeout, run.trace, run._proto_bytes())
-        options.op_libraries = _op_libraries.find_op_libraries(libraries)
-        if ops == "safe":
-            listed = op_list()
-            refused = {op: f"{category}: {reason}" for op, (category, reason) in listed.harmful.items()}
-            options.set_op_rules(refused, set(listed.known))
+        options = _core_options(self._arguments)
         self._core = _core.load(file_system_path(path), options)
-        self._trace_by_default = run.trace
+        self._trace_by_default = (self._arguments["run"] or RunOptions()).trace
         self.signatures: Mapping[str, Signature] = Named(
             "signature", {name: Signature(self._core, name) for name in self._core.signatures}
         )
         """The signatures by name, sorted; the init-op signature is hidden."""
         self._default = self.signatures.get(self._core.default_signature)
         self._functions = Functions(self._core)
+        verify, optimize = self._arguments["verify"], self._arguments["optimize"]
         self.verified: dict[str, str] = _verify.verify(self, optimize) if verify else {}
         """With `verify=True`: by signature, or trace of `__call__`, why it was not compared; "" if it was."""
-        self.warmed_up: int = self._replay() if warmup else 0
+        self.warmed_up: int = self._replay() if self._arguments["warmup"] else 0
         """With `warmup=True`: how many recorded requests were replayed."""
 
     def _replay(self) -> int:
@@ -267,7 +222,7 @@ class Model:
         values. What runs meanwhile should not write variables.
         Raises FailedPreconditionError if the model has no saver.
         """
-        _check_type("saved_model", saved_model, bool)
+        check_type("saved_model", saved_model, bool)
         self._core.save_variables(file_system_path(path), saved_model)
 
     def save_optimized(self, path: str | os.PathLike[str], *, functions: Iterable[str] | None = None) -> None:
@@ -317,24 +272,12 @@ class Model:
         return _repr.model_html(self)
 
 
-def _reload(path: str, arguments: dict[str, Any]) -> Model:
+def _reload(path: str, arguments: LoadArguments) -> Model:
     return load(path, **arguments)
 
 
-def load(
-    path: str | os.PathLike[str],
-    *,
-    tags: Iterable[str] = ("serve",),
-    device: str | None = None,
-    threads: int | None = None,
-    optimize: Literal["none", "default", "bf16"] = "default",
-    verify: bool = False,
-    session: SessionOptions | None = None,
-    run: RunOptions | None = None,
-    op_libraries: OpLibraries = (),
-    ops: Literal["any", "safe"] = "any",
-    warmup: bool = False,
-) -> Model:
+@show_load_arguments
+def load(path: str | os.PathLike[str], **arguments: Unpack[LoadArguments]) -> Model:
     """Load a SavedModel through TensorFlow's C++ loader.
 
     path: the directory with saved_model.pb (or .pbtxt, .cpb).
@@ -363,16 +306,4 @@ def load(
     (truncated, corrupted), InvalidArgumentError (no such device, ...), PermissionDeniedError (`ops="safe"`),
     with TensorFlow's own message where it is TensorFlow's.
     """
-    return Model(
-        path,
-        tags=tags,
-        device=device,
-        threads=threads,
-        optimize=optimize,
-        verify=verify,
-        session=session,
-        run=run,
-        op_libraries=op_libraries,
-        ops=ops,
-        warmup=warmup,
-    )
+    return Model(path, **arguments)

@@ -148,7 +148,7 @@ def test_options_of_the_load(models: Path, tmp_path: Path) -> None:
     with pytest.raises(sm.NotFoundError, match="tags"):
         sm.publish(models / "v1_multi_tags", tmp_path, tags=("nobody",))
     with pytest.raises(TypeError, match="no_such_option"):
-        sm.publish(models / "add", tmp_path, no_such_option=1)
+        sm.publish(models / "add", tmp_path, no_such_option=1)  # type: ignore[call-arg]
     with pytest.raises(sm.PermissionDeniedError, match="ReadFile"):
         sm.publish(save(tmp_path / "m", node("r", "ReadFile", "x"), output="r:0"), tmp_path / "p", ops="safe")
     assert sm.publish(models / "v1_multi_tags", tmp_path / "p", tags=("gpu", "serve")).version == 1

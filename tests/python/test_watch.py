@@ -404,7 +404,7 @@ def test_arguments(directory: Path) -> None:
     with pytest.raises(TypeError, match="on_change"):
         sm.watch(directory, on_change=1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="no_such_option"):
-        sm.watch(directory, no_such_option=1)
+        sm.watch(directory, no_such_option=1)  # type: ignore[call-arg]
     with sm.watch(directory, threads=1, optimize="none") as handle:
         assert answer(handle) == 1
 

@@ -18,6 +18,7 @@ from savedmodel._core import (
     AlreadyExistsError,
     DataLossError,
 )
+from savedmodel._load_arguments import PublishArguments
 from savedmodel._publish import files, layout, manifest
 from savedmodel._publish.layout import FolderLock
 from savedmodel._publish.manifest import Manifest
@@ -53,7 +54,7 @@ class Order:
     version: int | None
     verify: bool
     timeout: float
-    load_options: dict[str, Any]
+    load_options: PublishArguments
     rollback_from: int | None = None
     """The newest version, which must be so still when this one gets its number."""
     withdraws: tuple[int, ...] = ()

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from savedmodel._core import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from savedmodel._inspect import local_path
+from savedmodel._load_arguments import PublishArguments
 from savedmodel._publish import inventory, layout
 from savedmodel._publish.publication import Order, Published, carry_out, exists_already
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def _check_timeout(timeout: float) -> None:
@@ -25,7 +29,7 @@ def publish(
     version: int | None = None,
     verify: bool = True,
     timeout: float = 600.0,
-    **load_options: Any,
+    **load_options: Unpack[PublishArguments],
 ) -> Published:
     """Publish a SavedModel as a new version of a model, in TensorFlow Serving's layout `directory/<integer>`.
 
@@ -75,7 +79,7 @@ def rollback(
     *,
     verify: bool = True,
     timeout: float = 600.0,
-    **load_options: Any,
+    **load_options: Unpack[PublishArguments],
 ) -> Published:
     """Publish an older version again, under a new highest number.
 

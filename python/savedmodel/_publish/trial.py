@@ -12,12 +12,13 @@ from typing import Any
 
 from savedmodel import _core
 from savedmodel._core import DeadlineExceededError, InternalError
+from savedmodel._load_arguments import PublishArguments
 from savedmodel._process import NoAnswer, Process, ProcessEnded, module_command
 
 CHILD = tuple(module_command("savedmodel._publish.trial_main"))
 
 
-def try_load(path: Path, options: dict[str, Any], timeout: float) -> dict[str, Any]:
+def try_load(path: Path, options: PublishArguments, timeout: float) -> dict[str, Any]:
     """Load a model, warm it up, and call each signature with made-up inputs. timeout: seconds.
 
     Returns {"warmed_up": requests, "unusable": {signature: why}}. Raises what the load raises,

@@ -8,13 +8,17 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from savedmodel._core import FailedPreconditionError, Signature, TensorSpec
 from savedmodel._inspect import local_path
+from savedmodel._load_arguments import LoadArguments, WatchArguments
 from savedmodel._model import Model
 from savedmodel._watch.status import VersionChange, WatchStatus
 from savedmodel._watch.switcher import Switcher
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class WatchedSignature:
@@ -257,7 +261,7 @@ def watch(
     poll: float = 1.0,
     warmup: bool | Callable[[Model], object] = True,
     on_change: Callable[[VersionChange], object] | None = None,
-    **load_options: Any,
+    **load_options: Unpack[WatchArguments],
 ) -> Watched:
     """Load the newest version of a model, and replace it when there is a newer one.
 
@@ -289,7 +293,7 @@ def watch(
         warm_up: Callable[[Model], object] = _make_ready
     else:
         warm_up = warmup or (lambda model: None)
-    options = {**load_options, "warmup": warmup is True}
+    options: LoadArguments = {**load_options, "warmup": warmup is True}
     switcher = Switcher(local_path(directory), warm_up, on_change, options)
     switcher.start()
     return Watched(switcher, poll)

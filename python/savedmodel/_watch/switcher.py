@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from savedmodel._core import DataLossError, Error, FailedPreconditionError, NotFoundError
+from savedmodel._load_arguments import LoadArguments
 from savedmodel._model import Model, load
 from savedmodel._publish import files, inventory, layout
 from savedmodel._publish.layout import FolderLock
@@ -58,7 +58,7 @@ class Switcher:
         directory: Path,
         warm_up: Callable[[Model], object],
         on_change: Callable[[VersionChange], object] | None,
-        options: dict[str, Any],
+        options: LoadArguments,
     ) -> None:
         self.stop = threading.Event()
         self.exiting = False  # then nothing waits for running calls

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keyword arguments of `load`, which are spelled here alone."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
+
+from savedmodel import _op_libraries
+from savedmodel._op_libraries import OpLibraries
+from savedmodel._options import RunOptions, SessionOptions
+
+_MAX_THREADS = 4096
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Arguments(TypedDict, total=False):
+    tags: Iterable[str]
+    device: str | None
+    threads: int | None
+    optimize: Literal["none", "default", "bf16"]
+    session: SessionOptions | None
+    run: RunOptions | None
+    op_libraries: OpLibraries
+    ops: Literal["any", "safe"]
+
+
+class PublishArguments(_Arguments, total=False):
+    """Those of `publish`, which has a `verify` of its own."""
+
+    warmup: bool
+
+
+class WatchArguments(_Arguments, total=False):
+    """Those of `watch`, which has a `warmup` of its own."""
+
+    verify: bool
+
+
+class LoadArguments(PublishArguments, WatchArguments, total=False):
+    """All of them."""
+
+
+DEFAULTS: LoadArguments = {
+    "tags": ("serve",),
+    "device": None,
+    "threads": None,
+    "optimize": "default",
+    "verify": False,
+    "session": None,
+    "run": None,
+    "op_libraries": (),
+    "ops": "any",
+    "warmup": False,
+}
+
+
+def show_load_arguments(function: Function) -> Function:
+    """Have `help` and `inspect` show the arguments in place of `**arguments`."""
+    signature = inspect.signature(function)
+    shown = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    types = get_type_hints(LoadArguments)
+    for name, default in DEFAULTS.items():
+        kind = inspect.Parameter.KEYWORD_ONLY
+        shown.append(inspect.Parameter(name, kind, default=default, annotation=types[name]))
+        function.__annotations__[name] = types[name]
+    del function.__annotations__["arguments"]
+    function.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    return function
+
+
+def check_type(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} is a {kind.__name__} or None, got {value!r}")
+
+
+def complete(given: LoadArguments) -> LoadArguments:
+    """With defaults; tags as a frozenset, libraries as a tuple. Raises TypeError or ValueError."""
+    for name in given:
+        if name not in DEFAULTS:
+            raise TypeError(f"load() got an unexpected keyword argument {name!r}")
+    arguments: LoadArguments = {**DEFAULTS, **given}
+    tags, threads = arguments["tags"], arguments["threads"]
+    if isinstance(tags, str):
+        raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
+    if not isinstance(tags, Iterable):
+        raise TypeError(f"tags is a set of strings, got {tags!r}")
+    if threads is not None and not hasattr(threads, "__index__"):
+        raise TypeError(f"threads is an int, or None for as many as CPUs, got {threads!r}")
+    if threads is not None and not 1 <= operator.index(threads) <= _MAX_THREADS:
+        raise ValueError(f"threads is 1 to {_MAX_THREADS}, or None for as many as CPUs: {threads}")
+    check_type("verify", arguments["verify"], bool)
+    check_type("warmup", arguments["warmup"], bool)
+    if arguments["optimize"] not in ("none", "default", "bf16"):
+        raise ValueError(f"optimize is 'none', 'default' or 'bf16': {arguments['optimize']!r}")
+    if arguments["ops"] not in ("any", "safe"):
+        raise ValueError(f"ops is 'any' or 'safe': {arguments['ops']!r}")
+    check_type("device", arguments["device"], str)
+    check_type("session", arguments["session"], SessionOptions)
+    check_type("run", arguments["run"], RunOptions)
+    arguments["tags"] = frozenset(tags)
+    for tag in arguments["tags"]:
+        if not isinstance(tag, str):
+            raise TypeError(f"tags is a set of strings, got {tag!r} in it")
+    arguments["op_libraries"] = _op_libraries.as_tuple(arguments["op_libraries"])
+    return arguments
