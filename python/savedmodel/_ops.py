@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of ops that do more than compute: ops.ini."""
+"""Ops that do more than compute, which ops.ini lists, and all that TensorFlow has."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-_FILE = Path(__file__).with_name("ops.ini")
-_KNOWN = "known"
+_HARMFUL = Path(__file__).with_name("ops.ini")
+_ALL = Path(__file__).with_name("tensorflow_ops.txt")  # made by the build: cmake/list_ops.py
 
 
 @dataclass(frozen=True)
 class OpList:
-    """What ops.ini says."""
+    """What the files say."""
 
     harmful: dict[str, tuple[str, str]]
     """By op: its category, and what it does."""
     known: frozenset[str]
-    """Ops that only compute, or keep state in the process."""
+    """TensorFlow's other ops: they only compute, or keep state in the process."""
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -28,19 +28,14 @@ class OpList:
 
 @functools.cache
 def op_list() -> OpList:
-    """Read the list, once."""
+    """Read the files, once."""
     import configparser  # most loads need no list
 
-    parser = configparser.ConfigParser(
-        delimiters=("=",), comment_prefixes=("#",), allow_no_value=True, interpolation=None
-    )
+    parser = configparser.ConfigParser(delimiters=("=",), comment_prefixes=("#",), interpolation=None)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
-    with _FILE.open(encoding="utf-8") as file:
+    with _HARMFUL.open(encoding="utf-8") as file:
         parser.read_file(file)
     harmful = {
-        op: (category, reason or "")
-        for category in parser.sections()
-        if category != _KNOWN
-        for op, reason in parser.items(category)
+        op: (category, reason) for category in parser.sections() for op, reason in parser.items(category)
     }
-    return OpList(harmful, frozenset(parser.options(_KNOWN)))
+    return OpList(harmful, frozenset(_ALL.read_text(encoding="utf-8").split()) - harmful.keys())

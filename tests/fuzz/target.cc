@@ -8,6 +8,7 @@
 #include <iterator>
 #include <new>
 #include <random>
+#include <set>
 
 #include "engine/files/files.h"
 #include "engine/files/graph_checks.h"
@@ -30,12 +31,12 @@ constexpr std::uintmax_t kLargest = 300'000;  // bytes of a saved_model.pb
 // Ops that do more than compute are no targets: a fuzzer must not write files or end processes.
 const std::vector<std::string>& Ops() {
   static const auto* ops = [] {
-    auto* names = new std::vector<std::string>;
+    std::set<std::string> harmful;
     std::ifstream list(SAVEDMODEL_FUZZ_OPS);
-    bool known = false;
-    for (std::string line; std::getline(list, line);) {
-      if (!line.empty() && line[0] == '[') known = line == "[known]";
-      if (known && !line.empty() && line[0] != '[' && line[0] != '#') names->push_back(line);
+    for (std::string line; std::getline(list, line);) harmful.insert(line.substr(0, line.find(" = ")));
+    auto* names = new std::vector<std::string>;
+    for (const std::string& op : engine::ListRegisteredOps()) {
+      if (harmful.count(op) == 0 && op.rfind("_Savedmodel", 0) != 0) names->push_back(op);
     }
     return names;
   }();

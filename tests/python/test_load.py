@@ -318,6 +318,14 @@ def test_custom_op_library(custom_op: tuple[Path, Path], monkeypatch: pytest.Mon
             assert pickle.loads(pickle.dumps(loaded))(x=[3])["y"].tolist() == [10]
 
 
+def test_ops_of_a_library_stay_unknown(custom_op: tuple[Path, Path]) -> None:
+    library, model = custom_op
+    for _ in range(2):
+        assert {one.op: one.category for one in sm.scan(model)}["SavedmodelTestAddSeven"] == "unknown"
+        with pytest.raises(sm.PermissionDeniedError, match=r"SavedmodelTestAddSeven .*\(unknown\)"):
+            sm.load(model, op_libraries=[library], ops="safe")
+
+
 def test_op_libraries_of_commands(custom_op: tuple[Path, Path]) -> None:
     library, model = custom_op
     done = savedmodel("check", model, "--run")
