@@ -137,7 +137,7 @@ class Process:
             if line is None:
                 raise ProcessEnded(self.ending(None if deadline is None else deadline - time.monotonic()))
         except NoAnswer:
-            raise NoAnswer("no answer" if seconds is None else f"no answer within {seconds:.0f} s") from None
+            raise NoAnswer("no answer" if seconds is None else f"no answer within {seconds:g} s") from None
         answer: Answer = json.loads(line)
         if "error" in answer:
             raise ProcessError(" ".join(str(answer["error"]).split()))
