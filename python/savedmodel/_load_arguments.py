@@ -6,11 +6,22 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_type_hints
 
 from savedmodel import _op_libraries
 from savedmodel._op_libraries import OpLibraries
 from savedmodel._options import RunOptions, SessionOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack as Unpack
+else:
+
+    class Unpack:
+        """typing's, which Python 3.10 lacks."""
+
+        def __class_getitem__(cls, arguments: type) -> type:
+            return arguments
+
 
 _MAX_THREADS = 4096
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -13,15 +13,12 @@ from savedmodel import _core, _op_libraries, _repr, _tensorflow, _verify
 from savedmodel._core import Signature
 from savedmodel._functions import Function, Functions
 from savedmodel._inspect import file_system_path
-from savedmodel._load_arguments import LoadArguments, check_type, complete, show_load_arguments
+from savedmodel._load_arguments import LoadArguments, Unpack, check_type, complete, show_load_arguments
 from savedmodel._mappings import Named, Variables
 from savedmodel._ops import op_list
 from savedmodel._optimization import Optimization
 from savedmodel._options import RunOptions, SessionOptions
 from savedmodel._trace import Trace
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

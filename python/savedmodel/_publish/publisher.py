@@ -5,16 +5,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from savedmodel._core import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from savedmodel._inspect import local_path
-from savedmodel._load_arguments import PublishArguments
+from savedmodel._load_arguments import PublishArguments, Unpack
 from savedmodel._publish import inventory, layout
 from savedmodel._publish.publication import Order, Published, carry_out, exists_already
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 def _check_timeout(timeout: float) -> None:

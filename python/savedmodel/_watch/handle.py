@@ -8,17 +8,14 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from savedmodel._core import FailedPreconditionError, Signature, TensorSpec
 from savedmodel._inspect import local_path
-from savedmodel._load_arguments import LoadArguments, WatchArguments
+from savedmodel._load_arguments import LoadArguments, Unpack, WatchArguments
 from savedmodel._model import Model
 from savedmodel._watch.status import VersionChange, WatchStatus
 from savedmodel._watch.switcher import Switcher
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class WatchedSignature:
