@@ -22,6 +22,7 @@
 #include "savedmodel/signature.h"
 #include "savedmodel/tensor.h"
 #include "savedmodel/trace.h"
+#include "savedmodel/warmup.h"
 
 namespace savedmodel::internal {
 
@@ -81,6 +82,13 @@ class Engine {
   virtual std::unique_ptr<EngineEdit> OpenEdit(const std::string& path) = 0;
   virtual std::vector<std::string> RegisteredOps() = 0;
   virtual std::string ParseSessionConfig(const std::string& text) = 0;
+  // A TFRecord file; it is written whole, or not at all.
+  virtual std::vector<std::string> ReadRecords(const std::string& file) = 0;
+  virtual void WriteRecords(const std::string& file, const std::vector<std::string>& records) = 0;
+  // tensorflow.serving.PredictionLog.
+  virtual std::vector<WarmupRequest> ParseRequests(const std::string& record) = 0;
+  virtual std::string SerializeRequest(const WarmupRequest& request) = 0;
+  virtual std::string SerializeExample(const std::map<std::string, Feature>& features) = 0;
 };
 
 using LogHandler = std::function<void(const LogRecord&)>;

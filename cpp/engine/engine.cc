@@ -9,6 +9,9 @@
 #include "engine/inspect/inspect.h"
 #include "engine/inspect/op_uses.h"
 #include "engine/model/bundle.h"
+#include "engine/warmup/examples.h"
+#include "engine/warmup/records.h"
+#include "engine/warmup/requests.h"
 #include "savedmodel/export.h"
 
 namespace savedmodel::engine {
@@ -33,6 +36,19 @@ class TensorFlowEngine : public internal::Engine {
   }
   std::vector<std::string> RegisteredOps() override { return ListRegisteredOps(); }
   std::string ParseSessionConfig(const std::string& text) override { return ParseConfigText(text); }
+  std::vector<std::string> ReadRecords(const std::string& file) override { return warmup::ReadRecords(file); }
+  void WriteRecords(const std::string& file, const std::vector<std::string>& records) override {
+    warmup::WriteRecords(file, records);
+  }
+  std::vector<WarmupRequest> ParseRequests(const std::string& record) override {
+    return warmup::ParseRequests(record);
+  }
+  std::string SerializeRequest(const WarmupRequest& request) override {
+    return warmup::SerializeRequest(request);
+  }
+  std::string SerializeExample(const std::map<std::string, Feature>& features) override {
+    return warmup::SerializeExample(features);
+  }
 };
 
 }  // namespace

@@ -15,5 +15,6 @@ void bind_inspection(py::module_& m);
 void bind_trace(py::module_& m);
 void bind_signature(py::module_& m);
 void bind_model(py::module_& m);
+void bind_warmup(py::module_& m);
 
 }  // namespace savedmodel::python

@@ -3,37 +3,20 @@
 
 #include <pybind11/stl.h>
 
-#include <functional>
 #include <utility>
 
 #include "bindings.h"
-#include "gil.h"
 #include "runtime.h"
-#include "savedmodel/error.h"
 
 namespace savedmodel::python {
 namespace {
-
-// Hands on what TensorFlow logged, also where it throws.
-void WithoutGil(const std::function<void()>& function) {
-  try {
-    const ReleaseGil release;
-    function();
-  } catch (const Error&) {
-    AfterCall();
-    throw;
-  }
-  AfterCall();
-}
 
 void Apply(Edit& edit, const EditOperation& operation) {
   WithoutGil([&] { edit.Apply(operation); });
 }
 
 std::unique_ptr<Edit> Open(const std::string& source) {
-  std::unique_ptr<Edit> edit;
-  WithoutGil([&] { edit = std::make_unique<Edit>(source); });
-  return edit;
+  return WithoutGil([&] { return std::make_unique<Edit>(source); });
 }
 
 std::vector<std::string> Save(Edit& edit, const std::string& target, bool overwrite,
@@ -42,9 +25,7 @@ std::vector<std::string> Save(Edit& edit, const std::string& target, bool overwr
   options.overwrite = overwrite;
   if (format == "pb") options.format = GraphFormat::kBinary;
   if (format == "pbtxt") options.format = GraphFormat::kText;
-  std::vector<std::string> notes;
-  WithoutGil([&] { notes = edit.Save(target, options); });
-  return notes;
+  return WithoutGil([&] { return edit.Save(target, options); });
 }
 
 }  // namespace

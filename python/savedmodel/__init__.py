@@ -79,6 +79,7 @@ from savedmodel._trace import Trace
 
 if TYPE_CHECKING:
     from savedmodel import export as export
+    from savedmodel._examples import serialize_example
     from savedmodel._publish import (
         Problem,
         Published,
@@ -180,6 +181,7 @@ __all__ = [
     "remove_old_versions",
     "rollback",
     "scan",
+    "serialize_example",
     "verify",
     "versions",
     "watch",
@@ -188,6 +190,7 @@ __all__ = [
 # Not on the way to a loaded model: their modules are imported when they are first used.
 _LAZY = {
     "record_warmup": "savedmodel._warmup",
+    "serialize_example": "savedmodel._examples",
     **dict.fromkeys(("Problem", "Published", "Removal", "Version"), "savedmodel._publish"),
     **dict.fromkeys(
         ("publish", "remove_old_versions", "rollback", "verify", "versions"), "savedmodel._publish"

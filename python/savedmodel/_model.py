@@ -69,7 +69,7 @@ class Model:
     def _replay(self) -> int:
         from savedmodel._warmup import replay
 
-        return replay(self)
+        return replay(self._core)
 
     @property
     def path(self) -> str:

@@ -71,8 +71,9 @@ ENGINE_INCLUDES: dict[str, set[str]] = {
     "saved": {"base", "files", "graph"},
     "inspect": {"files", "graph", "objects"},
     "edit": {"base", "files", "graph", "objects"},
+    "warmup": {"base"},
     "model": {"base", "executor", "files", "graph", "inspect", "objects", "optimize", "saved", "threads"},
-    ".": {"base", "edit", "graph", "inspect", "model"},
+    ".": {"base", "edit", "graph", "inspect", "model", "warmup"},
 }
 KNOWS_NO_TENSORFLOW = re.compile(
     r"kernels/.*|threads/(cpus|fork_join|fork_join_worker|governor|region|stop|wait)\..*"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import savedmodel as sm
 
 from . import anchor, goldens
 from .commands import error, in_terminal, many, output, savedmodel, visible
@@ -237,8 +238,6 @@ def test_casts(models: Path) -> None:
 
 
 def test_examples_are_those_of_tensorflow(models: Path) -> None:
-    from savedmodel.cli._examples import serialize
-
     features: dict[str, object] = {
         "age": [22, -24, 2**40],
         "weight": [0.5, 2, float("inf")],
@@ -257,7 +256,7 @@ def test_examples_are_those_of_tensorflow(models: Path) -> None:
 
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        input=serialize(features).hex(),
+        input=sm.serialize_example(features).hex(),
         capture_output=True,
         text=True,
         timeout=120,

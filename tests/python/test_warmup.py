@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import savedmodel as sm
-from savedmodel._warmup import requests, tensor_proto
-from savedmodel._warmup.records import crc32c, frame, read_records
 
 from .commands import error, output
 from .helpers import Array
+from .warmup_files import FILE, field, frame, predict, read, read_one, tensor, write
 
-FILE = "assets.extra/tf_serving_warmup_requests"
 X = np.linspace(-1, 1, 64, dtype=np.float32)[None]
 
 
@@ -30,12 +27,6 @@ def mlp(models: Path, tmp_path: Path) -> Path:
 def stateful(models: Path, tmp_path: Path) -> Path:
     """Its counter tells how often it was called."""
     return Path(shutil.copytree(models / "stateful", tmp_path / "stateful"))
-
-
-def write(model: Path, *records: bytes) -> None:
-    file = model / FILE
-    file.parent.mkdir(exist_ok=True)
-    file.write_bytes(b"".join(map(frame, records)))
 
 
 # Replaying.
@@ -62,12 +53,12 @@ def test_a_model_without_requests(models: Path) -> None:
 
 
 def test_a_request_that_fails_fails_the_load(mlp: Path) -> None:
-    good = requests.serialize("serving_default", {"x": tensor_proto.serialize(X, "float32")}, ())
-    short = requests.serialize("serving_default", {"x": tensor_proto.serialize(X[:, :3], "float32")}, ())
+    good = predict("serving_default", {"x": tensor(X)})
+    short = predict("serving_default", {"x": tensor(X[:, :3])})
     for record, kind, message in (
         (short, sm.InvalidArgumentError, "warm-up request 2 of .*expected float32"),
-        (requests.serialize("other", {}, ()), sm.InvalidArgumentError, "request 2 of .*no signature 'other'"),
-        (requests.serialize("", {}, ()), sm.InvalidArgumentError, "request 2 of .*'x'"),
+        (predict("other", {}), sm.InvalidArgumentError, "request 2 of .*no signature 'other'"),
+        (predict("", {}), sm.InvalidArgumentError, "request 2 of .*'x'"),
         (good[:-1], sm.DataLossError, "request 2 of .*ends in the middle of a field"),
         (b"\x0f", sm.DataLossError, "request 2 of .*unknown kind"),
     ):
@@ -98,7 +89,7 @@ def test_a_damaged_file(mlp: Path) -> None:
 
 
 def test_what_no_signature_answers_is_skipped(mlp: Path, caplog: pytest.LogCaptureFixture) -> None:
-    good = requests.serialize("", {"x": tensor_proto.serialize(X, "float32")}, ())
+    good = predict("", {"x": tensor(X)})
     session_run, unknown = b"\x2a\x00", b"\xfa\x01\x00"
     write(mlp, session_run, good, unknown, b"")
     with caplog.at_level(logging.WARNING, "savedmodel.warmup"), sm.load(mlp, warmup=True) as model:
@@ -115,8 +106,7 @@ def test_what_can_be_recorded(models: Path, tmp_path: Path, mlp: Path) -> None:
     assert sm.record_warmup(mlp, {"x": X}) == 1
     assert sm.record_warmup(mlp, [{"x": X}] * 3, outputs=["probs"], append=True) == 4
     assert sm.record_warmup(mlp, {"x": X.tolist()}) == 1
-    (record,) = read_records(mlp / FILE)
-    (request,) = requests.parse(record)
+    request = read_one(mlp)
     assert (request.signature, request.outputs) == ("serving_default", ())
     assert request.inputs is not None
     np.testing.assert_array_equal(request.inputs["x"], X)
@@ -169,8 +159,7 @@ def test_every_dtype_comes_back(models: Path, tmp_path: Path) -> None:
             else np.array([0, 1, 1]).astype(dtype)
         )
         sm.record_warmup(model, {"x": recorded[name]}, signature=name, append=True)
-    for record in read_records(model / FILE):
-        (request,) = requests.parse(record)
+    for (request,) in read(model):
         assert request.inputs is not None
         x = request.inputs["x"]
         assert x.dtype == recorded[request.signature].dtype
@@ -183,26 +172,20 @@ def test_every_dtype_comes_back(models: Path, tmp_path: Path) -> None:
 # Records.
 
 
-def test_checksums() -> None:
-    assert crc32c(b"123456789") == 0xE3069283  # the catalogue's check value
-    assert crc32c(b"") == 0
-    assert crc32c(bytes(32)) == 0x8A9136AA  # RFC 3720, B.4
-    data = np.random.default_rng(0).bytes(100_003)
-    for size in (4095, 4096, 4097, 10_000, 65_536, 100_003):
-        state = 0xFFFFFFFF  # bit by bit
-        for byte in data[:size]:
-            state ^= byte
-            for _ in range(8):
-                state = (state >> 1) ^ (0x82F63B78 & -(state & 1))
-        assert crc32c(data[:size]) == state ^ 0xFFFFFFFF, size
-
-
-def test_a_length_that_lies(tmp_path: Path) -> None:
-    file = tmp_path / "records"
-    length = struct.pack("<Q", 2**63)
-    file.write_bytes(length + frame(length)[20:24] + b"short")  # with the checksum that it has as data
+@pytest.mark.parametrize("length", [6, 2**31, 2**63, 2**64 - 1])
+def test_a_length_that_lies(mlp: Path, length: int) -> None:
+    (mlp / FILE).parent.mkdir()
+    (mlp / FILE).write_bytes(frame(b"short", length))
     with pytest.raises(sm.DataLossError, match="ends in the middle of record 1"):
-        list(read_records(file))
+        sm.load(mlp, warmup=True)
+
+
+@pytest.mark.parametrize("size", [2**40 + 1, 2**62, 2**64 - 1])
+def test_a_shape_that_lies(mlp: Path, size: int) -> None:
+    shape = field(2, field(2, field(1, size)))
+    write(mlp, predict("", {"x": field(1, 1) + shape}))
+    with pytest.raises(sm.DataLossError, match=r"request 1 of .*impossible shape"):
+        sm.load(mlp, warmup=True)
 
 
 # With the rest.
@@ -231,8 +214,7 @@ def test_the_command(mlp: Path) -> None:
     assert output("warmup", mlp).startswith("loaded, and replayed 3 requests, in ")
     np.save(mlp / "x.npy", np.zeros((2, 64), np.float32))
     output("warmup", mlp, "--inputs", f"x={mlp / 'x.npy'}", "--signature-def", "serving_default")
-    (record,) = read_records(mlp / FILE)
-    (request,) = requests.parse(record)
+    request = read_one(mlp)
     assert request.inputs is not None
     assert request.inputs["x"].shape == (2, 64)
     before = (mlp / FILE).read_bytes()

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import savedmodel as sm
-from savedmodel._warmup import requests, tensor_proto, wire
-from savedmodel._warmup.records import frame, read_records
 
-FILE = "assets.extra/tf_serving_warmup_requests"
+from .warmup_files import FILE, field, frame, parse_tensor, read
 
 serving_api = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow_serving") is None, reason="no tensorflow-serving-api"
@@ -107,10 +105,11 @@ PARSE_EXAMPLES = """
 
 @serving_api
 def test_records_of_tensorflow_serving(tmp_path: Path) -> None:
-    file, pickled = tmp_path / "records", tmp_path / "pickle"
+    file, pickled = tmp_path / FILE, tmp_path / "pickle"
+    file.parent.mkdir()
     with_tensorflow(WRITE, file, pickled)
     expected = pickle.loads(pickled.read_bytes())
-    found = [list(requests.parse(record)) for record in read_records(file)]
+    found = read(tmp_path)
     assert [len(one) for one in found] == [len(one) for one in expected]
     given = [request.examples for group in found for request in group]
     examples = [one for group in given if group is not None for one in group]
@@ -191,9 +190,9 @@ def test_tensors_are_what_tensorflow_makes_of_them(models: Path, tmp_path: Path)
     for data, shape, content in results:
         if shape is None:
             with pytest.raises((sm.DataLossError, sm.UnimplementedError)):
-                tensor_proto.parse(memoryview(data))
+                parse_tensor(data, tmp_path)
             continue
-        array = tensor_proto.parse(memoryview(data))
+        array = parse_tensor(data, tmp_path)
         assert list(array.shape) == shape
         if array.dtype == object:
             assert array.ravel().tolist() == content, data
@@ -206,13 +205,13 @@ def test_tensors_are_what_tensorflow_makes_of_them(models: Path, tmp_path: Path)
     assert len(compared) >= len(names) - len(QUANTISED)
 
 
-def test_numbers_that_are_not_packed() -> None:
+def test_numbers_that_are_not_packed(tmp_path: Path) -> None:
     """Writers of proto2 leave them so."""
     two = b"\x12\x04\x12\x02\x08\x02"  # tensor_shape { dim { size: 2 } }
     floats = b"\x08\x01" + two + b"\x2d\x00\x00\x80\x3f\x2d\x00\x00\x00\x40"
-    assert tensor_proto.parse(memoryview(floats)).tolist() == [1.0, 2.0]
+    assert parse_tensor(floats, tmp_path).tolist() == [1.0, 2.0]
     integers = b"\x08\x03" + two + b"\x38\x05\x3a\x01\x06"  # one by one, and packed
-    assert tensor_proto.parse(memoryview(integers)).tolist() == [5, 6]
+    assert parse_tensor(integers, tmp_path).tolist() == [5, 6]
 
 
 READ = """
@@ -270,9 +269,9 @@ def test_classification_and_regression(shared_models: Path, tmp_path: Path) -> N
     model = Path(shutil.copytree(found[0], tmp_path / "half_plus_two"))
     # Example{features{feature{key: "x" value{float_list{value: 2.0}}}}}
     example = bytes.fromhex("0a0f 0a0d 0a0178 1208 1206 0a0400000040")
-    given = wire.field(1, wire.field(1, example))
-    spec = wire.field(3, b"regress_x_to_y")
-    record = wire.field(3, wire.field(1, wire.field(1, spec) + wire.field(2, given)))
+    given = field(1, field(1, example))
+    spec = field(3, b"regress_x_to_y")
+    record = field(3, field(1, field(1, spec) + field(2, given)))
     (model / FILE).parent.mkdir(exist_ok=True)
     (model / FILE).write_bytes(frame(record))
     with sm.load(model, warmup=True) as loaded:

@@ -13,6 +13,7 @@
 #include "engine/files/copy.h"
 #include "engine/files/files.h"
 #include "engine/files/fingerprint.h"
+#include "savedmodel/warmup.h"
 #include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/core/lib/strings/proto_serialization.h"
 #include "tensorflow/core/platform/env.h"
@@ -23,7 +24,6 @@ namespace tf = tensorflow;
 namespace {
 
 constexpr char kVariables[] = "variables/";
-constexpr char kWarmUpFile[] = "assets.extra/tf_serving_warmup_requests";
 
 bool Exists(const std::string& path) { return tf::Env::Default()->FileExists(path).ok(); }
 
@@ -114,17 +114,17 @@ std::vector<std::string> Write(const State& state, const std::string& target, co
   const bool text =
       options.format == GraphFormat::kText || (options.format == GraphFormat::kAsSource && IsText(source));
   const std::set<std::string> unused = UnusedAssets(state);
-  const bool warm_up = !Exists(tf::io::JoinPath(source, kWarmUpFile)) || AnswersAsSource(state);
+  const bool warm_up = !Exists(tf::io::JoinPath(source, kWarmupFile)) || AnswersAsSource(state);
   if (!warm_up) {
     notes.push_back(
-        std::string(kWarmUpFile) +
+        std::string(kWarmupFile) +
         " is left out: a signature of the source, or an input or output of one, is gone, which its "
         "requests may name");
   }
   WriteWhole(target, options.overwrite, [&](const std::string& folder) {
     CopyFiles(source, folder, [&](const std::string& file) {
       if (StartsWith(file, "saved_model.") || file == kFingerprintFile) return false;
-      if (file == kWarmUpFile && !warm_up) return false;
+      if (file == kWarmupFile && !warm_up) return false;
       return unused.count(file) == 0 && !(state.pruned && StartsWith(file, kVariables));
     });
     if (state.pruned) {

@@ -25,4 +25,5 @@
 #include "savedmodel/thread_pool.h"     // IWYU pragma: export
 #include "savedmodel/trace.h"           // IWYU pragma: export
 #include "savedmodel/version.h"         // IWYU pragma: export
+#include "savedmodel/warmup.h"          // IWYU pragma: export
 #include "savedmodel/watched.h"         // IWYU pragma: export

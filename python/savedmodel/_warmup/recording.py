@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from savedmodel._core import FailedPreconditionError, NotFoundError, SignatureInfo, TensorSpec
+from savedmodel import _core
+from savedmodel._constants import DEFAULT_SERVING_SIGNATURE_DEF_KEY
+from savedmodel._core import NotFoundError, SignatureInfo, TensorSpec
 from savedmodel._inspect import inspect, local_path
 from savedmodel._numbers import refuse_masked
-from savedmodel._warmup import requests, tensor_proto
-from savedmodel._warmup.records import frame, read_records
-from savedmodel._warmup.replay import FILE, MAX_RECORDS
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def record_warmup(
@@ -40,35 +40,16 @@ def record_warmup(
     Raises TypeError, ValueError or KeyError for what is no request of the signature, ValueError for more than
     1,000 requests, FailedPreconditionError for a published version.
     """
-    from savedmodel._publish import manifest  # a load imports this module, and needs nothing of that
-
     folder = local_path(path)
     name, spec = _find(folder, signature, tags)
-    asked = tuple(outputs)
+    asked = list(outputs)
     for output in asked:
         if output not in spec.outputs:
             known = ", ".join(map(repr, spec.outputs))
             raise KeyError(f"signature {name!r} has no output {output!r}; there are: {known}")
     given = [inputs] if isinstance(inputs, Mapping) else list(inputs)
-    added = [requests.serialize(name, _tensors(name, spec, one), asked) for one in given]
-    if (folder / manifest.NAME).exists():
-        raise FailedPreconditionError(f"{str(folder)!r} is published: what it consists of is not changed")
-    file = folder / FILE
-    before = [bytes(record) for record in read_records(file)] if append and file.exists() else []
-    count = len(before) + len(added)
-    if not 0 < count <= MAX_RECORDS:
-        raise ValueError(f"a SavedModel has 1 to {MAX_RECORDS} warm-up requests: {count}")
-    file.parent.mkdir(exist_ok=True)
-    new = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
-    try:
-        with new.open("xb") as writer:
-            writer.writelines(frame(record) for record in (*before, *added))
-            writer.flush()
-            os.fsync(writer.fileno())
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
-    return count
+    requests = [(name, _tensors(name, spec, one), asked) for one in given]
+    return _core.record_warmup(str(folder), requests, append)
 
 
 def _find(folder: Path, signature: str | None, tags: Iterable[str] | None) -> tuple[str, SignatureInfo]:
@@ -83,14 +64,14 @@ def _find(folder: Path, signature: str | None, tags: Iterable[str] | None) -> tu
         )
     known = graphs[wanted].signatures
     if signature is None:
-        signature = next(iter(known)) if len(known) == 1 else requests.DEFAULT_SIGNATURE
+        signature = next(iter(known)) if len(known) == 1 else DEFAULT_SERVING_SIGNATURE_DEF_KEY
     if signature not in known:
         raise KeyError(f"no signature {signature!r}; there are: {', '.join(map(repr, known)) or 'none'}")
     return signature, known[signature]
 
 
-def _tensors(name: str, spec: SignatureInfo, given: Mapping[str, Any]) -> dict[str, bytes]:
-    """The inputs of a request as TensorProtos."""
+def _tensors(name: str, spec: SignatureInfo, given: Mapping[str, Any]) -> dict[str, tuple[TensorSpec, Array]]:
+    """The inputs of a request, checked."""
     for key in given:
         if key not in spec.inputs:
             known = ", ".join(map(repr, spec.inputs)) or "none"
@@ -98,10 +79,14 @@ def _tensors(name: str, spec: SignatureInfo, given: Mapping[str, Any]) -> dict[s
     missing = [key for key, one in spec.inputs.items() if key not in given and one.default is None]
     if missing:
         raise TypeError(f"signature {name!r}: no value for {', '.join(map(repr, missing))}")
-    return {key: _tensor(f"signature {name!r}, input {key!r}", spec.inputs[key], given[key]) for key in given}
+    return {
+        key: (one, _array(f"signature {name!r}, input {key!r}", one, given[key]))
+        for key, one in spec.inputs.items()
+        if key in given
+    }
 
 
-def _tensor(where: str, spec: TensorSpec, value: Any) -> bytes:
+def _array(where: str, spec: TensorSpec, value: Any) -> Array:
     if spec.encoding != "dense":
         raise ValueError(f"{where} is {spec.encoding}: a request has dense tensors only")
     text = spec.dtype == np.dtype(object)
@@ -123,4 +108,4 @@ def _tensor(where: str, spec: TensorSpec, value: Any) -> bytes:
     )
     if not fits:
         raise ValueError(f"{where}: expected the shape {shape}, got {array.shape}")
-    return tensor_proto.serialize(array, spec.tf_dtype)
+    return array

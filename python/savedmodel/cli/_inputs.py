@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 
+import savedmodel as sm
 from savedmodel.cli import _arguments
-from savedmodel.cli._examples import serialize
 from savedmodel.cli._expressions import ExpressionError, evaluate
 from savedmodel.cli._fit import compose, parts_of
 from savedmodel.cli._text import printable
@@ -81,7 +81,7 @@ class Sources:
                 examples = evaluate(text, dicts=True)
                 if not isinstance(examples, list):
                     raise TypeError(f"examples are a list of dicts, such as [{{...}}], got {examples!r:.40}")
-                yield key, np.array([serialize(example) for example in examples], object)
+                yield key, np.array([sm.serialize_example(example) for example in examples], object)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"input {key!r}: {error}") from None
 
