@@ -12,6 +12,7 @@
 #include "core/runtime.h"
 #include "core/with_errors.h"
 #include "savedmodel/constants.h"
+#include "savedmodel/warmup.h"
 
 namespace savedmodel {
 namespace internal {
@@ -199,9 +200,13 @@ Model Model::Load(const std::string& path, const LoadOptions& options) {
     } else if (signatures.size() == 1) {
       state->default_signature = signatures.begin()->first;
     }
-    const std::lock_guard<std::mutex> lock(state->mutex);
-    state->engine = std::move(loaded);
-    return Model(state);
+    {
+      const std::lock_guard<std::mutex> lock(state->mutex);
+      state->engine = std::move(loaded);
+    }
+    Model model(state);
+    if (options.warmup) state->warmed_up = ReplayWarmup(model);
+    return model;
   });
 }
 
@@ -214,6 +219,7 @@ const std::string& Model::path() const& { return state().path; }
 const LoadOptions& Model::options() const& { return state().options; }
 const std::map<std::string, Signature>& Model::signatures() const& { return state().engine->signatures(); }
 const std::string& Model::default_signature() const& { return state().default_signature; }
+std::size_t Model::warmed_up() const { return state().warmed_up; }
 const std::map<std::string, TensorSpec>& Model::variables() const& { return state().engine->variables(); }
 
 Function Model::function(const std::string& signature, const std::vector<std::string>& outputs) const {

@@ -46,6 +46,7 @@ struct ModelState : std::enable_shared_from_this<ModelState> {
   std::string path;
   LoadOptions options;
   std::string default_signature;
+  std::size_t warmed_up = 0;
   const std::uint32_t fork_generation;
   RunGate gate;
   std::atomic<std::size_t> waiting{0};  // RunAsync that have not begun

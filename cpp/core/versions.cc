@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <optional>
@@ -27,15 +28,43 @@ std::optional<std::int64_t> VersionNumber(std::string_view name) {
   return digits && error == std::errc() ? std::optional(number) : std::nullopt;
 }
 
-bool IsSavedModel(const fs::path& folder) {
-  std::error_code ignored;
-  for (const char* name : {"saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"}) {
-    if (fs::is_regular_file(folder / name, ignored)) return true;
+constexpr int kDeepest = 32;  // folders; a link may lead back
+
+[[noreturn]] void RefuseToRead(const fs::path& path, const std::error_code& error) {
+  throw std::system_error(error, "can't read '" + path.string() + "'");
+}
+
+void Walk(const fs::path& folder, const std::string& below, int depth, Stamp* stamp) {
+  std::error_code error;
+  fs::directory_iterator entry(folder, error);
+  if (!error && depth > kDeepest) error = std::make_error_code(std::errc::too_many_symbolic_link_levels);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const std::string name = below + entry->path().filename().string();
+    struct stat about = {};
+    if (stat(entry->path().c_str(), &about) != 0) {
+      RefuseToRead(entry->path(), std::error_code(errno, std::generic_category()));
+    }
+    if (S_ISDIR(about.st_mode)) {
+      Walk(entry->path(), name + "/", depth + 1, stamp);
+    } else if (S_ISREG(about.st_mode)) {
+      (*stamp)[name] = {about.st_size, about.st_mtim.tv_sec, about.st_mtim.tv_nsec,
+                        static_cast<std::int64_t>(about.st_ino)};
+    } else {
+      throw Error(Code::kInvalidArgument, "'" + entry->path().string() + "' is neither a file nor a folder");
+    }
   }
-  return false;
+  if (error) RefuseToRead(folder, error);
 }
 
 }  // namespace
+
+bool IsSavedModel(const std::string& folder) {
+  std::error_code ignored;
+  for (const char* name : {"saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"}) {
+    if (fs::is_regular_file(fs::path(folder) / name, ignored)) return true;
+  }
+  return false;
+}
 
 std::map<std::int64_t, std::string> ListVersions(const std::string& directory) {
   std::map<std::int64_t, std::string> versions;
@@ -43,30 +72,23 @@ std::map<std::int64_t, std::string> ListVersions(const std::string& directory) {
     for (const auto& entry : fs::directory_iterator(directory)) {
       const std::string name = entry.path().filename();
       const auto number = VersionNumber(name);
-      if (!number || !IsSavedModel(entry.path())) continue;
+      std::error_code ignored;
+      if (!number || !entry.is_directory(ignored)) continue;
       // "7" goes before "007".
       if (name.front() != '0' || versions.count(*number) == 0) versions[*number] = entry.path();
     }
   } catch (const fs::filesystem_error& error) {
-    throw Error(Code::kNotFound, "can't list '" + directory + "': " + error.code().message());
+    const bool missing =
+        error.code() == std::errc::no_such_file_or_directory || error.code() == std::errc::not_a_directory;
+    throw Error(Code::kNotFound, missing ? "no such directory: '" + directory + "'"
+                                         : "can't list '" + directory + "': " + error.code().message());
   }
   return versions;
 }
 
 Stamp StampOf(const std::string& folder) {
   Stamp stamp;
-  try {
-    const auto options =
-        fs::directory_options::follow_directory_symlink | fs::directory_options::skip_permission_denied;
-    for (const auto& entry : fs::recursive_directory_iterator(folder, options)) {
-      struct stat about = {};
-      if (entry.is_directory() || stat(entry.path().c_str(), &about) != 0) continue;
-      stamp[entry.path()] = {about.st_size, about.st_mtim.tv_sec, about.st_mtim.tv_nsec,
-                             static_cast<std::int64_t>(about.st_ino)};
-    }
-  } catch (const fs::filesystem_error& error) {
-    throw Error(Code::kUnavailable, "can't read '" + folder + "': " + error.code().message());
-  }
+  Walk(folder, "", 0, &stamp);
   return stamp;
 }
 

@@ -10,10 +10,14 @@
 
 namespace savedmodel::internal {
 
-// The folders of `directory` that are named by an integer and hold a SavedModel. Throws Error (kNotFound).
+// The folders of `directory` that are named by an integer. Throws Error (kNotFound).
 std::map<std::int64_t, std::string> ListVersions(const std::string& directory);
 
-// Size, time of the last change and inode of each file below a folder, by name. Throws Error (kUnavailable).
+// Whether the file that every SavedModel has is there: not in a folder that is being copied, say.
+bool IsSavedModel(const std::string& folder);
+
+// Size, time of the last change and inode of each file below a folder, by relative name; links are followed.
+// Throws std::system_error, and Error for what is no file.
 using Stamp = std::map<std::string, std::array<std::int64_t, 4>>;
 Stamp StampOf(const std::string& folder);
 

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "core/engine.h"
+#include "core/manifest.h"
 #include "core/runtime.h"
 #include "core/with_errors.h"
 
@@ -18,8 +19,6 @@ using internal::WithErrors;
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr char kManifest[] = "assets.extra/savedmodel_manifest.json";  // of a published version
 
 std::string WarmupFile(const std::string& path) { return (fs::path(path) / kWarmupFile).string(); }
 
@@ -79,7 +78,7 @@ std::vector<std::vector<WarmupRequest>> ReadWarmup(const std::string& path) {
 
 std::size_t RecordWarmup(const std::string& path, const std::vector<WarmupRequest>& requests, bool append) {
   return WithErrors(Subject::Quoted(path), [&] {
-    if (IsThere(fs::path(path) / kManifest)) {
+    if (IsThere(fs::path(path) / internal::kManifestFile)) {
       throw Error(Code::kFailedPrecondition,
                   "'" + path + "' is published: what it consists of is not changed");
     }

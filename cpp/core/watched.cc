@@ -15,6 +15,8 @@ namespace {
 constexpr char kSubject[] = "a watched model";
 }  // namespace
 
+WatchOptions::WatchOptions() { load.warmup = true; }
+
 Watched Watched::Start(const std::string& directory, WatchOptions options) {
   return WithErrors(internal::Subject::Quoted(directory), [&] {
     if (!(options.poll.count() > 0) || !std::isfinite(options.poll.count())) {
@@ -46,6 +48,15 @@ WatchStatus Watched::status() const {
 }
 void Watched::Refresh() {
   WithErrors(kSubject, [&] { watcher().Look(); });
+}
+bool Watched::Wait() {
+  return WithErrors(kSubject, [&] { return watcher().Wait(); });
+}
+void Watched::Stop() {
+  WithErrors(kSubject, [&] { watcher().Stop(); });
+}
+void Watched::Close() {
+  WithErrors(kSubject, [&] { watcher().Close(); });
 }
 
 }  // namespace savedmodel

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <new>
 #include <system_error>
 #include <utility>
 
+#include "core/manifest.h"
 #include "core/model_state.h"
 #include "core/runtime.h"
 
@@ -31,6 +33,16 @@ std::string TextOf(const std::exception_ptr& error) {
   }
 }
 
+bool IsCancelled(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& known) {
+    return known.code() == Code::kCancelled;
+  } catch (...) {
+    return false;
+  }
+}
+
 template <typename Map>
 std::vector<std::int64_t> Numbers(const Map& versions) {
   std::vector<std::int64_t> numbers;
@@ -51,6 +63,7 @@ std::shared_ptr<Watcher> Watcher::Start(const std::string& directory, WatchOptio
   });
   watcher->Look();
   if (watcher->options_.required) watcher->CheckFirst();
+  if (!watcher->options_.own_thread) return watcher;
   try {
     watcher->thread_ = std::thread([watcher = watcher.get()] { watcher->Run(); });
   } catch (const std::system_error& error) {
@@ -60,47 +73,69 @@ std::shared_ptr<Watcher> Watcher::Start(const std::string& directory, WatchOptio
 }
 
 Watcher::~Watcher() {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_all();
+  Stop();
   if (thread_.joinable()) thread_.join();
 }
 
-void Watcher::Run() {
-  std::unique_lock<std::mutex> lock(mutex_);
+void Watcher::Stop() {
+  CheckNotForked();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  stop_ = true;
+  wake_.notify_all();
+}
+
+bool Watcher::Wait() {
+  CheckNotForked();
   const auto poll =
       std::chrono::duration_cast<Clock::duration>(std::min<Seconds>(options_.poll, kLongestPoll));
-  auto next = Clock::now() + poll;
+  const auto next = Clock::now() + poll;
+  std::unique_lock<std::mutex> lock(mutex_);
   while (!stop_) {
     auto until = next;
     if (!draining_.empty()) {
       until = std::min(until, Clock::now() + std::chrono::duration_cast<Clock::duration>(kDrainPoll));
     }
     wake_.wait_until(lock, until);
-    if (stop_) return;
+    if (stop_) break;
     lock.unlock();
-    const bool now = Clock::now() >= next;
-    if (now) next = Clock::now() + poll;
-    bool out_of_memory = false;
-    try {
-      CloseUnused();
-      if (now) Look();
-    } catch (const std::bad_alloc&) {
-      out_of_memory = true;
-    } catch (const OutOfMemory&) {
-      out_of_memory = true;
-    }
+    CloseUnused();
+    if (Clock::now() >= next) return true;
     lock.lock();
-    if (out_of_memory) error_ = "out of memory";  // until the next look; so short a text takes none
+  }
+  return false;
+}
+
+void Watcher::Run() {
+  const auto or_out_of_memory = [this](const auto& call) {
+    try {
+      return call();
+    } catch (const std::bad_alloc&) {
+    } catch (const OutOfMemory&) {
+    } catch (const Error&) {  // a load was cancelled: the next look tries again
+      return true;
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    error_ = "out of memory";  // until the next look; so short a text takes none
+    return true;
+  };
+  while (or_out_of_memory([&] { return Wait(); })) {
+    or_out_of_memory([&] {
+      Look();
+      return true;
+    });
   }
 }
 
 void Watcher::CheckFirst() const {
   if (!loaded_.empty()) return;
-  if (!failed_.empty()) std::rethrow_exception(failed_.rbegin()->second.error);
-  throw Error(Code::kNotFound, error_.empty() ? "'" + directory_ + "' has no versions" : error_);
+  if (failed_.empty()) {
+    throw Error(Code::kNotFound, error_.empty() ? "'" + directory_ + "' has no versions" : error_);
+  }
+  try {
+    std::rethrow_exception(failed_.rbegin()->second.error);
+  } catch (const std::system_error& error) {  // of its files
+    throw Error(Code::kUnavailable, error.what());
+  }
 }
 
 void Watcher::CheckNotForked() const {
@@ -112,7 +147,14 @@ void Watcher::CheckNotForked() const {
 
 void Watcher::Look() {
   CheckNotForked();
-  const std::lock_guard<std::mutex> looking(looking_);
+  {
+    const std::lock_guard<std::mutex> looking(looking_);
+    if (!closed_) LookForVersions();
+  }
+  Report();
+}
+
+void Watcher::LookForVersions() {
   Found found;
   std::string error;
   try {
@@ -131,101 +173,185 @@ void Watcher::Look() {
     }
   }
   std::vector<std::int64_t> wanted;
+  std::set<std::int64_t> withdrawn;
   for (auto one = found.rbegin(); one != found.rend(); ++one) {
     if (options_.versions > 0 && wanted.size() == static_cast<std::size_t>(options_.versions)) break;
-    if (Use(found, one->first)) wanted.push_back(one->first);
+    const std::int64_t number = one->first;
+    const bool passed_over = withdrawn.count(number) > 0;
+    if (passed_over && loaded_.count(number) == 0) continue;
+    if (Use(found, number)) wanted.push_back(number);
+    if (!passed_over) withdrawn.merge(WithdrawnBy(number));
   }
   if (!wanted.empty()) {
-    const std::lock_guard<std::mutex> lock(mutex_);
     Drain([&](auto number) { return std::find(wanted.begin(), wanted.end(), number) != wanted.end(); });
-    wake_.notify_all();  // there is something to free
   }
   CloseUnused();
 }
 
 bool Watcher::Use(const Found& found, std::int64_t number) {
-  const std::string& folder = found.at(number);
   const auto started = Clock::now();
   VersionChange change;
   change.version = number;
-  Stamp stamp;
+  Failure failure;
+  const auto not_loading = [this] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    loading_.reset();
+  };
   try {
-    std::shared_ptr<const void> hold;
     {
-      std::unique_lock<std::mutex> lock(mutex_);
+      const std::lock_guard<std::mutex> lock(mutex_);
       if (loaded_.count(number) > 0) return true;
       if (stop_) return false;
       if (!loaded_.empty()) change.previous = Highest().number;
     }
-    hold = HoldVersion(folder);
-    if (hold == nullptr) return false;
-    stamp = StampOf(folder);
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      const auto failed = failed_.find(number);
-      if (failed != failed_.end() && failed->second.stamp == stamp) return false;
-      loading_ = number;
-    }
-    Model model = Load(folder);
-    if (StampOf(folder) != stamp) {  // it is being copied still: next time
-      const std::lock_guard<std::mutex> lock(mutex_);
-      loading_.reset();
-      return false;
-    }
-    PutInPlace({number, std::move(hold), std::move(model)}, found);
+    std::optional<Version> version = Load(found.at(number), number, &failure);
+    not_loading();
+    if (!version) return false;
+    PutInPlace(std::move(*version), found);
   } catch (...) {
-    const std::exception_ptr error = std::current_exception();
-    change.error = TextOf(error);
+    not_loading();
+    failure.error = std::current_exception();
+    failure.text = TextOf(failure.error);
+    if (IsCancelled(failure.error)) throw;
+    change.error = failure.text;
+    change.exception = failure.error;
     const std::lock_guard<std::mutex> lock(mutex_);
-    loading_.reset();
-    Failure& failure = failed_[number];
-    const bool known = failure.stamp == stamp && failure.text == change.error;
-    failure = {std::move(stamp), error, change.error};
+    Failure& before = failed_[number];
+    const bool known = before.stamp == failure.stamp && before.text == failure.text;
+    before = std::move(failure);
     if (known) return false;
   }
   change.seconds = Seconds(Clock::now() - started).count();
-  if (options_.on_change) options_.on_change(change);
-  return change.error.empty();
+  const bool used = change.error.empty();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  changes_.push_back(std::move(change));
+  return used;
 }
 
-Model Watcher::Load(const std::string& folder) const {
+std::optional<Watcher::Version> Watcher::Load(const std::string& folder, std::int64_t number,
+                                              Failure* failure) {
+  if (!IsSavedModel(folder)) return std::nullopt;
+  Version version{number, HoldVersion(folder), {}, {}};
+  if (version.lock == nullptr) return std::nullopt;
+  failure->stamp = StampOf(folder);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto failed = failed_.find(number);
+    if (failed != failed_.end() && failed->second.stamp == failure->stamp) return std::nullopt;
+    loading_ = number;
+  }
+  if (const std::optional<Manifest> manifest = ReadManifest(folder)) {
+    failure->withdraws = version.withdraws = manifest->withdraws;
+    CheckComplete(folder, *manifest, failure->stamp);
+  }
+  version.model = LoadModel(folder);
+  if (StampOf(folder) == failure->stamp) return version;
+  if (options_.close_replaced) version.model.Close();
+  return std::nullopt;  // it is being copied still: next time
+}
+
+Model Watcher::LoadModel(const std::string& folder) const {
   Model model = Model::Load(folder, options_.load);
   if (options_.warm_up) {
     options_.warm_up(model);
-  } else {
+  } else if (model.warmed_up() == 0) {
     (void)model.Optimization();
   }
   return model;
 }
 
 void Watcher::PutInPlace(Version version, const Found& found) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  loading_.reset();
-  failed_.erase(version.number);
   const std::int64_t added = version.number;
-  if (!loaded_.empty() && Highest().number < added) ++switches_;
-  loaded_.emplace(added, std::move(version));
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    failed_.erase(added);
+    loaded_.emplace(added, std::move(version));
+  }
   Drain([&](auto number) { return number <= added || found.count(number) > 0; });
 }
 
 template <typename Stays>
 void Watcher::Drain(const Stays& stays) {
-  const std::int64_t highest = Highest().number;
+  std::int64_t highest = 0;
+  for (const auto& [number, version] : loaded_) {
+    if (stays(number)) highest = number;
+  }
+  if (serving_ != highest && options_.on_switch) options_.on_switch(highest, loaded_.at(highest).model);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (serving_ && serving_ != highest) ++switches_;
+  serving_ = highest;
   for (auto one = loaded_.begin(); one != loaded_.end();) {
     const bool kept = stays(one->first);
-    if (!kept) draining_.push_back(std::move(one->second));
+    if (!kept) {
+      if (options_.close_replaced) one->second.model.state_->gate.Shut();
+      draining_.push_back(std::move(one->second));
+    }
     one = kept ? std::next(one) : loaded_.erase(one);
   }
-  if (Highest().number < highest) ++switches_;
+  wake_.notify_all();  // there is something to free
+}
+
+std::set<std::int64_t> Watcher::WithdrawnBy(std::int64_t number) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (const auto found = loaded_.find(number); found != loaded_.end()) return found->second.withdraws;
+  const auto failed = failed_.find(number);
+  return failed == failed_.end() ? std::set<std::int64_t>() : failed->second.withdraws;
 }
 
 void Watcher::CloseUnused() {
   std::vector<Version> unused;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto used = std::partition(draining_.begin(), draining_.end(),
-                                   [](const Version& one) { return one.model.state_.use_count() > 1; });
-  std::move(used, draining_.end(), std::back_inserter(unused));
-  draining_.erase(used, draining_.end());
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto is_used = [this](Version& one) {
+      return options_.close_replaced ? !one.model.state_->gate.WaitFor(0) : one.model.state_.use_count() > 1;
+    };
+    const auto used = std::stable_partition(draining_.begin(), draining_.end(), is_used);
+    for (auto one = used; one != draining_.end(); ++one) closing_.insert(one->number);
+    std::move(used, draining_.end(), std::back_inserter(unused));
+    draining_.erase(used, draining_.end());
+  }
+  while (!unused.empty()) {
+    const std::int64_t number = unused.back().number;
+    if (options_.close_replaced) unused.back().model.Close();
+    unused.pop_back();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    closing_.erase(closing_.find(number));
+  }
+}
+
+void Watcher::Report() {
+  // One thread at a time tells of changes, those of others too: else an older one could come last.
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!changes_.empty() && !reporting_) {
+    const VersionChange change = std::move(changes_.front());
+    changes_.pop_front();
+    reporting_ = true;
+    lock.unlock();
+    struct Done {
+      Watcher* watcher;
+      std::unique_lock<std::mutex>* lock;
+      ~Done() {
+        lock->lock();
+        watcher->reporting_ = false;
+      }
+    } const done{this, &lock};
+    if (options_.on_change) options_.on_change(change);
+  }
+}
+
+void Watcher::Close() {
+  Stop();
+  const std::lock_guard<std::mutex> looking(looking_);
+  std::vector<Version> open;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    closed_ = true;
+    for (auto& [number, version] : loaded_) open.push_back(std::move(version));
+    loaded_.clear();
+    std::move(draining_.begin(), draining_.end(), std::back_inserter(open));
+    draining_.clear();
+  }
+  for (Version& version : open) version.model.Close();
 }
 
 const Watcher::Version& Watcher::Highest() const { return loaded_.rbegin()->second; }
@@ -233,6 +359,7 @@ const Watcher::Version& Watcher::Highest() const { return loaded_.rbegin()->seco
 Model Watcher::model() const {
   CheckNotForked();
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (closed_) throw Error(Code::kFailedPrecondition, "what watched '" + directory_ + "' is closed");
   if (!loaded_.empty()) return Highest().model;
   const std::string why = failed_.empty() ? error_ : failed_.rbegin()->second.text;
   throw Error(Code::kUnavailable,
@@ -268,6 +395,7 @@ WatchStatus Watcher::status() const {
   WatchStatus status;
   status.versions = Numbers(loaded_);
   status.loading = loading_;
+  status.draining.assign(closing_.begin(), closing_.end());
   for (const Version& one : draining_) status.draining.push_back(one.number);
   for (const auto& [number, failure] : failed_) status.failed[number] = failure.text;
   status.error = error_;

@@ -4,11 +4,13 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,16 +30,21 @@ class Watcher {
   std::int64_t version() const;
   WatchStatus status() const;
   void Look();
+  bool Wait();
+  void Stop();
+  void Close();
 
  private:
   using Found = std::map<std::int64_t, std::string>;  // folders
   struct Version {
     std::int64_t number;
     std::shared_ptr<const void> lock;  // outlives the model
+    std::set<std::int64_t> withdraws;  // by its manifest
     Model model;
   };
   struct Failure {
     Stamp stamp;  // empty if the files can't be listed: that is tried at every look
+    std::set<std::int64_t> withdraws;
     std::exception_ptr error;
     std::string text;
   };
@@ -49,15 +56,22 @@ class Watcher {
   void Run();
   void CheckFirst() const;
   const Version& Highest() const;
+  // What needs looking_:
+  void LookForVersions();
   // False if the version can't be used now.
   bool Use(const Found& found, std::int64_t number);
-  Model Load(const std::string& folder) const;
+  // Nothing if it is being copied or removed.
+  std::optional<Version> Load(const std::string& folder, std::int64_t number, Failure* failure);
+  Model LoadModel(const std::string& folder) const;
   // In place of those above it, too, that are not there any more.
   void PutInPlace(Version version, const Found& found);
-  // Lets go of the loaded versions of which `stays` is false; of one it is true. Needs mutex_.
+  // Lets go of the loaded versions of which `stays` is false; of one it is true.
   template <typename Stays>
   void Drain(const Stays& stays);
+  std::set<std::int64_t> WithdrawnBy(std::int64_t number) const;
+  // What does not:
   void CloseUnused();
+  void Report();
 
   const std::string directory_;
   const WatchOptions options_;
@@ -67,8 +81,13 @@ class Watcher {
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;
   bool stop_ = false;
+  bool closed_ = false;
   std::map<std::int64_t, Version> loaded_;
+  std::optional<std::int64_t> serving_;  // the highest, once others get it
   std::vector<Version> draining_;
+  std::multiset<std::int64_t> closing_;
+  std::deque<VersionChange> changes_;  // that nobody was told of yet
+  bool reporting_ = false;
   std::map<std::int64_t, Failure> failed_;
   std::optional<std::int64_t> loading_;
   std::string error_;

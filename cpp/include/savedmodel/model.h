@@ -100,6 +100,9 @@ class SAVEDMODEL_API Model {
   void SaveOptimized(const std::string& target,
                      const std::optional<std::vector<std::string>>& functions = std::nullopt) const;
 
+  // With LoadOptions::warmup: how many recorded requests were replayed.
+  std::size_t warmed_up() const;
+
   // Of each function made of a signature, until the model is closed.
   std::vector<RunCounters> Counters() const;
 

@@ -74,6 +74,7 @@ struct LoadOptions {
   // Checked before anything of the model runs: Error (kPermissionDenied). Optimized graphs on disk are not
   // used then.
   std::optional<OpRules> op_rules;
+  bool warmup = false;  // sends the model its recorded requests (ReplayWarmup): throws what that throws
   // How many RunAsync of this model wait at most, before they begin; one more ends with kResourceExhausted.
   std::size_t max_queue = 1024;
 };

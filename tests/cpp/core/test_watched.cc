@@ -17,7 +17,10 @@
 #include <thread>
 #include <vector>
 
+#include "core/json.h"
+#include "core/sha256.h"
 #include "gtest/gtest.h"
+#include "savedmodel/warmup.h"
 #include "savedmodel/watched.h"
 #include "tests/cpp/support.h"
 
@@ -27,6 +30,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::Floats;
 using testing::Has;
+using testing::Int;
 using testing::Mentions;
 using testing::ModelPath;
 using testing::ThrownBy;
@@ -326,6 +330,170 @@ TEST_F(WatchedTest, AWarmUpCanRefuseAVersion) {
   watched.Refresh();
   EXPECT_EQ(watched.version(), 1);
   EXPECT_EQ(watched.status().failed.at(2), "not this one");
+}
+
+// As `savedmodel publish` writes it.
+void WriteManifest(const fs::path& folder, const std::vector<std::int64_t>& withdraws = {}) {
+  using internal::Json;
+  Json::Object files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    const Json size{static_cast<std::int64_t>(entry.file_size())};
+    files[internal::FromBytes(fs::relative(entry.path(), folder).string())] = {Json::Object{{U"size", size}}};
+  }
+  Json::Array numbers;
+  for (const std::int64_t version : withdraws) numbers.push_back({version});
+  Json::Object body = {{U"format", {std::int64_t{1}}}, {U"files", {files}}, {U"withdraws", {numbers}}};
+  body[U"sha256"] = {internal::FromBytes(internal::Sha256(internal::DumpJson({body})))};
+  fs::create_directory(folder / "assets.extra");
+  std::ofstream(folder / "assets.extra/savedmodel_manifest.json") << internal::DumpJson({body});
+}
+
+TEST_F(WatchedTest, AVersionThatIsNotWhatWasPublished) {
+  Publish(1);
+  WriteManifest(directory_ / "1");
+  Watched watched = Start();
+  EXPECT_EQ(watched.version(), 1);
+  const fs::path folder = directory_ / "2";
+  const auto refused = [&](const std::string& why) {
+    watched.Refresh();
+    EXPECT_EQ(watched.version(), 1);
+    EXPECT_TRUE(
+        Has(watched.status().failed[2], "'" + folder.string() + "' is not what was published: " + why));
+  };
+  Publish(2);
+  WriteManifest(folder);
+  std::ofstream(folder / "more") << "?";
+  refused("more: added");
+  fs::remove(folder / "more");
+  fs::rename(folder / "saved_model.pb", folder / "saved_model.cpb");
+  refused("saved_model.pb: missing");
+  fs::rename(folder / "saved_model.cpb", folder / "saved_model.pb");
+  std::ofstream(folder / "saved_model.pb", std::ios::app) << " ";
+  refused("saved_model.pb: changed");
+  WriteManifest(folder);
+  std::fstream(folder / "assets.extra/savedmodel_manifest.json").seekp(12).put('9');
+  refused("the manifest ");
+  fs::resize_file(folder / "assets.extra/savedmodel_manifest.json", 20);
+  refused("the manifest can't be read");
+  fs::remove(folder / "assets.extra/savedmodel_manifest.json");
+  fs::create_directory(folder / "assets.extra/savedmodel_manifest.json");
+  refused("the manifest is no file");
+}
+
+TEST_F(WatchedTest, AVersionThatWasWithdrawn) {
+  Publish(1);
+  Publish(2);
+  Publish(3, "bad_garbage_pb");  // a rollback that can't be loaded
+  WriteManifest(directory_ / "3", {2});
+  Watched watched = Start();
+  EXPECT_EQ(watched.version(), 1);
+  Remove(3);
+  watched.Refresh();
+  EXPECT_EQ(watched.version(), 2);
+  Publish(3, "bad_garbage_pb");
+  WriteManifest(directory_ / "3", {2});
+  watched.Refresh();
+  EXPECT_EQ(watched.version(), 2);  // it is loaded
+}
+
+TEST_F(WatchedTest, RecordedRequestsAreReplayed) {
+  Publish(1);
+  const auto record = [&](int version, const Tensor& x) {
+    const WarmupRequest request{"serving_default", {{"x", x}, {"y", Floats({2})}}, {}, {}};
+    RecordWarmup((directory_ / std::to_string(version)).string(), {request, request});
+  };
+  record(1, Floats({1}));
+  Watched watched = Start();
+  EXPECT_EQ(watched.model().warmed_up(), 2U);
+  fs::copy(ModelPath("add"), directory_ / ".new", fs::copy_options::recursive);
+  fs::rename(directory_ / ".new", directory_ / "2");
+  record(2, Int(1));
+  watched.Refresh();
+  EXPECT_EQ(watched.version(), 1);
+  EXPECT_TRUE(Has(watched.status().failed.at(2), "warm-up request 1"));
+}
+
+TEST_F(WatchedTest, AReplacedVersionIsClosedAfterItsCalls) {
+  Publish(1, "slow");
+  std::vector<std::int64_t> serving;
+  WatchOptions options;
+  options.poll = 3600;
+  options.close_replaced = true;
+  options.on_switch = [&](std::int64_t version, const Model& model) {
+    serving.push_back(version);
+    EXPECT_FALSE(model.closed());
+  };
+  Watched watched = Watched::Start(directory_, options);
+  const Model old = watched.model();
+  const Function slow = old.function(old.default_signature());
+  std::atomic<bool> begun{false};
+  std::thread call([&] {
+    begun = true;
+    (void)slow.Run({Int(100'000)});
+  });
+  Eventually([&] { return begun.load(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  Publish(2);
+  watched.Refresh();
+  EXPECT_EQ(serving, (Versions{1, 2}));
+  EXPECT_EQ(watched.status().draining, Versions{1});
+  EXPECT_TRUE(old.closed());
+  EXPECT_TRUE(Held(1));
+  call.join();
+  Eventually([&] { return watched.status().draining.empty(); });
+  EXPECT_FALSE(Held(1));
+  EXPECT_EQ(Add(watched.model()), 3.75F);
+}
+
+TEST_F(WatchedTest, AThreadOfTheCallers) {
+  Publish(1);
+  WatchOptions options;
+  options.poll = 0.001;
+  options.own_thread = false;
+  Watched watched = Watched::Start(directory_, options);
+  Publish(2);
+  EXPECT_TRUE(watched.Wait());
+  EXPECT_EQ(watched.version(), 1);
+  watched.Refresh();
+  EXPECT_EQ(watched.version(), 2);
+  watched.Stop();
+  EXPECT_FALSE(watched.Wait());
+}
+
+TEST_F(WatchedTest, ThatIsClosed) {
+  Publish(1);
+  Watched watched = Start();
+  Model model = watched.model();
+  watched.Close();
+  watched.Close();
+  EXPECT_TRUE(model.closed());
+  EXPECT_FALSE(Held(1));
+  Publish(2);
+  watched.Refresh();
+  EXPECT_EQ(ThrownBy([&] { (void)watched.model(); }).code(), Code::kFailedPrecondition);
+}
+
+TEST_F(WatchedTest, OnChangeMayLookAndClose) {
+  Publish(1);
+  Watched watched;
+  std::vector<std::int64_t> told;
+  WatchOptions options;
+  options.poll = 3600;
+  options.on_change = [&](const VersionChange& change) {
+    told.push_back(change.version);
+    if (change.version == 2) {
+      Publish(3);
+      watched.Refresh();
+      EXPECT_EQ(watched.version(), 3);
+    }
+    if (change.version == 3) watched.Close();
+  };
+  watched = Watched::Start(directory_, options);
+  Publish(2);
+  watched.Refresh();
+  EXPECT_EQ(told, (Versions{1, 2, 3}));
+  EXPECT_TRUE(watched.status().versions.empty());
 }
 
 constexpr int kWidth = 1024;
