@@ -16,5 +16,6 @@ void bind_trace(py::module_& m);
 void bind_signature(py::module_& m);
 void bind_model(py::module_& m);
 void bind_warmup(py::module_& m);
+void bind_watch(py::module_& m);
 
 }  // namespace savedmodel::python

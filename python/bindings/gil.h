@@ -21,6 +21,20 @@ inline bool InterpreterEnds() {
 
 // Set while this thread is inside a ReleaseGil.
 inline thread_local bool gil_is_released = false;
+// In the thread that ends the interpreter: it may take the GIL until the very end.
+inline thread_local bool ends_interpreter = false;
+
+[[noreturn]] inline void Park() {
+  for (;;) pause();
+}
+
+// Before Python 3.14 who asks for the GIL too late is ended by unwinding the thread.
+struct ParkWhereUnwound {
+  bool armed = true;
+  ~ParkWhereUnwound() {
+    if (armed) Park();
+  }
+};
 
 // Releases the GIL for its scope. Requires GIL.
 //
@@ -28,10 +42,13 @@ inline thread_local bool gil_is_released = false;
 // GIL would be unwound through our frames. The thread that ends it holds the GIL on the way in.
 class ReleaseGil {
  public:
-  ReleaseGil() : ends_it_(InterpreterEnds()), state_(PyEval_SaveThread()) { gil_is_released = true; }
+  ReleaseGil() : ends_it_(InterpreterEnds()), state_(PyEval_SaveThread()) {
+    gil_is_released = true;
+    ends_interpreter = ends_it_;
+  }
   ~ReleaseGil() noexcept(false) {
     if (!ends_it_ && InterpreterEnds()) Park();
-    Unwound guard;
+    ParkWhereUnwound guard;
     PyEval_RestoreThread(state_);
     guard.armed = false;
     gil_is_released = false;
@@ -40,19 +57,30 @@ class ReleaseGil {
   ReleaseGil& operator=(const ReleaseGil&) = delete;
 
  private:
-  [[noreturn]] static void Park() {
-    for (;;) pause();
-  }
-  // Before Python 3.14 a late PyEval_RestoreThread ends the thread by unwinding it.
-  struct Unwound {
-    bool armed = true;
-    ~Unwound() {
-      if (armed) Park();
-    }
-  };
-
   bool ends_it_;
   PyThreadState* state_;
+};
+
+// Takes the GIL for its scope, inside of a ReleaseGil of the same thread, which may hold no lock that a
+// thread with the GIL asks for. Parks as ReleaseGil does.
+class AcquireGil {
+ public:
+  AcquireGil() {
+    if (!ends_interpreter && InterpreterEnds()) Park();
+    ParkWhereUnwound guard;
+    state_ = PyGILState_Ensure();
+    guard.armed = false;
+    gil_is_released = false;
+  }
+  ~AcquireGil() {
+    PyGILState_Release(state_);
+    gil_is_released = true;
+  }
+  AcquireGil(const AcquireGil&) = delete;
+  AcquireGil& operator=(const AcquireGil&) = delete;
+
+ private:
+  PyGILState_STATE state_;
 };
 
 }  // namespace savedmodel::python

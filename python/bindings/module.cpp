@@ -14,6 +14,7 @@ PYBIND11_MODULE(_core_of_main_interpreter, m) {
   bind_signature(m);
   bind_model(m);
   bind_warmup(m);
+  bind_watch(m);
 }
 
 // pybind11 would wait for itself in a sub-interpreter, and numpy does not work there.

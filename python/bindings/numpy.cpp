@@ -119,11 +119,15 @@ void ReleaseObject(PyObject* object) {
   Py_AddPendingCall(&DropPending, nullptr);
 }
 
+}  // namespace
+
 std::shared_ptr<const void> Keep(PyObject* object) {
   Py_INCREF(object);
   return std::shared_ptr<const void>(
       object, [](const void* kept) { ReleaseObject(static_cast<PyObject*>(const_cast<void*>(kept))); });
 }
+
+namespace {
 
 // What the engine calls, on the run's own thread, when TensorFlow holds on to an array.
 std::shared_ptr<const void> KeepLent(const void* handle) {

@@ -4,6 +4,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <memory>
 #include <string>
 
 #include "savedmodel/signature.h"
@@ -31,6 +32,9 @@ void RefuseMasked(PyObject* array, const std::string& where);
 
 // `object` for strings, the storage type for quantised ones.
 py::object NumpyDType(DType dtype);
+
+// Holds a reference, to be let go of by any thread. Requires GIL.
+std::shared_ptr<const void> Keep(PyObject* object);
 
 // Drops what TensorFlow's threads let go of while they had no GIL.
 void DropReleased();

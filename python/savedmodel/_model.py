@@ -40,6 +40,13 @@ def _core_options(arguments: LoadArguments) -> _core.LoadOptions:
     return options
 
 
+def load_options(given: LoadArguments) -> tuple[LoadArguments, _core.LoadOptions]:
+    """The arguments of `load`, checked and complete; and the core's. Raises TypeError or ValueError."""
+    arguments = complete(given)
+    _tensorflow.locate()
+    return arguments, _core_options(arguments)
+
+
 class Model:
     """A loaded SavedModel: made by `load`, called like a function, closed when no longer needed.
 
@@ -49,10 +56,20 @@ class Model:
 
     @show_load_arguments
     def __init__(self, path: str | os.PathLike[str], **arguments: Unpack[LoadArguments]) -> None:
-        self._arguments = complete(arguments)
-        _tensorflow.locate()
-        options = _core_options(self._arguments)
-        self._core = _core.load(file_system_path(path), options)
+        self._arguments, options = load_options(arguments)
+        self._set(_core.load(file_system_path(path), options))
+        self._check()
+
+    @classmethod
+    def _of(cls, core: _core.Model, arguments: LoadArguments) -> Model:
+        """What the core has loaded, not checked yet."""
+        model = cls.__new__(cls)
+        model._arguments = arguments
+        model._set(core)
+        return model
+
+    def _set(self, core: _core.Model) -> None:
+        self._core = core
         self._trace_by_default = (self._arguments["run"] or RunOptions()).trace
         self.signatures: Mapping[str, Signature] = Named(
             "signature", {name: Signature(self._core, name) for name in self._core.signatures}
@@ -60,16 +77,18 @@ class Model:
         """The signatures by name, sorted; the init-op signature is hidden."""
         self._default = self.signatures.get(self._core.default_signature)
         self._functions = Functions(self._core)
-        verify, optimize = self._arguments["verify"], self._arguments["optimize"]
-        self.verified: dict[str, str] = _verify.verify(self, optimize) if verify else {}
+        self.verified: dict[str, str] = {}
         """With `verify=True`: by signature, or trace of `__call__`, why it was not compared; "" if it was."""
-        self.warmed_up: int = self._replay() if self._arguments["warmup"] else 0
+        self.warmed_up = 0
         """With `warmup=True`: how many recorded requests were replayed."""
 
-    def _replay(self) -> int:
-        from savedmodel._warmup import replay
+    def _check(self) -> None:
+        if self._arguments["verify"]:
+            self.verified = _verify.verify(self, self._arguments["optimize"])
+        if self._arguments["warmup"]:
+            from savedmodel._warmup import replay
 
-        return replay(self._core)
+            self.warmed_up = replay(self._core)
 
     @property
     def path(self) -> str:

@@ -60,7 +60,7 @@ def _size_problems(expected: Manifest, found: dict[str, files.Stamp]) -> Iterato
             yield Problem(name, "changed")
 
 
-def look_at(version: int, path: Path) -> Version:
+def _look_at(version: int, path: Path) -> Version:
     """A version by itself: whether it was withdrawn, only a later one knows."""
     found: dict[str, files.Stamp] = {}
     expected = None
@@ -104,7 +104,7 @@ def versions(directory: str | os.PathLike[str]) -> list[Version]:
     listed: list[Version] = []
     withdrawn: set[int] = set()
     for version, path in reversed(found.items()):
-        one = look_at(version, path)
+        one = _look_at(version, path)
         if not path.is_dir():  # removed meanwhile
             continue
         if version in withdrawn:

@@ -151,13 +151,11 @@ class Watched:
     Use it in a `with` block, call `close`, or let it be collected.
     """
 
-    def __init__(self, switcher: Switcher, poll: float) -> None:
+    def __init__(self, switcher: Switcher) -> None:
         self._switcher = switcher
         # The thread knows the switcher only, and ends when this object is collected.
         weakref.finalize(self, switcher.end).atexit = False
-        self._thread = threading.Thread(
-            target=switcher.run, args=(poll,), name="savedmodel watch", daemon=True
-        )
+        self._thread = threading.Thread(target=switcher.run, name="savedmodel watch", daemon=True)
         self._thread.start()
         _watching[self._thread] = switcher
 
@@ -242,7 +240,7 @@ def _end_threads() -> None:
     for thread, switcher in [*_watching.items()]:
         if thread.is_alive():  # not after a fork
             switcher.exiting = True
-            switcher.stop.set()
+            switcher.end()
             thread.join()
 
 
@@ -266,7 +264,8 @@ def watch(
     one, and that is closed. Until then there is memory for two. One that can't be loaded, or warmed up,
     changes nothing: it is reported (`status`, a warning to the logger "savedmodel.watch", `on_change`) and
     left alone until its files change. At the start, the newest one that can be loaded serves. If the folder
-    of the one that serves is taken away, the next lower one replaces it.
+    of the one that serves is taken away, the next lower one replaces it. One that a rollback withdrew is
+    passed over.
 
     directory: in TensorFlow Serving's layout, `directory/<integer>/`.
     poll: seconds between two looks at the directory.
@@ -292,5 +291,5 @@ def watch(
         warm_up = warmup or (lambda model: None)
     options: LoadArguments = {**load_options, "warmup": warmup is True}
     switcher = Switcher(local_path(directory), warm_up, on_change, options)
-    switcher.start()
-    return Watched(switcher, poll)
+    switcher.start(poll)
+    return Watched(switcher)
