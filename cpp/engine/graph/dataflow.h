@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What feeds what, in a graph or in a function's body.
+// Follows values through a graph or a function's body.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ class Dataflow {
   explicit Dataflow(const tensorflow::GraphDef& graph) : graph_(graph) {}
   explicit Dataflow(const tensorflow::FunctionDef& function) : graph_(function) {}
 
-  // What a reference names ("node", "node:1", "node:output:1", "argument"); unknown for control inputs.
+  // Resolves a reference ("node", "node:1", "node:output:1", "argument"); unknown for control inputs.
   Value Source(const std::string& reference) const;
   // The same, seen through nodes that pass their input on. Control inputs of those are added to `controls`.
   Value Resolve(const std::string& reference, std::vector<std::string>* controls = nullptr) const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What functions ask for that nothing here can give, or that keeps them from being looked into.
+// Rewrites function calls, loops and branches: removes compilers and missing devices, lowers loops.
 #pragma once
 
 #include "tensorflow/core/framework/graph.pb.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What has to be known of a graph after its GraphDef is gone: what the nodes produce, and which of them
-// could keep a tensor that a run was fed.
+// An index of a graph that outlives its GraphDef: output types, placeholder shapes, variables, and which
+// nodes could keep a tensor that a run was fed.
 #pragma once
 
 #include <cstdint>

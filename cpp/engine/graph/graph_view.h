@@ -58,7 +58,7 @@ class GraphView {
   const tensorflow::NodeDef* Source(const std::string& input) const { return Find(NodeOf(input)); }
   // The function's argument of this name, or -1.
   int Argument(const std::string& name) const;
-  // Who reads a node, or an argument, as data. Made when it is first asked for.
+  // The data inputs that read a node or an argument. The first call makes the index.
   const std::vector<Reader>& Readers(const std::string& name) const;
 
  private:

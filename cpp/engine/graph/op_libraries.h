@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ops that TensorFlow does not have: libraries that bring them, and what is said where they are missing.
+// Opens libraries of custom ops, and reports missing ops with the package that has them.
 #pragma once
 
 #include <map>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A GraphDef as the passes see it: who makes a tensor, who reads it, what is constant, what shape it has.
-// Feeds are Placeholder nodes and fetches Identity nodes by now, so a tensor that somebody fetches has a
-// reader.
+// A mutable view of a GraphDef for passes: producers, readers, constants, shapes. Feeds are Placeholder nodes
+// and fetches are Identity nodes, so each fetched tensor has a reader.
 #pragma once
 
 #include <memory>

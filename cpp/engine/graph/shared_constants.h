@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Constants that several functions of a model have alike: each folds its weights for itself, and what comes
-// out is kept once.
+// Keeps one copy of equal constants: each function folds its weights for itself, and many give the same.
 #pragma once
 
 #include <cstddef>

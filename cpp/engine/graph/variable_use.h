@@ -13,7 +13,7 @@ namespace savedmodel::engine {
 // True for the variables of TensorFlow 1, whose node's output refers to the value itself.
 bool IsReferenceVariable(const tensorflow::NodeDef& node);
 
-// What two nodes of variables have in common if they name the same one; empty for a handle without a name.
+// Identifies the variable that a node names; empty for a handle without a name.
 std::string VariableKey(const tensorflow::NodeDef& handle);
 
 // Keys of the variables that a run of `fetches` ("node:0") may write, or whose handles it leads to where they

@@ -49,7 +49,7 @@ const GraphExecutor& Fallback::For(const std::vector<tensorflow::Tensor>& feeds,
 bool Fallback::RunPlain(const GraphExecutor& refused, const Error& error, bool for_good,
                         const std::function<void(const GraphExecutor*)>& run) {
   const bool again = refused.repeatable();
-  // What no kernel can do is spared the next run, where this one may have changed something.
+  // A run with effects is not repeated; an op without a kernel still moves later runs to the other graph.
   if (&refused != first_ || !CouldDiffer(error)) return false;
   if (!optimized_ && !for_good) return false;  // TensorFlow's Python refuses the same
   if (!again && error.code() != Code::kUnimplemented) return false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What runs a function: its optimized graph, until that refuses a run which the graph as it was loaded does,
-// from then on the latter. Of a function that is not optimized: the graph as TensorFlow's own optimizer
-// leaves it, and the graph without. Inputs of no elements that are convolved run on the graph as it was
-// loaded: oneDNN gives them shapes that depend on what is fused. Thread-safe.
+// Chooses the executor of a function. The first graph runs until it refuses a run that the second graph
+// accepts; then the second one replaces it. First and second are the optimized graph and the graph as loaded,
+// or, without our optimizer, the graph after and before TensorFlow's own. Empty inputs of convolutions run on
+// the graph as loaded, since oneDNN's shapes depend on fusion. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -36,7 +36,7 @@ class Fallback {
   const GraphExecutor* first() const { return first_; }
   const GraphExecutor* plain() const { return plain_.value_or(nullptr); }
 
-  // What is tried first for `feeds`: `executor`, which is current, or the plain one.
+  // The executor to try first for `feeds`: `executor`, which is current, or the plain one.
   const GraphExecutor& For(const std::vector<tensorflow::Tensor>& feeds, const GraphExecutor& executor);
 
   // `refused` ended with `error`. False if that stands: the second graph could not differ, or a second run

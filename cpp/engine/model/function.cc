@@ -245,7 +245,7 @@ void CallableFunction::RunCancellable(const RunOptions* options, const RunIt& ru
     if (HasTimeout(options)) deadline.emplace(options->timeout->count(), &manager);
     run(&manager);
   } catch (const Error&) {
-    // What a kernel says that is stopped is its own affair.
+    // A stopped kernel may report any error.
     if (shared_->cancellation.IsCancelled()) {
       throw Error(Code::kCancelled, "the model was closed while the call was running");
     }
@@ -291,7 +291,7 @@ void CallableFunction::RunExecutor(Fallback* executors, const GraphExecutor& exe
   });
 }
 
-// What looks at the caller's array would change with it; what looks at a v1 variable, with the next run.
+// A view of the caller's array changes with it; a view of a v1 variable changes with the next run.
 bool CallableFunction::Aliases(const tf::Tensor& result, const std::vector<tf::Tensor>& feeds) const {
   return !result.RefCountIsOne() && (shared_->index().has_reference_variables() ||
                                      (result.dtype() != tf::DT_STRING &&

@@ -96,7 +96,7 @@ std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph*
     if (shared->prepared.variables.MayFreeze(key)) continue;
     throw Error(Code::kFailedPrecondition, "another function writes the variable " + Quote(key));
   }
-  // What signatures write is a constant nowhere.
+  // Variables that signatures write are constants nowhere.
   if (call != nullptr && !found->standalone) NoteWrites(call->graph, function, shared);
   OptimizationReport saved = found->report;
   saved.function = report->function;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a function's feeds and fetches to what runs it.
+// Makes the executor of a function, given its feeds and fetches.
 #pragma once
 
 #include <set>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a loaded model and the functions bound on it share.
+// State that a loaded model shares with the functions bound on it.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,7 @@
 
 namespace savedmodel::engine {
 
-// What the load decides for all functions; it does not change afterwards.
+// Settings of all functions; constant after the load.
 struct ModelSettings {
   Optimize optimize = Optimize::kNone;
   bool convolves = false;      // the graph has convolutions
@@ -52,7 +52,7 @@ class FrozenVariables {
   std::atomic<bool> stale_{false};
 };
 
-// What functions share while they are made ready, one at a time.
+// State that functions share while they are prepared, one at a time.
 struct PreparedFunctions {
   std::mutex mutex;
   FrozenVariables variables;
@@ -85,7 +85,7 @@ class SharedSession {
   tensorflow::Session& session();
   const tensorflow::DeviceMgr& devices();
   tensorflow::Session& Extended(const CallGraph& call);  // with the call's nodes in its graph
-  // What saved functions without state run on: no session is opened for it.
+  // The devices of a saved function; one that is standalone needs no session.
   const tensorflow::DeviceMgr& DevicesFor(bool standalone);
 
   const ModelSource& source() const { return *source_; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a model is loaded from: the SavedModel on disk, and the options of the load.
+// The source of a model: the SavedModel on disk, and the options of the load.
 #pragma once
 
 #include <memory>
@@ -39,7 +39,7 @@ class ModelSource {
   tensorflow::MetaGraphDef ReadGraph() const;
   // With one name for each variable (objects/mend.h). Throws Error if the model is not what it was (Hold).
   tensorflow::MetaGraphDef ReadAgain() const;
-  // What optimized functions on disk have to be made of.
+  // Describes the source; optimized functions on disk are used only if theirs is equal.
   Origin MakeOrigin() const;
   // From now on the model has to stay as `origin` describes it.
   void Hold(const Origin& origin) { fingerprint_ = origin.at(kModelTopic); }

@@ -22,7 +22,7 @@ namespace si = tf::shape_inference;
 constexpr double kMultiplicationsPerNs = 50;
 constexpr double kSoftmaxNs = 0.5;  // an element
 
-// What broadcasting makes of dimensions: that of the ones which are not 1, if it is known to be one.
+// Broadcasts dimensions: returns the one that is not 1, or an unknown one if several may differ.
 si::DimensionHandle Common(si::InferenceContext* context, const std::vector<si::DimensionHandle>& dims) {
   si::DimensionHandle common = context->MakeDim(1);
   bool found = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What ops of ours are told by attributes, which have the names of TensorFlow's.
+// Parses the attributes that the custom ops share, named as TensorFlow's.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What kernels make of constant inputs, once for all that make the same of the same buffers: the functions of
-// a model pack their weights but once.
+// Caches what kernels derive from constant inputs, such as packed weights. Kernels with the same buffer and
+// layout share one entry, so the functions of a model pack their weights once.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What ops that convolve images channel by channel are told by attributes: strides, padding, activation.
+// Depthwise convolution of float32 images, NHWC: the op, and what the bottleneck op shares with it.
 #pragma once
 
 #include <string>

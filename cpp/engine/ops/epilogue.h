@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an op of ours does to a sum of products before it is written: bias, addend, activation.
+// The epilogue of a product or convolution: bias, addend and activation, applied before the result is stored.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace savedmodel::engine {
 
-// As a node is told of it. Tensors by name.
+// Tensors are names.
 struct Epilogue {
   std::string bias;
   std::string addend;      // of the result's shape; empty: none

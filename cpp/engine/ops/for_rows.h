@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What ops over the last axis of a tensor of any rank have in common.
+// The parallel loop of ops over the last axis of a tensor of any rank.
 #pragma once
 
 #include <cstdint>

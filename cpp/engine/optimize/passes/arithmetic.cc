@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What scales and shifts each channel and no weights could take in: images before the first layer, batch
-// norms before an activation. TensorFlow runs an op for each step, which broadcasts few channels at a float
-// in 1.5 ns.
+// Fuses scales and shifts per channel that no weights could take in: images before the first layer, batch
+// norms before an activation. TensorFlow runs an op for each step; with few channels its broadcast takes 1.5
+// ns a float.
 //
 // | pattern (float32, c a constant scalar or row, the rank of x known)     | becomes                     |
 // |------------------------------------------------------------------------|-----------------------------|

@@ -24,7 +24,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// What each axis is: b sample, n head, t query, s key, d depth.
+// Letters of axes: b sample, n head, t query, s key, d depth.
 struct Operand {
   std::string tensor;
   std::string axes;
@@ -158,7 +158,7 @@ bool MatchLogits(Rewriter* graph, const std::string& logits, int mask_at, Patter
   return MatchScores(graph, *product, scores);
 }
 
-// What `product` makes of weights, its input number `weights`.
+// Matches the product of attention weights (input `weights` of `product`) and values.
 bool MatchResult(Rewriter* graph, const tf::NodeDef& product, int weights, Operand* value, Operand* result) {
   *value = {product.input(1 - weights), "bnsd"};
   *result = {product.name(), "bntd"};

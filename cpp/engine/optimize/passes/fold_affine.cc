@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What follows a convolution or matrix product with constant weights and is affine by channel becomes part of
-// its weights and one BiasAdd. Batch norms come as any mixture of these (c is constant):
+// Folds affine ops per channel behind a convolution or matrix product with constant weights into the weights
+// and one BiasAdd. Batch norms come as any mixture of these (c is constant):
 //
 //   BiasAdd(x, c)   Add(x, c)   AddV2(c, x)   Sub(x, c)   Sub(c, x)   Mul(x, c)   RealDiv(x, c)   Div(x, c)
 //   FusedBatchNorm(x, c, c, c, c), V2, V3
@@ -97,7 +97,7 @@ bool Fold(tf::NodeDef* linear, Rewriter* graph) {
   const bool shifts = !std::all_of(sum.shift.begin(), sum.shift.end(), is(0));
   const tf::Tensor bias = FloatVector(sum.shift);
   const tf::Tensor scaled = scales ? Scaled(*linear, weights, sum.scale) : weights;
-  // What overflows here may not have done so before.
+  // The product may overflow where the separate ops did not.
   if (!AllFinite(bias) || (scales && !AllFinite(scaled))) return false;
   if (scales) {
     tf::NodeDef* old = graph->Input(*linear, 1);

@@ -59,7 +59,7 @@ bool IsTanhArgument(Rewriter* graph, const std::string& tensor, const std::strin
   return false;
 }
 
-// What is left of the product that `root` ends, without `gate`: x, if 0.5 * x is.
+// Finds x if the product that ends in `root` is 0.5 * x * `gate`.
 bool TakeHalf(Rewriter* graph, const tf::NodeDef& root, const std::string& gate, std::string* x) {
   Product product = Factors(graph, root.name());
   if (!product.Take(gate) || product.tensors.size() != 1 || !IsClose(product.scale, 0.5)) return false;

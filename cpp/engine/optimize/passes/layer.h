@@ -15,8 +15,8 @@ struct Layer {
   Epilogue epilogue;                    // without a bias if there is none
 };
 
-// What a convolution is followed by, or, if TensorFlow's fused ops are there already, is said to do. False if
-// it is said to do what ours can't.
+// Reads the epilogue from the nodes behind a convolution, or from the attributes of a fused one. False if the
+// custom ops do not have it.
 bool MatchLayer(tensorflow::NodeDef* convolution, Rewriter* graph, Layer* layer);
 // With a bias of `channels` values: zeros, if the layer has none.
 Epilogue WithBias(const Layer& layer, std::int64_t channels, Rewriter* graph);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the passes know about convolutions and matrix products, and about values per channel.
+// Helpers for convolutions, matrix products, and values per channel.
 #pragma once
 
 #include <cstdint>

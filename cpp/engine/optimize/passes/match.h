@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the passes of dense layers look for in a graph.
+// Matching helpers: constants, factors, sums and activations.
 #pragma once
 
 #include <string>

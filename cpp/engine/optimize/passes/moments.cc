@@ -6,7 +6,7 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 
-// What a Mean over the last axis is the mean of, or empty.
+// The input of a Mean over the last axis, or empty.
 std::string Moments::Averaged(const std::string& tensor) {
   const tf::NodeDef* node = pattern->Node(tensor, "Mean");
   if (node == nullptr || !Attr(*node, "keep_dims").b()) return "";

@@ -16,11 +16,11 @@ class Pattern {
   // The float32 node of this op that makes a tensor, now inside; or null.
   const tensorflow::NodeDef* Node(const std::string& tensor, const char* op);
   const tensorflow::NodeDef* Sum(const std::string& tensor);  // AddV2 or Add
-  // What an Identity or a StopGradient, now inside, passes on; or the tensor itself.
+  // The input of an Identity or a StopGradient, now inside; or the tensor itself.
   std::string Source(const std::string& tensor);
   void Include(const std::vector<const tensorflow::NodeDef*>& nodes);
   void Clear() { inside_.clear(); }
-  // What is inside is read inside and by the root alone: nothing would be computed twice.
+  // True if only the root reads the inside from outside, so that nothing would be computed twice.
   bool IsAlone() const;
 
  private:
