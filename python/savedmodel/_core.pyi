@@ -232,7 +232,7 @@ def record_warmup(
 def replay_warmup(model: Model, warn: Callable[[str], None]) -> int: ...
 def serialize_example(features: Mapping[str, list[int] | list[float] | list[bytes]]) -> bytes: ...
 
-class Watched:
+class Watched(metaclass=_Bound):
     def __init__(
         self,
         directory: str,
