@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Function::RunAsync: one job a call, which delivers in whatever way it ends.
+// Function::RunAsync: one job per call, which delivers exactly once however it ends.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -23,7 +23,7 @@ thread_local const ModelState* delivering = nullptr;
 
 class Job final : public PoolTask, public WaitingCall, public std::enable_shared_from_this<Job> {
  public:
-  // Throws Error if the model is closed, or has as many calls that wait as it may.
+  // Throws Error if the model is closed, or already has its maximum of waiting calls.
   Job(std::shared_ptr<const FunctionState> function, std::vector<Tensor> inputs, Function::Callback done,
       RunOptions options)
       : function_(std::move(function)),
@@ -51,7 +51,7 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
 
-  // From now on it ends in the queue if it is late or cancelled.
+  // From now on, a timeout or a cancellation ends the job in the queue.
   void Wait() {
     if (until_ == Clock::time_point::max() && options_.cancellation == nullptr) return;
     id_ = NewWaitingId();
@@ -72,7 +72,7 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
       RunInside(*function_, {inputs_, results, false, &options_, nullptr});
     } catch (const Error& error) {
       if (error.code() != Code::kDeadlineExceeded || !timeout_) return Deliver(&error, {});
-      return DeliverError([&] { return LateError(""); });  // not what was left of it at the start
+      return DeliverError([&] { return LateError(""); });  // report the whole timeout, not the rest of it
     }
     Deliver(nullptr, std::move(results));
   }
@@ -88,7 +88,7 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
     Late();
   }
 
-  // Instead of being queued.
+  // Delivers an error instead of being queued.
   void Fail(const char* why) {
     if (!Take()) return;
     DeliverError(
@@ -96,7 +96,7 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
   }
 
  private:
-  // True for one caller, whose the job is then.
+  // Returns true to exactly one caller, which then owns the job.
   bool Take() {
     if (taken_.exchange(true)) return false;
     --function_->model->waiting;
@@ -119,7 +119,7 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
   void Count(Code code) const {
     if (function_->model->options.counters) function_->bound->counters.Failed(code);
   }
-  // What `make` returns, or that there is no memory for it.
+  // Calls back with the error that `make` returns, or with OutOfMemory.
   template <typename Make>
   void DeliverError(const Make& make) noexcept {
     try {
@@ -131,13 +131,13 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
   // Ends the process if the callback throws.
   void Deliver(const Error* error, std::vector<Tensor> results) noexcept {
     inputs_.clear();
-    // What it holds goes before the model may be closed.
+    // Destroy the callback's captures before the model may be closed.
     Function::Callback done = std::exchange(done_, nullptr);
     const ModelState* outer = std::exchange(delivering, function_->model.get());
     done(error, std::move(results));
     done = nullptr;
     delivering = outer;
-    // A pool may keep its task for longer. The model goes last, and the gate, which it waits for, before it.
+    // A pool may keep its task for longer. Release the gate first, then the model, which waits for the gate.
     visit_.reset();
     function_.reset();
   }
@@ -183,7 +183,7 @@ void Function::RunAsync(std::vector<Tensor> inputs, Callback done, RunOptions op
     return;
   }
   done = nullptr;
-  // The job may be over, and let go of it, before the pool has returned.
+  // The job may end and release the model before the pool has returned.
   const std::shared_ptr<internal::ModelState> model = state_->model;
   try {
     Queue(job, *model);

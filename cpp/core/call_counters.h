@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. RunCounters while they count: relaxed atomics, two of them for a call.
+// INTERNAL. The counters behind RunCounters: relaxed atomics, two additions per call.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ class CallCounters {
  public:
   void Succeeded(std::uint64_t ticks);
   void Failed(Code code);
-  // Adds what was counted to `counters`.
+  // Adds these counts to `counters`.
   void Read(RunCounters* counters) const;
 
  private:

@@ -17,7 +17,7 @@ std::uint64_t SystemNanoseconds() {
                                         .count());
 }
 
-// The counter of time stamps runs at one rate, whatever the core does.
+// True if the time stamp counter has a constant rate, independent of the core's frequency.
 bool CounterIsEven() {
 #if defined(__x86_64__)
   unsigned a = 0;

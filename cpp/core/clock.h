@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. Time for counters: the CPU's own clock where it ticks evenly, for asking the system's twice costs
-// as much as a small model's run.
+// INTERNAL. Time for counters. Uses the CPU's own clock if it ticks evenly, because two readings of the
+// system's cost as much as a small model's run.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@ namespace savedmodel::internal {
 
 std::uint64_t Ticks();
 
-// Measures how long a tick is; the second time it is known, and the better the later.
+// Measures the length of a tick. It is known from the second call on, and more exact with each later call.
 void CalibrateTicks();
 double NanosecondsPerTick();
 

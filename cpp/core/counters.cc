@@ -12,7 +12,7 @@
 namespace savedmodel {
 namespace {
 
-constexpr unsigned kFirst = 7;  // 2^7 ns end the first bucket
+constexpr unsigned kFirst = 7;  // the first bucket ends at 2^7 ns
 constexpr std::size_t kLast = RunCounters::kBuckets - 1;
 
 std::size_t BucketOf(std::uint64_t ns) {
@@ -56,7 +56,7 @@ double RunCounters::Quantile(double fraction) const {
 namespace internal {
 
 void CallCounters::Succeeded(std::uint64_t ticks) {
-  // Clocks of two cores may differ by more than a call takes.
+  // The clocks of two cores may differ by more than a call's duration.
   const auto elapsed = std::max<std::int64_t>(static_cast<std::int64_t>(ticks), 0);
   const auto ns = static_cast<std::uint64_t>(static_cast<double>(elapsed) * NanosecondsPerTick());
   latency_[BucketOf(ns)].fetch_add(1, std::memory_order_relaxed);

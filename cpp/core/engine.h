@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. What libsavedmodel.so asks of libsavedmodel_tensorflow.so, which it opens at the first load.
-// Standard library and public types only; failures are savedmodel::Error, thrown across.
+// INTERNAL. The interface of libsavedmodel_tensorflow.so, which libsavedmodel.so opens at the first load.
+// Standard library and public types only; failures are thrown across it as savedmodel::Error.
 #pragma once
 
 #include <algorithm>
@@ -32,9 +32,9 @@ class EngineFunction {
   virtual const std::vector<TensorSpec>& inputs() const = 0;
   virtual const std::vector<TensorSpec>& outputs() const = 0;
   virtual const std::string& copies_inputs_because() const = 0;
-  virtual OptimizationReport optimization() const = 0;  // it may change with a run
-  // Inputs are checked already. `into`: outputs that are not empty are buffers of the right type, and get the
-  // values; UsageError, and nothing is written, if a shape differs. `options` and `trace` may be null.
+  virtual OptimizationReport optimization() const = 0;  // may change with a run
+  // Inputs are already checked. `into`: outputs that are not empty are buffers of the right type and receive
+  // the values; if a shape differs, throws UsageError and writes nothing. `options` and `trace` may be null.
   // Thread-safe.
   virtual void Run(const Tensor* inputs, Tensor* outputs, bool into, const RunOptions* options,
                    Trace* trace) = 0;
@@ -51,7 +51,7 @@ class EngineModel {
                                                const std::vector<std::string>& feeds,
                                                const std::vector<std::string>& targets) = 0;
   virtual const std::map<std::string, SavedFunction>& functions() = 0;
-  // By any path that leads to it; throws UsageError.
+  // Finds a function by any path that leads to it; throws UsageError.
   virtual const SavedFunction& FindFunction(const std::string& path) = 0;
   virtual std::unique_ptr<EngineFunction> Bind(const SavedFunction& function, std::size_t trace) = 0;
   virtual Tensor ReadVariable(const std::string& name) = 0;
@@ -60,9 +60,9 @@ class EngineModel {
   virtual void SaveOptimized(const std::string& target,
                              const std::optional<std::vector<std::string>>& functions) = 0;
   virtual void SaveVariables(const std::string& target, bool as_saved_model) = 0;
-  // Stops running calls; may be called while there are some.
+  // Stops running calls; may be called during calls.
   virtual void Cancel() = 0;
-  // Frees the session. No call may be running; functions made before stay destructible.
+  // Frees the session. No call may be running; existing functions stay destructible.
   virtual void Close() = 0;
 };
 
@@ -95,14 +95,14 @@ using LogHandler = std::function<void(const LogRecord&)>;
 
 constexpr int kFatalOnly = 3;
 
-// The least severity that TF_CPP_MIN_LOG_LEVEL lets through to stderr: 0 for information, 1 warnings, 2
-// errors. TensorFlow itself writes what it says as it is opened whatever the level.
+// The lowest severity that TF_CPP_MIN_LOG_LEVEL writes to stderr: 0 for information, 1 warnings, 2 errors.
+// TensorFlow ignores the level while it is being opened.
 inline int StderrLevel() {
   const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
   return level == nullptr ? kFatalOnly : std::clamp(std::atoi(level), 0, kFatalOnly);
 }
 
-// The engine's one exported function; the pointer lives as long as the process. `stderr_level` as in
+// The engine's one exported function. Its result lives as long as the process. `stderr_level` is as in
 // OpenedTensorFlow.
 using OpenEngineFn = Engine* (*)(void (*log)(const LogRecord&), int stderr_level);
 inline constexpr char kOpenEngineSymbol[] = "savedmodel_open_engine";

@@ -23,7 +23,7 @@ namespace internal {
 namespace {
 
 constexpr std::chrono::seconds kLongest(5);
-// One for each function that is made, almost: static variables are made early.
+// Nearly one per function: static variables are made early.
 constexpr int kMaxHandlers = 256;
 
 // All models of the process. Never destroyed.
@@ -36,18 +36,18 @@ Registry& GetRegistry() {
   return *registry;
 }
 
-std::atomic<std::uint32_t> generation{0};  // of the handlers: a forked child has nothing to stop
+std::atomic<std::uint32_t> generation{0};  // of the handlers; a forked child has nothing to stop
 std::atomic<bool> exiting{false};
-std::atomic<std::thread::id> exits;  // in this thread
+std::atomic<std::thread::id> exits;  // the thread that exits
 
 void AtExit(int status) {
   if (generation != ForkGeneration() || exiting.exchange(true)) return;
   exits = std::this_thread::get_id();
   try {
     if (CancelAllRuns(kLongest)) return;
-  } catch (const Error&) {  // there is no memory for it
+  } catch (const Error&) {  // out of memory
   }
-  // What runs still can't be stopped, and would run into libraries that are gone.
+  // Runs that could not be stopped would use unloaded libraries, so the process ends here.
   if (ftrylockfile(stdout) == 0) fflush_unlocked(stdout);
   _exit(status);
 }
@@ -55,7 +55,8 @@ void AtExit(int status) {
 std::vector<std::shared_ptr<ModelState>> AliveModels() {
   std::vector<std::shared_ptr<ModelState>> alive;
   const std::lock_guard<std::mutex> lock(GetRegistry().mutex);
-  alive.reserve(GetRegistry().models.size());  // one that goes here would wait for the lock
+  alive.reserve(
+      GetRegistry().models.size());  // a model destroyed here, by a failed push_back, would wait for the lock
   for (ModelState* model : GetRegistry().models) {
     if (model->fork_generation != ForkGeneration()) continue;
     if (auto one = model->weak_from_this().lock()) alive.push_back(std::move(one));
@@ -108,7 +109,7 @@ bool CancelAllRuns(Seconds longest) {
   bool idle = true;
   for (const auto& model : models) {
     const std::chrono::duration<double> left = deadline - std::chrono::steady_clock::now();
-    // A callback that exits is inside of its model.
+    // A callback that exits still counts as a call of its own model.
     const std::uint64_t here = internal::Delivering() == model.get() ? 1 : 0;
     idle &= model->gate.WaitFor(std::max(left.count(), 0.0), here);
   }

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. The process exits while models run: they are stopped before TensorFlow is torn down.
+// INTERNAL. Exit of the process while models run: stops the runs before TensorFlow is unloaded.
 #pragma once
 
 namespace savedmodel::internal {
 
 struct ModelState;
 
-// Models, from their making to their end.
+// Registers models from construction to destruction.
 void Enlist(ModelState* model);
 void Strike(ModelState* model);
 
-// exit() stops runs before it destroys what static variables were made until now, in another way than by a
-// return from main the same.
+// Makes exit() stop runs before it destroys the static variables made so far. A return from main does the
+// same, in another way.
 void StopRunsAtExit();
 
-// Throws once the process exits.
+// Throws if the process exits.
 void CheckNotExiting();
 
-// For a run that has ended in an error: once the process exits, the caller's code is not to see it, for it
-// would go on among static variables that are gone. Returns in the thread that exits, and after some seconds
-// elsewhere: whoever exits waits for the caller then.
+// Called after a failed run. If the process exits, it keeps the run from returning to its caller, whose
+// static variables may be gone. It returns in the exiting thread, and after some seconds in others, as the
+// exiting thread waits for them.
 void HoldAtExit();
 
 }  // namespace savedmodel::internal

@@ -123,7 +123,8 @@ std::vector<Tensor> Ordered(const FunctionState& function, const Function::Named
 }  // namespace
 
 void Prepare(const FunctionState& function) {
-  // By now the function is in the static variable, if it is to be in one, which is destroyed after that.
+  // Register at the first call: a static variable that holds the function exists by then, and is destroyed
+  // later.
   if (!function.bound->called.exchange(true)) StopRunsAtExit();
 }
 

@@ -22,7 +22,7 @@ constexpr Word kJumpSlot = R_AARCH64_JUMP_SLOT;
 constexpr Word kJumpSlot = 0;
 #endif
 
-// In the place of __cxa_atexit: nothing is registered.
+// Replaces __cxa_atexit, and registers nothing.
 int Keep(void (*)(void*), void*, void*) { return 0; }
 
 struct Dynamic {
@@ -35,7 +35,7 @@ struct Dynamic {
       if (entry->d_tag == DT_PLTREL) readable = value == DT_RELA;
       if (entry->d_tag == DT_SYMTAB) symbols = reinterpret_cast<const ElfW(Sym)*>(value);
       if (entry->d_tag == DT_STRTAB) names = reinterpret_cast<const char*>(value);
-      // Bound at once, the table is read-only.
+      // With immediate binding, the table is read-only.
       bound |= entry->d_tag == DT_BIND_NOW || (entry->d_tag == DT_FLAGS && (value & DF_BIND_NOW) != 0) ||
                (entry->d_tag == DT_FLAGS_1 && (value & DF_1_NOW) != 0);
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. What TensorFlow has in static variables, while the process exits.
+// INTERNAL. Keeps TensorFlow's static variables alive while the process exits.
 #pragma once
 
 namespace savedmodel::internal {
 
-// From now on, static variables that TensorFlow's libraries make when they first need them (code that was
-// generated for a kernel, say) are not destroyed by exit(): a run may be in them when it is called.
+// Keeps exit() from destroying static variables that TensorFlow's libraries create on first use from now on,
+// such as code generated for a kernel: a run may still use them.
 void KeepTensorFlowsStatics();
 
 }  // namespace savedmodel::internal

@@ -63,7 +63,7 @@ void ModelState::Close() {
                 "a callback of RunAsync can't close its model, which would wait for it");
   }
   gate.Shut();
-  // A forked child has none of TensorFlow's threads: freeing the session there would wait for them.
+  // A forked child has none of TensorFlow's threads; freeing the session there would wait for them.
   if (fork_generation != ForkGeneration()) return;
   gate.Wait();
   std::lock_guard<std::mutex> lock(mutex);
@@ -76,7 +76,7 @@ void ModelState::Close() {
 }
 
 ModelState::~ModelState() {
-  if (fork_generation != ForkGeneration()) {  // leaked on purpose; the registry's mutex may be held for good
+  if (fork_generation != ForkGeneration()) {  // leaked on purpose: the registry's mutex may be locked forever
     for (auto& [key, function] : functions) new std::shared_ptr<BoundFunction>(std::move(function));
     for (auto& [key, function] : saved_functions) new std::shared_ptr<BoundFunction>(std::move(function));
     for (auto& [key, function] : ad_hoc) new std::shared_ptr<BoundFunction>(std::move(function));
@@ -86,7 +86,7 @@ ModelState::~ModelState() {
   }
   Strike(this);
   Close();
-  // A pool can't be destroyed in a thread of its own, which may be the last to hold the model.
+  // A pool can't be destroyed in one of its own threads, and such a thread may release the model last.
   if (options.thread_pool == nullptr || options.thread_pool->CurrentThreadId() < 0) return;
   engine.reset();
   struct LetGo : PoolTask {
@@ -143,7 +143,7 @@ using internal::WithErrors;
 
 namespace {
 
-constexpr char kCall[] = "__call__";  // what Python calls the object itself by
+constexpr char kCall[] = "__call__";  // Python's name for calling the object itself
 
 template <typename Call>
 auto Inside(ModelState& model, const Call& call) {
@@ -160,7 +160,7 @@ std::shared_ptr<FunctionState> NewFunction(const std::shared_ptr<ModelState>& mo
   return state;
 }
 
-// What `key` has in `known`, or what `bind` makes for it.
+// Returns the entry for `key` in `known`, or adds the result of `bind`.
 template <typename Known, typename Bind>
 std::shared_ptr<internal::BoundFunction> FindOrBind(ModelState& model, Known* known,
                                                     const typename Known::key_type& key, const Bind& bind) {
@@ -187,9 +187,9 @@ Model Model::Load(const std::string& path, const LoadOptions& options) {
     auto state = std::make_shared<ModelState>();
     state->path = path;
     state->options = options;
-    const Visit visit(*state);  // the process does not exit on the way
+    const Visit visit(*state);  // keeps the process from exiting meanwhile
     internal::CheckNotExiting();
-    // The state alone keeps the pool: it knows how to let go of it.
+    // Only the state owns the pool, because only it can release it safely.
     LoadOptions lent = options;
     lent.thread_pool = std::shared_ptr<ThreadPool>(std::shared_ptr<ThreadPool>(), options.thread_pool.get());
     auto loaded = engine.Load(path, lent);
@@ -322,7 +322,7 @@ std::vector<OptimizationReport> Model::Optimization() const {
       for (const auto& [key, bound] : state_->saved_functions) {
         if (told.count(bound.get()) == 0) reports.push_back(bound->engine->optimization());
       }
-    } catch (const Error&) {  // a closed model has none
+    } catch (const Error&) {  // a closed model has no counters
     }
     return reports;
   });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. What Model and Function values share.
+// INTERNAL. The shared state of Model and Function handles.
 #pragma once
 
 #include <atomic>
@@ -22,7 +22,7 @@
 
 namespace savedmodel::internal {
 
-// A function as all its copies share it.
+// The state that all copies of a function share.
 struct BoundFunction {
   explicit BoundFunction(std::unique_ptr<EngineFunction> made) : engine(std::move(made)) {}
   const std::unique_ptr<EngineFunction> engine;
@@ -33,11 +33,11 @@ struct BoundFunction {
 struct ModelState : std::enable_shared_from_this<ModelState> {
   ModelState();
   ~ModelState();
-  // Throws once the model is closed, and in a forked child.
+  // Throws if the model is closed, and in a forked child.
   void Enter();
   void Leave() { gate.Leave(); }
   void Close();
-  // Lets nobody in any more, and asks those inside to stop.
+  // Refuses new calls and asks running ones to stop.
   void Cancel();
 
   using Names = std::vector<std::string>;
@@ -49,16 +49,16 @@ struct ModelState : std::enable_shared_from_this<ModelState> {
   std::size_t warmed_up = 0;
   const std::uint32_t fork_generation;
   RunGate gate;
-  std::atomic<std::size_t> waiting{0};  // RunAsync that have not begun
-  PoolQueue queue;                      // of those in the shared pool
+  std::atomic<std::size_t> waiting{0};  // RunAsync calls that have not begun
+  PoolQueue queue;                      // calls in the shared pool
   std::unique_ptr<EngineModel> engine;
 
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;  // guards the members below
   bool closed = false;
-  // By signature and outputs: as many as the program names.
+  // By signature and outputs; bounded by the sets that the program names.
   std::map<std::pair<std::string, Names>, std::shared_ptr<BoundFunction>> functions;
   std::map<std::string, std::shared_ptr<BoundFunction>> saved_functions;  // by the trace's name
-  // Any number of sets, so only the latest are kept, the last used in front.
+  // Unbounded in number, so only the latest are kept, the last used first.
   std::list<std::pair<AdHocKey, std::shared_ptr<BoundFunction>>> ad_hoc;
 };
 
@@ -71,7 +71,7 @@ struct FunctionState {
   RunCounters Counters() const;
 };
 
-// One run, inside of the model's gate, checked and counted; `outputs` as EngineFunction::Run has them.
+// One run inside the model's gate, checked and counted; `outputs` is as in EngineFunction::Run.
 struct RunCall {
   Span<const Tensor> inputs;
   Span<Tensor> outputs;
@@ -82,13 +82,13 @@ struct RunCall {
 void RunInside(const FunctionState& function, const RunCall& call);
 // Throws UsageError if a RunAsync has no callback.
 void CheckCallback(bool given);
-// Before the first call.
+// Call before the first run.
 void Prepare(const FunctionState& function);
 
-// The model that the calling thread delivers results of, in a callback; else null.
+// The model whose callback the calling thread is running; else null.
 const ModelState* Delivering();
 
-// Holds a model open for the length of a call.
+// Keeps a model open for its scope.
 class Visit {
  public:
   explicit Visit(ModelState& model) : model_(model) { model_.Enter(); }
@@ -103,12 +103,13 @@ class Visit {
 bool Fits(const PartialShape& expected, const Shape& shape);
 // Throws UsageError unless `tensor` fits `spec`. `label` names the function.
 void CheckInput(const std::string& label, const TensorSpec& spec, const Tensor& tensor);
-// The same for an output's buffer, which must be writable and not of strings.
+// The same for an output's buffer, which must be writable and must not hold strings.
 void CheckBuffer(const std::string& label, const TensorSpec& spec, const Tensor& buffer);
-// Throws UsageError if buffers of two outputs overlap: one result would be lost. Empty tensors are none.
+// Throws UsageError if buffers of two outputs overlap, which would lose one result. Empty tensors never
+// overlap.
 void CheckDisjoint(const std::string& label, const std::vector<TensorSpec>& specs,
                    Span<const Tensor> buffers);
-// Throws kDeadlineExceeded where no time is left.
+// Throws kDeadlineExceeded if no time is left.
 void CheckOptions(const std::string& label, const RunOptions& options);
 void CheckOptions(const LoadOptions& options);
 

@@ -33,7 +33,7 @@ Error CannotOpen(const std::string& why) {
                                               "; install the matching one with: " + InstallHint());
 }
 
-// Sanitizers put a dlopen of their own in front, which ends the process where it is asked for deep binding.
+// Returns libc's dlopen: the one of sanitizers ends the process on a request for deep binding.
 decltype(&dlopen) Opener() {
   const bool sanitized = dlsym(RTLD_DEFAULT, "__asan_init") != nullptr ||
                          dlsym(RTLD_DEFAULT, "__tsan_init") != nullptr ||
@@ -54,8 +54,8 @@ bool SameDirectory(const std::string& a, const std::string& b) {
   return std::filesystem::equivalent(a, b, failed);
 }
 
-// The scope library looks for TensorFlow in the first folder of its search path, whose name is this many
-// bytes of placeholder in the file: a copy with the folder's name there looks in that one.
+// The scope library looks for TensorFlow in the first folder of its search path, a placeholder of this many
+// bytes in the file. This makes a copy that names `directory` instead.
 std::string ScopeFor(const std::string& directory) {
   std::ifstream file(OwnDirectory() + "/" + kScopeLibrary, std::ios::binary);
   std::string image((std::istreambuf_iterator<char>(file)), {});
@@ -65,13 +65,13 @@ std::string ScopeFor(const std::string& directory) {
   if (directory.size() >= placeholder.size() || directory.find_first_of(":$") != std::string::npos) {
     throw CannotOpen("the dynamic linker takes no folder named '" + directory + "'");
   }
-  // All else in the search path is cut off by the zero.
+  // The zero cuts off the rest of the search path.
   image.replace(at, directory.size() + 1, directory + '\0');
   return image;
 }
 
-// A file that is gone once it is closed: in memory, or, where the system forbids to run what is in memory, in
-// a folder.
+// A file that vanishes when it is closed: in memory, or in a folder if the system forbids executing from
+// memory.
 int TemporaryFile(bool in_memory) {
   if (in_memory) return memfd_create(kScopeLibrary, MFD_CLOEXEC);
   const char* folder = std::getenv("TMPDIR");
@@ -110,7 +110,7 @@ std::string MajorMinor(const std::string& version) {
   return version.substr(0, version.find('.', dot == std::string::npos ? dot : dot + 1));
 }
 
-// Lazily bound: most of its 300,000 relocations are never used.
+// Binds lazily: most of the 300,000 relocations are never used.
 void* OpenIsolated(const std::string& directory) {
   const int flags = RTLD_LAZY | SAVEDMODEL_DEEPBIND;
   if (SameDirectory(directory, NeighbourDirectory())) {
@@ -124,11 +124,11 @@ void* OpenIsolated(const std::string& directory) {
 OpenedTensorFlow OpenTensorFlowLibraries(const std::string& hint) {
   OpenedTensorFlow result;
   std::string directory = PresentTensorFlow();
-  // Its logging is then its owner's business.
+  // The program that opened TensorFlow earlier is responsible for its logging.
   const bool present = !directory.empty();
   if (!present) directory = FindTensorFlow(hint);
   result.stderr_level = present ? 0 : StderrLevel();
-  Open(OwnDirectory() + "/" + kForwardLibrary, RTLD_NOW);  // first, and not deeply bound: see forward.cc
+  Open(OwnDirectory() + "/" + kForwardLibrary, RTLD_NOW);  // first, and without deep binding: see forward.cc
   void* tensorflow = nullptr;
   if (present) {
     tensorflow = Open(directory + "/" + kRuntimeLibrary, RTLD_LAZY);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. Finds TensorFlow's libraries and opens them, and the engine after them, apart from the process's
-// own protobuf, absl and gRPC, but with its allocator and threads.
+// INTERNAL. Finds and opens TensorFlow's libraries, then the engine. They are isolated from the process's own
+// protobuf, absl and gRPC, but use its allocator and threads.
 #pragma once
 
 #include <string>
@@ -13,14 +13,14 @@ namespace savedmodel::internal {
 struct OpenedTensorFlow {
   OpenEngineFn open_engine = nullptr;
   std::string version;
-  // StderrLevel(), or 0 where TensorFlow was in the process before, and logging is its owner's business.
+  // StderrLevel(), or 0 if the process had opened TensorFlow before and handles its logging itself.
   int stderr_level = 0;
-  // Lines that TensorFlow wrote to stderr while it was opened.
+  // Lines that TensorFlow wrote to stderr while it was being opened.
   std::vector<std::string> written;
 };
 
-// `hint`: a folder `tensorflow` to look into, or "". FAILED_PRECONDITION where there is no TensorFlow of the
-// right version; the message says where it was looked for.
+// `hint`: a folder `tensorflow` to search, or "". Throws FAILED_PRECONDITION if no TensorFlow of the right
+// version is found; the message lists the searched places.
 OpenedTensorFlow OpenTensorFlowLibraries(const std::string& hint);
 
 }  // namespace savedmodel::internal

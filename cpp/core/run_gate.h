@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. Lets calls in until it is closed; closing waits for those inside. No lock on the way in.
+// INTERNAL. Admits calls until it is closed; closing waits for the calls inside. Entering takes no lock.
 #pragma once
 
 #include <atomic>
@@ -12,28 +12,28 @@ namespace savedmodel::internal {
 
 class RunGate {
  public:
-  // False once closed.
+  // Returns false once closed.
   bool Enter() {
     if ((state_.fetch_add(1, std::memory_order_acq_rel) & kClosed) == 0) return true;
     Leave();
     return false;
   }
   void Leave() {
-    // Only after Shut() can somebody be waiting.
+    // A waiter can exist only after Shut().
     if ((state_.fetch_sub(1, std::memory_order_acq_rel) & kClosed) != 0) {
       std::lock_guard<std::mutex> lock(mutex_);
       empty_.notify_all();
     }
   }
   bool closed() const { return (state_.load(std::memory_order_acquire) & kClosed) != 0; }
-  // Lets nobody in any more.
+  // Refuses new entries.
   void Shut() { state_.fetch_or(kClosed, std::memory_order_acq_rel); }
   // After Shut().
   void Wait() {
     std::unique_lock<std::mutex> lock(mutex_);
     empty_.wait(lock, [this] { return calls() == 0; });
   }
-  // True once no more than `inside` are left.
+  // Returns true once at most `inside` are left.
   bool WaitFor(double seconds, std::uint64_t inside = 0) {
     std::unique_lock<std::mutex> lock(mutex_);
     return empty_.wait_for(lock, std::chrono::duration<double>(seconds),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. Opening TensorFlow and the engine, once per process, and noticing a fork.
+// INTERNAL. Opens TensorFlow and the engine, once per process, and detects forks.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@ namespace savedmodel::internal {
 // Opens TensorFlow and the engine at the first call. Throws Error.
 Engine& GetEngine();
 
-// From now on ForkGeneration() counts fork()s: what was made under another number has lost its threads.
+// Starts counting fork()s in ForkGeneration(): objects made under another number have lost their threads.
 void CountForks();
 std::uint32_t ForkGeneration();
-// From now on a forked child cannot use the engine: TensorFlow has threads.
+// From now on a forked child cannot use the engine, because TensorFlow has threads.
 void MarkThreadsStarted();
 // Throws kFailedPrecondition in a child forked after MarkThreadsStarted().
 void CheckUsableAfterFork();

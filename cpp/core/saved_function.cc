@@ -54,7 +54,7 @@ Structure ToStructure(const Constant& constant) {
   return value;
 }
 
-// As Python's ==: True is 1, and 1.0 too.
+// Compares like Python's ==: True equals 1 and 1.0.
 bool Equal(const Structure& a, const Structure& b) {
   const std::optional<double> left = Number(a);
   const std::optional<double> right = Number(b);
@@ -66,9 +66,9 @@ bool Equal(const Structure& a, const Structure& b) {
 
 // One argument of a trace.
 struct Argument {
-  std::string name;  // empty: of *args
+  std::string name;  // empty for *args
   const Structure* value;
-  const Structure* standard;  // what it is where a call leaves it out; may be null
+  const Structure* standard;  // its default; may be null
 };
 
 std::vector<Argument> ArgumentsOf(const Structure& parameters, const ConcreteFunction& trace) {

@@ -31,7 +31,7 @@ struct PoolQueue::Pool {
   const int most = UsableCpus();
   std::mutex mutex;
   std::condition_variable work;
-  std::list<PoolQueue*> queues;  // that have tasks; whose turn it is in front
+  std::list<PoolQueue*> queues;  // queues with tasks; the next one is in front
   int waiting = 0;               // tasks
   int threads = 0;
   int idle = 0;
@@ -78,11 +78,11 @@ void PoolQueue::Push(std::shared_ptr<PoolTask> task) {
     try {
       std::thread([&pool] { pool.Work(); }).detach();
       ++pool.threads;
-    } catch (const std::system_error&) {  // the system has no more of them
+    } catch (const std::system_error&) {  // the system can't start more threads
       if (pool.threads == 0) throw;
     }
   }
-  if (task->over()) return;  // from now on Remove finds it
+  if (task->over()) return;  // from here on Remove finds it
   const bool first = tasks_.empty();
   if (first) pool.queues.push_back(this);
   try {
@@ -99,7 +99,7 @@ void PoolQueue::Push(std::shared_ptr<PoolTask> task) {
 
 void PoolQueue::Remove(PoolTask* task) {
   Pool& pool = GetPool();
-  std::shared_ptr<PoolTask> removed;  // goes without the lock
+  std::shared_ptr<PoolTask> removed;  // destroyed after the lock is released
   const std::lock_guard<std::mutex> lock(pool.mutex);
   if (!task->waits_) return;
   task->waits_ = false;

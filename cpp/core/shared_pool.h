@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. The threads in which RunAsync runs where a service has given none: as many as the process may use
-// CPUs; they are started when needed, and never end.
+// INTERNAL. The threads of RunAsync if a service provides none: one per CPU that the process may use. They
+// are started when needed, and never end.
 #pragma once
 
 #include <list>
@@ -12,7 +12,7 @@ class PoolTask {
  public:
   virtual ~PoolTask() = default;
   virtual void Run() noexcept = 0;
-  // There is nothing to do any more: it need not wait.
+  // True if nothing is left to do, so that the task need not wait.
   virtual bool over() const noexcept { return false; }
 
  private:
@@ -21,15 +21,16 @@ class PoolTask {
   bool waits_ = false;
 };
 
-// The tasks of one model, in order; the threads take from one queue after the other.
+// The tasks of one model, in order. The threads take from the queues in turn.
 class PoolQueue {
  public:
   PoolQueue() = default;
   PoolQueue(const PoolQueue&) = delete;
   PoolQueue& operator=(const PoolQueue&) = delete;
-  // Throws std::system_error if there is no thread, and none can be started. What waits must keep the queue.
+  // Throws std::system_error if there is no thread and none can be started. A waiting task must own its
+  // queue.
   void Push(std::shared_ptr<PoolTask> task);
-  // Takes the task out if it waits still.
+  // Removes the task if it still waits.
   void Remove(PoolTask* task);
 
  private:

@@ -17,12 +17,12 @@ namespace {
 
 constexpr std::array<int, 6> kFatal = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTERM};
 
-// What the signal handler needs. The descriptors are -1 where nothing is held.
+// State for the signal handler. The descriptors are -1 while nothing is captured.
 std::atomic<int> real_stderr{-1};
 std::atomic<int> held{-1};
 std::array<struct sigaction, kFatal.size()> previous;
 
-// Writes what is held to the real descriptor. Only calls that a signal handler may make.
+// Writes the captured text to the real descriptor. Uses only functions that are safe in a signal handler.
 void GiveBack() {
   const int file = held.exchange(-1);
   const int target = real_stderr.exchange(-1);
@@ -42,7 +42,7 @@ void OnFatalSignal(int signal, siginfo_t* info, void*) {
   for (std::size_t i = 0; i < kFatal.size(); ++i) {
     if (kFatal[i] == signal) sigaction(signal, &previous[i], nullptr);
   }
-  // Whoever had it before gets it: a fault happens again, what was sent is sent again.
+  // Passes the signal to the previous handler: a fault happens again, a sent signal is raised again.
   if (info->si_code <= 0) raise(signal);
 }
 
@@ -63,7 +63,7 @@ StderrCapture::StderrCapture() {
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
   for (std::size_t i = 0; i < kFatal.size(); ++i) sigaction(kFatal[i], &action, &previous[i]);
-  // A process may also end by itself; the memory of a descriptor goes with it.
+  // The process may also exit by itself, and the in-memory file would be lost.
   static const int registered = std::atexit(&GiveBack);
   static_cast<void>(registered);
   dup2(file, STDERR_FILENO);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. Holds what is written to file descriptor 2 while TensorFlow's static initialisers run: they write
-// before any log setting can reach them.
+// INTERNAL. Captures file descriptor 2 while TensorFlow's static initialisers run, because they write before
+// any log setting can reach them.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace savedmodel::internal {
 
-// One at a time. Should the process die meanwhile by a signal, what was held goes to the real descriptor
-// first.
+// Captures stderr; one object at a time. If a signal ends the process meanwhile, the captured text is written
+// to the real descriptor first.
 class StderrCapture {
  public:
   StderrCapture();
@@ -17,7 +17,7 @@ class StderrCapture {
   StderrCapture(const StderrCapture&) = delete;
   StderrCapture& operator=(const StderrCapture&) = delete;
 
-  // Gives the descriptor back, and the lines that were written to it. Once only.
+  // Restores the descriptor and returns the captured lines. Call it once.
   std::vector<std::string> Finish();
 };
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr char kSubject[] = "a tensor";
 
-// Owns strings, one behind the other, and the views on them.
+// Owns strings stored one after the other, and the views on them.
 struct StringBlock {
   std::string bytes;
   std::vector<std::string_view> views;

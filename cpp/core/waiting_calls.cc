@@ -38,7 +38,7 @@ struct Watcher {
       }
       const auto [until, id] = *order.begin();
       if (until > Clock::now()) {
-        // The longest time point is none to wait for.
+        // wait_until can't take the largest time point.
         if (until == Clock::time_point::max()) {
           earlier.wait(lock);
         } else {

@@ -6,7 +6,8 @@
 namespace savedmodel::internal {
 namespace {
 
-// Made with the library, for its copies take no memory. Never destroyed: threads run at exit, too.
+// Created with the library, because copies of it need no memory. Never destroyed: threads run during exit,
+// too.
 const OutOfMemory& out_of_memory = *new OutOfMemory("out of memory");
 
 }  // namespace
@@ -28,7 +29,7 @@ void ThrowAsError(const Subject& subject) {
     } catch (const std::exception& error) {
       throw Error(Code::kInternal, about + error.what());
     }
-  } catch (const std::bad_alloc&) {  // nor for the message
+  } catch (const std::bad_alloc&) {  // no memory for the message either
     throw OutOfMemory(out_of_memory);
   }
 }

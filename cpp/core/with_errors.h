@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. All errors of the public interface are Error: every function of it that makes something, if only
-// a message, does so inside of WithErrors.
+// INTERNAL. Turns every exception of the public API into Error. Each public function that allocates anything,
+// even a message, does so inside WithErrors.
 #pragma once
 
 #include <exception>
@@ -11,8 +11,8 @@
 
 namespace savedmodel::internal {
 
-// What an error is about. It refers to its text, which is put together with the error and not before, as
-// there may be no memory.
+// The subject of an error. It refers to its text, which is joined only when an error occurs, as memory may be
+// short.
 class Subject {
  public:
   Subject(const char* text) : text_(text) {}
@@ -30,11 +30,11 @@ class Subject {
   bool quoted_ = false;
 };
 
-// The exception that is being handled, as an Error of `subject`: an OutOfMemory, if need be without it.
+// Rethrows the current exception as an Error about `subject`; as OutOfMemory, without the subject if need be.
 [[noreturn]] void ThrowAsError(const Subject& subject);
 
-// What the standard library throws in `call` (in TensorFlow, too, where a graph contradicts itself) becomes
-// an Error of `subject`.
+// Turns standard exceptions from `call` into an Error about `subject`. TensorFlow, too, throws them on an
+// inconsistent graph.
 template <typename Call>
 auto WithErrors(const Subject& subject, const Call& call) {
   try {
@@ -46,14 +46,14 @@ auto WithErrors(const Subject& subject, const Call& call) {
   }
 }
 
-// Throws what `make` returns.
+// Throws the error that `make` returns.
 template <typename Make>
 [[noreturn]] void Throw(const Subject& subject, const Make& make) {
   WithErrors(subject, [&] { throw make(); });
   __builtin_unreachable();
 }
 
-// A value of the public interface that was made without one, or moved from.
+// Throws for an empty handle of the public API: default-constructed or moved from.
 [[noreturn]] void RefuseEmpty(const char* type);
 
 }  // namespace savedmodel::internal

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// libsavedmodel_forward.so: the functions that a process has once, whoever defines them: its allocator and
-// threads. It comes first in the scope in which TensorFlow is bound (scope.cc). So deep binding reaches what
-// a preloaded allocator, a replaced `operator new` or a sanitizer defines.
+// libsavedmodel_forward.so: forwards the functions that must be unique in a process (its allocator and
+// threads) to the definitions in use. It comes first in TensorFlow's scope (scope.cc), so deep binding
+// reaches a preloaded allocator, a replaced `operator new` or a sanitizer.
 #include <dlfcn.h>
 
 #include <cstddef>
 
 namespace {
 
-// What the process calls `name`. This library is opened without deep binding: the global scope comes first.
+// The process's definition of `name`. This library is opened without deep binding, so the global scope comes
+// first.
 void* Find(const char* name) {
   Dl_info self{}, found{};
   void* symbol = dlsym(RTLD_DEFAULT, name);
   if (symbol != nullptr && dladdr(reinterpret_cast<void*>(&Find), &self) != 0 &&
       dladdr(symbol, &found) != 0 && found.dli_fbase == self.dli_fbase) {
-    symbol = dlsym(RTLD_NEXT, name);  // nobody defines it globally: what this library is linked with
+    symbol = dlsym(RTLD_NEXT, name);  // if it has no global definition: the one that this library links
   }
   return symbol;
 }
@@ -27,8 +28,8 @@ struct Target {
 
 }  // namespace
 
-// Only the calling convention counts, so pointers to structures are void*. The names are given to the
-// assembler: the headers declare them with attributes that a definition would have to repeat.
+// Only the calling convention matters, so pointers to structures are void*. Names are set in assembler,
+// because a C++ definition would have to repeat the headers' attributes.
 #define FORWARD(name, result, parameters, arguments)          \
   namespace {                                                 \
   const Target<result parameters> target_##name(#name);       \
@@ -77,8 +78,8 @@ FORWARD(_ZdlPvSt11align_val_tRKSt9nothrow_t, void, (void* pointer, Size alignmen
 FORWARD(_ZdaPvSt11align_val_tRKSt9nothrow_t, void, (void* pointer, Size alignment, const void* tag),
         (pointer, alignment, tag))
 
-// libtcmalloc brings libunwind along, whose functions have these names: an exception that one of the two
-// unwinders began, the other cannot resume.
+// libtcmalloc brings libunwind with functions of these names. One unwinder cannot resume an exception that
+// the other began.
 FORWARD(_Unwind_RaiseException, int, (void* exception), (exception))
 FORWARD(_Unwind_ForcedUnwind, int, (void* exception, void* stop, void* argument), (exception, stop, argument))
 FORWARD(_Unwind_Resume, void, (void* exception), (exception))
@@ -97,7 +98,7 @@ FORWARD(_Unwind_GetDataRelBase, Size, (void* context), (context))
 FORWARD(_Unwind_GetTextRelBase, Size, (void* context), (context))
 FORWARD(_Unwind_FindEnclosingFunction, void*, (void* address), (address))
 
-// ThreadSanitizer dies in a thread that it did not see begin, and has to see what orders threads.
+// ThreadSanitizer crashes in a thread whose start it did not see, and must see what orders threads.
 FORWARD(pthread_create, int, (void* thread, const void* attributes, void* (*start)(void*), void* argument),
         (thread, attributes, start, argument))
 FORWARD(pthread_join, int, (unsigned long thread, void** result), (thread, result))
@@ -130,7 +131,7 @@ FORWARD(sem_trywait, int, (void* semaphore), (semaphore))
 FORWARD(sem_timedwait, int, (void* semaphore, const void* deadline), (semaphore, deadline))
 FORWARD(sem_post, int, (void* semaphore), (semaphore))
 
-// Sanitizers forget what they knew of memory that is mapped anew.
+// Sanitizers reset their state for newly mapped memory.
 FORWARD(mmap, void*, (void* address, Size size, int protection, int flags, int file, long offset),
         (address, size, protection, flags, file, offset))
 FORWARD(mmap64, void*, (void* address, Size size, int protection, int flags, int file, long offset),

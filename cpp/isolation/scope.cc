@@ -1,4 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-// libsavedmodel_scope.so: nothing but what it needs, in this order: libsavedmodel_forward.so, then
-// TensorFlow. What is loaded for a library is bound in that library's scope, so TensorFlow finds the
-// process's allocator first.
+// libsavedmodel_scope.so: only its dependencies, in this order: libsavedmodel_forward.so, then TensorFlow. A
+// library's dependencies are bound in its scope, so TensorFlow finds the process's allocator first.

@@ -6,7 +6,7 @@
 namespace savedmodel::python {
 namespace {
 
-// The parts of a composite argument, in the flat order.
+// The components of a composite argument, in the flat order.
 std::vector<py::object> SplitComposite(PyObject* value, const Slot& slot, const std::string& label) {
   const TensorSpec& spec = *slot.spec;
   const std::string where = label + ", input '" + spec.key + "'";
@@ -59,7 +59,7 @@ std::vector<Slot> MakeSlots(const std::vector<TensorSpec>& specs) {
 }
 
 const Slot* FindSlot(const std::vector<Slot>& slots, PyObject* name) {
-  for (const Slot& slot : slots) {  // names in source code are interned, as ours are
+  for (const Slot& slot : slots) {  // names in source code are interned, and so are the slots' names
     if (slot.key == name) return &slot;
   }
   if (!PyUnicode_Check(name)) return nullptr;

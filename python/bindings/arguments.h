@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Python's arguments of a signature -> the dense tensors of a Function, and its results -> a dict.
+// Converts Python's arguments of a signature to the dense tensors of a Function, and its results to a dict.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -16,7 +16,7 @@ namespace savedmodel::python {
 
 namespace py = pybind11;
 
-// `size` default-made elements (pointers: null); up to N of them without an allocation.
+// `size` value-initialised elements (pointers: null); up to N of them without an allocation.
 template <typename T, std::size_t N>
 class InlineArray {
  public:
@@ -49,7 +49,7 @@ class InlineArray {
   T* data_;
 };
 
-// One input or output of a signature and where its parts stand in the flat order.
+// One input or output of a signature, and the positions of its components in the flat order.
 struct Slot {
   PyObject* key;  // interned, never freed
   const TensorSpec* spec;
@@ -62,15 +62,15 @@ std::vector<Slot> MakeSlots(const std::vector<TensorSpec>& specs);
 // Slot of `name`, or nullptr. Requires GIL.
 const Slot* FindSlot(const std::vector<Slot>& slots, PyObject* name);
 
-// Puts what was given for each slot (nullptr: left out) into dense tensors. Raises TypeError for a
-// missing one. Requires GIL.
+// Converts the value of each slot (nullptr: omitted) to dense tensors. Raises TypeError for a missing one.
+// Requires GIL.
 void ConvertInputs(const std::vector<Slot>& slots, PyObject* const* given, const Function& function,
                    const std::string& label, Tensor* tensors, std::vector<std::string>* why = nullptr);
 
-// Takes a slot's results as arrays: one, or a SparseTensor / RaggedTensor / tuple of them.
+// Converts a slot's results to arrays: one, or a SparseTensor / RaggedTensor / tuple of them.
 py::object ConvertOutput(const Slot& slot, Tensor* tensors);
 
-// The run options of a `timeout` in seconds or None, and of serialized RunOptions.
+// Run options made from a `timeout` in seconds or None, and serialized RunOptions.
 struct CallOptions {
   RunOptions run;
   bool given = false;

@@ -36,7 +36,7 @@ constexpr Row kClasses[] = {
     {Code::kUnauthenticated, "UnauthenticatedError", "A service asks for credentials."},
 };
 
-// TensorFlow's messages may hold any bytes.
+// TensorFlow's messages may contain any bytes.
 PyObject* Text(const char* message) {
   return PyUnicode_DecodeUTF8(message, static_cast<Py_ssize_t>(std::strlen(message)), "backslashreplace");
 }
@@ -73,7 +73,7 @@ void SetPythonError(std::exception_ptr error) {
   } catch (const UsageError& e) {
     Raise(UsageErrorClass(e.kind()), e.what());
   } catch (const Error& e) {
-    // A run that Ctrl-C has ended: the handler raises KeyboardInterrupt.
+    // Ctrl-C ended the run: the handler raises KeyboardInterrupt.
     if (e.code() == Code::kCancelled && PyErr_CheckSignals() != 0) return;
     const int code = static_cast<int>(e.code());
     Raise(error_classes[code > 0 && code < kCodes ? code : 0], e.what());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Error -> Python exception; the only place.
+// Converts Error to a Python exception; the only place that does.
 #pragma once
 
 #include <exception>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The GIL and the interpreter's end.
+// The GIL and the interpreter's shutdown.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -9,7 +9,7 @@
 
 namespace savedmodel::python {
 
-// True once the interpreter ends, and after it.
+// True from the interpreter's shutdown on.
 inline std::atomic<bool> interpreter_gone{false};
 inline bool InterpreterEnds() {
 #if PY_VERSION_HEX >= 0x030D0000
@@ -38,8 +38,8 @@ struct ParkWhereUnwound {
 
 // Releases the GIL for its scope. Requires GIL.
 //
-// A daemon thread that comes back to an interpreter that ends stays inside for good: one that asks for its
-// GIL would be unwound through our frames. The thread that ends it holds the GIL on the way in.
+// A daemon thread that returns during the interpreter's shutdown stays inside forever: asking for the GIL
+// would unwind it through C++ frames. The thread that shuts down holds the GIL on the way in.
 class ReleaseGil {
  public:
   ReleaseGil() : ends_it_(InterpreterEnds()), state_(PyEval_SaveThread()) {

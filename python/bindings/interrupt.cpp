@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ctrl-C in the main thread's runs.
+// Ctrl-C during runs of the main thread.
 #include <savedmodel/interrupt.h>
 
 #include "bindings.h"
@@ -18,15 +18,15 @@ bool IsDefaultHandler() {
   }
 }
 
-// From within a run of the main thread: whether Ctrl-C was pressed, and Python's own handler shall raise
-// KeyboardInterrupt. Handlers have to wait until the run has ended, as they may use its model.
+// Called within a run of the main thread: true if Ctrl-C was pressed and Python's own handler is to raise
+// KeyboardInterrupt. Other handlers wait for the end of the run, as they may use its model.
 bool IsInterrupted() {
   if (InterpreterEnds()) return false;
   const PyGILState_STATE state = PyGILState_Ensure();
   bool interrupted = PyOS_InterruptOccurred() != 0;
   if (interrupted) {
     interrupted = IsDefaultHandler();
-    PyErr_SetInterrupt();  // the question has taken it back; last, as any Python may call the handler
+    PyErr_SetInterrupt();  // the check has cleared it; set it last, as any Python code may call the handler
   }
   PyGILState_Release(state);
   return interrupted;

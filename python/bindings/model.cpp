@@ -22,7 +22,7 @@ std::unique_ptr<ModelHandle> Load(const std::string& path, const LoadOptions& op
     const ReleaseGil release;
     handle = std::make_unique<ModelHandle>(Model::Load(path, options));
   } catch (const Error&) {
-    AfterCall();  // what TensorFlow logged on the way
+    AfterCall();  // passes on TensorFlow's log records
     throw;
   }
   AfterCall();
@@ -82,7 +82,7 @@ void bind_model(py::module_& m) {
   py::class_<LoadOptions>(m, "LoadOptions")
       .def(py::init([] {
         LoadOptions options;
-        options.counters = false;  // nobody reads them here
+        options.counters = false;  // Python does not expose them
         return options;
       }))
       .def_readwrite("tags", &LoadOptions::tags)

@@ -10,7 +10,7 @@
 
 namespace savedmodel::python {
 
-// A Model that is let go of without the GIL: freeing a session takes time.
+// A Model that is released without the GIL, because freeing a session takes time.
 struct ModelHandle {
   explicit ModelHandle(Model opened) : model(std::move(opened)) {}
   ~ModelHandle() {

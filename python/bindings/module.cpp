@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of contents of savedmodel._core.
+// Registers all parts of savedmodel._core.
 #include "bindings.h"
 
 PYBIND11_MODULE(_core_of_main_interpreter, m) {
@@ -17,7 +17,7 @@ PYBIND11_MODULE(_core_of_main_interpreter, m) {
   bind_watch(m);
 }
 
-// pybind11 would wait for itself in a sub-interpreter, and numpy does not work there.
+// In a sub-interpreter, pybind11 would deadlock and numpy does not work.
 PyMODINIT_FUNC PyInit__core() {
   if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
     PyErr_SetString(PyExc_ImportError,

@@ -66,7 +66,7 @@ NumpyName NameOf(DType dtype) {
   }
 }
 
-// numpy's descriptor of each DType, made when first asked for and kept.
+// numpy's descriptor of each DType, created on first use and kept.
 PyObject* Descriptor(DType dtype) {
   static PyObject* descriptors[kDTypes];
   const auto index = static_cast<std::size_t>(dtype);
@@ -80,7 +80,7 @@ PyObject* Descriptor(DType dtype) {
   return descriptors[index];
 }
 
-// type_num of an array's or dtype's descriptor, -1 if its bytes are swapped.
+// type_num of an array's or dtype's descriptor; -1 if its bytes are swapped.
 int NativeTypeNum(PyObject* descriptor) {
   const auto* proxy = py::detail::array_descriptor_proxy(descriptor);
   return proxy->byteorder == '>' ? -1 : proxy->type_num;
@@ -88,7 +88,7 @@ int NativeTypeNum(PyObject* descriptor) {
 
 // --- lifetimes ------------------------------------------------------------------------------------------
 
-// Objects to be dropped by the next call that has the GIL: a TensorFlow thread must not ask for it.
+// Objects for the next call with the GIL to release: a TensorFlow thread must not ask for the GIL.
 struct Released {
   std::mutex mutex;
   std::vector<PyObject*> objects;
@@ -129,7 +129,7 @@ std::shared_ptr<const void> Keep(PyObject* object) {
 
 namespace {
 
-// What the engine calls, on the run's own thread, when TensorFlow holds on to an array.
+// Called by the engine, on the run's own thread, if TensorFlow keeps an array.
 std::shared_ptr<const void> KeepLent(const void* handle) {
   const py::gil_scoped_acquire acquire;
   return Keep(static_cast<PyObject*>(const_cast<void*>(handle)));
@@ -148,7 +148,7 @@ std::string Where(const std::string& label, const TensorSpec& spec) {
 
 bool HasAttribute(PyObject* value, const char* name) { return PyObject_HasAttrString(value, name) == 1; }
 
-// Anything that is memory: numpy's own protocols, the buffer protocol, DLPack.
+// Views any memory: numpy's own protocols, the buffer protocol, DLPack.
 py::object ViewAsArray(PyObject* value) {
   const py::module_ numpy = py::module_::import("numpy");
   const bool numpy_protocol = HasAttribute(value, "__array_interface__") ||
@@ -161,7 +161,7 @@ py::object ViewAsArray(PyObject* value) {
   return py::none();
 }
 
-// Memory of ours, filled from `array`: swaps, strides and casts are numpy's work.
+// Copies `array` into new memory; numpy handles swaps, strides and casts.
 Tensor CopyArray(const py::handle& array, const TensorSpec& spec) {
   const Shape shape = ShapeOf(array.ptr());
   Tensor copy = Tensor::Empty(spec.dtype, shape);
@@ -170,7 +170,7 @@ Tensor CopyArray(const py::handle& array, const TensorSpec& spec) {
   return copy;
 }
 
-// Python numbers, and lists of them; the rules are Python's business.
+// Converts Python numbers and lists of them by Python's rules.
 py::object FromNumbers(PyObject* value, const TensorSpec& spec, const std::string& label) {
   try {
     const py::object convert = py::module_::import("savedmodel._numbers").attr("to_array");
@@ -193,7 +193,7 @@ void RefuseMaskedItems(PyObject* value, const std::string& where) {
   }
 }
 
-// A private object array of bytes and str, with the views on them.
+// A private object array of bytes and str, with views on them.
 struct StringArray {
   py::object array;
   std::vector<std::string_view> views;
@@ -212,12 +212,12 @@ Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& l
   if (kind != "O" && kind != "S" && kind != "U" && kind != "T") {
     RefuseType(label, spec, Describe(array), "; strings are arrays of object, S, U or StringDType");
   }
-  // A copy, so that nobody puts other objects into it while the run reads these.
+  // A copy, so that no other thread can replace its objects during the run.
   auto strings = std::make_shared<StringArray>();
   try {
     strings->array = numpy.attr("array")(array, py::arg("dtype") = "object", py::arg("order") = "C");
   } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_SystemError)) throw;  // what numpy raises for code points beyond Unicode
+    if (!error.matches(PyExc_SystemError)) throw;  // numpy raises it for code points beyond Unicode
     throw py::value_error(Where(label, spec) + ": the array holds code points that are no Unicode");
   }
   const Shape shape = ShapeOf(strings->array.ptr());
@@ -232,7 +232,7 @@ Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& l
     } else if (items[i] != nullptr && PyUnicode_Check(items[i])) {
       data = PyUnicode_AsUTF8AndSize(items[i], &size);
       if (data == nullptr) {
-        const py::error_already_set error;  // takes Python's, which names no input
+        const py::error_already_set error;  // clears Python's error, which names no input
         if (!error.matches(PyExc_UnicodeEncodeError)) throw error;
         throw py::value_error(Where(label, spec) + ": the str at flat index " + std::to_string(i) +
                               " has half a surrogate pair, which UTF-8 cannot hold");
@@ -249,7 +249,7 @@ Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& l
   return Tensor::WrapStrings(shape, views, std::move(strings));
 }
 
-// `caller_holds`: the array is the caller's own, so that the run need not hold it.
+// `caller_holds`: the caller owns the array, so the run need not hold it.
 Tensor FromArray(const py::handle& array, const TensorSpec& spec, const std::string& label, std::string* why,
                  bool caller_holds) {
   const auto* proxy = array_proxy(array.ptr());
@@ -294,7 +294,7 @@ py::object StringsToNumpy(const Tensor& tensor) {
   return array;
 }
 
-// Base of the arrays that view a tensor's memory. (A capsule would be two more allocations.)
+// Base object of the arrays that view a tensor's memory. (A capsule would need two more allocations.)
 struct Owner {
   PyObject_HEAD std::shared_ptr<const void> memory;
 };
@@ -322,10 +322,10 @@ PyObject* MakeOwner(std::shared_ptr<const void> memory) {
 
 }  // namespace
 
-// numpy's C functions see the values below a mask only.
+// numpy's C functions ignore the mask and see the values below it.
 void RefuseMasked(PyObject* array, const std::string& where) {
   PyObject* masked = PyDict_GetItemString(PyImport_GetModuleDict(), "numpy.ma");
-  if (masked == nullptr) return;  // and so there are none
+  if (masked == nullptr) return;  // numpy.ma is not loaded, so there are no masked arrays
   if (!py::module_::import("numpy.ma").attr("is_masked")(py::handle(array)).cast<bool>()) return;
   throw py::value_error(where + ": the array is masked, and its mask would be dropped; say what takes the " +
                         "place of masked elements with .filled(value)");
@@ -363,11 +363,11 @@ Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& labe
 py::object ToNumpy(Tensor tensor) {
   if (tensor.dtype() == DType::kString) return StringsToNumpy(tensor);
   PyObject* descriptor = Descriptor(tensor.dtype());
-  Py_INCREF(descriptor);  // NewFromDescr takes one
+  Py_INCREF(descriptor);  // NewFromDescr steals a reference
   static_assert(sizeof(Py_intptr_t) == sizeof(std::int64_t));
   const Shape& shape = tensor.shape();
   const int flags = kCContiguous | kAligned | (tensor.writable() ? kWriteable : 0);
-  const bool empty = tensor.num_elements() == 0;  // numpy needs an address of its own
+  const bool empty = tensor.num_elements() == 0;  // numpy needs a unique address
   auto array = py::reinterpret_steal<py::object>(npy_api::get().PyArray_NewFromDescr_(
       npy_api::get().PyArray_Type_, descriptor, static_cast<int>(shape.size()),
       reinterpret_cast<const Py_intptr_t*>(shape.data()), nullptr,

@@ -23,8 +23,8 @@ bool IsContiguous(PyObject* array) {
   return (array_proxy(array)->flags & npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
 }
 
-// Of all that numpy makes of arrays that don't, only a broadcast does; what strides made by hand do is not
-// looked into any further.
+// Of arrays that numpy itself makes, only broadcasts overlap themselves. Hand-made strides are not checked
+// further.
 bool MayOverlapItself(PyObject* array) {
   if (IsContiguous(array)) return false;
   const auto view = py::reinterpret_borrow<py::array>(array);
@@ -70,21 +70,21 @@ bool Overlap(PyObject* a, PyObject* b) {
     const auto* other = static_cast<const char*>(second.data());
     return begin < other + second.nbytes() && other < begin + first.nbytes();
   }
-  // Exactly where that is easily told: a[::2] and a[1::2] have nothing in common.
+  // Exact if that is cheap: a[::2] and a[1::2] share no element.
   constexpr int kMaxWork = 100000;
   try {
     return py::module_::import("numpy")
         .attr("shares_memory")(py::handle(a), py::handle(b), py::arg("max_work") = kMaxWork)
         .cast<bool>();
   } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_RuntimeError)) throw;  // numpy's TooHardError is one
+    if (!error.matches(PyExc_RuntimeError)) throw;  // numpy's TooHardError is a RuntimeError
     return true;
   }
 }
 
 void CopyOut(const Tensor& result, PyObject* array, const TensorSpec& spec, const std::string& label) {
   const auto* proxy = array_proxy(array);
-  CheckOut(array, spec, label);  // again: the GIL was free meanwhile
+  CheckOut(array, spec, label);  // check again: the GIL was released meanwhile
   if (ShapeOf(array) != result.shape()) {
     throw py::value_error(label + ", out '" + spec.key + "': the result is " + result.shape().ToString() +
                           ", the array " + ShapeOf(array).ToString());
@@ -92,7 +92,7 @@ void CopyOut(const Tensor& result, PyObject* array, const TensorSpec& spec, cons
   const std::size_t bytes = result.byte_size();
   if (result.dtype() != DType::kString && IsContiguous(array) &&
       py::detail::array_descriptor_proxy(proxy->descr)->byteorder != '>') {
-    // A large copy lets other threads run.
+    // Release the GIL during a large copy.
     if (bytes > (1 << 16)) {
       const ReleaseGil release;
       std::memcpy(proxy->data, result.data(), bytes);

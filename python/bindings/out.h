@@ -10,7 +10,7 @@ namespace savedmodel::python {
 void CheckOut(PyObject* array, const TensorSpec& spec, const std::string& label);
 // True if the two arrays have an element in common.
 bool Overlap(PyObject* a, PyObject* b);
-// Copies a result into it. Raises ValueError if the shapes differ.
+// Copies a result into `array`. Raises ValueError if the shapes differ.
 void CopyOut(const Tensor& result, PyObject* array, const TensorSpec& spec, const std::string& label);
 
 }  // namespace savedmodel::python

@@ -9,7 +9,7 @@
 namespace savedmodel::python {
 namespace {
 
-// Any mapping will do.
+// Accepts any mapping.
 PyObject* AsDict(PyObject* mapping, const std::string& what, py::object* converted) {
   if (PyObject_HasAttrString(mapping, "keys") == 0) {
     throw py::type_error(what + ", got " + Py_TYPE(mapping)->tp_name);

@@ -10,12 +10,13 @@
 
 namespace savedmodel::python {
 
-// nullptr where left out or None; `inputs` and `out` are dicts. Borrowed, but for what was converted.
+// nullptr if omitted or None; `inputs` and `out` are dicts. References are borrowed, except converted ones.
 struct RunArguments {
-  // Of a METH_FASTCALL | METH_KEYWORDS method; `label` names the signature. Raises TypeError.
+  // Reads the arguments of a METH_FASTCALL | METH_KEYWORDS method; `label` names the signature. Raises
+  // TypeError.
   RunArguments(const std::string& label, PyObject* const* args, Py_ssize_t count, PyObject* names);
 
-  // The options, and whether a trace is wanted where `trace` is the default.
+  // Returns the options, and sets `trace`, which holds the default, if it was given.
   CallOptions ReadOptions(bool* trace) const;
 
   PyObject* inputs = nullptr;

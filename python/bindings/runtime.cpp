@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t kLogLimit = 1000;
 constexpr double kExitSeconds = 5;
 
-// TensorFlow logs on any thread; Python's logging gets it from the next call that has the GIL.
+// TensorFlow logs on any thread; the next call with the GIL passes the records to Python's logging.
 struct LogQueue {
   std::mutex mutex;
   std::deque<LogRecord> records;
@@ -41,7 +41,7 @@ void DeliverLogs() {
     records.swap(logs.records);
     logs.any.store(false, std::memory_order_release);
   }
-  static constexpr int kLevels[] = {20, 30, 40, 50};  // of Python's logging
+  static constexpr int kLevels[] = {20, 30, 40, 50};  // Python's logging levels
   const py::object logger = py::module_::import("logging").attr("getLogger")("savedmodel.tensorflow");
   for (const LogRecord& record : records) {
     const auto text = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
@@ -77,8 +77,8 @@ void bind_runtime(py::module_& m) {
     }
     AfterCall();
   });
-  // Last of all, when no Python runs any more: what daemon threads still compute is stopped before the
-  // libraries that they compute in are torn down.
+  // Runs last, when no Python code runs any more: stops active runs of daemon threads before their libraries
+  // are unloaded.
   Py_AtExit([] {
     interpreter_gone = true;
     CancelAllRuns(kExitSeconds);

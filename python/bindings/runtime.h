@@ -8,11 +8,11 @@
 
 namespace savedmodel::python {
 
-// What is due when a call is back with the GIL: TensorFlow's log records, objects that it let go of.
-// Nearly free when there is nothing. Requires GIL.
+// Work due when a call has the GIL again: TensorFlow's log records, and objects that it released. Nearly free
+// if there is none. Requires GIL.
 void AfterCall();
 
-// From here on Ctrl-C ends runs of the calling thread, if that is the main one. Requires GIL.
+// From here on Ctrl-C ends runs of the calling thread, if it is the main thread. Requires GIL.
 void WatchForInterrupts();
 
 // Calls without the GIL, and does what is due then, also where it throws. Requires GIL.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// savedmodel.Signature. A plain CPython type with vectorcall: on a small model a pybind11 dispatch would
-// cost as much as the run.
+// savedmodel.Signature: a plain CPython type with vectorcall, because a pybind11 dispatch costs as much as a
+// small model's run.
 #include "savedmodel/signature.h"
 
 #include <pybind11/stl.h>
@@ -25,7 +25,7 @@
 namespace savedmodel::python {
 namespace {
 
-// A set of outputs, ready to run.
+// A function for one set of outputs, ready to run.
 struct Bound {
   std::vector<TensorSpec> specs;
   std::vector<Slot> slots;
@@ -35,12 +35,12 @@ struct Bound {
 struct State {
   Model model;
   savedmodel::Signature info;
-  std::optional<std::size_t> trace;  // of the saved function that `info` names; else it is a signature
+  std::optional<std::size_t> trace;  // the trace of the saved function in `info`; else `info` is a signature
   std::string label;
   std::vector<Slot> inputs;
   py::object input_specs;  // mappingproxy
   py::object output_specs;
-  // By output keys; {} is all. Bound when first asked for: a broken signature costs nobody else.
+  // By output keys; {} means all. Bound on first use, so a broken signature does not affect others.
   std::map<std::vector<std::string>, std::unique_ptr<Bound>> bound;
   Bound* all = nullptr;
 };
@@ -80,7 +80,7 @@ Bound& BindOutputs(State& state, const std::vector<std::string>& keys) {
     if (!state.trace) bound->specs.push_back(*spec);
   }
   bound->slots = MakeSlots(bound->specs);
-  if (state.trace && !keys.empty()) {  // it computes all of them
+  if (state.trace && !keys.empty()) {  // a trace computes all of them
     std::vector<Slot> wanted;
     for (const std::string& key : keys) {
       wanted.push_back(*std::find_if(bound->slots.begin(), bound->slots.end(),
@@ -88,13 +88,13 @@ Bound& BindOutputs(State& state, const std::vector<std::string>& keys) {
     }
     bound->slots = std::move(wanted);
   }
-  // Another thread may have been here while the GIL was free.
+  // Another thread may have added it while the GIL was released.
   Bound& result = *state.bound.emplace(keys, std::move(bound)).first->second;
   if (keys.empty()) state.all = &result;
   return result;
 }
 
-// Values by input slot, nullptr where left out.
+// Values by input slot, nullptr if omitted.
 class Given {
  public:
   explicit Given(const State& state) : state_(state), values_(state.inputs.size()) {}
@@ -124,7 +124,7 @@ class Given {
     place = value;
     if (owned_) Py_INCREF(value);
   }
-  // Another thread may empty the dict while the run is on: its values are held.
+  // Holds the values: another thread may empty the dict during the run.
   void Dict(PyObject* dict) {
     owned_ = true;
     Py_ssize_t position = 0;
@@ -317,7 +317,7 @@ void Dealloc(PyObject* self) {
   if (state != nullptr) {
     state->input_specs = py::object();
     state->output_specs = py::object();
-    const ReleaseGil release;  // it may be the last to hold the session
+    const ReleaseGil release;  // this may be the last reference to the session
     delete state;
   }
   type->tp_free(self);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// TensorSpec and what a signature is made of.
+// TensorSpec and the other parts of a signature.
 #include <pybind11/stl.h>
 
 #include "bindings.h"

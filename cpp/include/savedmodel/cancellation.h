@@ -11,8 +11,8 @@
 
 namespace savedmodel {
 
-// Stops runs from another thread: RunOptions::cancellation of one run, or of many. Thread-safe; Cancel may be
-// called before, during and after the runs, and stays in force.
+// Stops runs from another thread: one run or many (RunOptions::cancellation). Thread-safe. Cancel may be
+// called before, during and after the runs, and stays in effect.
 class SAVEDMODEL_API Cancellation {
  public:
   Cancellation();
@@ -20,15 +20,15 @@ class SAVEDMODEL_API Cancellation {
   Cancellation(const Cancellation&) = delete;
   Cancellation& operator=(const Cancellation&) = delete;
 
-  // Runs that are going on end with Error kCancelled, at their next op or within a long one of ours; later
-  // ones do not begin. Returns without waiting for them.
+  // Active runs end with Error kCancelled, at their next op or within a long-running op of this library.
+  // Later runs do not begin. Returns without waiting for them.
   void Cancel();
   bool cancelled() const noexcept { return cancelled_.load(std::memory_order_acquire); }
 
-  // `action`, a function (UsageError), is called once, by Cancel, or here if that has been called. It must
-  // not throw, nor use this object. Returns what Forget takes.
+  // Cancel calls `action` once; after a Cancel, this call does so at once. `action` must not be empty
+  // (UsageError), must not throw and must not use this object. Returns the id for Forget.
   std::uint64_t OnCancel(std::function<void()> action);
-  // After it `action` is not running, and will not.
+  // When it returns, `action` is not running and will not be called.
   void Forget(std::uint64_t id);
 
  private:

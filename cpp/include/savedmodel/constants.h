@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The names that the SavedModel format fixes, as TensorFlow's C++ and tf.saved_model have them.
+// The names that the SavedModel format fixes, as in TensorFlow's C++ and tf.saved_model.
 #pragma once
 
 namespace savedmodel {
@@ -11,7 +11,7 @@ inline constexpr char kSavedModelTagEval[] = "eval";
 inline constexpr char kSavedModelTagGpu[] = "gpu";
 inline constexpr char kSavedModelTagTpu[] = "tpu";
 
-// The signature that runs where none is named.
+// The signature that runs if none is named.
 inline constexpr char kDefaultServingSignatureDefKey[] = "serving_default";
 
 // Method names of signatures (Signature::method_name), and the keys that each of them fixes.

@@ -46,13 +46,13 @@ enum class DType : std::int32_t {
   kFloat4E2M1FN = 33,
 };
 
-// "float32", "bfloat16", "string", ...; "unknown" for a value that is none of the above.
+// "float32", "bfloat16", "string", ...; "unknown" for any other value.
 SAVEDMODEL_API const char* DTypeName(DType dtype);
 
 // Bytes of one element; 0 for string, resource, variant and invalid.
 SAVEDMODEL_API std::size_t DTypeSize(DType dtype);
 
-// The type that `T` is stored as, for Tensor::data<T>(): kInvalid when there is none.
+// The type that `T` is stored as, for Tensor::data<T>(); kInvalid if there is none.
 template <typename T>
 constexpr DType DTypeOf() {
   return DType::kInvalid;

@@ -5,7 +5,7 @@
 
 namespace savedmodel {
 
-// A time span: a number of seconds, or any of std::chrono's durations (50ms).
+// A duration: a number of seconds, or any of std::chrono's durations (50ms).
 class Seconds : public std::chrono::duration<double> {
  public:
   constexpr Seconds(double seconds) : duration(seconds) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Changes to what a SavedModel offers: its signatures, MetaGraphs, devices, files. Nothing of it is run.
+// Edits a SavedModel's signatures, MetaGraphs, devices and files, without running it.
 #pragma once
 
 #include <map>
@@ -19,20 +19,21 @@ namespace internal {
 class EngineEdit;
 }
 
-// A signature's keys -> dense tensors of the graph, such as "dense/BiasAdd:0" (":0" may be left out). One in
-// the body of a function is named by the nodes that call it: "StatefulPartitionedCall/dense/BiasAdd:0"; those
-// calls are then inlined. DType and shape are the graph's.
+// Maps a signature's keys to dense tensors of the graph, such as "dense/BiasAdd:0" (":0" may be omitted). A
+// tensor inside a function is named by the nodes that call it: "StatefulPartitionedCall/dense/BiasAdd:0".
+// These calls are then inlined. DType and shape are the graph's.
 using TensorNames = std::map<std::string, std::string>;
 using TagSet = std::set<std::string>;
 
-// Of the MetaGraph that is selected; at first {serve}, or the only one.
+// These edit the selected MetaGraph; initially {serve}, or the only one.
 struct AddSignature {
   std::string name;
   TensorNames inputs;
   TensorNames outputs;
   std::string method_name = kPredictMethodName;
 };
-// Of a trace of a function that the saved object has (Model::functions). Keys are those of its tensors.
+// Makes a signature of a trace of a saved object's function (Model::functions). Keys are those of its
+// tensors.
 struct AddFunctionSignature {
   std::string name;
   std::string function;  // a path, "encoder.call"
@@ -74,9 +75,9 @@ struct SetTags {
   TagSet to;
 };
 
-// Of all MetaGraphs. ClearDevices: on nodes, in functions too, and on variables.
+// These edit all MetaGraphs. ClearDevices covers nodes, also in functions, and variables.
 struct ClearDevices {};
-// tf.saved_model.load then finds what it finds in a TensorFlow 1 model: signatures, and no other attributes.
+// tf.saved_model.load then finds only signatures and no other attributes, as in a TensorFlow 1 model.
 struct DropObjectGraph {};
 // Removes what no signature needs: nodes, functions, variables, assets, the object graph.
 struct Prune {};
@@ -88,32 +89,32 @@ using EditOperation = std::variant<AddSignature, AddFunctionSignature, RenameSig
 enum class GraphFormat { kAsSource, kBinary, kText };  // saved_model.pb, saved_model.pbtxt
 
 struct EditOptions {
-  bool overwrite = false;  // a SavedModel, or an empty directory, that is there already
+  bool overwrite = false;  // replaces an existing SavedModel or empty directory
   GraphFormat format = GraphFormat::kAsSource;
 };
 
-// A SavedModel in memory, but for its variables and assets. Thread-safe.
+// A SavedModel in memory, except its variables and assets. Thread-safe.
 class SAVEDMODEL_API Edit {
  public:
   // Throws Error as Inspect does.
   explicit Edit(const std::string& source);
   ~Edit();
-  Edit(Edit&&) noexcept;  // leaves one that throws Error (kFailedPrecondition)
+  Edit(Edit&&) noexcept;  // the moved-from Edit throws Error (kFailedPrecondition)
   Edit& operator=(Edit&&) noexcept;
   bool valid() const noexcept { return engine_ != nullptr; }
   explicit operator bool() const noexcept { return valid(); }
 
-  // Throws UsageError (names that don't exist: lists near ones) or Error; then nothing has changed.
+  // Throws UsageError (an unknown name; lists similar names) or Error, and then changes nothing.
   void Apply(const EditOperation& operation);
 
-  // Of the selected MetaGraph, as they are now.
+  // The current signatures of the selected MetaGraph.
   std::map<std::string, Signature> signatures() const;
 
-  // Writes the edited SavedModel: a temporary sibling of `target` is renamed, so it is there whole or not at
-  // all. Optimized graphs are left out, and recorded warm-up requests where the source's signatures are not
-  // all there; fingerprint.pb is made anew. Returns what a user should know, in sentences. Throws Error
-  // (kAlreadyExists, kInvalidArgument if one is inside the other), also for files of the source that are
-  // missing or too short.
+  // Writes the edited SavedModel atomically, by renaming a temporary sibling of `target`. Optimized graphs
+  // are not copied; warm-up requests are copied only if all of the source's signatures remain. The
+  // fingerprint is computed anew. Returns notes for the user, as sentences. Throws Error (kAlreadyExists,
+  // kInvalidArgument if one directory is inside the other), also for missing or truncated files of the
+  // source.
   std::vector<std::string> Save(const std::string& target, const EditOptions& options = {});
 
  private:

@@ -8,7 +8,7 @@
 
 namespace savedmodel {
 
-// The canonical status codes, as absl::StatusCode and gRPC number them.
+// The canonical status codes, numbered as in absl::StatusCode and gRPC.
 enum class Code : int {
   kCancelled = 1,
   kUnknown = 2,
@@ -31,8 +31,8 @@ enum class Code : int {
 // "INVALID_ARGUMENT", ...
 SAVEDMODEL_API const char* CodeName(Code code);
 
-// Every failure, memory that ends among them. what() may hold bytes that are not UTF-8 (TensorFlow's own
-// messages do).
+// The base of every failure, including running out of memory. what() may contain bytes that are not UTF-8, as
+// TensorFlow's own messages do.
 class SAVEDMODEL_API Error : public std::runtime_error {
  public:
   Error(Code code, const std::string& message);
@@ -43,14 +43,14 @@ class SAVEDMODEL_API Error : public std::runtime_error {
   Code code_;
 };
 
-// There is no memory for it; kResourceExhausted.
+// Running out of memory; kResourceExhausted.
 class SAVEDMODEL_API OutOfMemory : public Error {
  public:
   explicit OutOfMemory(const std::string& message);
   ~OutOfMemory() override;
 };
 
-// A caller's mistake, found before TensorFlow sees the call. Its code is kNotFound for kName, else
+// A caller's mistake, detected before TensorFlow sees the call. Its code is kNotFound for kName, else
 // kInvalidArgument.
 class SAVEDMODEL_API UsageError : public Error {
  public:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one export macro; everything that does not carry it is hidden.
+// The one export macro; symbols without it are hidden.
 #pragma once
 
 #define SAVEDMODEL_API __attribute__((visibility("default")))

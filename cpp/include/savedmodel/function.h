@@ -25,14 +25,14 @@ namespace internal {
 struct FunctionState;
 }  // namespace internal
 
-// A signature, or a set of graph tensors, made ready to run (Model::function). A value: copies share it.
+// A signature, or a set of graph tensors, ready to run (Model::function). A handle: copies share it.
 // Thread-safe. Keeps the model's session alive until the model is closed.
 //
-// All forms of Run check their arguments (UsageError) before TensorFlow sees them, and throw Error
+// All forms of Run check their arguments (UsageError) before TensorFlow sees them. They throw Error:
 // kFailedPrecondition once the model is closed, kCancelled, kDeadlineExceeded, or TensorFlow's own.
 class SAVEDMODEL_API Function {
  public:
-  Function() = default;  // holds nothing, as one that was moved from: all else throws kFailedPrecondition
+  Function() = default;  // empty, like a moved-from one: all else throws kFailedPrecondition
   bool valid() const noexcept { return state_ != nullptr; }
   explicit operator bool() const noexcept { return valid(); }
 
@@ -42,7 +42,7 @@ class SAVEDMODEL_API Function {
   std::vector<TensorSpec> inputs() const&& { return inputs(); }
   std::vector<TensorSpec> outputs() const&& { return outputs(); }
 
-  // Runs in the order of inputs(), and returns the results in the order of outputs().
+  // Takes inputs in the order of inputs(), and returns results in the order of outputs().
   Results Run(Span<const Tensor> inputs) const;
   Results Run(std::initializer_list<Tensor> inputs) const {
     return Run(Span<const Tensor>(inputs.begin(), inputs.size()));
@@ -51,31 +51,30 @@ class SAVEDMODEL_API Function {
   Results Run(std::initializer_list<Tensor> inputs, const RunOptions& options, Trace* trace = nullptr) const {
     return Run(Span<const Tensor>(inputs.begin(), inputs.size()), options, trace);
   }
-  // By key; an input with a default may be left out.
+  // By key; an input with a default may be omitted.
   using Named = std::map<std::string, Tensor>;
   NamedResults Run(const Named& inputs) const;
   NamedResults Run(const Named& inputs, const RunOptions& options, Trace* trace = nullptr) const;
-  // Without a vector: `outputs` has room for outputs().size() results, whatever was there before. `options`
-  // may be null, for the model's own.
+  // Without a vector: `outputs` must have outputs().size() elements, which are overwritten. If `options` is
+  // null, the model's own apply.
   void Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options = nullptr,
            Trace* trace = nullptr) const;
 
-  // Puts results into memory of the caller's: each of `outputs` is a writable tensor of the output's type and
-  // of the very shape that the result will have (UsageError otherwise, and nothing is written), or an empty
-  // Tensor, which is set as by Run; strings must be. A buffer may overlap inputs, and not another buffer.
-  // With buffers for all outputs, and aligned inputs of unchanged shapes, a call allocates nothing but what
-  // TensorFlow's kernels do.
+  // Writes results into the caller's memory. Each of `outputs` is either a writable tensor of the output's
+  // type and the result's exact shape (else UsageError, and nothing is written), or an empty Tensor, which is
+  // set as by Run. Outputs of strings must be empty. A buffer may overlap inputs, but not another buffer.
+  // With buffers for all outputs and aligned inputs of unchanged shapes, only TensorFlow's kernels allocate.
   void RunInto(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options = nullptr,
                Trace* trace = nullptr) const;
 
-  // Gets the results, or the error (null without one; valid during the call). Must not throw.
+  // Receives the results, or an error (null if none; valid during the call). Must not throw.
   using Callback = std::function<void(const Error* error, std::vector<Tensor> results)>;
   using NamedCallback = std::function<void(const Error* error, Named results)>;
-  // Runs in LoadOptions::thread_pool, or in a pool that the models of the process share, each in its turn.
-  // `done` is called exactly once: in a thread of the pool; in the caller's if the call can't be queued
-  // (LoadOptions::max_queue); in one for all such calls if it is stopped, or its time is up, before a thread
-  // of the pool takes it. Errors are given to it, not thrown. Inputs are held until the run has ended,
-  // Model::Close waits until `done` has returned.
+  // Runs in LoadOptions::thread_pool, or in a pool shared by the models of the process, which take turns.
+  // `done` is called exactly once, in a thread of the pool. If the call can't be queued
+  // (LoadOptions::max_queue), the caller's thread calls it. If the call is stopped or times out while it is
+  // queued, one thread for all such calls does. Errors are passed to it, not thrown. Inputs are held until
+  // the run has ended; Model::Close waits until `done` has returned.
   void RunAsync(std::vector<Tensor> inputs, Callback done, RunOptions options = {}) const;
   void RunAsync(std::initializer_list<Tensor> inputs, Callback done, RunOptions options = {}) const {
     RunAsync(std::vector<Tensor>(inputs), std::move(done), std::move(options));
@@ -91,7 +90,7 @@ class SAVEDMODEL_API Function {
 
  private:
   friend class Model;
-  const std::shared_ptr<internal::FunctionState>& state() const;  // throws where there is none
+  const std::shared_ptr<internal::FunctionState>& state() const;  // throws if empty
   explicit Function(std::shared_ptr<internal::FunctionState> state) : state_(std::move(state)) {}
   std::shared_ptr<internal::FunctionState> state_;
 };

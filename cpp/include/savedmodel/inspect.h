@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a SavedModel holds, read without making a session or reading a weight.
+// Describes a SavedModel without making a session or reading weights.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ struct AssetInfo {
   std::int64_t size_bytes = -1;  // -1: the file is missing
 };
 
-// How often a graph and its functions use an op.
+// The number of uses of an op in a graph and its functions.
 struct OpUse {
   std::int64_t count = 0;
-  // Of those, what only serves the loader: the saver's own ops, and tables made from the model's assets.
+  // Of these, uses that only serve the loader: the saver's own ops, and tables made from the model's assets.
   std::int64_t loader_count = 0;
-  std::vector<std::string> nodes;  // the first of the others: "node", or "function/node"
+  std::vector<std::string> nodes;  // the first of the other uses: "node", or "function/node"
 };
 
 // A traced tf.function that is an attribute of the saved object.
@@ -39,12 +39,12 @@ struct ConcreteFunctionInfo {
 struct MetaGraphInfo {
   std::set<std::string> tags;
   std::map<std::string, Signature> signatures;           // without the init-op signature
-  std::string init_op;                                   // a load runs it; may be empty
+  std::string init_op;                                   // run by a load; may be empty
   std::set<std::string> ops;                             // used by the graph and by its functions
   std::map<std::string, OpUse> op_uses;                  // by op
   std::vector<ConcreteFunctionInfo> concrete_functions;  // sorted; of TF2 models
   std::map<std::string, TensorSpec> variables;           // by the graph's variable name
-  std::string tensorflow_version;                        // that wrote it; may be empty
+  std::string tensorflow_version;                        // of the writer; may be empty
   int producer = 0;                                      // GraphDef version of the writer
   int min_consumer = 0;
   std::vector<AssetInfo> assets;
@@ -73,7 +73,7 @@ struct Inspection {
 // Throws Error (kNotFound, kDataLoss, ...) if `path` does not hold a readable SavedModel.
 [[nodiscard]] SAVEDMODEL_API Inspection Inspect(const std::string& path);
 
-// The names of all ops that TensorFlow has here, sorted; those of op libraries once they are open.
+// The names of all ops registered with TensorFlow, sorted; includes op libraries once they are open.
 SAVEDMODEL_API std::vector<std::string> RegisteredOps();
 
 }  // namespace savedmodel

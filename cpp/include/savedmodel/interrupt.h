@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a program whose main thread is inside a run sees that it shall stop: Ctrl-C in an interpreter, say.
+// Lets a program end a run of its main thread, for example on Ctrl-C in an interpreter.
 #pragma once
 
 #include "savedmodel/export.h"
 
 namespace savedmodel {
 
-// True: the run that asks shall end, with Error kCancelled. It must not throw, nor use this library.
+// Returns true to end the calling run with Error kCancelled. Must not throw, and must not use this library.
 using InterruptCheck = bool (*)();
 
-// `check` is asked in the calling thread, some twenty times a second, from within runs that it makes, between
-// their ops and within ours that take long. Null, as at first: nothing is asked. Holds for this thread alone.
+// Runs of the calling thread call `check` about twenty times a second, between ops and within long-running
+// ops of this library. Null, the initial value, turns this off. Applies to this thread only.
 SAVEDMODEL_API void SetInterruptCheck(InterruptCheck check);
-// The calling thread's.
+// The check of the calling thread.
 SAVEDMODEL_API InterruptCheck GetInterruptCheck();
 
 }  // namespace savedmodel

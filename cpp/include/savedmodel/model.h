@@ -27,18 +27,18 @@ struct ModelState;
 class Watcher;
 }  // namespace internal
 
-// A loaded MetaGraph: a session, its signatures. A value: copies share it. Thread-safe.
+// A loaded MetaGraph: a session and its signatures. A handle: copies share it. Thread-safe.
 class SAVEDMODEL_API Model {
  public:
-  Model() = default;  // holds nothing, as one that was moved from: all else throws kFailedPrecondition
+  Model() = default;  // empty, like a moved-from one: all else throws kFailedPrecondition
   bool valid() const noexcept { return state_ != nullptr; }
   explicit operator bool() const noexcept { return valid(); }
 
-  // Throws Error with TensorFlow's own message, or earlier with ours (files, tags, devices), and UsageError
-  // for options that can't be.
+  // Throws Error with TensorFlow's own message, or with this library's from earlier checks (files, tags,
+  // devices), and UsageError for invalid options.
   [[nodiscard]] static Model Load(const std::string& path, const LoadOptions& options = {});
 
-  // What is returned by reference is the model's; of a temporary, a copy.
+  // References point into the model; a temporary returns copies.
   const std::string& path() const&;
   std::string path() const&& { return path(); }
   const LoadOptions& options() const&;
@@ -46,15 +46,15 @@ class SAVEDMODEL_API Model {
   // By name, without the init-op signature.
   const std::map<std::string, Signature>& signatures() const&;
   std::map<std::string, Signature> signatures() const&& { return signatures(); }
-  // "serving_default", or the only signature; empty if there is no such choice.
+  // "serving_default", or the only signature; empty if neither exists.
   const std::string& default_signature() const&;
   std::string default_signature() const&& { return default_signature(); }
 
-  // `outputs`: keys of the results wanted; empty: all. Made once per set, then shared.
+  // `outputs`: keys of the requested results; empty means all. Made once per set, then shared.
   [[nodiscard]] Function function(const std::string& signature,
                                   const std::vector<std::string>& outputs = {}) const;
-  // Any tensors of the graph ("dense/BiasAdd:0"; ":0" may be left out). The last 64 are kept. `targets`: ops
-  // that are run as well, for what they do ("train_op").
+  // Takes any tensors of the graph ("dense/BiasAdd:0"; ":0" may be omitted). The last 64 are kept. `targets`:
+  // ops that are also run, for their side effects ("train_op").
   [[nodiscard]] Function function(const std::vector<std::string>& fetches,
                                   const std::vector<std::string>& feeds,
                                   const std::vector<std::string>& targets = {}) const;
@@ -64,15 +64,15 @@ class SAVEDMODEL_API Model {
     using Names = std::vector<std::string>;
     return function(Names(fetches), Names(feeds), Names(targets));
   }
-  // Functions of the saved object that are no signatures, by path; of TF2 models.
+  // Functions of a TF2 saved object that are not signatures, by path.
   const std::map<std::string, SavedFunction>& functions() const&;
   std::map<std::string, SavedFunction> functions() const&& { return functions(); }
-  // By any attributes that lead to it. Throws UsageError.
+  // Finds a function by any attribute path that leads to it. Throws UsageError.
   const SavedFunction& find_function(const std::string& path) const&;
   SavedFunction find_function(const std::string& path) const&& { return find_function(path); }
-  // A trace of one, made once, then shared.
+  // One trace of a function; made once, then shared.
   [[nodiscard]] Function saved_function(const std::string& path, std::size_t trace = 0) const;
-  // The trace that SavedFunction::FindTrace finds.
+  // The trace found by SavedFunction::FindTrace.
   [[nodiscard]] Function saved_function(const std::string& path, const std::vector<Tensor>& tensors,
                                         const std::map<std::string, Constant>& constants = {}) const;
 
@@ -80,49 +80,49 @@ class SAVEDMODEL_API Model {
   const std::map<std::string, TensorSpec>& variables() const&;
   std::map<std::string, TensorSpec> variables() const&& { return variables(); }
   [[nodiscard]] Tensor ReadVariable(const std::string& name) const;
-  // Writes the values that variables (and tables that are saved) have now to the directory `target`, which
-  // must not exist: a checkpoint, which TensorFlow reads; or a copy of the SavedModel with these values.
+  // Writes the current values of variables (and of saved tables) to the directory `target`, which must not
+  // exist: as a checkpoint that TensorFlow reads, or as a copy of the SavedModel with these values.
   void SaveVariables(const std::string& target, bool as_saved_model = false) const;
 
   [[nodiscard]] std::vector<std::string> devices() const;
-  // Nodes per device, of the graph and of the functions that it calls, as TensorFlow's placer has them.
-  // (Exporters pin the nodes that save and restore to CPU:0.)
+  // Nodes per device, of the graph and of the functions that it calls, as placed by TensorFlow. (Exporters
+  // pin the nodes that save and restore to CPU:0.)
   std::map<std::string, std::int64_t> Placement() const;
 
-  // One for each signature, or, where there is none, each trace of __call__, in their order; those that never
-  // ran are made ready for it. Then those of other functions that were made ready.
+  // One report for each signature, or for each trace of __call__ if there are no signatures, in their order.
+  // Functions that never ran are made ready first. Then follow other functions that were made ready.
   std::vector<OptimizationReport> Optimization() const;
 
-  // Copies the SavedModel to the directory `target`, which must not exist, and puts its optimized signatures
-  // and functions below assets.extra/savedmodel: later loads of the copy, with the same options, TensorFlow
-  // and kind of CPU, take them from there. With the model's own directory nothing is copied. `functions`:
-  // paths; by default all, or, where they have more than 32 traces, those of the object itself.
+  // Copies the SavedModel to the directory `target`, which must not exist, and writes its optimized
+  // signatures and functions below assets.extra/savedmodel. Later loads of the copy with the same options,
+  // TensorFlow and kind of CPU use them. If `target` is the model's own directory, nothing is copied.
+  // `functions`: paths; by default all, or only those of the object itself if they have more than 32 traces.
   void SaveOptimized(const std::string& target,
                      const std::optional<std::vector<std::string>>& functions = std::nullopt) const;
 
-  // With LoadOptions::warmup: how many recorded requests were replayed.
+  // With LoadOptions::warmup: the number of replayed requests.
   std::size_t warmed_up() const;
 
-  // Of each function made of a signature, until the model is closed.
+  // Counters of each function made of a signature, until the model is closed.
   std::vector<RunCounters> Counters() const;
 
-  // Waits for running calls, and for the callbacks of RunAsync, then frees the session; so it is not for a
-  // callback to call. Calls after it throw kFailedPrecondition.
+  // Waits for running calls and for the callbacks of RunAsync, then frees the session. A callback must not
+  // call it. Later calls throw kFailedPrecondition.
   void Close();
   bool closed() const;
-  // Asks running calls to stop (they throw kCancelled) and refuses new ones; waits up to `longest`. True if
-  // none is left running.
+  // Asks running calls to stop (they throw kCancelled), refuses new ones, and waits up to `longest`. Returns
+  // true if none is left running.
   bool Cancel(Seconds longest);
 
  private:
   friend class internal::Watcher;
-  internal::ModelState& state() const;  // throws where there is none
+  internal::ModelState& state() const;  // throws if empty
   explicit Model(std::shared_ptr<internal::ModelState> state) : state_(std::move(state)) {}
   std::shared_ptr<internal::ModelState> state_;
 };
 
-// Cancel for all models of the process; `longest` in all. At exit() and at main's return the library does so
-// itself, before TensorFlow is torn down: see docs/cpp.md.
+// Calls Cancel for all models of the process; `longest` is the limit for all of them together. The library
+// does this itself at exit() and at main's return, before TensorFlow is unloaded: see docs/cpp.md.
 SAVEDMODEL_API bool CancelAllRuns(Seconds longest);
 
 }  // namespace savedmodel

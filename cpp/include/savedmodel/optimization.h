@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was done to a function's graph before it ran for the first time.
+// Reports how a function's graph was optimized before its first run.
 #pragma once
 
 #include <cstdint>
@@ -10,24 +10,24 @@ namespace savedmodel {
 
 struct PassReport {
   std::string name;
-  std::string what;    // it does
-  int count = 0;       // how often it fired
+  std::string what;    // description
+  int count = 0;       // number of replacements
   double seconds = 0;  // spent in it
 };
 
 struct OptimizationReport {
   std::string function;  // "signature 'serving_default'"
   bool optimized = false;
-  std::string why_not;  // the graph runs as it is
+  std::string why_not;  // why the graph runs unchanged
   std::vector<PassReport> passes;
-  std::vector<std::string> notes;  // what was left as it is, and why
-  int nodes_before = 0;            // calls inlined, nothing else done
+  std::vector<std::string> notes;  // what was left unchanged, and why
+  int nodes_before = 0;            // after inlining, before any other step
   int nodes_after = 0;
   int variables_frozen = 0;
   std::int64_t frozen_bytes = 0;
-  double seconds = 0;    // in all
+  double seconds = 0;    // in total
   std::string executor;  // "sequential", "control flow", "session"
-  // Ops whose calls leave something behind or differ: they write variables, draw random numbers, print.
+  // Ops whose calls have side effects or differ: they write variables, draw random numbers, print.
   std::vector<std::string> effects;
 };
 

@@ -16,66 +16,67 @@
 
 namespace savedmodel {
 
-// Laid over `config`; what is not set is left as `config` or TensorFlow has it.
+// Overrides `config`; an unset option keeps the value of `config` or TensorFlow.
 struct SessionOptions {
   std::optional<int> inter_op_threads;        // setting it also moves runs off the caller's thread
   std::optional<double> gpu_memory_fraction;  // 0 to 1 of each GPU's memory
-  std::optional<bool> allow_growth;           // take GPU memory as needed; process-wide
+  std::optional<bool> allow_growth;           // allocate GPU memory as needed; process-wide
   std::optional<std::string> visible_gpus;    // "0,2"; process-wide
-  std::optional<bool> allow_soft_placement;   // CPU where a node's device or kernel is missing
+  std::optional<bool> allow_soft_placement;   // use the CPU if a node's device or kernel is missing
   std::optional<bool> log_device_placement;   // to the log handler, and by TensorFlow to stdout
   std::optional<bool> xla;                    // auto-clustering
   std::string config;                         // serialized tensorflow.ConfigProto
 };
 
-// For one run, or, as LoadOptions::run, for the load itself and as every later run's default.
+// Options of one run, or, as LoadOptions::run, of the load itself and the default of every later run.
 struct RunOptions {
-  // From the call on: the run ends at its next op after it, or within a long one of ours; a RunAsync that
-  // waits ends in the queue. With none left (0 or less) the call ends with kDeadlineExceeded; of a load it is
-  // a mistake.
+  // Counts from the call. The run ends at its next op after it, or within a long-running op of this library;
+  // a queued RunAsync ends in the queue. A value of 0 or less ends a call with kDeadlineExceeded, and is a
+  // UsageError in a load.
   std::optional<Seconds> timeout;
   bool trace = false;  // collect step statistics
-  std::string proto;   // serialized tensorflow.RunOptions, the base of the above
-  // Of one run, not of LoadOptions::run. What only a session can run (OptimizationReport::executor) is not
-  // stopped while it runs.
+  std::string proto;   // serialized tensorflow.RunOptions, the base for the fields above
+  // For one run, not for LoadOptions::run. Does not stop a function in a session
+  // (OptimizationReport::executor) while it runs.
   std::shared_ptr<Cancellation> cancellation;
 };
 
 enum class Optimize {
   kNone,     // the graph as TensorFlow runs it
-  kDefault,  // variables that nothing writes become constants, what is constant is computed, layers are
+  kDefault,  // variables that are never written become constants, constant expressions are folded, layers are
              // fused: the same float32 arithmetic, results equal to within rounding
-  kBf16,     // kDefault, and matrix products and convolutions in bfloat16; needs a CPU that has it
+  kBf16,     // kDefault, with matrix products and convolutions in bfloat16; needs CPU support for it
 };
 
-// Serialized tensorflow.ConfigProto of its text form. Throws Error (kInvalidArgument) that names the line.
+// Serializes a tensorflow.ConfigProto from its text form. Throws Error (kInvalidArgument) that names the
+// line.
 SAVEDMODEL_API std::string ParseSessionConfig(const std::string& text);
 
-// Ops that a graph may use. What only serves the loader (OpUse) is always allowed.
+// Ops that a graph may use. Uses that only serve the loader (OpUse) are always allowed.
 struct OpRules {
   std::map<std::string, std::string> refused;  // op -> why
-  std::set<std::string> known;                 // an op that is neither refused nor known is refused
+  std::set<std::string> known;                 // ops that are neither refused nor known are refused
 };
 
 struct LoadOptions {
   std::set<std::string> tags{"serve"};  // matched exactly against a MetaGraph's tag set
-  std::string device;                   // "cpu", "gpu:1", "/device:CPU:1"; empty: as the graph says
-  // Intra-op threads of this model, the caller among them. 0: as many as the CPUs that the process may use,
-  // or TensorFlow's shared pool if the session's config has intra_op_parallelism_threads. Up to 4096.
+  std::string device;                   // "cpu", "gpu:1", "/device:CPU:1"; empty: the graph's own
+  // Intra-op threads of this model, including the caller. 0: one for each CPU that the process may use, or
+  // TensorFlow's shared pool if the session's config has intra_op_parallelism_threads. At most 4096.
   int threads = 0;
-  // In place of threads of its own, for intra-op work and RunAsync; `threads` is not used then. A run in one
-  // of its threads stays in that thread.
+  // Used instead of the model's own threads, for intra-op work and RunAsync; `threads` is then ignored. A run
+  // in one of its threads stays in that thread.
   std::shared_ptr<ThreadPool> thread_pool;
   bool counters = true;  // Function::Counters
   Optimize optimize = Optimize::kDefault;
   SessionOptions session;
   RunOptions run;
   std::vector<std::string> op_libraries;  // shared libraries with custom ops, opened before the load
-  // Checked before anything of the model runs: Error (kPermissionDenied). Optimized graphs on disk are not
-  // used then.
+  // Checked before any part of the model runs: Error (kPermissionDenied). Optimized graphs on disk are then
+  // ignored.
   std::optional<OpRules> op_rules;
-  bool warmup = false;  // sends the model its recorded requests (ReplayWarmup): throws what that throws
-  // How many RunAsync of this model wait at most, before they begin; one more ends with kResourceExhausted.
+  bool warmup = false;  // replays the model's recorded requests (ReplayWarmup); throws what that throws
+  // The most RunAsync calls of this model that wait; one more ends with kResourceExhausted.
   std::size_t max_queue = 1024;
 };
 

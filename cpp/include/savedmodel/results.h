@@ -11,8 +11,8 @@
 
 namespace savedmodel {
 
-// What a run gives: a vector in the order of Function::outputs(). A temporary one hands its tensors out by
-// value, so that what looks into them can't outlive them: `Tensor y = f.Run({x})[0];`.
+// The results of a run, in the order of Function::outputs(). A temporary returns its tensors by value, so
+// that views can't outlive them: `Tensor y = f.Run({x})[0];`.
 class Results : public std::vector<Tensor> {
  public:
   using std::vector<Tensor>::vector;
@@ -32,7 +32,7 @@ class Results : public std::vector<Tensor> {
   Tensor back() && { return std::move(vector::back()); }
 };
 
-// The same by key.
+// The results by key.
 class NamedResults : public std::map<std::string, Tensor> {
  public:
   using std::map<std::string, Tensor>::map;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Process-wide matters: where TensorFlow is, what it logs.
+// Process-wide settings: TensorFlow's location and its log records.
 #pragma once
 
 #include <functional>
@@ -9,18 +9,18 @@
 
 namespace savedmodel {
 
-// Directory of the `tensorflow` wheel package, to use when SAVEDMODEL_TENSORFLOW_DIR is not set.
-// Without it: a folder `tensorflow` beside the installed package, then the one built against.
-// No effect once TensorFlow is open.
+// The directory of the `tensorflow` wheel package, used if SAVEDMODEL_TENSORFLOW_DIR is not set. The default
+// is a folder `tensorflow` beside the installed package, then the one built against. No effect once
+// TensorFlow is open.
 SAVEDMODEL_API void SetTensorFlowDirectory(const std::string& path);
 
-// Opens TensorFlow if no load or inspection has yet. Throws Error (kFailedPrecondition) that names the
-// version found, the version needed and the command that mends it.
+// Opens TensorFlow unless a load or inspection already has. Throws Error (kFailedPrecondition) that names the
+// version found, the version needed and the command that fixes it.
 SAVEDMODEL_API void OpenTensorFlow();
 
-// "2.21.0": the one that is open, or empty.
+// "2.21.0": the open version, or empty.
 SAVEDMODEL_API std::string TensorFlowVersion();
-// "2.21": major and minor that this library was built for.
+// "2.21": the major and minor version that this library was built for.
 SAVEDMODEL_API const char* RequiredTensorFlowVersion();
 
 struct LogRecord {
@@ -30,8 +30,8 @@ struct LogRecord {
   std::string message;
 };
 
-// Receives what TensorFlow logs, from any thread; it must not call into this library. Without a handler
-// the messages are dropped, unless TF_CPP_MIN_LOG_LEVEL asks for them on stderr.
+// Receives TensorFlow's log records, in any thread; must not call into this library. Without a handler,
+// records are dropped unless TF_CPP_MIN_LOG_LEVEL sends them to stderr.
 SAVEDMODEL_API void SetLogHandler(std::function<void(const LogRecord&)> handler);
 
 }  // namespace savedmodel

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions of the saved object of a TF2 model, which a program that loads it in TensorFlow's Python can
-// call.
+// Functions of a TF2 model's saved object, which a program can call after tf.saved_model.load.
 #pragma once
 
 #include <cstddef>
@@ -17,10 +16,10 @@
 
 namespace savedmodel {
 
-// A Python value among what a function takes or returns.
+// A Python value among the arguments or results of a function.
 struct SAVEDMODEL_API Structure {
   enum class Kind {
-    kTensor,  // `number` is its place in ConcreteFunction::inputs or outputs
+    kTensor,  // `number` is its index in ConcreteFunction::inputs or outputs
     kNone,
     kBool,
     kInt,
@@ -30,42 +29,42 @@ struct SAVEDMODEL_API Structure {
     kTuple,
     kDict,        // sorted by key
     kNamedTuple,  // `text` is its type
-    kOther,       // `text` says what
+    kOther,       // `text` describes it
   };
   Kind kind = Kind::kNone;
   std::string text;
-  std::int64_t number = 0;  // of kBool and kInt as well
+  std::int64_t number = 0;  // also of kBool and kInt
   double real = 0;
-  std::vector<std::string> keys;  // of a kDict or kNamedTuple, as many as items
+  std::vector<std::string> keys;  // of a kDict or kNamedTuple, one per item
   std::vector<Structure> items;
 };
 
-// A function as it was traced, for arguments of certain types, shapes and values.
+// A function traced for arguments of certain types, shapes and values.
 struct SAVEDMODEL_API ConcreteFunction {
   std::string name;     // in the graph's function library
-  Structure arguments;  // (positional arguments, {arguments by name}); what is no tensor has to be equal
+  Structure arguments;  // (positional arguments, {arguments by name}); values other than tensors must be
+                        // equal
   Structure results;
   std::vector<TensorSpec> inputs;  // the tensors among the arguments, in order: "x", "images_left"
   std::vector<TensorSpec> outputs;
 };
 
-// An argument that is no tensor: None, a bool, an int, a float, a str.
+// An argument other than a tensor: None, a bool, an int, a float, a str.
 using Constant = std::variant<std::monostate, bool, std::int64_t, double, std::string>;
 
 struct SAVEDMODEL_API SavedFunction {
-  std::string path;      // attributes that lead to it: "__call__", "encoder.call"
+  std::string path;      // attribute path: "__call__", "encoder.call"
   Structure parameters;  // Python's inspect.FullArgSpec, a named tuple; kNone if the file has none
-  std::vector<ConcreteFunction> traces;  // as TensorFlow tries them
+  std::vector<ConcreteFunction> traces;  // in the order in which TensorFlow tries them
 
-  // The first trace that takes tensors of these dtypes and shapes, which are all that it takes, in the order
-  // of its inputs (components of a composite one each for itself). `constants`: arguments that are no
-  // tensors, by name; those that are left out have the function's defaults. Throws UsageError, which tells
-  // the traces.
+  // Finds the first trace that takes exactly these tensors by dtype and shape, in the order of its inputs
+  // (each component of a composite is one tensor). `constants`: arguments other than tensors, by name;
+  // omitted ones have the function's defaults. Throws UsageError, which lists the traces.
   std::size_t FindTrace(Span<const Tensor> tensors,
                         const std::map<std::string, Constant>& constants = {}) const;
-  // "function 'twice', trace 1"; of one that has one trace, "function 'once'".
+  // "function 'twice', trace 1"; "function 'once'" if it has only one trace.
   std::string Label(std::size_t trace) const;
-  // What a trace takes, as Python writes it: "(x: float32 [?, 4], training=True)". Throws UsageError.
+  // The parameters of a trace in Python's notation: "(x: float32 [?, 4], training=True)". Throws UsageError.
   std::string Describe(std::size_t trace) const;
   // Throws UsageError if there is no such trace.
   void CheckTrace(std::size_t trace) const;

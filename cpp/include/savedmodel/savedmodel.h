@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// All of the public API.
+// Includes the whole public API.
 #pragma once
 
 #include "savedmodel/cancellation.h"    // IWYU pragma: export

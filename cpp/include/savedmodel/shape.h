@@ -15,7 +15,7 @@ namespace savedmodel {
 
 namespace internal {
 
-// A member that a move leaves empty, as it leaves a pointer that owns.
+// A member that is reset when it is moved from, as an owning pointer is.
 template <typename T>
 class Taken {
  public:
@@ -35,8 +35,7 @@ class Taken {
 
 }  // namespace internal
 
-// Dimensions of a tensor; up to eight are held inline, so that making one allocates nothing. One that was
-// moved from has none.
+// Dimensions of a tensor. Up to eight are stored inline, without an allocation. A moved-from Shape has none.
 class SAVEDMODEL_API Shape {
  public:
   Shape() {}
@@ -68,7 +67,7 @@ class SAVEDMODEL_API Shape {
   bool operator==(const Shape& other) const;
   bool operator!=(const Shape& other) const { return !(*this == other); }
 
-  // Product of the dimensions; throws Error when one is negative or the product overflows.
+  // The product of the dimensions; throws Error if one is negative or the product overflows.
   std::size_t num_elements() const {
     std::int64_t count = 1;
     for (std::int64_t dim : *this) {

@@ -12,12 +12,12 @@
 
 namespace savedmodel {
 
-// Dimensions, -1 where unknown; no value for an unknown rank.
+// Dimensions, -1 if unknown; no value for an unknown rank.
 using PartialShape = std::optional<std::vector<std::int64_t>>;
 
 SAVEDMODEL_API std::string PartialShapeToString(const PartialShape& shape);  // "[?, 3]" or "<unknown>"
 
-// How one input or output of a signature is made of graph tensors (TensorInfo.encoding).
+// How graph tensors represent one input or output of a signature (TensorInfo.encoding).
 enum class Encoding {
   kDense,      // one tensor
   kSparse,     // components: indices, values, dense_shape
@@ -32,7 +32,7 @@ struct SAVEDMODEL_API TensorSpec {
   PartialShape shape;
   Encoding encoding = Encoding::kDense;
   std::vector<TensorSpec> components;
-  Tensor default_value;  // fed when an input is left out; dtype() kInvalid when there is none
+  Tensor default_value;  // fed if an input is omitted; dtype() is kInvalid if there is none
 
   std::string ToString() const;  // "float32 [?, 3]"
 };
@@ -44,7 +44,7 @@ struct Signature {
   std::vector<TensorSpec> outputs;
 };
 
-// The dense tensors that make up `specs`, in order: composites are replaced by their components.
+// The dense tensors of `specs`, in order: composites are replaced by their components.
 SAVEDMODEL_API std::vector<TensorSpec> Flatten(const std::vector<TensorSpec>& specs);
 
 }  // namespace savedmodel

@@ -7,8 +7,8 @@
 
 namespace savedmodel {
 
-// `size` elements that follow each other in memory that somebody else owns; std::span for C++17. Made of an
-// array, of anything with data() and size(), or of a pointer and a size. Element access is not checked.
+// A view of `size` contiguous elements that it does not own; std::span for C++17. Made from an array, from
+// anything with data() and size(), or from a pointer and a size. Element access is not checked.
 template <typename T>
 class Span {
  public:
@@ -18,7 +18,7 @@ class Span {
   constexpr Span(T* data, std::size_t size) : data_(data), size_(size) {}
   template <std::size_t N>
   constexpr Span(T (&array)[N]) : data_(array), size_(N) {}
-  // A container that dies at the end of the statement serves as an argument.
+  // Accepts a temporary container as an argument of a call.
   template <typename C, typename D = decltype(std::declval<C&>().data()),
             typename = decltype(std::declval<C&>().size()),
             typename = std::enable_if_t<std::is_convertible_v<std::remove_pointer_t<D> (*)[], T (*)[]>>>

@@ -18,41 +18,41 @@
 
 namespace savedmodel {
 
-// Memory that TensorFlow can read in place starts at a multiple of this (EIGEN_MAX_ALIGN_BYTES).
+// TensorFlow reads memory in place if it starts at a multiple of this (EIGEN_MAX_ALIGN_BYTES).
 inline constexpr std::size_t kAlignment = 64;
 
-// A typed, shaped, shared view of dense row-major memory. Copying a Tensor shares the memory. `data` is null
-// only where there are no elements (UsageError).
+// A typed, shaped view of dense row-major memory. Copies share the memory. `data` may be null only if there
+// are no elements (UsageError).
 class SAVEDMODEL_API Tensor {
  public:
-  Tensor() = default;  // holds nothing, as one that was moved from: dtype() is kInvalid
+  Tensor() = default;  // empty, like a moved-from one: dtype() is kInvalid
   bool valid() const noexcept { return dtype() != DType::kInvalid; }
   explicit operator bool() const noexcept { return valid(); }
 
-  // Uninitialised memory of its own, aligned so that a run borrows it.
+  // Allocates uninitialised memory, aligned so that a run borrows it.
   [[nodiscard]] static Tensor Empty(DType dtype, const Shape& shape);
-  // Borrows `data`, which `owner` keeps alive. A run reads it in place if it is aligned to
-  // kAlignment, else copies it once; nothing ever writes to it.
+  // Borrows `data`, which `owner` keeps alive. A run reads it in place if it is aligned to kAlignment, else
+  // copies it once. It is never written to.
   [[nodiscard]] static Tensor Wrap(DType dtype, const Shape& shape, const void* data,
                                    std::shared_ptr<const void> owner);
-  // The same; `deleter` runs once, possibly on a TensorFlow thread, when the last view is gone.
+  // The same; `deleter` runs once, after the last view is destroyed, possibly on a TensorFlow thread.
   [[nodiscard]] static Tensor Wrap(DType dtype, const Shape& shape, const void* data,
                                    std::function<void()> deleter);
-  // The same, of memory that outlives every view.
+  // The same, for memory that outlives every view.
   [[nodiscard]] static Tensor Wrap(DType dtype, const Shape& shape, const void* data, std::nullptr_t) {
     return Wrap(dtype, shape, data, std::shared_ptr<const void>());
   }
-  // For language bindings: borrows `data` from the caller of one run, without the cost of an owner. In the
-  // rare case that TensorFlow holds on to it, `keep(handle)` is asked for one before the run returns.
+  // For language bindings: borrows `data` from the caller for one run, without the cost of an owner. In the
+  // rare case that TensorFlow keeps it, `keep(handle)` must return an owner before the run returns.
   using KeepFn = std::shared_ptr<const void> (*)(const void* handle);
   [[nodiscard]] static Tensor Lend(DType dtype, const Shape& shape, const void* data, const void* handle,
                                    KeepFn keep);
-  // Borrows memory that may be written to, for a run to put a result into (Function::RunInto).
+  // Borrows writable memory for a result (Function::RunInto).
   [[nodiscard]] static Tensor WrapMutable(DType dtype, const Shape& shape, void* data,
                                           std::shared_ptr<const void> owner);
   // Copies `data`.
   [[nodiscard]] static Tensor Copy(DType dtype, const Shape& shape, const void* data);
-  // Copies the strings, which may hold any bytes.
+  // Copies the strings, which may contain any bytes.
   [[nodiscard]] static Tensor Strings(const Shape& shape, const std::vector<std::string>& values);
   template <typename Views,
             typename = std::enable_if_t<std::is_convertible_v<const Views&, Span<const std::string_view>>>>
@@ -69,22 +69,22 @@ class SAVEDMODEL_API Tensor {
   std::size_t num_elements() const { return num_elements_; }
   std::size_t byte_size() const { return num_elements_ * DTypeSize(dtype_); }
 
-  // First element. The typed form throws UsageError unless T is what dtype() is stored as.
+  // The first element. The typed form throws UsageError unless dtype() is stored as T.
   const void* data() const { return data_; }
   template <typename T>
   const T* data() const {
     CheckType(DTypeOf<T>());
     return static_cast<const T*>(data());
   }
-  // As above; throws Error unless writable().
+  // The same, writable; throws Error unless writable().
   void* mutable_data();
   template <typename T>
   T* mutable_data() {
     CheckType(DTypeOf<T>());
     return static_cast<T*>(mutable_data());
   }
-  // All elements, in row-major order, as long as the tensor lives: for (float v : y.values<float>()). A
-  // temporary has none, for it would be gone before the loop begins.
+  // All elements in row-major order, valid while the tensor exists: for (float v : y.values<float>()).
+  // Deleted for temporaries, which would be destroyed before the loop begins.
   template <typename T>
   Span<const T> values() const& {
     return {data<T>(), num_elements_};
@@ -95,15 +95,15 @@ class SAVEDMODEL_API Tensor {
   Span<T> mutable_values() & {
     return {mutable_data<T>(), num_elements_};
   }
-  // Of a string tensor: element `i`, or all; throws UsageError for other types.
+  // Element `i`, or all elements, of a string tensor; throws UsageError for other types.
   std::string_view string(std::size_t i) const;
   Span<const std::string_view> strings() const&;
   Span<const std::string_view> strings() const&& = delete;
 
-  // True if nobody else (a weight, a constant, another result) looks at this memory.
+  // False if a weight, a constant or another result shares this memory.
   bool writable() const { return writable_; }
   bool aligned() const { return reinterpret_cast<std::uintptr_t>(data()) % kAlignment == 0; }
-  // Keeps the memory alive; makes the owner of lent memory.
+  // Keeps the memory alive; creates an owner for lent memory.
   std::shared_ptr<const void> owner() const {
     const KeepFn keep = keep_;
     return keep == nullptr ? owner_ : keep(handle_);
@@ -113,7 +113,7 @@ class SAVEDMODEL_API Tensor {
     return KeepFn(keep_) == nullptr ? std::move(owner_) : owner();
   }
 
-  // For the engine: a result, whose memory `owner` keeps alive.
+  // For the engine: a result in memory that `owner` keeps alive.
   [[nodiscard]] static Tensor Result(DType dtype, const Shape& shape, const void* data,
                                      std::shared_ptr<const void> owner, bool writable);
 

@@ -7,14 +7,14 @@
 
 namespace savedmodel {
 
-// A service's own threads, for LoadOptions::thread_pool. What calls it may come from any thread, its own
-// included.
+// A service's own threads, for LoadOptions::thread_pool. Its methods may be called from any thread, including
+// its own.
 class SAVEDMODEL_API ThreadPool {
  public:
   virtual ~ThreadPool();
-  // Runs `task` some time in one of its threads: never in here, for the caller may hold a lock. Tasks do not
-  // throw. A task that it can't run any more it destroys: a RunAsync among them ends with kUnavailable, work
-  // of a kernel is done where it is destroyed. So it is if this throws.
+  // Runs `task` later in one of its threads, never in this call: the caller may hold a lock. Tasks do not
+  // throw. A pool must destroy tasks that it can no longer run: a RunAsync then ends with kUnavailable, and a
+  // kernel's work is done by the destroying thread. The same happens if this throws.
   virtual void Schedule(std::function<void()> task) = 0;
   // At least 1; does not change.
   virtual int NumThreads() const = 0;

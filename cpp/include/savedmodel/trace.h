@@ -7,7 +7,7 @@
 
 namespace savedmodel {
 
-// One node's execution.
+// The execution of one node.
 struct TraceEvent {
   std::string device;  // "/job:localhost/replica:0/task:0/device:CPU:0"
   std::string node;

@@ -3,7 +3,7 @@
 
 #include "savedmodel/export.h"
 
-// The only place of the version: CMake and Python's build read it here.
+// The single source of the version: CMake and Python's build read it here.
 #define SAVEDMODEL_VERSION_MAJOR 0
 #define SAVEDMODEL_VERSION_MINOR 1
 #define SAVEDMODEL_VERSION_PATCH 0
@@ -15,7 +15,7 @@
 
 namespace savedmodel {
 
-// Version of the library that is linked, which may differ from the header's.
+// Version of the linked library, which may differ from the headers'.
 SAVEDMODEL_API const char* Version();
 
 }  // namespace savedmodel
