@@ -25,7 +25,7 @@ LinkedCancellation::~LinkedCancellation() {
   if (source_ != nullptr) source_->Forget(id_);
 }
 
-// The deadlines of the process. Never destroyed: its thread lasts as long.
+// The deadlines of the process. Never destroyed, like its thread.
 struct Deadline::Watch {
   std::mutex mutex;  // held while runs are cancelled
   std::condition_variable earlier;

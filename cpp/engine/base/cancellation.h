@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can end one run early: its Cancellation, its deadline.
+// Ends one run early: by its Cancellation or its deadline.
 #pragma once
 
 #include <chrono>
@@ -11,7 +11,7 @@
 
 namespace savedmodel::engine {
 
-// Passes a Cancellation's word on to a run for as long as it lasts.
+// Forwards a Cancellation to a run while it lasts.
 class LinkedCancellation {
  public:
   // Both may be null.
@@ -25,11 +25,11 @@ class LinkedCancellation {
   std::uint64_t id_ = 0;
 };
 
-// Cancels a run that lasts longer than `seconds`. One thread watches over all of them.
+// Cancels a run that lasts longer than `seconds`. One thread serves all runs.
 class Deadline {
  public:
   Deadline(double seconds, tensorflow::CancellationManager* run);
-  // After it, the run is left alone.
+  // Afterwards the run is not cancelled any more.
   ~Deadline();
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
@@ -39,7 +39,7 @@ class Deadline {
   using Queue = std::multimap<std::chrono::steady_clock::time_point, Deadline*>;
   struct Watch;
   tensorflow::CancellationManager* run_;
-  bool passed_ = false;  // and then no longer in the queue
+  bool passed_ = false;  // then it is no longer in the queue
   Queue::iterator place_;
 };
 

@@ -27,7 +27,7 @@ class Sink : public absl::LogSink {
 
 bool stderr_is_quiet = false;
 
-// Loads may run side by side: the first of them sets the level, the last puts it back.
+// Loads may run concurrently: the first sets the level, the last restores it.
 struct QuietState {
   std::mutex mutex;
   int scopes = 0;
@@ -51,7 +51,7 @@ void ForwardLogs(void (*log)(const LogRecord&), int stderr_level) {
   if (stderr_level == 0) return;
   stderr_is_quiet = true;
   absl::SetStderrThreshold(static_cast<absl::LogSeverityAtLeast>(stderr_level));
-  // Ends absl's "All log messages before absl::InitializeLog() is called are written to STDERR".
+  // Stops absl's message "All log messages before absl::InitializeLog() is called are written to STDERR".
   absl::log_internal::SetInitialized();
 }
 
@@ -61,7 +61,7 @@ QuietInfo::QuietInfo() {
   if (quiet.scopes++ > 0) return;
   quiet.raised = !stderr_is_quiet && internal::StderrLevel() == internal::kFatalOnly;
   if (!quiet.raised) return;
-  // Until absl is told that it is initialised, it looks at no threshold, and all goes to stderr.
+  // Until absl is initialised, it ignores the threshold and writes everything to stderr.
   if (!absl::log_internal::IsInitialized()) {
     absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfo);
     absl::log_internal::SetInitialized();

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// TensorFlow's log messages -> the log handler of savedmodel/runtime.h.
+// Forwards TensorFlow's log messages to the log handler of savedmodel/runtime.h.
 #pragma once
 
 #include "savedmodel/runtime.h"
 
 namespace savedmodel::engine {
 
-// Registers the sink once per process. Nothing below `stderr_level` goes to stderr any more; 0 leaves
-// that as it is.
+// Registers the sink once per process. Records below `stderr_level` no longer go to stderr; 0 changes nothing
+// there.
 void ForwardLogs(void (*log)(const LogRecord&), int stderr_level);
 
-// Keeps the messages of its scope off stderr where TensorFlow was in the process before us and logging is its
-// owner's business, but for TF_CPP_MIN_LOG_LEVEL. The log handler gets them. Process-wide while it lasts.
+// Keeps messages of its scope off stderr if the process had opened TensorFlow before and handles its logging
+// itself, unless TF_CPP_MIN_LOG_LEVEL is set. The log handler still gets them. Process-wide.
 class QuietInfo {
  public:
   QuietInfo();

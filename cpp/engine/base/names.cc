@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kNear = 3;
 constexpr std::size_t kListed = 10;
 
-// People write GlobalPooling for global_pooling.
+// Ignores spelling variants such as GlobalPooling and global_pooling.
 std::string Simple(const std::string& text) {
   std::string simple;
   for (const char c : text) {
@@ -22,7 +22,7 @@ std::string Simple(const std::string& text) {
   return simple;
 }
 
-// Characters to insert, remove or replace, until one is the other (Levenshtein).
+// The Levenshtein distance: insertions, deletions and replacements of characters.
 std::size_t Distance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -53,7 +53,7 @@ std::vector<std::string> Near(const std::string& name, const std::vector<std::st
   for (const std::string& candidate : names) {
     const std::string known = Simple(candidate);
     if (known.empty() || wanted.empty()) continue;
-    // A name is often given without the scopes or calls that it is in.
+    // A name is often given without its scopes or calls.
     const bool last = known.size() > wanted.size() && known[known.size() - wanted.size() - 1] == '/' &&
                       known.compare(known.size() - wanted.size(), wanted.size(), wanted) == 0;
     const bool part = wanted.size() > 2 && known.find(wanted) != std::string::npos;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors about names that do not exist: they list those that are near.
+// Errors for unknown names: they list similar ones.
 #pragma once
 
 #include <map>
@@ -10,10 +10,10 @@
 
 namespace savedmodel::engine {
 
-// Those of `names` that `name` may stand for, the best first; at most three.
+// The names most similar to `name`, the best first; at most three.
 std::vector<std::string> Near(const std::string& name, const std::vector<std::string>& names);
 
-// Throws UsageError: "no <what> 'name'; did you mean 'a' or 'b'?", or all names if none is near.
+// Throws UsageError: "no <what> 'name'; did you mean 'a' or 'b'?", or all names if none is similar.
 [[noreturn]] void ThrowNoSuch(const std::string& what, const std::string& name,
                               const std::vector<std::string>& names);
 

@@ -11,7 +11,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// Keeps the first error, which the parser would log.
+// Keeps the first error, which the parser would only log.
 class FirstError : public google::protobuf::io::ErrorCollector {
  public:
   void RecordError(int line, int column, absl::string_view message) override {
@@ -47,7 +47,7 @@ tf::SessionOptions MakeSessionOptions(const LoadOptions& options) {
     throw Error(Code::kUnimplemented, "session config: graph_options.build_cost_model is not supported");
   }
   if (session.inter_op_threads) {
-    // The shared pool is as large as the process' first session made it.
+    // The first session of the process determines the size of the shared pool.
     config.set_inter_op_parallelism_threads(*session.inter_op_threads);
     config.set_use_per_session_threads(true);
   }

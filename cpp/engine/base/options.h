@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Our options -> TensorFlow's.
+// Converts savedmodel's options to TensorFlow's.
 #pragma once
 
 #include <string>
@@ -10,12 +10,12 @@
 
 namespace savedmodel::engine {
 
-// Serialized ConfigProto of its text form.
+// Serializes a ConfigProto from its text form.
 std::string ParseConfigText(const std::string& text);
 
 tensorflow::SessionOptions MakeSessionOptions(const LoadOptions& options);
 
-// `options` laid over its own proto, and that over `base`.
+// Merges: `options` overrides its own proto, which overrides `base`.
 tensorflow::RunOptions MakeRunOptions(const RunOptions& options, const tensorflow::RunOptions& base);
 
 }  // namespace savedmodel::engine

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Paths that can't be used, and why: in TensorFlow's words, or in the system's, which TensorFlow drops.
+// Checks paths. The errors use TensorFlow's words, or the system's, which TensorFlow drops.
 #pragma once
 
 #include <string>
 
 namespace savedmodel::engine {
 
-// Throws Error unless it is a directory that may be listed and entered.
+// Throws Error unless `path` is a directory that may be listed and entered.
 void CheckDirectory(const std::string& path);
 
-// Throws Error (kNotFound) for what is there, but is no file that can be read to its end.
+// Throws Error (kNotFound) for anything that is there but is not a regular file.
 void CheckRegularFile(const std::string& path);
 
-// TensorFlow takes the path of a checkpoint for a pattern, and "a[b]" does not match itself. Such a directory
-// gets another name, for as long as this lives.
+// An alias for a directory whose name contains pattern characters, for the lifetime of this object.
+// TensorFlow treats a checkpoint's path as a pattern, and "a[b]" does not match itself.
 class PlainPath {
  public:
   explicit PlainPath(const std::string& directory);

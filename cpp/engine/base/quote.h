@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names in the texts of errors.
+// Quotes names in error messages.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// absl::Status -> Error; the only place.
+// Converts absl::Status to Error; the only place that does.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace savedmodel::engine {
 
-// Throws Error with the status' code and "<context>: <message>" unless it is ok.
+// Throws Error with the status' code and "<context>: <message>" unless the status is ok.
 void ThrowIfError(const absl::Status& status, const std::string& context = "");
 
 }  // namespace savedmodel::engine

@@ -16,8 +16,8 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// Blocks of one size that the thread has no use for just now. Without a destructor, for threads let go of
-// buffers until they end.
+// Free blocks of one size, kept per thread. Has no destructor, because threads release buffers until they
+// end.
 template <std::size_t size>
 class SpareBlocks {
  public:
@@ -53,8 +53,8 @@ class SpareBlocks {
   }
 };
 
-// The caller's memory. It holds the source's owner only if it outlives the run: two atomic operations
-// and an allocation for each input of each call are saved.
+// The caller's memory. It takes the source's owner only if it outlives the run, which saves two atomic
+// operations and an allocation per input of each call.
 class BorrowedBuffer : public tf::TensorBuffer {
  public:
   static void* operator new(std::size_t) { return SpareBlocks<kBlock>::Take(); }
@@ -90,7 +90,7 @@ tf::TensorShape ToShape(const Shape& shape) {
   return result;
 }
 
-// The buffer of a feed that borrows, else nullptr: ours alone does not own its memory.
+// The buffer of a borrowing feed, else nullptr: only these buffers do not own their memory.
 BorrowedBuffer* Borrowed(tf::Tensor* feed) {
   tf::TensorBuffer* buffer = tf::DMAHelper::buffer(feed);
   return buffer == nullptr || buffer->OwnsMemory() ? nullptr : static_cast<BorrowedBuffer*>(buffer);
@@ -149,7 +149,7 @@ bool EndFeed(tf::Tensor* feed) {
 
 Tensor FromTensorFlow(tf::Tensor tensor) {
   const auto dtype = static_cast<DType>(tensor.dtype());
-  // A type that the graph did not tell in advance: these are C++ objects, not values.
+  // The graph may not declare this type: these are C++ objects, not values.
   if (dtype == DType::kResource || dtype == DType::kVariant) {
     throw Error(Code::kUnimplemented, std::string("a result is a ") + DTypeName(dtype) +
                                           " handle, which has no value outside of TensorFlow");

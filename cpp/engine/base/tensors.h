@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensor <-> tensorflow::Tensor; the only place. Says what is borrowed and what is copied.
+// Converts between Tensor and tensorflow::Tensor; the only place that does. Decides what is borrowed or
+// copied.
 #pragma once
 
 #include "savedmodel/tensor.h"
@@ -7,17 +8,17 @@
 
 namespace savedmodel::engine {
 
-// Makes `feed` from `tensor`: borrows aligned memory, for as long as `tensor` is there, if `borrow`, else
-// copies it into memory of TensorFlow's. The borrowed buffer says that it does not own its memory, so that no
-// kernel writes a result into it. A feed that borrows the same memory already is used again.
+// Makes `feed` from `tensor`. If `borrow`, it borrows aligned memory for the lifetime of `tensor`; else it
+// copies. The borrowed buffer reports that it does not own its memory, so no kernel writes a result into it.
+// A feed that already borrows the same memory is reused.
 void ToTensorFlow(const Tensor& tensor, bool borrow, tensorflow::Tensor* feed);
 
-// For a feed after its run, while what it was made of is still there: drops it, but for an idle borrowed
-// buffer, which costs next to nothing to keep and is the next run's. If somebody else holds the borrowed
-// memory now, makes it own its source, and returns true.
+// Call after a run, while the feed's source still exists. Drops the feed, except an idle borrowed buffer,
+// which the next run can reuse cheaply. If something else still holds the borrowed memory, makes it own its
+// source and returns true.
 bool EndFeed(tensorflow::Tensor* feed);
 
-// A view on `tensor`'s memory; strings get an array of views on them. Nothing is copied.
+// A view on `tensor`'s memory; strings get an array of views. Copies nothing.
 Tensor FromTensorFlow(tensorflow::Tensor tensor);
 
 bool SameShape(const tensorflow::Tensor& tensor, const Shape& shape);

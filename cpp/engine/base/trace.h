@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// RunMetadata -> Trace.
+// Converts RunMetadata to Trace.
 #pragma once
 
 #include <mutex>
@@ -11,8 +11,8 @@ namespace savedmodel::engine {
 
 Trace ReadTrace(const tensorflow::RunMetadata& metadata);
 
-// TensorFlow has one tracer for the process: runs whose options ask for it take turns. Others don't wait.
-// Throws Error (kDeadlineExceeded) if the options' timeout passes meanwhile.
+// TensorFlow has one tracer per process, so runs whose options request it take turns; others don't wait.
+// Throws Error (kDeadlineExceeded) if the options' timeout expires meanwhile.
 class TraceTurn {
  public:
   explicit TraceTurn(const tensorflow::RunOptions& options);

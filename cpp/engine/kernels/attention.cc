@@ -21,7 +21,7 @@ namespace {
 
 using Index = std::int64_t;
 
-// Scores that wait for their softmax: an eighth of a second-level cache of 1 MB.
+// Scores buffered before their softmax: an eighth of a second-level cache of 1 MB.
 constexpr Index kScores = Index{1} << 15;
 
 const float* At(const HeadRows& rows, Index sample, Index head) {
@@ -36,13 +36,13 @@ class Heads {
         pack_(AttentionKernelsOf(isa)),
         problem_(problem),
         panel_width_(Index{gemm_.lanes} * gemm_.panel_vectors) {
-    // Rows a multiple of 4 KB apart would all fall into one set of the first-level cache.
+    // Rows a multiple of 4 KB apart would all map to one set of the first-level cache.
     score_step_ = RoundUp(problem.columns, 16) + 16;
     most_rows_ = std::max<Index>(kScores / score_step_ / gemm_.tile_rows, 1) * gemm_.tile_rows;
     most_rows_ = std::min(most_rows_, problem.rows);
     const Index keys = RoundUp(problem.columns, gemm_.lanes) * problem.depth;
     const Index values = RoundUp(problem.value_depth, gemm_.lanes) * problem.columns;
-    // Products fetch what follows the panel that they read.
+    // Products prefetch beyond the panel that they read.
     keys_ = ThreadRoom(keys + values + most_rows_ * score_step_ + panel_width_);
     values_ = keys_ + keys;
     scores_ = values_ + values;
@@ -121,7 +121,7 @@ class Heads {
 
 std::int64_t PartsOfHead(const AttentionProblem& problem, int threads) {
   const Index heads = std::max<Index>(problem.samples * problem.heads, 1);
-  constexpr Index kFewestRows = 32;  // keys and values are packed for each part
+  constexpr Index kFewestRows = 32;  // keys and values are packed again for each part
   const Index wanted = threads < 2 ? 1 : DivideUp(2 * Index{threads}, heads);
   return std::clamp<Index>(problem.rows / kFewestRows, 1, wanted);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // softmax(scale * query * transposed(key) + mask) * value, for each head of each sample. Scores are computed
-// a few rows at a time, and stay in the cache until they have met the values. Knows nothing of TensorFlow.
+// a few rows at a time, and stay in the cache until they are multiplied with the values. Independent of
+// TensorFlow.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,7 @@ namespace savedmodel::engine {
 class Stop;
 enum class Isa;
 
-// A row of floats for each sample, head and position; steps are in floats, 0 where one row serves all.
+// A row of floats for each sample, head and position. Steps are in floats, 0 if one row serves all.
 struct HeadRows {
   const float* data;
   std::int64_t sample_stride, head_stride, row_stride;
@@ -27,13 +28,13 @@ struct AttentionProblem {
   float scale;
   float* out;  // rows of `value_depth`
   std::int64_t out_sample_stride, out_head_stride, out_row_stride;
-  const Stop* stop = nullptr;  // asked in between; then `out` is not complete
+  const Stop* stop = nullptr;  // checked during the work; after a stop `out` is incomplete
 };
 
-// Parts of a head that are computed by themselves, so that all of `threads` have work.
+// The number of parts of a head, computed independently, that gives all `threads` work.
 std::int64_t PartsOfHead(const AttentionProblem& problem, int threads);
 
-// Parts [first, end) of samples * heads * parts_of_head, in the caller's thread.
+// Computes parts [first, end) of samples * heads * parts_of_head, in the caller's thread.
 void Attend(Isa isa, const AttentionProblem& problem, std::int64_t parts_of_head, std::int64_t first,
             std::int64_t end);
 

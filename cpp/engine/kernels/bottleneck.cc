@@ -11,7 +11,7 @@ namespace {
 
 using Index = std::int64_t;
 
-// What is between the layers takes half of a second-level cache of 1 MB.
+// Values between the layers take half of a second-level cache of 1 MB.
 constexpr Index kFloats = Index{1} << 17;
 
 void Multiply(const PointwiseLayer& layer, const float* pixels, Index count, const float* addend, float* y) {
@@ -56,7 +56,7 @@ class Rows {
     DepthwiseImage part = window_;
     part.x = x_;
     if (expands()) {
-      // Rows of the image that the windows reach, of which some may be there from the strip before.
+      // Rows of the image that the windows reach; some may remain from the previous strip.
       const Index top = row * window_.stride_height - window_.pad_top;
       const Index begin = std::clamp<Index>(top, 0, window_.height);
       const Index bottom = top + (end - row - 1) * window_.stride_height + window_.window_height;

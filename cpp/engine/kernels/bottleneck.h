@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A depthwise convolution with the 1x1 convolutions before and behind it, some rows at a time: what is
-// between them, several times as large as what goes in and out, stays in the second-level cache. float32
-// images, the channels last. Knows nothing of TensorFlow.
+// A depthwise convolution with the 1x1 convolutions before and after it, some rows at a time. The values
+// between them, several times as large as input and output, stay in the second-level cache. float32 images,
+// the channels last. Independent of TensorFlow.
 #pragma once
 
 #include <cstdint>
@@ -23,14 +23,14 @@ struct PointwiseLayer {
 
 struct Bottleneck {
   PointwiseLayer expand;
-  DepthwiseImage depthwise;  // but for `x` and `y`
+  DepthwiseImage depthwise;  // all fields except `x` and `y`
   std::int64_t out_height;
   PointwiseLayer project;
-  const float* addend;  // null, or of the result's shape; of what is projected
-  const float* x;       // [images, height, width, channels that are expanded]
+  const float* addend;  // of the projection; null, or of the result's shape
+  const float* x;       // [images, height, width, channels before the expansion]
   float* y;             // [images, out_height, out_width, channels]; may be `addend`, but not `x`
   const ImageKernels* kernels;
-  const Stop* stop;  // null, or asked in between; then `y` is not complete
+  const Stop* stop;  // null, or checked during the work; after a stop `y` is incomplete
 
   std::int64_t in_channels() const {
     return expand.weights == nullptr ? depthwise.channels : expand.weights->depth();
@@ -38,10 +38,10 @@ struct Bottleneck {
   std::int64_t out_channels() const {
     return project.weights == nullptr ? depthwise.channels : project.weights->columns();
   }
-  // Rows of windows that a row of the result shares with the next.
+  // Rows of windows that two adjacent rows of the result share.
   std::int64_t shared_rows() const;
-  double RowNs() const;  // what a row of the result takes
-  // Rows [first, end) of all images' results, in the caller's thread.
+  double RowNs() const;  // time for a row of the result
+  // Computes rows [first, end) of all images' results, in the caller's thread.
   void Run(std::int64_t first, std::int64_t end) const;
 };
 

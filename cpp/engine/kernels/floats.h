@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Room for floats, aligned to cache lines.
+// Buffers of floats, aligned to cache lines.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ class Floats {
   std::unique_ptr<float, Delete> data_;
 };
 
-// Room of the calling thread's own, until `User` asks for it again; it never shrinks.
+// A buffer of the calling thread, valid until `User` requests it again; it never shrinks.
 template <typename User = void>
 float* ThreadRoom(std::int64_t floats) {
   thread_local Floats room;

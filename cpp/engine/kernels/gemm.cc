@@ -32,15 +32,15 @@ namespace {
 
 using Index = std::int64_t;
 
-// Words of depth that are summed up at once. A panel of them and the next take a quarter of a second-level
-// cache of 1 MB, the rows of `a` that meet them at most half.
+// Words of depth that are summed at once. A panel of them and the next take a quarter of a second-level cache
+// of 1 MB, and the rows of `a` that they multiply at most half.
 constexpr Index kMaxDepth = 1024;
-constexpr double kNsPerPacked = 0.5;  // a float of new memory
+constexpr double kNsPerPacked = 0.5;  // time to write a float of new memory
 constexpr Index kFloatsOfA = Index{1} << 17;
-// Weights so few stay in the second-level cache; the rows of `a` then had better be in the first.
+// So few weights stay in the second-level cache; the rows of `a` should then be in the first.
 constexpr Index kFewWeights = Index{1} << 15;
 constexpr Index kFloatsOfANearby = Index{1} << 12;
-constexpr Index kPanelsBetweenLooks = 16;  // at whether to stop
+constexpr Index kPanelsBetweenLooks = 16;  // panels between stop checks
 
 const float* Row(const GemmRows& a, Index row) {
   if (a.rows_per_line == 0) return a.data + row * a.row_stride;
@@ -53,7 +53,7 @@ double Multiplications(const GemmProblem& problem, const PackedWeights& weights)
   return static_cast<double>(problem.rows * weights.columns()) * static_cast<double>(weights.depth());
 }
 
-// The part of a product that one thread computes: some tiles of rows, some panels of columns.
+// One thread's part of a product: some tiles of rows, some panels of columns.
 class Part {
  public:
   Part(const GemmProblem& problem, const PackedWeights& weights)
@@ -72,7 +72,7 @@ class Part {
     const Index blocks = DivideUp(end_row - first_row, most_rows_);
     for (Index i = 0, row = first_row; i < blocks; ++i) {
       const Index end = first_row + (end_row - first_row) * (i + 1) / blocks;
-      // Without depth there is still a bias.
+      // A product of depth 0 still has a bias.
       for (Index step = 0; step == 0 || step < weights_.steps(); step += weights_.depth_block()) {
         RunBlock(row, end - row, step, first_panel, end_panel);
       }
@@ -89,7 +89,7 @@ class Part {
     if (copies_) Copy(row, step);
     const bool first = step == 0;
     const bool last = step + strip_.depth == weights_.steps();
-    // Where the addend is `c` itself it must be read before anything is written there.
+    // If the addend is `c` itself, it is read before it is overwritten.
     const float* addend = first ? problem_.addend : problem_.c;
     strip_.addend_stride = problem_.c_stride;
     strip_.activation = last ? problem_.activation : Activation::kNone;
@@ -136,7 +136,7 @@ class Part {
   GemmStrip strip_{};
 };
 
-// How much of the time of the slowest of `threads` is work.
+// The share of useful work in the time of the slowest of `threads`.
 double Balance(Index units, Index threads) {
   return static_cast<double>(units) / static_cast<double>(DivideUp(units, threads) * threads);
 }
@@ -172,7 +172,7 @@ void PackedWeights::Pack(const float* weights, bool transposed, Index begin, Ind
       std::memcpy(packed, weights + k * columns_ + first, static_cast<std::size_t>(width) * sizeof(float));
     return;
   }
-  // Words of one step: for each column as many numbers as a word has.
+  // Words of one step: each column has as many numbers as a word holds.
   std::vector<float> numbers(static_cast<std::size_t>(panel_width_ * kernel_.numbers));
   for (Index step = begin; step < end; ++step, packed += width) {
     if (whole < width || (step + 1) * kernel_.numbers > depth_)
@@ -207,9 +207,9 @@ void GemmPanels(const GemmProblem& problem, const PackedWeights& weights, Index 
 void Gemm(const GemmProblem& problem, const PackedWeights& weights, int threads, const ForParts& run) {
   const Index panels = weights.panels();
   if (threads < 2) return Part(problem, weights).Run(0, problem.rows, 0, panels);
-  // The larger factor is split, so that each thread reads a part of it, unless that leaves threads idle.
+  // Splits the larger factor, so that each thread reads a part of it, unless that leaves threads idle.
   const Index tiles = DivideUp(problem.rows, weights.kernel().tile_rows);
-  // Rows that are rounded had better be so once.
+  // Prefer rows if they are rounded, so that each is rounded once.
   const double preferred = weights.kernel().round != nullptr  ? 0.2
                            : problem.rows > weights.columns() ? 0.1
                                                               : 0;

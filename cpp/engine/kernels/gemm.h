@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// c = activation(a * weights + bias + addend) for weights that are packed once; float32, of which a kernel
-// for bfloat16 rounds the factors. Knows nothing of TensorFlow.
+// c = activation(a * weights + bias + addend), with weights that are packed once. float32; a bfloat16 kernel
+// rounds the factors. Independent of TensorFlow.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +14,10 @@
 
 namespace savedmodel::engine {
 
-constexpr double kMultiplicationsPerNs = 50;  // of one core, to judge what is worth a thread
+constexpr double kMultiplicationsPerNs = 50;  // per core; used to decide whether work is worth a thread
 
-// Calls work(begin, end) for parts of [0, count), in any threads, and returns when all is done. `cost` is
-// what one item takes, in nanoseconds.
+// Calls work(begin, end) for parts of [0, count), in any threads, and returns when all is done. `cost` is the
+// time of one item in nanoseconds.
 using ForParts = std::function<void(std::int64_t count, double cost,
                                     const std::function<void(std::int64_t begin, std::int64_t end)>& work)>;
 inline void RunHere(std::int64_t count, double /*cost*/,
@@ -25,9 +25,8 @@ inline void RunHere(std::int64_t count, double /*cost*/,
   work(0, count);
 }
 
-// Weights in the order in which they are read: blocks of `depth_block` rows, of each its panels of columns
-// one after the other, of each panel its rows. The last panel is as many vectors wide as it needs, and filled
-// with zeros.
+// Weights in reading order: blocks of `depth_block` rows; in each block, its panels of columns; in each
+// panel, its rows. The last panel has as many vectors as it needs, padded with zeros.
 class PackedWeights {
  public:
   // `weights` is [depth, columns], or [columns, depth] if transposed. `run` must run all parts.
@@ -40,27 +39,27 @@ class PackedWeights {
   std::int64_t depth_block() const { return depth_block_; }  // in words
   std::int64_t panel_width() const { return panel_width_; }
   std::int64_t panels() const { return DivideUp(columns_, panel_width_); }
-  // The rows of a block that begins at `step`, which is a multiple of the block, of panel number `panel`.
+  // The rows of panel number `panel` in the block that begins at `step`, a multiple of the block.
   const float* Panel(std::int64_t step, std::int64_t panel) const;
   const GemmKernel& kernel() const { return kernel_; }
 
  private:
-  // One panel of the block of rows that begins at `begin`.
+  // Packs one panel of the block of rows that begins at `begin`.
   void Pack(const float* weights, bool transposed, std::int64_t begin, std::int64_t panel);
 
   const GemmKernel& kernel_;
   const std::int64_t depth_, columns_, steps_, panel_width_;
   std::int64_t depth_block_;
-  std::int64_t padded_;  // columns with the zeros
+  std::int64_t padded_;  // columns including the padding
   Floats data_;
 };
 
-// Where the rows of `a` are. A matrix is one line; a convolution that takes every other pixel has lines of
-// pixels `row_stride` apart, and images of lines.
+// The layout of the rows of `a`. A matrix is one line. A convolution that takes every other pixel has lines
+// of pixels `row_stride` apart, and images of lines.
 struct GemmRows {
   const float* data;
   std::int64_t row_stride;
-  std::int64_t rows_per_line = 0;  // 0: there is but one line
+  std::int64_t rows_per_line = 0;  // 0: there is only one line
   std::int64_t line_stride = 0;
   std::int64_t lines_per_image = 1;
   std::int64_t image_stride = 0;
@@ -70,28 +69,28 @@ struct GemmProblem {
   GemmRows a;
   std::int64_t rows;
   const float* bias;    // null, or as many as columns
-  const float* addend;  // null, or of the shape and layout of `c`, which it may be
+  const float* addend;  // null, or of `c`'s shape and layout; may be `c` itself
   float* c;
   std::int64_t c_stride;  // from row to row
   Activation activation = Activation::kNone;
   float alpha = 0;
-  const Stop* stop = nullptr;  // asked in between, where it takes long; then `c` is not complete
+  const Stop* stop = nullptr;  // checked during long work; after a stop `c` is incomplete
 };
 
-// Rows of `a` that are computed at once. Rows a multiple of 4 KB apart fall into the same set of the
-// first-level cache, which has room for eight lines.
+// Rows of `a` that are computed at once. Rows a multiple of 4 KB apart map to the same set of the first-level
+// cache, which holds eight lines.
 inline std::int64_t TileRows(const GemmKernel& kernel, std::int64_t row_stride) {
   return row_stride % 1024 == 0 ? 8 : kernel.tile_rows;
 }
 
-// So long that `stop` is asked.
+// True if it takes long enough to check `stop`.
 bool TakesLong(const GemmProblem& problem, const PackedWeights& weights);
 
-// Columns of some panels, in the caller's thread.
+// Computes columns of some panels, in the caller's thread.
 void GemmPanels(const GemmProblem& problem, const PackedWeights& weights, std::int64_t first,
                 std::int64_t end);
 
-// In up to `threads` threads, which `run` brings together; it is not called for one.
+// Uses up to `threads` threads, started by `run`, which is not called for one thread.
 void Gemm(const GemmProblem& problem, const PackedWeights& weights, int threads, const ForParts& run);
 
 }  // namespace savedmodel::engine

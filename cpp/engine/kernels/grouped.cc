@@ -12,11 +12,11 @@ namespace {
 
 using Index = std::int64_t;
 
-// Windows side by side of so many floats are in the second-level cache when they are multiplied.
+// Adjacent windows of so many floats are still in the second-level cache when they are multiplied.
 constexpr Index kFloatsOfWindows = Index{1} << 15;
 constexpr double kCopiesPerNs = 4;  // floats of windows
 
-// Windows of `count` channels from `first` on; a count that the compiler knows is copied in a move or two.
+// Copies windows of `count` channels from `first` on. A compile-time count needs only a move or two.
 template <Index kCount>
 class WindowCopy {
  public:
@@ -101,7 +101,7 @@ GroupedWeights::GroupedWeights(const GemmKernel& kernel, const float* weights, I
 }
 
 void ConvolveGroups(const GroupedImages& images, const GroupedWeights& weights, const ForParts& run) {
-  struct Windows;  // names the room
+  struct Windows;  // identifies the buffer
   const Index pixels = images.count * images.out_height * images.out_width;
   const Index channels = images.channels / images.groups, columns = images.results / images.groups;
   const Index depth = images.window_height * images.window_width * channels;
@@ -112,7 +112,7 @@ void ConvolveGroups(const GroupedImages& images, const GroupedWeights& weights, 
   const Index padded = RoundUp(columns, kernel.lanes);
   const double cost = rows * static_cast<double>(depth) *
                       (static_cast<double>(padded) / kMultiplicationsPerNs + 1 / kCopiesPerNs);
-  // All groups of the same pixels, one after the other: the images' values come from the cache.
+  // All groups of the same pixels run one after the other, so that the images' values are in the cache.
   run(strips * images.groups, cost, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const Index strip = i / images.groups, group = i % images.groups;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Grouped convolutions of float32 images with the channels last: each group of channels is convolved with
-// weights of its own. The windows of some pixels are laid side by side, and multiplied with a group's
-// weights. Knows nothing of TensorFlow.
+// Grouped convolutions of float32 images with the channels last: each group of channels has its own weights.
+// Copies the windows of some pixels side by side, and multiplies them with a group's weights. Independent of
+// TensorFlow.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ namespace savedmodel::engine {
 struct GroupedImages {
   const float* x;       // [count, height, width, channels]
   const float* bias;    // [results]
-  const float* addend;  // null, or of y's shape, and y itself possibly
+  const float* addend;  // null, or of y's shape; may be y itself
   float* y;             // [count, out_height, out_width, results]
   std::int64_t count, height, width, channels;
   std::int64_t out_height, out_width, results;
-  std::int64_t groups;  // divides channels and results
+  std::int64_t groups;  // must divide channels and results
   std::int64_t window_height, window_width;
   std::int64_t stride_height, stride_width;
   std::int64_t dilation_height, dilation_width;
@@ -28,10 +28,10 @@ struct GroupedImages {
   float alpha;
 };
 
-// A matrix of the window's values by results for each group.
+// For each group, a matrix of the window's values by results.
 class GroupedWeights {
  public:
-  // `weights` is [window, channels of a group, results], `window` the number of its pixels.
+  // `weights` is [window, channels of a group, results]; `window` is its number of pixels.
   GroupedWeights(const GemmKernel& kernel, const float* weights, std::int64_t window, std::int64_t channels,
                  std::int64_t results, std::int64_t groups);
 
@@ -43,7 +43,7 @@ class GroupedWeights {
   std::vector<std::unique_ptr<const PackedWeights>> groups_;
 };
 
-// In threads that `run` brings together.
+// Runs in threads that `run` provides.
 void ConvolveGroups(const GroupedImages& images, const GroupedWeights& weights, const ForParts& run);
 
 }  // namespace savedmodel::engine

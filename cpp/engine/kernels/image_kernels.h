@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loops over float32 images with the channels last, for one instruction set each, in the caller's thread. No
+// Loops over float32 images with the channels last, for each instruction set, in the caller's thread. No
 // inline functions: simd/ includes this.
 #pragma once
 
@@ -10,9 +10,9 @@ namespace savedmodel::engine {
 enum class Activation;
 enum class Isa;
 
-constexpr double kReadAndWriteNs = 0.08;  // a float, from and to beyond the second-level cache
+constexpr double kReadAndWriteNs = 0.08;  // per float, from and to memory beyond the second-level cache
 
-// y = activation(depthwise convolution of x + bias), of one image. What lies outside of `x` is zero.
+// y = activation(depthwise convolution of x + bias), for one image. Values outside `x` are zero.
 struct DepthwiseImage {
   const float* x;        // [height, width, channels]
   const float* weights;  // [window_height, window_width, channels]
@@ -28,7 +28,7 @@ struct DepthwiseImage {
 };
 
 struct ImageKernels {
-  // Rows [first, end) of the result.
+  // Computes rows [first, end) of the result.
   void (*depthwise)(const DepthwiseImage& image, std::int64_t first, std::int64_t end);
   // y[c] = scale * the sum of x[row * step + c] over all rows.
   void (*sum_rows)(const float* x, std::int64_t rows, std::int64_t step, std::int64_t columns, float scale,
@@ -36,7 +36,7 @@ struct ImageKernels {
 };
 
 const ImageKernels& ImageKernelsOf(Isa isa);
-// What a row of a depthwise convolution's result takes, in nanoseconds.
+// The time for a row of a depthwise convolution's result, in nanoseconds.
 double DepthwiseRowNs(const DepthwiseImage& image);
 
 }  // namespace savedmodel::engine

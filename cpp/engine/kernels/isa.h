@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Instruction sets. What is in simd/ is compiled once for each, in a namespace of its name.
+// Instruction sets. The code in simd/ is compiled once for each, in a namespace of its name.
 #pragma once
 
 #include <vector>
@@ -10,13 +10,13 @@ enum class Isa { kGeneric, kAvx2, kAvx512 };
 
 const char* Name(Isa isa);
 
-// Those that this machine runs, the fastest last.
+// The instruction sets that this machine supports, the fastest last.
 const std::vector<Isa>& AvailableIsas();
 inline Isa BestIsa() { return AvailableIsas().back(); }
 
 }  // namespace savedmodel::engine
 
-// Declares what simd/ defines in each instruction set's namespace, and picks one of them.
+// Declares what simd/ defines in each instruction set's namespace, and selects one.
 #ifdef __x86_64__
 #define SAVEDMODEL_DECLARE_PER_ISA(type, name) \
   namespace generic {                          \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loops over float32 arrays for one instruction set each, in the caller's thread. No inline functions: simd/
+// Loops over float32 arrays for each instruction set, in the caller's thread. No inline functions: simd/
 // includes this.
 #pragma once
 
@@ -33,7 +33,7 @@ struct VectorKernels {
   // y = x + values, or another operation, for each row of `columns`; y may be x.
   void (*combine)(Arithmetic arithmetic, const float* x, std::int64_t rows, std::int64_t columns,
                   const float* values, float* y);
-  // softmax(x * scale), scale > 0, of rows that are `step` apart in both.
+  // softmax(x * scale), scale > 0, for rows that are `step` apart in both.
   void (*softmax)(const float* x, std::int64_t rows, std::int64_t columns, std::int64_t step, float scale,
                   float* y);
 };

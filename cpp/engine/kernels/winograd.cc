@@ -18,10 +18,10 @@ namespace {
 using Index = std::int64_t;
 
 constexpr int kPoints = 16;
-// Transforms of so many floats for each thread are in the caches from one step to the next.
+// Transforms of this many floats per thread stay in the caches from one step to the next.
 constexpr Index kFloatsOfBlock = Index{1} << 19;
 constexpr Index kMinTiles = 14;
-constexpr double kNsPerFloat = 0.05;  // of a transform
+constexpr double kNsPerFloat = 0.05;  // time per float of a transform
 
 Index Tiles(const WinogradProblem& problem) {
   const WinogradImages& images = problem.images;
@@ -68,7 +68,7 @@ void Winograd(const WinogradProblem& problem, const WinogradWeights& weights, Is
     const auto transform = static_cast<double>(kPoints) * kNsPerFloat;
     run(block.tiles, transform * static_cast<double>(channels),
         [&](Index begin, Index end) { kernels.inputs(images, block, begin, end); });
-    // Each part has weights of its own: a point's, or some panels of them.
+    // Each part has its own weights: those of a point, or some of its panels.
     const Index panels = threads > kPoints / 2 ? weights[0].panels() : 1;
     const double cost =
         static_cast<double>(block.tiles * channels * results) / 50 / static_cast<double>(panels);

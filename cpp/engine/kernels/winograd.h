@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // 3x3 convolutions of stride 1 by Winograd's minimal filtering F(2x2, 3x3) (Lavin and Gray, "Fast Algorithms
-// for Convolutional Neural Networks", 2016): 16 products for four pixels instead of 36. Knows nothing of
+// for Convolutional Neural Networks", 2016): 16 products for four pixels instead of 36. Independent of
 // TensorFlow.
 #pragma once
 
@@ -27,15 +27,15 @@ class WinogradWeights {
 };
 
 struct WinogradProblem {
-  WinogradImages images;       // without buffers of its own
+  WinogradImages images;       // without its buffers
   std::int64_t count;          // of images
-  const Stop* stop = nullptr;  // asked between blocks; then the result is not complete
+  const Stop* stop = nullptr;  // checked between blocks; after a stop the result is incomplete
 };
 
-// How many floats Winograd() needs room for, aligned to 64 bytes.
+// Floats of buffer that Winograd() needs, aligned to 64 bytes.
 std::int64_t WinogradWorkspaceSize(const WinogradProblem& problem, int threads);
 
-// In up to `threads` threads, which `run` brings together.
+// Uses up to `threads` threads, started by `run`.
 void Winograd(const WinogradProblem& problem, const WinogradWeights& weights, Isa isa, float* room,
               int threads, const ForParts& run);
 

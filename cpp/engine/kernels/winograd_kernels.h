@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The transforms of Winograd's F(2x2, 3x3) for one instruction set each, in the caller's thread; float32,
+// The transforms of Winograd's F(2x2, 3x3) for each instruction set, in the caller's thread; float32,
 // channels last. No inline functions: simd/ includes this.
 #pragma once
 
@@ -10,12 +10,12 @@ namespace savedmodel::engine {
 enum class Activation;
 enum class Isa;
 
-// Images of which a 3x3 convolution of stride 1 computes tiles of 2x2 pixels, counted line by line and image
-// by image. A tile's transform is 16 points: [16][tiles of the block][channels].
+// Images for a 3x3 convolution of stride 1 in tiles of 2x2 pixels, counted line by line and image by image. A
+// tile's transform has 16 points: [16][tiles of the block][channels].
 struct WinogradImages {
   const float* x;       // [images, height, width, channels]
   const float* bias;    // [results]
-  const float* addend;  // null, or of y's shape, and y itself possibly
+  const float* addend;  // null, or of y's shape; may be y itself
   float* y;             // [images, out_height, out_width, results]
   std::int64_t height, width, channels;
   std::int64_t out_height, out_width, results;
@@ -24,7 +24,7 @@ struct WinogradImages {
   float alpha;
 };
 
-// Some tiles of them, and where their transforms are.
+// Some tiles, and the location of their transforms.
 struct WinogradBlock {
   float* inputs;    // of `tiles` tiles, from number `first_tile` on
   float* products;  // the same
@@ -32,12 +32,12 @@ struct WinogradBlock {
 };
 
 struct WinogradKernels {
-  // Tiles [first, end) of the block.
+  // Transforms tiles [first, end) of the block.
   void (*inputs)(const WinogradImages& images, const WinogradBlock& block, std::int64_t first,
                  std::int64_t end);
   void (*results)(const WinogradImages& images, const WinogradBlock& block, std::int64_t first,
                   std::int64_t end);
-  // One point of windows [3, 3] whose values lie side by side: weights are [3, 3, windows].
+  // Transforms one point of windows [3, 3] whose values are adjacent: weights are [3, 3, windows].
   void (*weights)(const float* weights, std::int64_t windows, int point, float* transformed);
 };
 

@@ -31,8 +31,8 @@ std::optional<int> Least(std::optional<int> one, std::optional<int> other) {
   return std::min(*one, *other);
 }
 
-// The quota of `group` and of each group above it, up to the mount point. Inside a container the path may
-// be the host's, of which only the mount point exists here.
+// The quota of `group` and of each group above it, up to the mount point. Inside a container the path may be
+// the host's; then only the mount point exists here.
 template <typename Read>
 std::optional<int> LeastUpwards(const std::string& mount, std::string group, const Read& read) {
   std::optional<int> least = read(mount);
@@ -86,7 +86,7 @@ std::optional<int> CgroupCpus(const std::string& proc, const std::string& sys) {
   std::optional<int> least;
   std::istringstream lines(ReadAll(proc + "/self/cgroup"));
   for (std::string line; std::getline(lines, line);) {
-    // "number:controllers:/path"; version 2 has the number 0 and no controllers.
+    // "number:controllers:/path"; version 2 has number 0 and no controllers.
     const auto first = line.find(':');
     const auto second = first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos) continue;

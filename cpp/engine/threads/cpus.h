@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many CPUs this process may use: what its affinity mask and its control groups leave it.
+// The number of CPUs that this process may use, by its affinity mask and its control groups.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@ namespace savedmodel::engine {
 // At least 1.
 int DefaultThreads();
 
-// CPUs that the quota of the control group, or of one above it, allows, rounded up; nothing without one.
+// CPUs that the quotas of the control group and its parents allow, rounded up; nothing without a quota.
 // `proc` and `sys` are the roots of the two file systems.
 std::optional<int> CgroupCpus(const std::string& proc = "/proc", const std::string& sys = "/sys");
 

@@ -17,7 +17,7 @@ struct Loop {
   const std::type_info* part = nullptr;
 };
 
-// Sees the first tasks of a loop that is run in it.
+// Records the first tasks of a loop that runs in it.
 class Probe : public tf::thread::ThreadPoolInterface {
  public:
   void Schedule(std::function<void()> task) override {
@@ -33,7 +33,7 @@ class Probe : public tf::thread::ThreadPoolInterface {
   Loop loop_;
 };
 
-// Eight parts for two threads: more parts than threads are what makes a root.
+// Eight parts for two threads: Eigen makes a root only for more parts than threads.
 Loop Learn(const tf::thread::ThreadPool::SchedulingParams& params) {
   Probe probe;
   tf::thread::ThreadPool pool(&probe);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How TensorFlow's threads compute: subnormal floats are zero, on the way in and out, and results are rounded
-// to the nearest.
+// The float mode of TensorFlow's threads: subnormal inputs and results are zero, and results are rounded to
+// the nearest.
 #pragma once
 
 #if defined(__SSE__)
@@ -14,14 +14,14 @@
 
 namespace savedmodel::engine {
 
-// For the calling thread, which gets its own mode back at the end of the scope.
+// Sets the calling thread's mode, and restores it at the end of the scope.
 class FloatMode {
  public:
 #if defined(__SSE__)
   FloatMode() : before_(_mm_getcsr()), mode_((before_ & ~kRounding) | kFlush) {
     if (mode_ != before_) _mm_setcsr(mode_);
   }
-  // What was raised meanwhile stays in the flags, as after any computation.
+  // Exceptions raised meanwhile stay in the flags, as after any computation.
   ~FloatMode() {
     if (mode_ != before_) _mm_setcsr((_mm_getcsr() & kFlags) | before_);
   }
@@ -33,7 +33,8 @@ class FloatMode {
 
  private:
 #if defined(__SSE__)
-  static constexpr unsigned kFlags = 0x3F, kRounding = 0x6000, kFlush = 0x8040;  // of the control register
+  static constexpr unsigned kFlags = 0x3F, kRounding = 0x6000, kFlush = 0x8040;  // bits of the control
+                                                                                 // register
   const unsigned before_, mode_;
 #else
   tensorflow::port::ScopedFlushDenormal flush_;

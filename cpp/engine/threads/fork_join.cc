@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The callers' side: regions, what they offer, and how they are joined.
+// The callers' side: creates regions, offers their tasks, and joins them.
 #include "engine/threads/fork_join.h"
 
 #include <algorithm>
@@ -13,14 +13,14 @@ namespace {
 
 constexpr int kPausesPerLook = 32;  // about a microsecond
 constexpr int kLookAhead = 4;       // slots that a worker tries after its own
-constexpr int kTriesToTell = 2;     // workers that are asked to take an offer
+constexpr int kTriesToTell = 2;     // workers that are asked to take an offered task
 
 RunQueueDelay& CallersRunQueueDelay() {
   thread_local RunQueueDelay lost;
   return lost;
 }
 
-// Threads begin to look for a free region at different places, each always at the same.
+// Spreads the threads' searches for a free region: each always starts at the same place.
 std::size_t RegionHint() {
   static std::atomic<std::size_t> threads{0};
   thread_local const std::size_t hint = threads++;
@@ -52,7 +52,7 @@ ForkJoin::Call::~Call() {
 int ForkJoin::CurrentId() const { return here_.pool == this ? here_.id : -1; }
 bool ForkJoin::InRegion() const { return here_.pool == this && here_.in_region; }
 
-// Callers and workers together are as many as threads; what others need of the cores goes off that.
+// At most as many callers and workers are active as there are threads, less those that others need.
 int ForkJoin::Width() const {
   const bool counted = call_ == nullptr || &call_->pool_ != this || call_->entered_;
   const int others = std::max(0, callers_.load(std::memory_order_relaxed) - (counted ? 1 : 0));
@@ -85,7 +85,7 @@ Region* ForkJoin::Acquire() {
   return nullptr;
 }
 
-// More callers than threads get in each other's way: of that the governor need not know.
+// More callers than threads compete with each other; that is no contention for the governor.
 void ForkJoin::ReportRunQueueDelay() {
   const std::int64_t now = NowNs();
   const std::int64_t sample_ns = CallersRunQueueDelay().Contended(now);
@@ -100,7 +100,7 @@ void ForkJoin::Run(const Task& root) {
     Run(root);
     return;
   }
-  // A task of this or of another pool's region may call: what it has deferred must stay its own.
+  // A task of a region, of this pool or another, may be calling: save its deferred tasks.
   Here outer;
   outer.Swap(here_);
   const bool nested = outer.pool == this && outer.in_region;
@@ -149,7 +149,7 @@ void ForkJoin::RunDeferred() {
   }
 }
 
-// An offer of which nobody is told is taken by the caller, or by a worker that looks ahead.
+// If no worker is notified, the caller takes the task, or a worker that looks ahead does.
 void ForkJoin::Tell(const Region& region, int slot) {
   const auto number = static_cast<std::uint64_t>(region.number);
   const std::uint64_t mail = number * kFirstRegionMail + static_cast<std::uint64_t>(slot);
@@ -201,7 +201,7 @@ void ForkJoin::Join(Region& region) {
   }
 }
 
-// Returns when the slot is free, or after a while when there is something to run behind it.
+// Returns when the slot is free, or after a while if a slot behind it has a task to run.
 void ForkJoin::Await(Region& region, int index) {
   std::atomic<std::uint32_t>& state = region.at(index).state;
   const std::int64_t begin = NowNs();
@@ -223,7 +223,7 @@ void ForkJoin::Open(std::uint64_t mail) {
   if (mail < kFirstRegionMail) return;
   Region& region = *regions_[mail / kFirstRegionMail - 1];
   const int slot = static_cast<int>(mail % kFirstRegionMail);
-  // Its own first, then those behind that nobody has begun.
+  // Its own slot first, then unclaimed ones after it.
   for (int i = slot, misses = 0; i < region.size && misses < kLookAhead; ++i) {
     misses = TryRun(region, i) ? 0 : misses + 1;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads for inference: the caller of a parallel region works in it, and waits for nothing that has not
-// been started. Knows nothing of TensorFlow; fork_join_pool.h makes it TensorFlow's.
+// Threads for inference: the caller of a parallel region works in it, and waits only for tasks that have
+// begun. Independent of TensorFlow; fork_join_pool.h adapts it.
 #pragma once
 
 #include <atomic>
@@ -21,43 +21,44 @@ class ForkJoin {
   using Task = std::function<void()>;  // must not throw
 
   struct Options {
-    int threads = 1;  // that work in a region, its caller among them
-    // How long an idle worker spins before it sleeps: regions of one call follow each other within it.
+    int threads = 1;  // threads of a region, including its caller
+    // How long an idle worker spins before it sleeps. The regions of one call follow each other within this
+    // time.
     std::int64_t spin_ns = 200'000;
     // How long a caller spins for a task that a worker has begun, before it sleeps.
     std::int64_t join_spin_ns = 100'000;
-    bool yield_cores = true;                          // use fewer workers while others want the cores
-    std::function<void(const Task& work)> in_worker;  // wraps a worker's life; null: nothing around it
+    bool yield_cores = true;                          // use fewer workers while other processes want the
+                                                      // cores
+    std::function<void(const Task& work)> in_worker;  // called around a worker's loop; may be null
   };
 
-  // Workers start with the first task that they are needed for, as many as the system lets it have.
+  // Workers start with the first task that needs them, as many as the system allows.
   explicit ForkJoin(Options options);
-  // Waits for tasks that were scheduled. In a forked child there is nobody to wait for.
+  // Waits for scheduled tasks; in a forked child there are none to wait for.
   ~ForkJoin();
   ForkJoin(const ForkJoin&) = delete;
   ForkJoin& operator=(const ForkJoin&) = delete;
 
-  // Runs `root` here, and what it forks here and in workers; returns when all of it is done. Inside of a
-  // region all of it runs here.
+  // Runs `root` here, and the tasks that it forks here and in workers; returns when all are done. Inside a
+  // region everything runs here.
   void Run(const Task& root);
-  // From a task of a region: `task` is part of it, and may run at any time before the region ends, in any
-  // thread. Tasks of a region must not wait for each other. `hint`, from 1: the same number gets the same
-  // worker.
+  // Call from a task of a region: adds `task`, which may run in any thread before the region ends. Tasks of a
+  // region must not wait for each other. `hint`, from 1: equal numbers prefer the same worker.
   void Fork(Task task, int hint);
-  // Runs `task` in a worker some time; here only if there can be no worker.
+  // Runs `task` later in a worker, or here if no worker can exist.
   void Schedule(Task task);
 
   int threads() const { return options_.threads; }
-  // In a worker, and in a caller inside a region: 0 to threads() - 1; elsewhere -1.
+  // 0 to threads() - 1 in a worker, and in a caller inside a region; elsewhere -1.
   int CurrentId() const;
   bool InRegion() const;
-  // How many workers a region of the calling thread could use just now.
+  // How many workers a region of the calling thread could use now.
   int Width() const;
-  // The same; and from here on the thread's call counts as if it had had a region.
+  // The same; from here on the thread's call counts as if it had had a region.
   int Enter();
 
-  // A thread's call of the model, of which regions are a part; it counts from its first region on. With as
-  // many callers as threads each works alone. Regions outside of one count as a call of their own.
+  // A call of the model in this thread, which regions are a part of. It counts as a caller from its first
+  // region on; with as many callers as threads, each works alone. A region outside a Call counts as one.
   class Call {
    public:
     explicit Call(ForkJoin& pool);
@@ -71,7 +72,7 @@ class ForkJoin {
     ForkJoin& pool_;
     Call* outer_;
     bool entered_ = false;
-    bool crowded_ = false;  // as many callers as threads when it began
+    bool crowded_ = false;  // there were as many callers as threads when it began
     std::uint32_t phase_;
     std::int64_t begin_ = 0;
     friend class ForkJoin;
@@ -91,14 +92,14 @@ class ForkJoin {
   void Await(Region& region, int slot);
   static void RunDeferred();
 
-  // Returns how many workers there are: `wanted`, or fewer if the system has no more threads.
+  // Returns the number of workers: `wanted`, or fewer if the system allows no more threads.
   int Start(int wanted);
   void MakeRoom();
   void Stop();
   void Work(Worker& me);
   void Open(std::uint64_t mail);
   bool RunLoose(Worker& me);
-  bool Spin(Worker& me);  // false: nothing came, sleep
+  bool Spin(Worker& me);  // returns false if nothing came: sleep
   void Sleep(Worker& me);
   bool Post(Worker& worker, std::uint64_t mail);
   bool Wake(Worker& worker);
@@ -113,12 +114,12 @@ class ForkJoin {
   std::mutex starting_;
   std::unique_ptr<std::vector<std::thread>> running_;  // guarded by starting_
   std::atomic<int> started_{0};                        // its size
-  std::atomic<int> startable_;                         // what Start() need not be asked beyond
+  std::atomic<int> startable_;                         // upper limit of what Start() can provide
   Governor governor_;
   alignas(64) std::atomic<int> callers_{0};
-  alignas(64) std::atomic<int> loose_{0};  // scheduled, and not begun
+  alignas(64) std::atomic<int> loose_{0};  // scheduled, but not begun
   std::atomic<bool> stop_{false};
-  alignas(64) std::unique_ptr<std::atomic<std::uint64_t>[]> asleep_;  // a bit for each worker
+  alignas(64) std::unique_ptr<std::atomic<std::uint64_t>[]> asleep_;  // one bit per worker
 };
 
 }  // namespace savedmodel::engine

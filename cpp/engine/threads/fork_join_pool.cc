@@ -42,7 +42,7 @@ void ForkJoinPool::ScheduleWithHint(std::function<void()> task, int start, int l
   if (pool_.InRegion()) {
     pool_.Fork(std::move(task), start);
   } else if (start == 0 && limit == 1 && pool_.CurrentId() < 0) {
-    // The caller's share of the region rounds as the workers' do.
+    // The caller's share of the region uses the workers' float mode.
     const FloatMode mode;
     pool_.Run(task);
   } else {

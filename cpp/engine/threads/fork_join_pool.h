@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ForkJoin behind the interface through which TensorFlow, oneDNN and Eigen hand out work.
+// Adapts ForkJoin to the interface by which TensorFlow, oneDNN and Eigen schedule work.
 #pragma once
 
 #include <functional>
@@ -13,10 +13,10 @@ class ForkJoinPool : public tensorflow::thread::ThreadPoolInterface {
  public:
   explicit ForkJoinPool(int threads);
 
-  // Eigen's loops are regions as well. All else is scheduled.
+  // Eigen's loops run as regions. Other tasks are scheduled.
   void Schedule(std::function<void()> task) override;
-  // oneDNN sends the root of a parallel region as (0, 1) from the thread that then waits for it; what the
-  // root and its children send with a hint is the region. All else is scheduled.
+  // oneDNN sends the root of a parallel region as (0, 1), from the thread that then waits for it. Tasks that
+  // the root and its children send with a hint form the region. Other tasks are scheduled.
   void ScheduleWithHint(std::function<void()> task, int start, int limit) override;
   int NumThreads() const override { return pool_.threads(); }
   int CurrentThreadId() const override { return pool_.CurrentId(); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The workers' side: what they look for, how long they spin, how they sleep and are woken.
+// The workers' side: how they find tasks, spin, sleep and are woken.
 #include "engine/threads/fork_join_worker.h"
 
 #include <pthread.h>
@@ -14,10 +14,10 @@ namespace savedmodel::engine {
 namespace {
 
 constexpr int kPausesPerLook = 32;            // about a microsecond
-constexpr int kMaxRegions = 64;               // callers beyond it work alone
-constexpr int kBitsPerWord = 64;              // of the set of sleepers
-constexpr std::size_t kProbes = 4;            // spinning workers that are looked for
-constexpr std::int64_t kShortSpinNs = 5'000;  // while others want the core
+constexpr int kMaxRegions = 64;               // further callers work alone
+constexpr int kBitsPerWord = 64;              // of the set of sleeping workers
+constexpr std::size_t kProbes = 4;            // number of spinning workers to look for
+constexpr std::int64_t kShortSpinNs = 5'000;  // while other processes want the core
 
 std::uint64_t Bit(int id) { return std::uint64_t{1} << (id % kBitsPerWord); }
 
@@ -34,7 +34,7 @@ ForkJoin::ForkJoin(Options options)
       running_(std::make_unique<std::vector<std::thread>>()),
       startable_(options_.threads),
       governor_(options_.threads - 1) {
-  // Start() may be called in a thread of TensorFlow's, whose queue no sanitizer sees: our lock shows the
+  // Sanitizers do not see the queue of TensorFlow's threads, which may call Start(); the lock shows them the
   // order.
   const std::lock_guard<std::mutex> lock(starting_);
 }
@@ -43,7 +43,7 @@ void ForkJoin::MakeRoom() {
   const int threads = options_.threads;
   asleep_ = std::make_unique<std::atomic<std::uint64_t>[]>(
       static_cast<std::size_t>((threads + kBitsPerWord - 1) / kBitsPerWord));
-  // One worker more than regions use: of loose tasks the caller does none.
+  // One worker more than regions use, because the caller runs no loose tasks.
   for (int i = 0; i < threads; ++i) workers_.push_back(std::make_unique<Worker>(i));
   for (int i = 1; i < std::min(threads, kMaxRegions + 1); ++i)
     regions_.push_back(std::make_unique<Region>(i, threads));
@@ -61,7 +61,7 @@ int ForkJoin::Start(int wanted) {
         options_.in_worker ? options_.in_worker(work) : work();
       });
     }
-  } catch (const std::system_error&) {  // no more threads: those that there are do
+  } catch (const std::system_error&) {  // the system allows no more threads; use those started
     startable_ = static_cast<int>(running_->size());
   }
   started_.store(static_cast<int>(running_->size()), std::memory_order_release);
@@ -70,7 +70,7 @@ int ForkJoin::Start(int wanted) {
 
 ForkJoin::~ForkJoin() {
   if (getpid() != process_) {
-    (void)running_.release();  // a forked child: its threads are the parent's
+    (void)running_.release();  // in a forked child, the threads are the parent's
     return;
   }
   Stop();
@@ -99,7 +99,7 @@ void ForkJoin::Schedule(Task task) {
   WakeForLoose();
 }
 
-// A worker that spins is told, or one that sleeps is woken. When all are busy, the first to finish will look.
+// Notifies a spinning worker, or wakes a sleeping one. If all are busy, the first to finish will look.
 void ForkJoin::WakeForLoose() {
   const std::size_t count = workers_.size();
   const std::size_t start = NextStart();
@@ -142,7 +142,8 @@ bool ForkJoin::RunLoose(Worker& me) {
     {
       const std::lock_guard<std::mutex> lock(worker.mutex);
       if (worker.loose.empty()) continue;
-      // Its own newest, whose data is warm; another's oldest, which is the largest part of a divided range.
+      // Own tasks: the newest, whose data is in the cache. Another's: the oldest, the largest part of a
+      // divided range.
       const bool own = &worker == &me;
       task = std::move(own ? worker.loose.back() : worker.loose.front());
       own ? worker.loose.pop_back() : worker.loose.pop_front();

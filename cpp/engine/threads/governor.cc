@@ -14,25 +14,25 @@ namespace {
 
 constexpr std::int64_t kMs = 1'000'000;
 constexpr std::int64_t kSampleNs = 4 * kMs;   // asking the kernel costs 5 us; a time slice is 3 ms
-constexpr std::int64_t kStaleNs = 100 * kMs;  // an older begin tells nothing of now
+constexpr std::int64_t kStaleNs = 100 * kMs;  // an older start says nothing about the present
 constexpr double kContended = 0.15;           // of the wall time
-constexpr double kLasting = 0.5;              // of a trial or a check, so that it is no passing process
+constexpr double kLasting = 0.5;              // share of a trial or a check, to exclude brief processes
 constexpr int kTrialCalls = 3;
-// A mode's share of a trial. Others come and go in slices of milliseconds: a short trial is a lottery, but
-// the first must not be long, for it may be a false alarm.
+// A mode's share of a trial. Other processes run in slices of milliseconds, so a short trial is unreliable.
+// The first must be short all the same, as it may be a false alarm.
 constexpr std::int64_t kMinTrialNs = 10 * kMs;
 constexpr std::int64_t kMaxTrialNs = 80 * kMs;
 constexpr std::int64_t kLongNs = 100 * kMs;   // one call is enough
-constexpr std::int64_t kSettleNs = 40 * kMs;  // until the system has moved threads to idle cores
+constexpr std::int64_t kSettleNs = 40 * kMs;  // time for the system to move threads to idle cores
 constexpr double kNewest = 0.5;               // the weight of the last trial in a mode's mean
-constexpr double kHopeless = 2;               // times as slow as spinning: not worth a second call
-constexpr int kTrialEvery = 40;  // times its own length: what a trial costs is a small part of the time
+constexpr double kHopeless = 2;               // this many times slower than spinning: not worth a second call
+constexpr int kTrialEvery = 40;  // in trial lengths, so that trials cost a small part of the time
 constexpr std::int64_t kMinDwellNs = 50 * kMs;
-constexpr std::int64_t kMaxDwellNs = 500 * kMs;  // then a check, of two samples
+constexpr std::int64_t kMaxDwellNs = 500 * kMs;  // then follows a check of two samples
 constexpr std::int64_t kRecentNs = 2000 * kMs;
 
-// How long the calling thread has waited for a core since it began, as the scheduler counts it; negative if
-// it does not say. Opened each time: a service may have closed every file it did not open itself.
+// How long the calling thread has waited for a core since it began, by the scheduler's count; negative if
+// unknown. Opens the file each time, because a service may have closed all files that it did not open.
 std::int64_t WaitedNs() {
   const int file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
   if (file < 0) return -1;
@@ -62,7 +62,7 @@ std::int64_t RunQueueDelay::Contended(std::int64_t now) {
   return static_cast<double>(waited_ns_ - before) >= kContended * static_cast<double>(wall) ? wall : 0;
 }
 
-// A passing process is no reason to look for another mode.
+// A brief process is no reason to try another mode.
 bool Governor::IsContended(std::int64_t now) const {
   return static_cast<double>(found_ns_.load(std::memory_order_relaxed)) >=
          kLasting * static_cast<double>(std::max(now - phase_begin_, kMinTrialNs));
@@ -73,11 +73,11 @@ void Governor::Found(std::int64_t now, std::int64_t sample_ns) {
   const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return;
   if (phase() != 0) {
-    // At once: the call may be long.
+    // Dwell at once, because the call may be long.
     if (stage_ == kCheck && IsContended(now)) Dwell(now);
     return;
   }
-  // Back so soon: what the modes took still holds, if it lasts.
+  // Contention soon after calm: if it lasts, the measured times of the modes still hold.
   if (now - last_calm_ < kRecentNs && mean_ns_[kNarrow] > 0) return Begin(kCheck, kSpin, now);
   dwell_ns_ = kMinDwellNs / 2;
   yielded_ = std::max(1, workers_ / 4);
@@ -112,7 +112,7 @@ void Governor::Calm(std::int64_t now) {
 void Governor::Learn(std::uint32_t phase, std::int64_t begin, std::int64_t now) {
   const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock() || phase != phase_.load() || phase == 0) return;
-  // At first threads are still where the last mode left them.
+  // At first, threads are still on the cores of the last mode.
   const std::int64_t settle_ns = stage_ == kTrial && mode() != kSpin ? kSettleNs : 1;
   if (begin - phase_begin_ >= settle_ns) {
     ++calls_;
@@ -147,7 +147,7 @@ void Governor::Try(std::int64_t now, std::int64_t elapsed) {
   Dwell(now);
   length_ns_ = std::min(2 * length_ns_, kMaxTrialNs);
   next_trial_ = now + kTrialEvery * (now - trial_begin_);
-  // The next trial is of still fewer workers, or of more.
+  // The next trial uses even fewer workers, or more.
   const int yielded = yielded_.load();
   yielded_ = mode_ == kNarrow ? std::min(2 * yielded, std::max(1, workers_)) : std::max(1, yielded / 2);
 }

@@ -49,7 +49,7 @@ void IntraOpThreads::UseFor(const tf::DeviceMgr& devices) {
   for (tf::Device* device : devices.ListDevices()) {
     if (device->device_type() != tf::DEVICE_CPU) continue;
     device->set_tensorflow_cpu_worker_threads(&workers_->cpu);
-    // Appended behind the shared pool's; kernels use the last.
+    // Appended after the shared pool's device; kernels use the last one.
     device->set_eigen_cpu_device(workers_->eigen.get());
   }
 }

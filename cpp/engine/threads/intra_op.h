@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Intra-op threads of one model. TensorFlow's own pool is shared by the process, and as large as the
-// first session made it; handing a pool to each run instead makes a device anew for each (0.8 us).
+// Intra-op threads of one model. TensorFlow's own pool is shared by the process, and the first session
+// determines its size. Passing a pool to each run would create a device for each (0.8 us).
 #pragma once
 
 #include <memory>
@@ -18,15 +18,15 @@ namespace savedmodel::engine {
 class IntraOpThreads {
  public:
   explicit IntraOpThreads(int threads);
-  // A service's, which must outlive this.
+  // Uses a service's pool, which must outlive this.
   explicit IntraOpThreads(ThreadPool* pool);
   ~IntraOpThreads();
-  // Makes CPU devices, which must be a session's own, use these. Must outlive them, and be called before
-  // their first run.
+  // Makes a session's own CPU devices use these threads. Must outlive the devices, and be called before their
+  // first run.
   void UseFor(const tensorflow::DeviceMgr& devices);
 
-  // Around each run, in the calling thread, which runs the kernels, or has a session do it: as many callers
-  // as threads leave each to itself. `threads` may be null.
+  // Marks a run in the calling thread, which runs the kernels or calls a session that does. With as many
+  // callers as threads, each works alone. `threads` may be null.
   class Run {
    public:
     Run(IntraOpThreads* threads, bool kernels_here);
@@ -46,8 +46,8 @@ class IntraOpThreads {
   std::unique_ptr<Workers> workers_;
 };
 
-// What the options ask for; null: TensorFlow's pool, which who gives a session's config a number of intra-op
-// threads means. Without a number anywhere there are as many as CPUs.
+// The threads that the options request, by default one per CPU. Null if the session's config sets
+// intra_op_parallelism_threads: TensorFlow's shared pool is used.
 std::unique_ptr<IntraOpThreads> MakeThreads(const LoadOptions& options,
                                             const tensorflow::ConfigProto& config);
 

@@ -17,17 +17,17 @@ namespace {
 
 using Work = absl::FunctionRef<void(std::int64_t, std::int64_t)>;
 
-constexpr double kMinPartNs = 5000;  // handing over a part costs about 0.5 us
-constexpr int kPartsPerThread = 4;   // a thread that is late, or loses its core, leaves its parts to others
+constexpr double kMinPartNs = 5000;  // passing on a part costs about 0.5 us
+constexpr int kPartsPerThread = 4;   // other threads take the parts of one that is late or loses its core
 
-// Items side by side, in parts of which each is for whoever comes first.
+// Adjacent items, in parts that any thread may take.
 struct alignas(64) Share {
-  std::atomic<std::int64_t> next{0};  // orders what the parts do before what comes after the loop
+  std::atomic<std::int64_t> next{0};  // orders the work of the parts before the code after the loop
   std::int64_t begin = 0, count = 0, parts = 0;
 };
 
-// Each thread has an equal share, so that in one loop after the other it works on the same part of the data,
-// which lies in its cache. When that is done it helps others with theirs.
+// Gives each thread an equal share, so that it works on the same data, in its cache, from loop to loop. A
+// thread that has finished helps others with theirs.
 class Loop {
  public:
   // `stop` may be null.
@@ -48,7 +48,7 @@ class Loop {
     for (std::size_t i = 0; i < shares; ++i) RunShare(shares_[(own + i) % shares]);
   }
 
-  // What threads did of which nothing else says that they are done.
+  // Acquires the work of threads whose end nothing else signals.
   void Acquire() const {
     for (const Share& share : shares_) (void)share.next.load(std::memory_order_acquire);
   }
@@ -63,7 +63,7 @@ class Loop {
     }
   }
 
-  // The larger parts first: the last ones even out who is done when.
+  // Larger parts come first, so that the smaller last ones even out the finish times.
   static std::int64_t Begin(const Share& share, std::int64_t part) {
     return share.begin + share.count / share.parts * part + std::min(part, share.count % share.parts);
   }
@@ -71,7 +71,7 @@ class Loop {
   const Work work_;
   const Stop* const stop_;
   absl::FixedArray<Share, 8> shares_;
-  std::atomic<bool> made_{false};  // orders the above before Run, where the pool's queue shows no order
+  std::atomic<bool> made_{false};  // orders construction before Run, if the pool's queue does not
 };
 
 ForkJoinPool* OwnPool(const tf::DeviceBase::CpuWorkerThreads& threads) {
@@ -106,7 +106,7 @@ bool EndIfStopped(tf::OpKernelContext* context, const Stop& stop) {
 
 namespace {
 
-// In the caller, and in pieces after which it looks whether to go on.
+// Runs in the caller, in pieces with a stop check after each.
 void RunPieces(std::int64_t count, std::int64_t pieces, Work work, const Stop* stop) {
   for (std::int64_t i = 0; i < pieces && !IsStopped(stop); ++i) {
     const std::int64_t begin = count / pieces * i + std::min(i, count % pieces);
@@ -114,7 +114,7 @@ void RunPieces(std::int64_t count, std::int64_t pieces, Work work, const Stop* s
   }
 }
 
-// `pieces`: as many as must be, to look between them.
+// `pieces`: the minimum number of parts, for stop checks between them.
 void RunLoop(tf::OpKernelContext* context, std::int64_t count, double cost, std::int64_t pieces, Work work,
              const Stop* stop) {
   const tf::DeviceBase::CpuWorkerThreads* threads = context->device()->tensorflow_cpu_worker_threads();

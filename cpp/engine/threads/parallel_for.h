@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A parallel loop for our own kernels.
+// A parallel loop for savedmodel's own kernels.
 #pragma once
 
 #include <cstdint>
@@ -10,26 +10,26 @@
 
 namespace savedmodel::engine {
 
-// How many threads a kernel may use just now, the caller's among them: 1 where others call the model at once,
-// or other processes want the cores.
+// How many threads a kernel may use now, including the caller's: 1 if others call the model concurrently or
+// other processes want the cores.
 int UsableThreads(tensorflow::OpKernelContext* context);
 
-// Whether the run that the kernel belongs to shall end; in the thread that runs the kernel. It costs nothing
-// worth saving, but asking it does: about 20 ns in a thread that can be interrupted.
+// Whether the kernel's run must end; call it in the kernel's thread. Creating it is free, but asking costs
+// about 20 ns in a thread that can be interrupted.
 Stop StopOf(tensorflow::OpKernelContext* context);
 
-// A kernel that stopped half-way has this error. True if it did.
+// If the run must end, sets the kernel's error and returns true.
 bool EndIfStopped(tensorflow::OpKernelContext* context, const Stop& stop);
 
 // Runs work(begin, end) for parts of [0, count), here and in the device's intra-op threads, and returns when
-// all is done. `cost` is what one item takes, in nanoseconds: loops of a few microseconds stay here. Parts
-// must not wait for each other; where they begin depends on nothing but the arguments and the thread count.
-// Once the run shall end, parts that have not begun are left out, and the kernel has failed.
+// all is done. `cost` is the time of one item in nanoseconds; loops of a few microseconds stay here. Parts
+// must not wait for each other. Their limits depend only on the arguments and the thread count. Once the run
+// must end, parts that have not begun are skipped, and the kernel has failed.
 void ParallelFor(tensorflow::OpKernelContext* context, std::int64_t count, double cost,
                  absl::FunctionRef<void(std::int64_t begin, std::int64_t end)> work);
 
-// The same for what is made once and kept: all parts run, whatever becomes of the run. It leaves a service's
-// threads alone, for these may be the ones that wait for the result.
+// The same for data that is made once and kept: all parts run, even if the run ends. Does not use a service's
+// threads, which may be the ones that wait for the result.
 void PackFor(tensorflow::OpKernelContext* context, std::int64_t count, double cost,
              absl::FunctionRef<void(std::int64_t begin, std::int64_t end)> work);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tasks of one parallel region, each on a cache line of its own. Regions are never freed while the
-// pool lives, so that a worker may look at one that has ended; it finds nothing, or a task of the next.
+// The tasks of one parallel region, each on its own cache line. Regions live as long as the pool, so a worker
+// may look at one that has ended; it finds nothing, or a task of the next region.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,7 @@ struct alignas(64) RegionSlot {
   enum State : std::uint32_t {
     kFree,
     kFilling,
-    kOffered,  // anyone may claim it
+    kOffered,  // any thread may claim it
     kTaken,
     kTakenAndAwaited,  // the caller sleeps on `state`
   };
@@ -22,8 +22,8 @@ struct alignas(64) RegionSlot {
   std::function<void()> task;
 };
 
-// Slot 0 stands for the root. A task in slot i offers only to slots above i: the caller that has seen slots
-// 1 to i free knows that they stay so, and joins in one pass without any counter.
+// Slot 0 is the root. A task in slot i offers only to slots above i. So a caller that has seen slots 1 to i
+// free knows that they stay free, and joins in one pass without a counter.
 struct alignas(64) Region {
   Region(int position, int slots)
       : number(position),
@@ -32,11 +32,11 @@ struct alignas(64) Region {
 
   RegionSlot& at(int index) const { return slot[static_cast<std::size_t>(index)]; }
 
-  const int number;  // among the pool's, from 1
+  const int number;  // its number in the pool, from 1
   const int size;
   const std::unique_ptr<RegionSlot[]> slot;
-  int width = 0;  // workers that may be told of it; written by its caller before the first offer
-  int first = 0;  // the worker that is told of slot 1
+  int width = 0;  // workers that may be notified; written by its caller before the first offer
+  int first = 0;  // the worker that is notified of slot 1
   alignas(64) std::atomic<bool> in_use{false};
 };
 

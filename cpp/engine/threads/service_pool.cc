@@ -12,7 +12,7 @@
 namespace savedmodel::engine {
 namespace {
 
-// Results must not depend on which thread rounds.
+// Results must not depend on which thread computes, so all use one float mode.
 void RunAsWorker(const std::function<void()>& task) {
   const FloatMode mode;
   task();
@@ -20,11 +20,11 @@ void RunAsWorker(const std::function<void()>& task) {
 
 }  // namespace
 
-// Somebody waits for it: where the pool destroys it, or is not even given it, it is done at once.
+// A task that a caller waits for: if the pool destroys it or never receives it, it runs at once.
 class ServicePool::Owed {
  public:
   explicit Owed(std::function<void()> task) : task_(std::move(task)) {}
-  // The pool may hold a lock of its own here: what the task hands out stays in this thread.
+  // The pool may hold a lock of its own here, so the task's own subtasks stay in this thread.
   ~Owed() { Run(true); }
   Owed(const Owed&) = delete;
   Owed& operator=(const Owed&) = delete;
@@ -44,13 +44,13 @@ class ServicePool::Owed {
 thread_local bool ServicePool::inline_ = true;
 
 void ServicePool::Schedule(std::function<void()> task) {
-  // The caller of a loop waits for its root at once.
+  // The caller of a loop waits for its root anyway.
   if (IsInline() || KindOf(task) == LoopTask::kRoot) return RunAsWorker(task);
   const auto owed = std::make_shared<Owed>(std::move(task));
   try {
-    // It waits for nothing, and may hand out parts of its own.
+    // It waits for nothing, and may schedule parts of its own.
     pool_->Schedule([owed] { owed->Run(false); });
-  } catch (const std::exception&) {  // the pool has let go of it
+  } catch (const std::exception&) {  // the pool has destroyed the task
   }
 }
 

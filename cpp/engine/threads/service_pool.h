@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A service's ThreadPool behind the interface through which TensorFlow, oneDNN and Eigen hand out work.
+// Adapts a service's ThreadPool to the interface by which TensorFlow, oneDNN and Eigen schedule work.
 //
-// A kernel waits for what it has handed out. Were all threads of the pool in such kernels, nobody would be
-// left to do it; so a run in a thread of the pool does all of its work there.
+// A kernel waits for the tasks that it schedules. If all threads of the pool ran such kernels, none could run
+// the tasks, so a run in a thread of the pool does all of its work there.
 #pragma once
 
 #include <functional>
@@ -21,10 +21,10 @@ class ServicePool : public tensorflow::thread::ThreadPoolInterface {
   int NumThreads() const override { return pool_->NumThreads(); }
   int CurrentThreadId() const override { return pool_->CurrentThreadId(); }
 
-  // True if what the calling thread schedules just now is done in it.
+  // True if tasks that the calling thread schedules now run in it.
   static bool IsInline() { return inline_; }
 
-  // A run that begins in the calling thread, which runs its kernels, or has a session do it.
+  // Marks a run in the calling thread, which runs its kernels or calls a session that does.
   class Run {
    public:
     Run(ServicePool* pool, bool kernels_here);
@@ -38,7 +38,7 @@ class ServicePool : public tensorflow::thread::ThreadPoolInterface {
 
  private:
   class Owed;
-  static thread_local bool inline_;  // true in threads that nothing is known of, a session's among them
+  static thread_local bool inline_;  // true in unknown threads, including a session's
   ThreadPool* pool_;
 };
 

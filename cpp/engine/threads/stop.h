@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How work that takes long learns that its run shall end: the run was cancelled, its deadline has passed, its
-// model is being closed, or its caller is interrupted. Knows nothing of TensorFlow.
+// Tells long-running work that its run must end: the run was cancelled, its deadline has passed, its model is
+// being closed, or its caller is interrupted. Independent of TensorFlow.
 #pragma once
 
 #include <atomic>
@@ -8,10 +8,10 @@
 
 namespace savedmodel::engine {
 
-// Work that takes longer looks after every piece of about this length.
+// Work that takes longer checks after every piece of about this length.
 constexpr double kNsBetweenLooks = 2e6;
 
-// A run, in the thread that makes it, for as long as it lasts.
+// A run in its own thread, for as long as it lasts.
 class RunningCall {
  public:
   using InterruptCheck = bool (*)();
@@ -26,7 +26,8 @@ class RunningCall {
   // The innermost one of the calling thread that has an InterruptCheck, or null.
   static RunningCall* OfThread() { return of_thread_; }
 
-  // In any thread; in the run's own it asks the InterruptCheck when it is time to, else reads a clock.
+  // Callable in any thread. In the run's own thread it calls the InterruptCheck when due; elsewhere it reads
+  // a clock.
   bool IsInterrupted() { return this == of_thread_ ? Ask() : interrupted(); }
   bool interrupted() const { return interrupted_.load(std::memory_order_relaxed); }
 
@@ -44,7 +45,7 @@ class Stop {
  public:
   using IsCancelled = bool (*)(void* source);
   Stop() = default;  // never
-  // In the thread that makes the run; may then be asked in any.
+  // Construct it in the run's thread; then any thread may call it.
   Stop(IsCancelled is_cancelled, void* source)
       : is_cancelled_(is_cancelled), source_(source), call_(RunningCall::OfThread()) {}
 
@@ -58,7 +59,7 @@ class Stop {
   RunningCall* call_ = nullptr;
 };
 
-// Whether there is someone to ask, who says so.
+// True if there is a `stop` and it reports a stop.
 inline bool IsStopped(const Stop* stop) { return stop != nullptr && (*stop)(); }
 
 }  // namespace savedmodel::engine

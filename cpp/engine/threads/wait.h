@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a thread waits: pauses of a spinning one, a futex for one that sleeps, and the clock between them.
+// Waiting primitives: pauses for spinning, a futex for sleeping, and a clock.
 #pragma once
 
 #include <linux/futex.h>
@@ -28,7 +28,7 @@ inline void Pause() {
 
 static_assert(sizeof(std::atomic<std::uint32_t>) == 4, "the kernel waits on 32 bits");
 
-// Returns when woken, at once when `word` is not `value`, and sometimes for no reason.
+// Returns when woken, at once if `word` is not `value`, and sometimes spuriously.
 inline void FutexWait(std::atomic<std::uint32_t>& word, std::uint32_t value) {
   syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
 }

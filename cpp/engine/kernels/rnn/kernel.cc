@@ -9,11 +9,11 @@
 namespace savedmodel::engine::rnn {
 namespace {
 
-// Below these many multiplications another thread costs more than it takes over.
+// Below this many multiplications another thread costs more than it saves.
 constexpr Index kRowsWorthThreads = Index{1} << 23;
-constexpr Index kWorthHelp = Index{1} << 21;      // of the whole
-constexpr Index kStepWorthHelp = Index{1} << 15;  // of one step, after which threads wait for each other
-constexpr Index kWorthALook = Index{1} << 24;     // at whether to stop
+constexpr Index kWorthHelp = Index{1} << 21;      // of the whole sequence
+constexpr Index kStepWorthHelp = Index{1} << 15;  // of one step; threads wait for each other after each
+constexpr Index kWorthALook = Index{1} << 24;     // multiplications between stop checks
 constexpr Index kStepsWorthALook = 4096;
 
 Sequence Rows(const Sequence& sequence, Index first, Index rows, Index units) {
@@ -49,7 +49,7 @@ void Network::Run(const Sequence& given, const Threads& threads) const {
   if (cost < kWorthALook && given.steps < kStepsWorthALook) sequence.stop = nullptr;
   const Index parts = std::min<Index>(threads.count, batch);
   if (parts > 1 && cost >= kRowsWorthThreads) {
-    // Rows of a batch never wait for each other: each thread takes its own through all steps.
+    // Rows of a batch are independent: each thread takes its own through all steps.
     return threads.run(parts, [&](Index begin, Index end) {
       const Index first = begin * batch / parts;
       RunAlone(packed_, Rows(sequence, first, end * batch / parts - first, packed.units));
@@ -57,7 +57,7 @@ void Network::Run(const Sequence& given, const Threads& threads) const {
   }
   const Index blocks = packed.Blocks();
   const Index each = (blocks + threads.count - 1) / threads.count;
-  const int team = static_cast<int>((blocks + each - 1) / each);  // one more would not make it faster
+  const int team = static_cast<int>((blocks + each - 1) / each);  // one more thread would not make it faster
   if (team < 2 || cost < kWorthHelp || batch * packed.StepCost() < kStepWorthHelp) {
     return RunAlone(packed_, sequence);
   }

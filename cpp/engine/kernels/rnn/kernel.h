@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // LSTM and GRU over a sequence, in float32, as Keras defines them: activation tanh, recurrent activation
-// sigmoid. No TensorFlow here.
+// sigmoid. Independent of TensorFlow.
 #pragma once
 
 #include <cstdint>
@@ -37,10 +37,10 @@ using ParallelFor =
 struct Threads {
   int count = 1;
   ParallelFor run;
-  std::function<void(std::function<void()>)> start;  // runs it in another thread, some time
+  std::function<void(std::function<void()>)> start;  // runs it in another thread later
 };
 
-// Strides are in floats; a negative step walks backwards from the pointer.
+// Strides are in floats; with a negative step, the pointer is the first element read.
 struct Sequence {
   std::int64_t steps = 0;
   std::int64_t batch = 0;
@@ -51,25 +51,25 @@ struct Sequence {
   std::int64_t h0_row = 0;    // 0: one row for the whole batch
   const float* c0 = nullptr;
   std::int64_t c0_row = 0;
-  // Where it is false, a step leaves the states, and its y is the one before (zeros before the first).
+  // Where it is false, a step keeps the states, and its y repeats the previous one (zeros before the first).
   const bool* mask = nullptr;  // null: true everywhere
   std::int64_t mask_stride = 0;
   std::int64_t mask_row = 0;
-  bool masked_is_zero = false;  // such a y is zeros
-  float* y = nullptr;           // every step's h; null: not wanted
+  bool masked_is_zero = false;  // y of masked steps is zeros
+  float* y = nullptr;           // h of every step; null: not needed
   std::int64_t y_stride = 0;
   std::int64_t y_row = 0;
-  float* h = nullptr;          // [batch, units] after the last step; null: not wanted
+  float* h = nullptr;          // [batch, units] after the last step; null: not needed
   float* c = nullptr;          // LSTM only
   float* last = nullptr;       // [batch, units]: y of the last step; needed with a mask, ignored without
-  const Stop* stop = nullptr;  // asked between steps; then what is above is not complete
+  const Stop* stop = nullptr;  // checked between steps; after a stop the outputs above are incomplete
 };
 
 struct Packed;
 class HelpChoice;
 
-// Weights, copied into the order in which one instruction set reads them. Any number of threads may run one
-// at once.
+// Weights copied into the order in which one instruction set reads them. Several threads may run one
+// concurrently.
 class Network {
  public:
   Network(Cell cell, const Weights& weights, Isa isa = BestIsa());
@@ -83,7 +83,7 @@ class Network {
   std::int64_t units() const;
 
  private:
-  std::shared_ptr<const Packed> packed_;  // shared with threads that come too late
+  std::shared_ptr<const Packed> packed_;  // shared with threads that start too late
   const std::unique_ptr<HelpChoice> help_;
 };
 

@@ -8,7 +8,7 @@
 namespace savedmodel::engine::rnn {
 namespace {
 
-// Beyond what a part takes. A thread that has lost its core is away for some milliseconds.
+// Time beyond a part's own. A thread that has lost its core is away for some milliseconds.
 constexpr std::int64_t kCallerPatienceNs = 50'000;
 constexpr std::int64_t kHelperPatienceNs = 200'000;
 constexpr int kPausesPerLook = 64;
@@ -51,7 +51,7 @@ void Lockstep::Help(int part) {
   std::int64_t patience = kHelperPatienceNs;
   for (;;) {
     const std::int64_t state = part_[static_cast<std::size_t>(part)].state.load(std::memory_order_acquire);
-    const std::int64_t phase = (state + 1) / 2;  // the caller may be doing one
+    const std::int64_t phase = (state + 1) / 2;  // the caller may be running one
     if (state < 0 || phase >= phases_) return;
     for (int other = 0; other < parts_; ++other) {
       if (!Await(part_[static_cast<std::size_t>(other)], 2 * phase, patience)) return;

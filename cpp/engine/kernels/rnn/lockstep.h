@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads that go through the phases of one piece of work together, far more often than a fork and a join
-// could pay: they spin between phases. Nobody is waited for who has not begun.
+// Threads that go through the phases of one task together. They spin between phases, because these are too
+// short for a fork and a join each. No thread waits for one that has not begun.
 #pragma once
 
 #include <atomic>
@@ -12,18 +12,19 @@ namespace savedmodel::engine::rnn {
 
 class Lockstep {
  public:
-  // work(phase, part): the parts of a phase may run at once, and a phase begins when the one before is done.
+  // work(phase, part): the parts of a phase may run concurrently; a phase begins when the previous one is
+  // done.
   using Work = std::function<void(std::int64_t phase, int part)>;
 
   Lockstep(std::int64_t phases, int parts, Work work);
 
-  // In a thread of its own: does `part`, from 1 on, of each phase, until there are no more or until the
-  // others seem to be away. May begin at any time.
+  // Call in a separate thread: runs `part`, from 1 on, of each phase, until the phases end or the other
+  // threads seem to be away. May begin at any time.
   void Help(int part);
 
-  // In the caller, for each phase in turn: does part 0, and the parts that no helper has begun. False: a
-  // helper has begun one and does not come back (others want its core). Then the phase is not done, that
-  // helper may still work in it, and there are no more phases.
+  // Call in the caller's thread, for each phase in turn: runs part 0, and the parts that no helper has begun.
+  // Returns false if a helper has begun a part and does not return, because others want its core. That phase
+  // is then incomplete, the helper may still work in it, and no phase may follow.
   bool Run(std::int64_t phase);
 
  private:

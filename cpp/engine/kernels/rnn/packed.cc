@@ -10,7 +10,7 @@ SAVEDMODEL_DECLARE_PER_ISA(rnn::Routines, kRoutines)
 namespace savedmodel::engine::rnn {
 namespace {
 
-// The gates [first, first + gates) of a matrix of `depth` rows of `all_gates` * `units`.
+// Packs the gates [first, first + gates) of a matrix of `depth` rows of `all_gates` * `units`.
 Floats PackGates(const float* from, Index depth, Index units, Index block, Index all_gates, Index first,
                  Index gates) {
   const Index blocks = DivideUp(units, block);

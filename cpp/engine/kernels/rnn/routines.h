@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each instruction set brings. Its files are compiled with flags of their own, so they see nothing that
-// has inline functions: the linker could keep their copy for everybody.
+// The routines that each instruction set implements. Their files have their own compiler flags, so they
+// include no inline functions: the linker might use their copy everywhere.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ namespace savedmodel::engine::rnn {
 
 using Index = std::int64_t;
 
-// Units come in blocks of two vectors, the last one padded. A packed matrix holds for each block, for each of
-// its rows: gate 0's units of that block, gate 1's, ...
+// Units come in blocks of two vectors, the last one padded. A packed matrix stores, for each block and each
+// of its rows: gate 0's units of that block, gate 1's, ...
 constexpr Index kVectorsPerBlock = 2;
 
 // projected[row] = bias + x[row] * kernel, for the blocks [begin, end).
@@ -27,14 +27,14 @@ struct Projection {
 // One step of a batch, for the blocks [begin, end) (from the last one down if `backwards`).
 struct Step {
   const float* projected;  // a packed row for each row of the batch
-  const float* recurrent;  // packed; of the gates z and r alone if the reset comes before
+  const float* recurrent;  // packed; only the gates z and r if the reset comes before
   const float* candidate;  // packed; gate h, if the reset comes before
   const float* bias;       // packed; of the recurrent product, if the reset comes after
-  const float* h;          // before the step; rows are padded to whole blocks, and so are all below
+  const float* h;          // before the step; its rows, like those below, are padded to whole blocks
   float* next;             // h after the step
   const float* c;
   float* next_c;
-  float* z;        // between the two halves, if the reset comes before
+  float* z;        // passed between the two halves, if the reset comes before
   float* reset_h;  // the same
   Index rows, units, begin, end;
   bool backwards;

@@ -9,10 +9,10 @@ namespace savedmodel::engine::rnn {
 namespace {
 
 constexpr unsigned kFirstAlone = 2;
-constexpr unsigned kAloneEvery = 128;  // what alone takes changes, with the machine and the sequences
-constexpr double kForget = 1.05;       // a slower run alone counts as this much slower at most
+constexpr unsigned kAloneEvery = 128;  // the time without help changes with the machine and the sequences
+constexpr double kForget = 1.05;       // a slower run without help raises the rate by at most this factor
 constexpr int kMaxBackoff = 512;
-constexpr int kMisses = 3;  // in a row: helpers that slept come late to the first, and find their caches cold
+constexpr int kMisses = 3;  // in a row: helpers that slept come late to the first, and with cold caches
 
 void Walked(Walk& walk, const Packed& packed, const Sequence& sequence) {
   for (Index phase = 0; phase < walk.phases(); ++phase) {

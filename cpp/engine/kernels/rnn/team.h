@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A walk by the caller alone, or by a team of threads, and the choice between them. The results are the same.
+// Computes a sequence in the caller alone or in a team of threads, and chooses between them. The results are
+// the same.
 #pragma once
 
 #include <atomic>
@@ -12,16 +13,16 @@ namespace savedmodel::engine::rnn {
 void RunAlone(const std::shared_ptr<const Packed>& packed, const Sequence& sequence);
 
 // Each of `parts` threads takes its own blocks of units through all steps, so that their weights stay in its
-// cache. `threads.start` is asked for all but the caller; who comes late or does not come back is not waited
-// for.
+// cache. `threads.start` is called for all but the caller's part. A thread that comes late or does not return
+// is not waited for.
 void RunTogether(const std::shared_ptr<const Packed>& packed, const Sequence& sequence, int parts,
                  const Threads& threads);
 
-// Whether help pays is seen from the time that runs take: on a busy machine helpers come late, or take the
-// caller's core. Runs may learn at once; then one of them is forgotten.
+// Decides from the times of runs whether help pays: on a busy machine helpers come late, or take the caller's
+// core. Concurrent runs may call Learn; one of their results is then lost.
 class HelpChoice {
  public:
-  bool Together();                         // for the next run
+  bool Together();                         // the decision for the next run
   void Learn(bool together, double rate);  // time / work
 
  private:
@@ -29,7 +30,7 @@ class HelpChoice {
   std::atomic<double> alone_{0};  // the rate without help
   std::atomic<int> wait_{0};      // runs without help before the next trial
   std::atomic<int> backoff_{0};
-  std::atomic<int> misses_{0};  // runs with help in a row that took longer than without
+  std::atomic<int> misses_{0};  // runs with help, in a row, that were slower than without
 };
 
 }  // namespace savedmodel::engine::rnn

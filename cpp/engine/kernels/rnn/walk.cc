@@ -8,7 +8,7 @@
 namespace savedmodel::engine::rnn {
 namespace {
 
-// The projection is made for so many steps at once as fill this many floats.
+// The projection is computed at once for as many steps as fill this many floats.
 constexpr Index kProjectedFloats = Index{1} << 19;
 
 void CopyRows(const float* from, Index from_row, float* to, Index to_row, Index rows, Index units) {

@@ -15,8 +15,7 @@ struct FirstLanes<0, kLane...> {
   using Type = Lanes<kLane...>;
 };
 
-// Where bit `kStep` of lane and row differ, what is there changes places: after all bits the square is
-// transposed.
+// Swaps values where bit `kStep` of lane and row differ: after all bits the square is transposed.
 template <int kStep, int... kLane>
 inline void Exchange(Vec* a, Vec* b, Lanes<kLane...>) {
   const Vec low = __builtin_shufflevector(*a, *b, (kLane & kStep ? kLanes + (kLane ^ kStep) : kLane)...);
@@ -37,7 +36,7 @@ inline void Transpose(Vec (&square)[kLanes]) {
 inline std::int64_t Least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 inline std::int64_t WholeVectors(std::int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
-// A vector's width of keys, all of their depth.
+// Packs a vector's width of keys over their full depth.
 void PackVector(const float* keys, std::int64_t row_stride, std::int64_t count, std::int64_t depth,
                 float scale, std::int64_t width, float* packed) {
   for (std::int64_t k = 0; k < depth; k += kLanes) {

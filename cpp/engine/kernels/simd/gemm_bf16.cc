@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of bfloat16, summed up in float32: two of them in each instruction.
+// Products of bfloat16, summed in float32: two per instruction.
 #include "engine/kernels/simd/gemm.inc"
 
 namespace savedmodel::engine::SAVEDMODEL_ISA {

@@ -8,16 +8,16 @@ namespace {
 
 using Index = std::int64_t;
 
-constexpr int kPixels = 8;  // that are computed at once: as many chains of sums as hide an addition's latency
+constexpr int kPixels = 8;  // computed at once: as many chains of sums as hide the latency of an addition
 
-// The part of a window that lies in the image, for pixels side by side for which it is the same.
+// The part of a window inside the image, for adjacent pixels that share it.
 struct Window {
   const float* x;        // at its first row and column, for the first pixel
   const float* weights;  // the same
   Index rows, columns;
 };
 
-// The compiler would rather load a value again for each use.
+// Keeps a value in a register; the compiler would load it again for each use.
 inline void Keep(Vec* value) {
 #if defined(__x86_64__)
   asm("" : "+v"(*value));
@@ -39,7 +39,7 @@ inline void AddRow(const float* x, Index step, const float* weights, Index chann
   }
 }
 
-// The same for windows side by side: each pixel is loaded once.
+// The same for adjacent windows: each pixel is loaded once.
 template <int Columns, int Pixels>
 inline void AddDenseRow(const float* x, const float* weights, Index channels, Vec (&sums)[Pixels][1]) {
   Vec weight[Columns];
@@ -56,7 +56,7 @@ inline void AddDenseRow(const float* x, const float* weights, Index channels, Ve
   }
 }
 
-// Dense: the columns of windows side by side, if they are all inside; 0 for any others.
+// Dense: the number of columns of adjacent windows that are all inside; 0 for any others.
 template <int Dense, int Pixels, int Vectors>
 inline void Sums(const DepthwiseImage& image, const Window& window, Index channel, float low, float high,
                  float* y) {
@@ -88,7 +88,7 @@ inline void Sums(const DepthwiseImage& image, const Window& window, Index channe
   }
 }
 
-// Less than a vector of channels, one pixel after the other.
+// For less than a vector of channels, one pixel after the other.
 void SomeSums(const DepthwiseImage& image, const Window& window, Index channel, Index pixels, float low,
               float high, float* y) {
   const Index channels = image.channels, count = channels - channel;
@@ -145,7 +145,7 @@ void Depthwise(const DepthwiseImage& image, Index first, Index end) {
       const Index left = pixel * image.stride_width - image.pad_left;
       const Index skipped = Most(0, -left);
       const Index columns = Most(0, Least(image.window_width, image.width - left) - skipped);
-      // Up to here pixels have their whole window inside.
+      // Up to here the whole window of a pixel is inside.
       const Index last = (image.width - image.window_width + image.pad_left) / image.stride_width;
       const bool inside = columns == image.window_width;
       const Index left_over = inside ? Least(last + 1, image.out_width) - pixel : 1;
@@ -166,7 +166,7 @@ void Depthwise(const DepthwiseImage& image, Index first, Index end) {
   }
 }
 
-// Sums of few rows are summed up: one long sum would lose digits.
+// Adds sums of a few rows, because one long sum would lose precision.
 template <bool kWhole>
 inline void SumColumns(const float* x, Index rows, Index step, Index count, float scale, float* y) {
   constexpr Index kRows = 64;

@@ -15,18 +15,18 @@ constexpr Index kBlock = kLanes * rnn::kVectorsPerBlock;
 
 inline Index Padded(Index units) { return (units + kBlock - 1) / kBlock * kBlock; }
 
-// More rows than these would not fit into the registers.
+// More rows would not fit into the registers.
 template <int G>
 constexpr int kMaxRows = kAccumulators / G < 8 ? kAccumulators / G : 8;
 
-// A matrix product: packed rows of G gates, for the blocks [begin, end) of the units.
+// A matrix product with packed rows of G gates, for the blocks [begin, end) of the units.
 struct Product {
   Index rows, units, depth, begin, end;
   const float* weights;  // packed
   bool backwards;        // from the last block and the last of `depth` down
 };
 
-// A tile of one: R rows, G gates, S vectors of a block's units.
+// A tile of a product: R rows, G gates, S vectors of a block's units.
 template <int R, int G, int S>
 struct Tile {
   Vec v[R][G][S];
@@ -56,7 +56,7 @@ struct Tile {
   }
 };
 
-// The tile of R rows from `first` on, S vectors of `block` from `vector` on. See ForProduct.
+// Computes the tile of R rows from `first` on, S vectors of `block` from `vector` on. See ForProduct.
 template <int R, int G, int S, typename Row, typename Start, typename Finish>
 SAVEDMODEL_INLINE void ForTile(const Product& p, Index first, Index block, Index vector, const Row& row,
                                const Start& start, const Finish& finish) {
@@ -80,7 +80,7 @@ SAVEDMODEL_INLINE void ForTile(const Product& p, Index first, Index block, Index
   }
 }
 
-// For all rows, R at a time while that many are left.
+// All rows, R at a time while at least R are left.
 template <int R, int G, typename Row, typename Start, typename Finish>
 SAVEDMODEL_INLINE void ForRows(const Product& p, Index first, Index block, Index vector, const Row& row,
                                const Start& start, const Finish& finish) {
@@ -88,15 +88,16 @@ SAVEDMODEL_INLINE void ForRows(const Product& p, Index first, Index block, Index
   if constexpr (R > 1) ForRows<R - 1, G>(p, first, block, vector, row, start, finish);
 }
 
-// Row i of a product is start + row(i) * weights. `start(block, at)` is where the block's sums begin, packed;
-// finish(at, lane, sums) gets them, a vector for each gate, where `at` is the block's first unit in rows of
-// units, and `lane` where the vector begins in the block. Each block's weights are used for all rows.
+// Row i of a product is start + row(i) * weights. `start(block, at)` points to the initial sums of the block,
+// packed. finish(at, lane, sums) receives the sums, a vector for each gate: `at` is the block's first unit in
+// rows of units, and `lane` is the vector's position in the block. Each block's weights are used for all
+// rows.
 template <int G, typename Row, typename Start, typename Finish>
 SAVEDMODEL_INLINE void ForProduct(const Product& p, const Row& row, const Start& start,
                                   const Finish& finish) {
   for (Index i = p.begin; i < p.end; ++i) {
     const Index block = p.backwards ? p.end - 1 - (i - p.begin) : i;
-    const bool half = block * kBlock + kLanes >= p.units;  // nothing but padding in the second vector
+    const bool half = block * kBlock + kLanes >= p.units;  // the second vector contains only padding
     if (p.rows == 1 && !half) {
       ForTile<1, G, 2>(p, 0, block, 0, row, start, finish);
       continue;
@@ -120,7 +121,7 @@ void ProjectGates(const Projection& p) {
 
 void Project(const Projection& p, int gates) { gates == 4 ? ProjectGates<4>(p) : ProjectGates<3>(p); }
 
-// h, or what stands for it, times recurrent weights.
+// Multiplies h, or its substitute, with recurrent weights.
 template <int G, typename Start, typename Finish>
 SAVEDMODEL_INLINE void ForRecurrent(const Step& step, const float* h, const float* weights,
                                     const Start& start, const Finish& finish) {

@@ -10,7 +10,7 @@ void ActivateAll(Activation activation, float alpha, const float* x, std::int64_
   ActivateRows(activation, alpha, x, 1, count, 0, y);
 }
 
-// Of a row's vectors, the last filled up with zeros.
+// Combines a row's vectors, the last one padded with zeros.
 template <typename Add>
 inline void ForRow(const float* x, std::int64_t columns, const Add& add) {
   const std::int64_t whole = columns - columns % kLanes;
@@ -25,8 +25,8 @@ inline void ForRow(const float* x, std::int64_t columns, const Add& add) {
 
 inline float SumOf(const Vec (&sums)[4]) { return Sum((sums[0] + sums[1]) + (sums[2] + sums[3])); }
 
-// The sum of all gives a mean with an error of some units; the sum of what is off it gives that error, and
-// the variance without it. A row of equal values is zero.
+// The sum of all values gives a mean with an error of some units. The sum of the deviations from it gives
+// that error, and the variance without it. A row of equal values gives zero.
 void LayerNorm(const float* x, std::int64_t rows, std::int64_t columns, const float* gamma, const float* beta,
                float epsilon, float* y) {
   const std::int64_t whole = columns - columns % kLanes, rest = columns - whole;

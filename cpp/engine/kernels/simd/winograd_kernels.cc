@@ -8,7 +8,7 @@ namespace {
 
 using Index = std::int64_t;
 
-// Where the tile lies: its image, and the line and column of its first pixel.
+// The position of a tile: its image, and the line and column of its first pixel.
 struct TilePlace {
   TilePlace(const WinogradImages& images, Index tile) {
     const Index across = (images.out_width + 1) / 2, down = (images.out_height + 1) / 2;
@@ -19,7 +19,7 @@ struct TilePlace {
   Index image, line, column;
 };
 
-// The same for values in a line or a column: in each, what stands in the transform's matrix.
+// Applies the transform's matrix to the values of a line or a column.
 template <typename T>
 inline void TransformInput(T (&d)[4]) {
   const T d1 = d[1];
@@ -29,7 +29,7 @@ inline void TransformInput(T (&d)[4]) {
   d[3] = d1 - d[3];
 }
 
-// Some channels of a tile; `at` has its pixels, null for those beyond the image.
+// Transforms some channels of a tile; `at` has its pixels, null for those beyond the image.
 template <bool kWhole>
 inline void InputTile(const float* const (&at)[4][4], Index channel, Index count, float* to, Index step) {
   Vec rows[4][4];
