@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The door: libsavedmodel.so opens this library and calls savedmodel_open_engine.
+// The engine's entry point: libsavedmodel.so opens this library and calls savedmodel_open_engine.
 #include "core/engine.h"
 
 #include "engine/base/logging.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A SavedModel that is edited: its protos in memory, and what is done to them.
+// A SavedModel under edit: its protos in memory, and the operations on them.
 #pragma once
 
 #include <memory>

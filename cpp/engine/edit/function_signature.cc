@@ -21,7 +21,7 @@ namespace {
 
 using Infos = google::protobuf::Map<std::string, tf::TensorInfo>;
 
-// As TensorFlow names them: the components of a ragged or sparse "x" are "x", "x_1" and so on.
+// Names components as TensorFlow does: those of a ragged or sparse "x" are "x", "x_1" and so on.
 std::vector<TensorSpec> Apart(const std::vector<TensorSpec>& specs) {
   std::set<std::string> taken;
   for (const TensorSpec& spec : specs) taken.insert(spec.key);
@@ -66,7 +66,7 @@ Infos Describe(const std::vector<TensorSpec>& specs) {
   return infos;
 }
 
-// Node names that are free.
+// A prefix that keeps node names unique.
 std::string Prefix(const std::string& signature, const tf::GraphDef& graph) {
   std::string text;
   for (const char c : signature) text += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
@@ -79,13 +79,13 @@ std::string Prefix(const std::string& signature, const tf::GraphDef& graph) {
   }
 }
 
-// tf.saved_model.load calls signatures with tensors by key, and wants results by key.
+// tf.saved_model.load calls signatures with tensors by key, and expects results by key.
 tf::FunctionDef Wrapper(const tf::NodeDef& call, const FunctionCall& made, const tf::OpDef& called) {
   tf::FunctionDef wrapper;
   tf::OpDef* signature = wrapper.mutable_signature();
   signature->set_is_stateful(called.is_stateful());
   (*wrapper.mutable_attr())["_construction_context"].set_s("kEagerRuntime");
-  std::map<std::string, int> order;  // by key, the argument of the function
+  std::map<std::string, int> order;  // the function's argument of each key
   for (std::size_t i = 0; i < made.inputs.size(); ++i) order.emplace(made.inputs[i].key, static_cast<int>(i));
   std::vector<std::string> arguments(static_cast<std::size_t>(called.input_arg_size()));
   const auto add = [&](int position) {
@@ -101,7 +101,8 @@ tf::FunctionDef Wrapper(const tf::NodeDef& call, const FunctionCall& made, const
   node->set_name("call");
   node->clear_input();
   for (const std::string& argument : arguments) node->add_input(argument);
-  std::map<std::string, std::pair<int, std::vector<TensorSpec>>> results;  // the first of each, and all
+  std::map<std::string, std::pair<int, std::vector<TensorSpec>>> results;  // the first result of each key,
+                                                                           // and all of them
   int position = 0;
   for (const TensorSpec& output : made.outputs) {
     const std::vector<TensorSpec> parts = Flatten({output});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A function of the saved object that is made a signature.
+// Makes a signature of a function of the saved object.
 #pragma once
 
 #include "engine/edit/state.h"

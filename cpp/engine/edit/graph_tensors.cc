@@ -26,7 +26,7 @@ namespace {
 constexpr std::size_t kMaxNames = 50'000;
 constexpr int kDepth = 32;  // functions may call themselves
 
-// The nodes of a graph, and of the functions that are called from it.
+// The nodes of a graph and of the functions that it calls.
 class CallTree {
  public:
   explicit CallTree(const tf::GraphDef& graph) : graph_(graph) {
@@ -34,8 +34,8 @@ class CallTree {
       functions_.emplace(function.signature().name(), function);
     }
   }
-  // The calls that lead to a node, from the outermost in, each by the name that it has once those before it
-  // are inlined. False if there is no such node.
+  // The calls that lead to a node, from the outermost in, each by its name after the inlining of those before
+  // it. Returns false if there is no such node.
   bool Find(const std::string& node, std::vector<std::string>* calls) const {
     return Find(graph_, node, "", calls);
   }
@@ -44,7 +44,7 @@ class CallTree {
     AddNames(graph_, "", 0, &names);
     return names;
   }
-  // A function that has such a node, though no chain of calls leads to it.
+  // A function that has such a node, even if no chain of calls leads to it.
   std::string FunctionWith(const std::string& node) const {
     const std::string last = node.substr(node.rfind('/') + 1);
     for (const auto& [name, nodes] : functions_) {
@@ -84,7 +84,7 @@ class CallTree {
   std::map<std::string, GraphView> functions_;
 };
 
-// Shapes by tensor; those that can't be told are missing.
+// Shapes by tensor; those that can't be inferred are missing.
 std::map<std::string, tf::PartialTensorShape> InferShapes(tf::GraphDef graph,
                                                           const std::vector<std::string>& tensors) {
   const tf::FunctionLibraryDefinition library(tf::OpRegistry::Global(), graph.library());
@@ -109,7 +109,7 @@ std::map<std::string, tf::PartialTensorShape> InferShapes(tf::GraphDef graph,
   return shapes;
 }
 
-// What the program that wrote the graph knew of it.
+// The shape that the exporting program recorded.
 tf::PartialTensorShape WrittenShape(const tf::GraphDef& graph, const TensorRef& name) {
   const tf::NodeDef* node = GraphView(graph).Find(name.node);
   const auto& shapes = node == nullptr ? tf::AttrValue::ListValue::default_instance().shape()
@@ -166,7 +166,7 @@ std::map<std::string, tf::TensorInfo> Describe(const tf::GraphDef& graph,
     const auto inferred = shapes.find(tensor);
     if (inferred != shapes.end()) {
       tf::PartialTensorShape merged;
-      // Where they contradict each other, the graph as it is now counts.
+      // If they contradict each other, the present graph takes precedence.
       shape = shape.MergeWith(inferred->second, &merged).ok() ? merged : inferred->second;
     }
     tf::TensorInfo& info = infos[tensor];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensors of a graph by name: where they are, and what dtype and shape they have.
+// Finds tensors of a graph by name, with their dtype and shape.
 #pragma once
 
 #include <map>
@@ -11,11 +11,11 @@
 
 namespace savedmodel::engine::edit {
 
-// The full name, "node:0". Calls of functions on the way to it are inlined. Throws UsageError.
+// Returns the full name, "node:0". Inlines the calls on the way to it. Throws UsageError.
 std::string FindTensor(const std::string& name, tensorflow::GraphDef* graph);
 
-// DType and shape of each tensor, by name; what the graph does not say is inferred. Throws UsageError for a
-// tensor that no call can take or return.
+// DType and shape of each tensor, by name; missing shapes are inferred. Throws UsageError for a tensor that
+// no call can take or return.
 std::map<std::string, tensorflow::TensorInfo> Describe(const tensorflow::GraphDef& graph,
                                                        const std::vector<std::string>& tensors);
 

@@ -32,7 +32,7 @@ bool IsPartitionedCall(const tf::NodeDef& node) {
   return node.op() == "PartitionedCall" || node.op() == "StatefulPartitionedCall";
 }
 
-// The call alone, and stand-ins for what it reads.
+// A graph of the call alone, with stand-ins for its inputs.
 tf::GraphDef Snippet(const tf::NodeDef& call, const tf::FunctionBody& body, const tf::VersionDef& versions,
                      std::unordered_map<std::string, std::string>* originals) {
   tf::GraphDef snippet;

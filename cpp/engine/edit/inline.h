@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls of functions replaced by the functions' bodies.
+// Replaces calls of functions by the functions' bodies.
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace savedmodel::engine::edit {
 
-// The function that a node calls: by (Stateful)PartitionedCall, or as if it were an op; else "".
+// The function that a node calls, by (Stateful)PartitionedCall or like an op; else "".
 std::string CalledBy(const tensorflow::NodeDef& node);
 
-// The body's nodes are called "call/node"; a node with the call's name and results stays. Leaves the rest of
-// the graph as it is. Throws Error.
+// The body's nodes are named "call/node"; a node with the call's name and results stays. Leaves the rest of
+// the graph unchanged. Throws Error.
 void InlineCall(const std::string& call, tensorflow::GraphDef* graph);
 
 }  // namespace savedmodel::engine::edit

@@ -38,8 +38,8 @@ void Set(const TagSet& tags, tf::MetaGraphDef* meta_graph) {
   for (const std::string& tag : tags) meta_graph->mutable_meta_info_def()->add_tags(tag);
 }
 
-// tf.saved_model.load takes the signature of the init op for one to call, where it reads no object graph,
-// and can't make it of one that reads assets. The collection says the same to every loader.
+// Without an object graph, tf.saved_model.load takes the init op's signature for a callable one, and fails if
+// it reads assets. A collection names the init op for every loader.
 void NameInitOpInCollection(tf::MetaGraphDef* meta_graph) {
   const std::string init_op = InitOpOf(*meta_graph);
   meta_graph->mutable_signature_def()->erase(tf::kSavedModelInitOpSignatureKey);
@@ -100,7 +100,7 @@ void Apply(const CopyMetaGraph& operation, State* state) {
   tf::SavedModel* model = &state->model;
   tf::MetaGraphDef* source = FindMetaGraph(operation.tags, model);
   CheckFree(operation.to, *model);
-  // With two MetaGraphs tf.saved_model.load reads no object graph.
+  // With two MetaGraphs, tf.saved_model.load ignores the object graph.
   if (source->has_object_graph_def()) NameInitOpInCollection(source);
   tf::MetaGraphDef copy = *source;
   Set(operation.to, &copy);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Edits of a SavedModel's MetaGraphs: which there are, their tags, devices and object graphs.
+// Edits a SavedModel's MetaGraphs: their number, tags, devices and object graphs.
 #pragma once
 
 #include "engine/edit/state.h"
@@ -8,7 +8,7 @@ namespace savedmodel::engine::edit {
 
 TagSet TagsOf(const tensorflow::MetaGraphDef& meta_graph);
 
-// Throws UsageError that lists the tag sets there are.
+// Throws UsageError that lists the existing tag sets.
 tensorflow::MetaGraphDef* FindMetaGraph(const TagSet& tags, tensorflow::SavedModel* model);
 
 // {serve}, or the only one.

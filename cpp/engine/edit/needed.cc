@@ -17,7 +17,7 @@ bool HasOneOutput(const tf::NodeDef& node) {
   return output.number_attr().empty() && output.type_list_attr().empty() && !output.is_ref();
 }
 
-// What hands a handle on to its readers.
+// True for nodes that pass a handle on to their readers.
 bool PassesOn(const tf::NodeDef& node) { return node.op() == "Identity" || node.op() == "RefIdentity"; }
 
 }  // namespace
@@ -92,7 +92,7 @@ const std::set<std::string>& NeededNodes::Handles(const std::string& name) const
   for (int i = 0; node != nullptr && i < node->input_size(); ++i) {
     if (IsControl(node->input(i))) continue;
     const tf::NodeDef* source = graph_.Source(node->input(i));
-    // A damaged graph may pass it on in a circle.
+    // A damaged graph may contain a cycle.
     for (std::size_t steps = 0; source != nullptr && PassesOn(*source) && source->input_size() > 0; ++steps) {
       source =
           steps < static_cast<std::size_t>(graph_.nodes().size()) ? graph_.Source(source->input(0)) : nullptr;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which nodes of a graph are needed: by signatures, and then by the init op and the saver for what those use.
+// Finds the nodes that signatures need, and the parts of the init op and the saver that those nodes need.
 #pragma once
 
 #include <map>
@@ -14,10 +14,10 @@
 
 namespace savedmodel::engine::edit {
 
-// A node by which others know a variable, a table or another resource.
+// True for a node that creates the handle of a variable, a table or another resource.
 bool MakesHandle(const tensorflow::NodeDef& node);
 
-// Full names of the dense tensors that values of these specs consist of.
+// Full names of the dense tensors of these specs.
 std::vector<std::string> DenseTensors(const std::vector<TensorSpec>& specs);
 
 // Refers to the GraphDef.
@@ -25,30 +25,30 @@ class NeededNodes {
  public:
   explicit NeededNodes(const tensorflow::GraphDef& graph) : graph_(graph) {}
 
-  // With everything that it is computed from.
+  // Adds a node with everything that it is computed from.
   void Add(const std::string& node);
-  // Those that compute `fetches` where `feeds` are given; what makes a feed is not needed for it.
+  // Adds the nodes that compute `fetches` from `feeds`, but not those that compute a feed.
   void AddCall(const std::vector<std::string>& feeds, const std::vector<std::string>& fetches);
-  // A node whose value is given. What computes it is not needed for that, if it can become a Placeholder.
+  // Adds a fed node. The nodes that compute it are not added if it can become a Placeholder.
   void AddFed(const std::string& node);
-  // A group of effects (assignments, fills of tables): of those that `node` only waits for, what touches
-  // variables and tables that nothing needs is left out. True if something was added.
+  // Adds a group of side effects (assignments, fills of tables). Of those that `node` only waits for, it
+  // skips those on variables and tables that nothing needs. Returns true if something was added.
   bool AddEffects(const std::string& node);
 
   bool Has(const std::string& node) const { return needed_.count(node) > 0 || fed_.count(node) > 0; }
-  // Whether a value is computed from variables or tables that nothing needs.
+  // True if a value is computed from variables or tables that nothing needs.
   bool ReadsUnneeded(const std::string& tensor) const;
   std::size_t size() const { return needed_.size(); }
 
  private:
-  // Calls `visit` for each node once, with the list of those to go to.
+  // Calls `visit` once per node, with the list of nodes still to visit.
   template <typename Visit>
   void Walk(std::vector<std::string> pending, const Visit& visit) const;
   const std::set<std::string>& Handles(const std::string& node) const;
   bool TouchesUnneededOnly(const std::string& node) const;
 
   GraphView graph_;
-  std::unordered_set<std::string> needed_;  // with all that they read
+  std::unordered_set<std::string> needed_;  // with everything that they read
   std::unordered_set<std::string> fed_;
   mutable std::map<std::string, std::set<std::string>> handles_;
 };

@@ -23,7 +23,7 @@ namespace savedmodel::engine::edit {
 namespace tf = tensorflow;
 namespace {
 
-// Lists of variables, by which a program that loads the graph knows them.
+// Collections of variables, by which a program that loads the graph finds them.
 bool IsVariableCollection(const std::string& key) {
   static const std::set<std::string> keys{"variables",       "trainable_variables",      "local_variables",
                                           "model_variables", "moving_average_variables", "global_step"};
@@ -41,7 +41,8 @@ std::vector<tf::VariableDef> Variables(const tf::CollectionDef& collection, cons
   return variables;
 }
 
-// What signatures need, and of init op and restore what these need; repeated until nothing is added.
+// The nodes that signatures need, and the parts of init op and restore that these need, until nothing is
+// added.
 NeededNodes Need(const tf::MetaGraphDef& meta_graph) {
   NeededNodes needed(meta_graph.graph_def());
   for (const auto& [key, signature] : ReadSignatures(meta_graph)) {
@@ -82,7 +83,7 @@ void KeepNodes(const NeededNodes& needed, tf::GraphDef* graph) {
       if (needed.Has(NodeOf(input))) {
         *inputs.Add() = input;
       } else if (!IsControl(input)) {
-        fed = true;  // a signature gives its value: what computed it is gone
+        fed = true;  // a signature gives its value: what computed it is removed
       }
     }
     tf::NodeDef* copy = kept.Add();
@@ -145,7 +146,7 @@ std::size_t RestoredVariables(const tf::MetaGraphDef& meta_graph) {
   return names.size();
 }
 
-// How much there is of what; nodes with those of functions.
+// The number of each kind of object; nodes include those of functions.
 std::vector<std::pair<std::string, std::size_t>> Count(const tf::MetaGraphDef& meta_graph) {
   const auto& functions = meta_graph.graph_def().library().function();
   int nodes = meta_graph.graph_def().node_size();
@@ -172,7 +173,7 @@ void PruneMetaGraph(tf::MetaGraphDef* meta_graph) {
   if (RestoredVariables(cut) < RestoredVariables(*meta_graph)) {
     meta_graph->Swap(&cut);
   } else {
-    KeepNeeded(meta_graph);  // the saver as it is
+    KeepNeeded(meta_graph);  // with the saver as it is
   }
   if (meta_graph->has_saver_def() && RestoredVariables(*meta_graph) == 0) {
     meta_graph->clear_saver_def();

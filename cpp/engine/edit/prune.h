@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What no signature needs is removed.
+// Removes everything that no signature needs.
 #pragma once
 
 #include "engine/edit/state.h"

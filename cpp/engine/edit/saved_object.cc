@@ -27,7 +27,7 @@ void SetGenericVersion(const std::string& identifier, tf::SavedObject* object) {
   object->mutable_user_object()->mutable_version()->set_min_consumer(1);
 }
 
-// The object whose children are the signatures; made if there is none.
+// The object whose children are the signatures; created if there is none.
 tf::SavedObject* SignatureMap(tf::SavedObjectGraph* objects) {
   for (const auto& child : objects->nodes(0).children()) {
     const bool there = child.node_id() >= 0 && child.node_id() < objects->nodes_size();
@@ -118,7 +118,7 @@ Captures ReadCaptures(const std::string& source, const tf::MetaGraphDef& meta_gr
     known.insert(object);
     if (!objects.nodes(object).has_asset()) captures.emplace(tensor, object);
   }
-  // Others are known by their names, where those are unique.
+  // Others are identified by their names, if these are unique.
   std::map<std::string, std::vector<int>> by_name;
   for (int i = 0; i < objects.nodes_size(); ++i) {
     if (objects.nodes(i).has_variable()) by_name[objects.nodes(i).variable().name()].push_back(i);

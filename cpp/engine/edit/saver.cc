@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kSaveInputs = 3;  // the file, names, slices; then tensors
 
-// A Const with some elements of another; nullopt if that is none, or has not `count` strings.
+// Copies chosen elements of a Const; nullopt if it is no Const of `count` strings.
 std::optional<tf::NodeDef> Select(const tf::GraphDef& graph, const std::string& input, int count,
                                   const std::vector<int>& chosen, const std::string& name) {
   const tf::NodeDef* constant = GraphView(graph).Source(input);
@@ -40,7 +40,8 @@ std::optional<tf::NodeDef> Select(const tf::GraphDef& graph, const std::string& 
   return node;
 }
 
-// Leaves `chosen` of what the node reads or writes. False if its names are not to be told.
+// Keeps only `chosen` of the tensors that the node reads or writes. Returns false if its names are not
+// constant.
 bool Shrink(int position, const std::vector<int>& chosen, tf::GraphDef* graph) {
   const tf::NodeDef old = graph->node(position);
   const tf::AttrValue::ListValue& types = Attr(old, "dtypes").list();
@@ -78,11 +79,11 @@ void ShrinkRestore(int position, const NeededNodes& needed, tf::GraphDef* graph)
   }
   const std::vector<int> chosen(read.begin(), read.end());
   const int count = Attr(graph->node(position), "dtypes").list().type_size();
-  if (chosen.empty()) {  // TensorFlow 2.0 restored the object graph, too, which no node reads
+  if (chosen.empty()) {  // TensorFlow 2.0 also restored the object graph, which no node reads
     ForgetControl(name, graph);
     return;
   }
-  if (chosen.back() >= count) return;  // an output that it does not have
+  if (chosen.back() >= count) return;  // an output that the node does not have
   if (static_cast<int>(chosen.size()) == count || !Shrink(position, chosen, graph)) return;
   std::map<int, std::size_t> numbers;
   for (std::size_t i = 0; i < chosen.size(); ++i) numbers.emplace(chosen[i], i);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The saver's nodes, for fewer variables.
+// Adapts the saver's nodes to fewer variables.
 #pragma once
 
 #include <string>
@@ -9,10 +9,11 @@
 
 namespace savedmodel::engine::edit {
 
-// TF2 saves and restores in functions; here that becomes nodes of the graph, as TensorFlow 1 has them.
+// Turns TF2's save and restore functions into nodes of the graph, as in TensorFlow 1.
 void InlineSaver(tensorflow::MetaGraphDef* meta_graph);
 
-// RestoreV2 reads what a needed node takes from it, and SaveV2 writes what is computed from needed variables.
+// Limits RestoreV2 to the outputs that needed nodes read, and SaveV2 to values computed from needed
+// variables.
 void ShrinkSaver(const NeededNodes& needed, tensorflow::GraphDef* graph);
 
 }  // namespace savedmodel::engine::edit

@@ -41,7 +41,7 @@ const tf::TensorInfo& Dense(const std::string& key, const tf::TensorInfo& info) 
   return info;
 }
 
-// Of a value that is whole, as tf.saved_model.load takes it apart.
+// The components of a whole value, as tf.saved_model.load splits it.
 std::vector<std::pair<std::string, tf::DataType>> Tensors(const tf::TensorInfo& info) {
   if (info.has_coo_sparse()) {
     return {{info.coo_sparse().indices_tensor_name(), tf::DT_INT64},
@@ -91,7 +91,7 @@ Plan MakePlan(const tf::SignatureDef& signature, const Captures& captures, const
   return plan;
 }
 
-// Feeds become arguments, fetches results.
+// Turns feeds into arguments, and fetches into results.
 tf::GraphDef AsFunctionBody(const Plan& plan, const tf::GraphDef& graph) {
   IsolatedGraph isolated = Isolate(graph, plan.feeds, plan.feed_types, plan.fetches, plan.fetch_types);
   std::map<std::string, std::size_t> feeds;
@@ -115,7 +115,7 @@ tf::GraphDef AsFunctionBody(const Plan& plan, const tf::GraphDef& graph) {
     const auto fetch = fetches.find(node.name());
     if (fetch == fetches.end()) continue;
     const auto fed = std::find(plan.feeds.begin(), plan.feeds.end(), plan.fetches[fetch->second]);
-    if (fed != plan.feeds.end()) {  // an input that is an output, too
+    if (fed != plan.feeds.end()) {  // an input that is also an output
       node.set_input(0, isolated.feeds[static_cast<std::size_t>(fed - plan.feeds.begin())]);
     }
     tf::NodeDef& result = results.emplace_back();
@@ -148,7 +148,7 @@ SignatureFunction MakeSignatureFunction(const std::string& function_name, const 
   SignatureFunction function;
   function.bound = plan.bound;
   bool stateful = false;
-  // A caller runs what has effects, also where no result needs it.
+  // A caller runs nodes with side effects even if no result needs them.
   const auto control = [&](const tf::Node* node) -> std::optional<std::string> {
     if (!node->op_def().is_stateful() || node->IsArg() || node->IsRetval()) return std::nullopt;
     stateful = true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a signature computes, as a function of its own.
+// Makes a function that computes a signature.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ struct SignatureFunction {
   std::vector<int> bound;              // nodes of the object graph
 };
 
-// Throws Error (kFailedPrecondition) if the graph needs an object that is not among `captures`.
+// Throws Error (kFailedPrecondition) if the graph needs an object that is not in `captures`.
 SignatureFunction MakeSignatureFunction(const std::string& function_name,
                                         const tensorflow::SignatureDef& signature, const Captures& captures,
                                         const tensorflow::GraphDef& graph);

@@ -23,12 +23,12 @@ namespace {
 std::string Named(const std::string& signature) { return "signature " + Quote(signature); }
 
 tf::SignatureDef* Find(const std::string& name, tf::MetaGraphDef* meta_graph) {
-  const auto known = ReadSignatures(*meta_graph);  // without those of the loader
+  const auto known = ReadSignatures(*meta_graph);  // without the loader's signatures
   if (known.count(name) == 0) ThrowNoSuch("signature", name, Keys(known));
   return &meta_graph->mutable_signature_def()->at(name);
 }
 
-// A placeholder that nobody feeds would fail in the first call.
+// An unfed placeholder would fail in the first call.
 void CheckFed(const std::string& name, const tf::MetaGraphDef& meta_graph) {
   const Signature signature = ReadSignatures(meta_graph).at(name);
   const std::vector<std::string> feeds = DenseTensors(signature.inputs);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Edits of the selected MetaGraph's signatures. Each throws UsageError, and may then have changed something.
+// Edits of the selected MetaGraph's signatures. Each may throw UsageError after it has changed something.
 #pragma once
 
 #include "engine/edit/state.h"
 
 namespace savedmodel::engine::edit {
 
-// Throws UsageError if a signature can't get the name.
+// Throws UsageError if a signature can't have this name.
 void CheckFree(const std::string& name, const tensorflow::MetaGraphDef& meta_graph);
 
 void Apply(const AddSignature& operation, State* state);

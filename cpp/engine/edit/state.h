@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an edit has in memory.
+// The state of an edit in memory.
 #pragma once
 
 #include <map>
@@ -18,10 +18,10 @@ struct State {
   std::string source;  // the directory
   tensorflow::SavedModel model;
   std::optional<TagSet> selected;
-  std::map<TagSet, Captures> captures;  // as the source has them: edits inline the calls that tell of them
+  std::map<TagSet, Captures> captures;  // as in the source, because edits inline the calls that identify them
   std::set<std::string> assets;         // files that the source's graphs name
-  bool pruned = false;                  // then only what the graphs restore is written of the variables
-  std::vector<std::string> notes;       // what a user should know
+  bool pruned = false;                  // if so, only the variables that the graphs restore are written
+  std::vector<std::string> notes;       // notes for the user
 
   // Throws UsageError if none is selected.
   tensorflow::MetaGraphDef* Selected();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The variables' files, with some of the variables.
+// Writes the variables' files with a subset of the variables.
 #pragma once
 
 #include <set>
@@ -7,7 +7,8 @@
 
 namespace savedmodel::engine::edit {
 
-// Writes those of `names` that `source` has to variables/ of `target`. Reads one at a time. Throws Error.
+// Writes the variables in `names` that `source` has to variables/ of `target`. Reads one at a time. Throws
+// Error.
 void CopyVariables(const std::string& source, const std::string& target, const std::set<std::string>& names);
 
 }  // namespace savedmodel::engine::edit

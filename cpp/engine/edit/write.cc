@@ -29,7 +29,7 @@ bool Exists(const std::string& path) { return tf::Env::Default()->FileExists(pat
 
 bool StartsWith(const std::string& text, const std::string& start) { return text.rfind(start, 0) == 0; }
 
-// Symbolic links followed, with a slash at the end.
+// Resolves symbolic links, and adds a slash at the end.
 std::string Canonical(const std::string& path) {
   std::error_code error;
   const std::string canonical = std::filesystem::weakly_canonical(path, error).string();
@@ -86,7 +86,7 @@ bool AnswersAs(const tf::SignatureDef& before, const tf::SignatureDef& now) {
          std::includes(given.begin(), given.end(), asked.begin(), asked.end());
 }
 
-// Whether each signature of the source is there: recorded requests may be for any.
+// True if all signatures of the source remain: recorded requests may be for any of them.
 bool AnswersAsSource(const State& state) {
   const tf::SavedModel source = ReadSavedModelProto(state.source);
   const auto& edited = state.model.meta_graphs();

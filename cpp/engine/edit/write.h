@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An edited SavedModel on disk.
+// Writes an edited SavedModel to disk.
 #pragma once
 
 #include <string>
@@ -9,9 +9,9 @@
 
 namespace savedmodel::engine::edit {
 
-// The model, and those files of its source that it needs; a temporary sibling of `target` gets its name at
-// the end. Returns what a user should know. Throws Error, also if `target` is the source, inside it or around
-// it.
+// Writes the model and the files of its source that it needs, to a temporary sibling of `target` that is
+// renamed at the end. Returns notes for the user. Throws Error, also if `target` is the source, inside it or
+// around it.
 std::vector<std::string> Write(const State& state, const std::string& target, const EditOptions& options);
 
 }  // namespace savedmodel::engine::edit

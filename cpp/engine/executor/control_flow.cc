@@ -44,8 +44,7 @@ class Frame : public tf::CallFrameInterface {
   std::vector<tf::Tensor>* fetched_;
 };
 
-// TensorFlow's executor tells it of every node. It collects nothing, but asks whether the caller is
-// interrupted.
+// TensorFlow's executor reports every node to it. It collects nothing, but checks for an interrupt.
 class Interruption : public tf::StepStatsCollectorInterface {
  public:
   Interruption(RunningCall* call, tf::CancellationManager* run) : call_(call), run_(run) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a graph with loops, branches or kernels that wait in TensorFlow's executor, in the caller's thread.
+// Runs a graph with loops, branches or waiting kernels in TensorFlow's executor, in the caller's thread.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,7 @@ class ControlFlowExecutor : public GraphExecutor {
   ExecutableGraph graph_;
   tensorflow::Device* device_;
   int fetches_ = 0;
-  bool calls_ = false;  // functions, which may send tensors among themselves
+  bool calls_ = false;  // whether it has functions, which may send each other tensors
   std::unique_ptr<tensorflow::Executor> executor_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What runs a graph without a session.
+// Runs a graph without a session.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ class GraphExecutor {
  public:
   virtual ~GraphExecutor() = default;
   virtual const char* name() const = 0;
-  // Thread-safe, in the caller's thread. Kernels may write into those of `feeds` that own their memory and
-  // have no other holder. Ends early, with Error kCancelled, once `cancellation` is cancelled.
+  // Thread-safe; runs in the caller's thread. Kernels may write into those of `feeds` that own their memory
+  // and have no other holder. Ends early, with Error kCancelled, once `cancellation` is cancelled.
   virtual void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
                    tensorflow::CancellationManager* cancellation) const = 0;
 
-  // A run leaves nothing behind but its results, so that one that failed may be done again.
+  // True if a run has no side effects, so that a failed one may be repeated.
   bool repeatable() const { return repeatable_; }
   void set_repeatable(bool repeatable) { repeatable_ = repeatable; }
 
@@ -33,15 +33,15 @@ class GraphExecutor {
   bool repeatable_ = false;
 };
 
-// The quickest that can run `graph`: kernels in a row, or, for loops, branches and kernels that wait for
-// something, TensorFlow's executor. Null, with the node that is in the way in `why_not`, for a graph that
-// needs a session; with `only_kernels`, also where TensorFlow's would have to run it. `pool` has the values
-// of large constants, or is null; `stateful` must outlive the executor. Throws Error.
+// Makes the fastest executor for `graph`: a list of kernels, or TensorFlow's executor for loops, branches and
+// kernels that wait. Returns null for a graph that needs a session, and names the node in `why_not`; with
+// `only_kernels`, also for a graph that needs TensorFlow's executor. `pool` has the values of large
+// constants, or is null; `stateful` must outlive the executor. Throws Error.
 std::unique_ptr<GraphExecutor> MakeExecutor(ExecutableGraph graph, tensorflow::Device* device,
                                             const ConstantPool* pool, StatefulKernels* stateful,
                                             std::string* why_not, bool only_kernels = false);
 
-// Process-wide, as TensorFlow's kernels expect it.
+// Process-wide, as TensorFlow's kernels expect.
 std::int64_t NextStepId();
 
 }  // namespace savedmodel::engine

@@ -20,7 +20,7 @@ struct AsGraph {
   std::vector<std::string> feeds, fetches;
 };
 
-// The function as a graph, whose nodes have names below `prefix`: arguments are fed, results are fetched.
+// Makes the function a graph: its nodes' names begin with `prefix`, arguments are fed, results are fetched.
 AsGraph ToGraph(const tf::NameAttrList& function, const std::string& prefix, const ExecutableGraph& caller) {
   const tf::FunctionDef* definition = caller.functions->Find(function.name());
   if (definition == nullptr) throw Error(Code::kNotFound, "there is no function '" + function.name() + "'");
@@ -55,7 +55,7 @@ AsGraph ToGraph(const tf::NameAttrList& function, const std::string& prefix, con
   return result;
 }
 
-// As TensorFlow's loops and branches read a condition.
+// Reads a condition as TensorFlow's loops and branches do.
 bool IsTrue(const tf::Tensor& condition) {
   return condition.dims() == 0 ? condition.scalar<bool>()() : condition.NumElements() > 0;
 }
@@ -81,7 +81,7 @@ std::unique_ptr<Nested> Nested::Make(const tf::Node& node, const ExecutableGraph
   }
   for (std::size_t i = 0; i < functions.size(); ++i) {
     const AsGraph called = ToGraph(functions[i], node.name() + "/" + std::to_string(i) + "/", graph);
-    if (called.fetches.empty()) return nullptr;  // it has effects only
+    if (called.fetches.empty()) return nullptr;  // it only has side effects
     ExecutableGraph executable =
         MakeExecutable(called.graph, called.feeds, called.fetches, *graph.options, *graph.devices);
     for (const tf::Node* inner : executable.graph->op_nodes()) {
@@ -118,14 +118,14 @@ void Nested::Loop(tf::OpKernelContext::Params* params, std::vector<tf::Tensor> s
                   std::vector<tf::Tensor>* outputs) const {
   std::vector<tf::Tensor> held, answer, next;
   while (true) {
-    held = state;  // which the condition must leave as it is
+    held = state;  // the condition must not change it
     functions_[0]->RunIn(params, held, &answer);
     held.clear();
     if (!IsTrue(answer[0])) break;
     next.clear();
     functions_[1]->RunIn(params, state, &next);
     state.swap(next);
-    next.clear();  // a kernel may write into what only the loop holds
+    next.clear();  // lets kernels overwrite values that only the loop holds
   }
   *outputs = std::move(state);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A loop or a branch whose functions are lists of kernels, too.
+// A loop or a branch whose functions are also lists of kernels.
 #pragma once
 
 #include <memory>
@@ -13,10 +13,10 @@ namespace savedmodel::engine {
 class Nested {
  public:
   static bool Is(const tensorflow::Node& node);
-  // Null if a function has something that is no list of kernels. `graph` is the one of `node`. Throws Error.
+  // Null if a function can't be a list of kernels. `graph` is the one of `node`. Throws Error.
   static std::unique_ptr<Nested> Make(const tensorflow::Node& node, const ExecutableGraph& graph,
                                       tensorflow::Device* device, StatefulKernels* stateful);
-  // Of the step's `params`, what belongs to an executor is changed.
+  // Changes the fields of the step's `params` that belong to an executor.
   void Run(tensorflow::OpKernelContext::Params* params, std::vector<tensorflow::Tensor> inputs,
            std::vector<tensorflow::Tensor>* outputs) const;
 
@@ -27,7 +27,7 @@ class Nested {
             std::vector<tensorflow::Tensor>* outputs) const;
 
   Kind kind_;
-  std::vector<std::unique_ptr<SequentialExecutor>> functions_;  // condition and body; or branches
+  std::vector<std::unique_ptr<SequentialExecutor>> functions_;  // condition and body, or branches
 };
 
 }  // namespace savedmodel::engine

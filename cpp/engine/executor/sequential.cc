@@ -27,15 +27,15 @@ namespace {
 
 constexpr unsigned kStepsBetweenAsks = 4;
 
-// Passes a tensor on as it is.
+// True for ops that pass a tensor on unchanged.
 bool IsAlias(const tf::Node& node) {
   static const auto* const ops = new std::set<std::string>{
       "Identity", "IdentityN", "PlaceholderWithDefault", "PreventGradient", "Snapshot", "StopGradient"};
   return ops->count(node.type_string()) > 0;
 }
 
-// The nodes that the results need. An alias needs no more than the outputs that are read: TensorFlow leaves
-// an IdentityN of all results in the place of an inlined call.
+// The nodes that the results need. For an alias, only the inputs of the outputs that are read: TensorFlow
+// leaves an IdentityN of all results in place of an inlined call.
 std::unordered_set<const tf::Node*> NeededNodes(const tf::Graph& graph) {
   std::unordered_set<const tf::Node*> needed;
   std::set<std::pair<const tf::Node*, int>> seen;
@@ -62,7 +62,7 @@ int IndexOf(const tf::Node& node) { return static_cast<int>(node.attrs().Find("i
 
 void RunInline(const std::function<void()>& closure) { closure(); }
 
-// As TensorFlow's executors say it.
+// The error text of TensorFlow's executors.
 absl::Status MissingOutput(const tf::OpKernel& kernel, std::int32_t output) {
   return absl::InternalError(
       absl::StrCat("Missing ", output, "-th output from ", tf::FormatNodeDefForError(kernel.def())));
@@ -86,7 +86,7 @@ struct SequentialExecutor::Values {
   }
 };
 
-// A run's values. Where they would have to be allocated, the thread keeps them for its next run.
+// A run's values. The thread keeps large ones for its next run, to save the allocation.
 class SequentialExecutor::Lease {
  public:
   explicit Lease(const SequentialExecutor& executor)
@@ -98,7 +98,7 @@ class SequentialExecutor::Lease {
   ~Lease() {
     Values& used = values();
     for (std::size_t i = feeds_; i < used.tensors.size(); ++i) delete used.tensors[i];
-    used.tensors.resize(0);  // clear() would let go of the memory
+    used.tensors.resize(0);  // clear() would release the memory
     used.guards.resize(0);
     if (kept_ != nullptr) Spare() = std::move(kept_);
   }
@@ -135,7 +135,7 @@ std::unique_ptr<SequentialExecutor> SequentialExecutor::Make(ExecutableGraph* gr
     *graph = std::move(executor->graph_);
     return nullptr;
   }
-  executor->graph_.graph.reset();  // and with it the constants that it holds a second time
+  executor->graph_.graph.reset();  // also frees the second copies of constants in it
   return executor;
 }
 
@@ -184,7 +184,7 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const Constan
     const bool is_nested = Nested::Is(*node);
     tf::OpKernel* made = is_nested ? nullptr : MakeKernel(*node, stateful);
     if (is_nested ? !AddNested(*node, stateful, &step) : made->AsAsync() != nullptr) {
-      return false;  // waits for something, or runs a function
+      return false;  // it waits for something, or runs a function
     }
     uses_container_ = uses_container_ || UsesStepContainer(*node);
     if (!is_nested && node->num_outputs() == 1 && made->const_tensor() != nullptr) {
@@ -234,13 +234,13 @@ void SequentialExecutor::AddConstant(const tf::Tensor& value, std::vector<Slot>*
   outputs->push_back(-static_cast<Slot>(constants_.size()));
 }
 
-// A kernel may write its result into an input whose tensor it alone holds. A value that is read again later
-// is held a second time, by a guard, until its last reader's turn.
+// A kernel may overwrite an input that nothing else holds. A value that is read again later gets a second
+// holder, a guard, until its last reader's turn.
 void SequentialExecutor::PlanLifetimes() {
   struct Use {
     int reads = 0;
     int last_step = -1;
-    int last_reads = 0;  // by the last step
+    int last_reads = 0;  // reads by the last step
     bool fetched = false;
   };
   std::vector<Use> uses(static_cast<std::size_t>(slot_count_));
@@ -327,7 +327,7 @@ void SequentialExecutor::Compute(const Step& step, tf::OpKernelContext::Params* 
   for (std::int32_t i = 0; i < step.outputs; ++i) {
     const auto slot = static_cast<std::size_t>(step.first_output + i);
     tf::Tensor* result = context.release_output(i).tensor;
-    if (result == nullptr) {  // which it need not make for nobody
+    if (result == nullptr) {  // an output without a reader may be missing
       if (required_[slot]) ThrowIfError(MissingOutput(*step.kernel, i));
       continue;
     }

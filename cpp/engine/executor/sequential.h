@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs a graph as a list of kernels, one after the other, in the caller's thread; loops and branches have
-// lists of their own. A session does the same in ten times the time for small graphs: it counts pending
-// inputs, queues ready nodes and copies every tensor from edge to edge.
+// their own lists. For small graphs a session takes ten times as long: it counts pending inputs, queues ready
+// nodes and copies every tensor from edge to edge.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +18,13 @@ class Nested;
 
 class SequentialExecutor : public GraphExecutor {
  public:
-  // Null, with `graph` as it was, if a kernel waits for something. Throws Error.
+  // Returns null, with `graph` unchanged, if a kernel waits for something. Throws Error.
   static std::unique_ptr<SequentialExecutor> Make(ExecutableGraph* graph, tensorflow::Device* device,
                                                   const ConstantPool* pool, StatefulKernels* stateful);
   const char* name() const override { return "sequential"; }
   void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
            tensorflow::CancellationManager* cancellation) const override;
-  // As a part of a step that goes on. Changes those of `params` that belong to an executor.
+  // Runs as a part of an active step. Changes the fields of `params` that belong to an executor.
   void RunIn(tensorflow::OpKernelContext::Params* params, const std::vector<tensorflow::Tensor>& feeds,
              std::vector<tensorflow::Tensor>* fetched) const;
   ~SequentialExecutor() override;
@@ -51,7 +51,7 @@ class SequentialExecutor : public GraphExecutor {
   tensorflow::OpKernel* MakeKernel(const tensorflow::Node& node, StatefulKernels* stateful);
   void AddConstant(const tensorflow::Tensor& value, std::vector<Slot>* outputs);
   void PlanLifetimes();
-  // False if the node's functions are no lists of kernels.
+  // Returns false if the node's functions can't be lists of kernels.
   bool AddNested(const tensorflow::Node& node, StatefulKernels* stateful, Step* step);
   void RunNested(const Step& step, tensorflow::OpKernelContext::Params* params, Values* values) const;
   void Keep(std::size_t slot, tensorflow::Tensor* result, Values* values) const;
@@ -59,25 +59,26 @@ class SequentialExecutor : public GraphExecutor {
 
   ExecutableGraph graph_;
   tensorflow::Device* device_;
-  std::vector<std::unique_ptr<tensorflow::OpKernel>> kernels_;  // those that no other executor has
+  std::vector<std::unique_ptr<tensorflow::OpKernel>> kernels_;  // kernels that no other executor has
   std::vector<std::unique_ptr<const Nested>> nested_;
   std::vector<tensorflow::Tensor> constants_;
-  // A second reference to each: no kernel takes a constant for a value that it may overwrite.
+  // A second reference to each, so that no kernel overwrites a constant.
   std::vector<tensorflow::Tensor> constant_pins_;
   std::vector<Step> steps_;
   std::vector<Slot> inputs_;
   std::vector<Slot> releases_;  // values that no later step reads
-  std::vector<Slot> unguards_;  // guards to drop before a step: it is the last reader, and may overwrite
-  std::vector<bool> required_;  // by slot: somebody reads it
-  std::vector<std::int32_t> guard_of_;  // by slot: the guard that a value read more than once has, or -1
+  std::vector<Slot> unguards_;  // guards to drop before a step that reads the value last, and may overwrite
+                                // it
+  std::vector<bool> required_;  // by slot: true if something reads it
+  std::vector<std::int32_t> guard_of_;  // by slot: the guard of a value read more than once, or -1
   std::vector<Slot> fetches_;
-  std::vector<bool> fetch_is_last_;  // by fetch: nobody else needs the value
+  std::vector<bool> fetch_is_last_;  // by fetch: true if nothing else needs the value
   std::int32_t feed_count_ = 0;
   std::int32_t slot_count_ = 0;
   std::int32_t guard_count_ = 0;
   std::int32_t most_inputs_ = 0;
   std::int32_t most_outputs_ = 0;
-  bool uses_container_ = false;                              // of the step
+  bool uses_container_ = false;                              // the step's container
   std::vector<tensorflow::AllocatorAttributes> attributes_;  // as many as most_inputs_, most_outputs_
 };
 

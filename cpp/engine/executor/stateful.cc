@@ -16,7 +16,7 @@ namespace {
 
 bool StartsWith(const std::string& text, const char* with) { return text.rfind(with, 0) == 0; }
 
-// Stateful ops that leave all as it was, or whose state goes with the step.
+// Stateful ops without side effects, or whose state ends with the step.
 bool OnlyReads(const std::string& op) {
   static const auto* const ops = new std::set<std::string>{"_Arg",
                                                            "_Retval",

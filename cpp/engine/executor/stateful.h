@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ops that do more than compute their outputs: what only a session can run, and whose state a kernel holds.
+// Classifies ops that do more than compute: those that need a session, those with side effects, and those
+// whose kernel holds state.
 #pragma once
 
 #include <map>
@@ -15,26 +16,27 @@
 
 namespace savedmodel::engine {
 
-// True for what needs more of a session than its devices: references, messages, tensors that it keeps.
+// True for a node that needs more of a session than its devices: references, messages, stored tensors.
 bool NeedsSession(const tensorflow::Node& node);
 
-// The ops, in the graph and in the functions that it calls, whose calls leave something behind or differ:
-// they write variables, draw random numbers, print.
+// The ops, in the graph and in the functions that it calls, whose calls have side effects or differ: they
+// write variables, draw random numbers, print.
 std::vector<std::string> EffectsOf(const ExecutableGraph& graph);
 
-// True if a kernel may look for the container of its step.
+// True if a kernel may look up the container of its step.
 bool UsesStepContainer(const tensorflow::Node& node);
 
-// Tables that belong to their node's kernel get a name of their own, under which the session's kernels and
-// those of executors find the same table.
+// Names tables that belong to their node's kernel, so that the session's kernels and those of executors find
+// the same table.
 void NameTables(tensorflow::GraphDef* graph);
 
-// Kernels that hold the state of their op, such as a random generator's: one for each op of a model, whatever
-// executors run it.
+// Kernels that hold the state of their op, such as a random generator's: one for each op of a model, shared
+// by all executors.
 class StatefulKernels {
  public:
   static bool Owns(const tensorflow::NodeDef& node, const tensorflow::OpDef& op);
-  // Thread-safe. The kernel lives as long as this, which must go before the device. Throws Error.
+  // Thread-safe. The kernel lives as long as this object, which must be destroyed before the device. Throws
+  // Error.
   tensorflow::OpKernel* Find(tensorflow::Device* device,
                              const std::shared_ptr<const tensorflow::NodeProperties>& properties,
                              int graph_version);

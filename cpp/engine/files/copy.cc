@@ -32,7 +32,7 @@ bool IsSavedModelOrEmpty(const std::string& path) {
   return children.empty();
 }
 
-// True if something is there, which is to be replaced.
+// True if `target` exists and may be replaced; throws if it exists and may not.
 bool MayReplace(const std::string& target, bool replace) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::symlink_status(target, error);
@@ -52,7 +52,7 @@ void Remove(const std::string& path) {
   tf::Env::Default()->DeleteRecursively(path, &files, &folders).IgnoreError();
 }
 
-// Readers find the old one or the new one, but where the file system can't exchange two names.
+// Readers find the old or the new one, unless the file system can't exchange two names.
 void Exchange(const std::string& made, const std::string& target) {
   if (renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) {
     Remove(made);
@@ -97,7 +97,7 @@ void WriteWhole(const std::string& given, bool replace, const std::function<void
   ThrowIfError(env->CreateDir(made), Quote(target));
   try {
     fill(made);
-    if (MayReplace(target, replace)) {  // others may have written meanwhile
+    if (MayReplace(target, replace)) {  // another process may have written meanwhile
       Exchange(made, target);
     } else {
       ThrowIfError(env->RenameFile(made, target), Quote(target));

@@ -30,7 +30,7 @@ std::string DescribeDirectory(const std::string& path) {
   if (!listed.ok()) return "; it can't be listed: " + std::string(listed.message());
   if (children.empty()) return "; it is empty";
   std::sort(children.begin(), children.end());
-  for (const std::string& child : children) {  // the layout of a model server: one folder a version
+  for (const std::string& child : children) {  // the layout of a model server: one folder per version
     const bool number = child.find_first_not_of("0123456789") == std::string::npos;
     if (number &&
         tf::Env::Default()->FileExists(tf::io::JoinPath(path, child, tf::kSavedModelFilenamePb)).ok()) {
@@ -94,7 +94,7 @@ class RestoredNames {
   std::set<std::string> names_;
 };
 
-// How long each data file has to be for the tensors that the index puts in it.
+// The length that each data file needs for its tensors in the index.
 std::vector<std::uint64_t> NeededShardSizes(const std::string& prefix) {
   tf::BundleReader reader(tf::Env::Default(), prefix);
   ThrowIfError(reader.status(), Quote(tf::MetaFilename(prefix)));
@@ -112,7 +112,7 @@ std::vector<std::uint64_t> NeededShardSizes(const std::string& prefix) {
       throw Error(Code::kDataLoss, Quote(tf::MetaFilename(prefix)) + " is corrupted at the entry " +
                                        Quote(std::string(reader.key())));
     }
-    if (entry.slices_size() > 0) continue;  // its slices have entries of their own
+    if (entry.slices_size() > 0) continue;  // its slices have their own entries
     const auto shard = static_cast<std::size_t>(entry.shard_id());
     if (shard < needed.size()) {
       needed[shard] = std::max(needed[shard], static_cast<std::uint64_t>(entry.offset() + entry.size()));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is on disk: reading saved_model.pb, and refusing files that TensorFlow would trip over later.
+// Reads saved_model.pb, and checks files that would make TensorFlow fail later.
 #pragma once
 
 #include <cstdint>
@@ -13,25 +13,25 @@
 
 namespace savedmodel::engine {
 
-// Below the SavedModel: its optimized functions. TensorFlow's loaders leave assets.extra alone.
+// The folder of the optimized functions in a SavedModel. TensorFlow's loaders ignore assets.extra.
 inline constexpr char kOptimizedDirectory[] = "assets.extra/savedmodel";
 
-// Throws Error that says what is there instead, if `path` holds no readable SavedModel.
+// Throws Error, describing what is there instead, if `path` holds no readable SavedModel.
 tensorflow::SavedModel ReadSavedModelProto(const std::string& path);
 
 std::vector<tensorflow::AssetFileDef> AssetFiles(const tensorflow::MetaGraphDef& meta_graph);
 
-// False if the asset's path leads out of the SavedModel's folder.
+// False if the asset's path leads outside the SavedModel's folder.
 bool StaysInside(const tensorflow::AssetFileDef& asset);
 
-// The names of the tensors that the restore op reads from the variables files; the object graph's may be one.
+// The names of the tensors that the restore op reads from the variables files, including the object graph's.
 std::set<std::string> RestoredTensors(const tensorflow::MetaGraphDef& meta_graph);
 
-// Throws unless every asset's path stays in the directory and everything that the graph restores is in
-// the variables files at its full length. (TensorFlow loads without it, and fails at the first run.)
+// Throws unless every asset's path stays in the directory, and the variables files hold everything that the
+// graph restores at full length. (Without this, TensorFlow loads the model and fails at the first run.)
 void CheckFiles(const std::string& path, const tensorflow::MetaGraphDef& meta_graph);
 
-// Relative path -> bytes, of all files below `path`.
+// Maps the relative path of each file below `path` to its size in bytes.
 std::map<std::string, std::int64_t> ListFiles(const std::string& path);
 
 }  // namespace savedmodel::engine

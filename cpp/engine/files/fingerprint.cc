@@ -12,7 +12,7 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 
-// Rather none than one that does not fit.
+// No fingerprint is better than one that does not match.
 void WriteFingerprint(const std::string& folder, std::vector<std::string>* notes) {
   const auto fingerprint = tf::saved_model::fingerprinting::CreateFingerprintDef(folder);
   if (!fingerprint.ok()) {

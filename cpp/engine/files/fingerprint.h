@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fingerprint that TensorFlow puts beside a SavedModel.
+// Writes the fingerprint that TensorFlow adds to a SavedModel.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 namespace savedmodel::engine {
 
 inline constexpr char kFingerprintFile[] = "fingerprint.pb";
-// TensorFlow's own, of the files in `folder` as they are; where there can be none, `notes` say why.
+// Writes TensorFlow's fingerprint of the files in `folder`. If it can't have one, `notes` say why.
 void WriteFingerprint(const std::string& folder, std::vector<std::string>* notes);
 
 }  // namespace savedmodel::engine

@@ -18,13 +18,13 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// Null for a function, and for an op that nobody knows.
+// Null for a function, and for an unknown op.
 const tf::OpDef* FindOp(const tf::NodeDef& node) {
   const tf::OpDef* op = nullptr;
   return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() ? op : nullptr;
 }
 
-// The graph optimizer takes the constant axis of a concatenation for one number.
+// The graph optimizer assumes that the constant axis of a concatenation is one number.
 class ConcatAxes {
  public:
   template <typename Nodes>

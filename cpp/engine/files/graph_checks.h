@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Refuses graphs on which TensorFlow fails a CHECK, which ends the process, or never comes back.
+// Refuses graphs on which TensorFlow would fail a CHECK, which ends the process, or would never return.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace savedmodel::engine {
 
-// Throws Error (kInvalidArgument) that names the node and what is wrong. docs/untrusted.md lists the checks.
+// Throws Error (kInvalidArgument) that names the node and the fault. docs/untrusted.md lists the checks.
 void CheckGraph(const std::string& path, const tensorflow::MetaGraphDef& meta_graph,
                 const GraphLimits& limits = GraphLimits());
 

@@ -88,7 +88,7 @@ std::string FaultOfValue(const tf::AttrValue& value, const GraphLimits& limits) 
 
 std::string FaultOfValues(const tf::NodeDef& node, const GraphLimits& limits) {
   for (const auto& [name, value] : node.attr()) {
-    // Notes, which nobody has to understand; but TensorFlow's optimizer believes the shapes.
+    // Annotations may be ignored, but TensorFlow's optimizer trusts their shapes.
     const bool note = !name.empty() && name[0] == '_';
     const std::string fault = note ? FaultOfShapes(value, limits) : FaultOfValue(value, limits);
     if (!fault.empty()) return "its attribute '" + name + "' has " + fault;
@@ -103,7 +103,7 @@ std::string FaultOfValues(const tf::NodeDef& node, const GraphLimits& limits) {
          tf::DataTypeString(dtype->type());
 }
 
-// TensorFlow reads the type of each output from it, without a look at how many there are.
+// TensorFlow reads the type of each output from it without checking their number.
 std::string FaultOfFullType(const tf::NodeDef& node, const tf::OpDef* op) {
   const tf::FullTypeDef& type = node.experimental_type();
   if (type.type_id() == tf::TFT_UNSET) return "";
@@ -116,12 +116,12 @@ std::string FaultOfFullType(const tf::NodeDef& node, const tf::OpDef* op) {
 
 namespace {
 
-// TensorFlow does check these, but its oneDNN pass, which comes before, aborts.
+// TensorFlow checks these too late: its oneDNN pass runs earlier and aborts.
 std::string FaultOfAttribute(const tf::OpDef::AttrDef& attribute, const tf::NodeDef& node) {
   const tf::AttrValue* given = FindAttr(node, attribute.name());
   if (given == nullptr) return attribute.has_default_value() ? "" : "is not there";
   const tf::AttrValue& value = *given;
-  // In a function body it may be one of the function's own attributes.
+  // In a function body the value may be one of the function's own attributes.
   if (value.value_case() == tf::AttrValue::kPlaceholder) return "";
   if (!tf::AttrValueHasType(value, attribute.type()).ok()) return "is no " + attribute.type();
   const auto& allowed = attribute.allowed_values().list().s();
@@ -139,7 +139,7 @@ std::string FaultOfAttributes(const tf::NodeDef& node, const tf::OpDef* op) {
     const std::string fault = FaultOfAttribute(attribute, node);
     if (!fault.empty()) return "its attribute '" + attribute.name() + "' " + fault;
   }
-  // Before anybody makes a list of that length.
+  // Check this before a list of that length is allocated.
   for (const auto& argument : op->input_arg()) {
     const std::int64_t number = Attr(node, argument.number_attr()).i();
     if (!argument.number_attr().empty() && number > node.input_size())
@@ -149,13 +149,13 @@ std::string FaultOfAttributes(const tf::NodeDef& node, const tf::OpDef* op) {
   return "";
 }
 
-// TensorFlow's own check is left out for graphs of old versions. (Those of function bodies are always
-// counted.)
+// TensorFlow skips its own check for graphs of old versions. (It always counts the inputs in function
+// bodies.)
 std::string FaultOfInputs(const tf::NodeDef& node, const tf::OpDef* op) {
   if (op == nullptr) return "";
   tf::DataTypeVector types;
   if (!tf::InputTypesForNode(node, *op, &types).ok()) {
-    tf::NodeDef complete = node;  // attributes that have their default may be left out
+    tf::NodeDef complete = node;  // attributes with their default may be missing
     tf::AddDefaultsToNodeDef(*op, &complete);
     types.clear();
     if (!tf::InputTypesForNode(complete, *op, &types).ok()) return "";
@@ -166,7 +166,7 @@ std::string FaultOfInputs(const tf::NodeDef& node, const tf::OpDef* op) {
          std::to_string(types.size());
 }
 
-// Nor does it compare how many tensors a call passes with those that the function has.
+// TensorFlow does not compare the number of a call's tensors with the function's either.
 std::string FaultOfCall(const tf::NodeDef& node, const tf::OpDef& function) {
   const auto differ = [&](const auto& arguments, const char* list) {
     const tf::AttrValue* types = FindAttr(node, FindAttr(node, "T") != nullptr ? "T" : list);
@@ -177,7 +177,8 @@ std::string FaultOfCall(const tf::NodeDef& node, const tf::OpDef& function) {
   };
   if (differ(function.input_arg(), "Tin"))
     return "it does not have the inputs of the function '" + function.name() + "'";
-  const bool decides = Attr(node, "cond").func().name() == function.name();  // a loop's: gives a truth value
+  const bool decides = Attr(node, "cond").func().name() == function.name();  // a loop's condition: returns a
+                                                                             // boolean
   if (!decides && differ(function.output_arg(), "Tout"))
     return "it does not have the outputs of the function '" + function.name() + "'";
   return "";
@@ -189,7 +190,7 @@ bool IsOneNumber(const tf::TensorShapeProto& shape) {
 
 namespace {
 
-// TensorFlow looks branches and bodies of loops up without a look at what it found.
+// TensorFlow looks up the functions of branches and loops without checking that they exist.
 bool IsFunctional(const std::string& op) {
   return op == "While" || op == "StatelessWhile" || op == "If" || op == "StatelessIf" || op == "Case" ||
          op == "StatelessCase";
@@ -230,7 +231,7 @@ std::string CalledNodes::Fault(const tf::NodeDef& node) const {
   if (!IsFunctional(node.op()) && !IsCall(node.op())) return "";
   for (const std::string& name : CalledFunctions(node)) {
     const auto found = functions_.find(name);
-    if (found == functions_.end() && IsCall(node.op())) continue;  // that it does notice
+    if (found == functions_.end() && IsCall(node.op())) continue;  // TensorFlow reports this one
     if (found == functions_.end()) return "it calls the function '" + name + "', which is not there";
     std::string fault = FaultOfCall(node, found->second.definition->signature());
     if (!fault.empty()) return fault;

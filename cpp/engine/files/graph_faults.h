@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is wrong with parts of a graph that TensorFlow would end the process on: as text, or "". `CheckGraph`
-// looks at all of a graph.
+// Describes faults in parts of a graph that would make TensorFlow end the process; "" if there is none.
+// `CheckGraph` checks a whole graph.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,15 @@
 
 namespace savedmodel::engine {
 
-// Tests make them so small that a sound graph reaches them.
+// Tests set them so low that a valid graph reaches them.
 struct GraphLimits {
   GraphLimits();
-  int dimensions;  // a tensor has fewer
-  // More than any machine has bytes: a size in bytes that TensorFlow computes from it might overflow.
+  int dimensions;  // a tensor has fewer than this
+  // More than any machine has bytes, because a size in bytes that TensorFlow computes might overflow.
   std::int64_t elements = std::int64_t{1} << 48;
   double bytes;  // of a constant: the machine's memory
-  // A graph that is inlined, as all are, has as many nodes as its functions have together, each as often as
-  // it is called. The largest real ones have some hundred thousand.
+  // Inlining gives a graph the nodes of all its functions, each as often as it is called. The largest real
+  // graphs have some hundred thousand nodes.
   double nodes = 1e8;
 };
 
@@ -33,24 +33,25 @@ std::string FaultOfShape(const tensorflow::TensorShapeProto& shape, const GraphL
 std::string FaultOfTensor(const tensorflow::TensorProto& tensor, const GraphLimits& limits);
 std::string FaultOfValue(const tensorflow::AttrValue& value, const GraphLimits& limits);
 
-// Of the values of a node's attributes.
+// A fault in the values of a node's attributes.
 std::string FaultOfValues(const tensorflow::NodeDef& node, const GraphLimits& limits);
-// `op`: null for a function, and for an op that nobody knows.
+// `op`: null for a function, and for an unknown op.
 std::string FaultOfFullType(const tensorflow::NodeDef& node, const tensorflow::OpDef* op);
 std::string FaultOfAttributes(const tensorflow::NodeDef& node, const tensorflow::OpDef* op);
 std::string FaultOfInputs(const tensorflow::NodeDef& node, const tensorflow::OpDef* op);
-// Of a call, loop or branch, for a function that it calls.
+// A fault of a call, loop or branch with regard to a function that it calls.
 std::string FaultOfCall(const tensorflow::NodeDef& node, const tensorflow::OpDef& function);
-// What the graph optimizer takes the constant axis of a concatenation for.
+// True if the shape is one number, as the graph optimizer assumes of the constant axis of a concatenation.
 bool IsOneNumber(const tensorflow::TensorShapeProto& shape);
 
-// Calls, followed through a library, which outlives this.
+// Follows calls through a library, which must outlive this.
 class CalledNodes {
  public:
   explicit CalledNodes(const tensorflow::FunctionDefLibrary& library);
-  // How many nodes a node is when all that it calls is inlined; infinite for a function that calls itself.
+  // The number of nodes after inlining everything that a node calls; infinite for a function that calls
+  // itself.
   double Count(const tensorflow::NodeDef& node);
-  // Of a call, loop or branch: what of its functions is missing, or does not fit it.
+  // The missing or mismatched function of a call, loop or branch.
   std::string Fault(const tensorflow::NodeDef& node) const;
 
  private:

@@ -36,7 +36,7 @@ bool IsTableFromFile(const std::string& op) {
   return op == "InitializeTableFromTextFile" || op == "InitializeTableFromTextFileV2";
 }
 
-// PrintV2 that writes to a file is an op of its own here; so is one whose stream a caller decides.
+// A PrintV2 that writes to a file counts as an op of its own; so does one whose stream a caller chooses.
 std::string OpOf(const tf::NodeDef& node) {
   if (node.op() != "PrintV2") return node.op();
   const tf::AttrValue* stream = FindAttr(node, "output_stream");
@@ -45,7 +45,7 @@ std::string OpOf(const tf::NodeDef& node) {
   return harmless.count(stream->s()) > 0 ? node.op() : kPrintToFile;
 }
 
-// Nodes that a run of some others runs, into the functions that they call.
+// The nodes that a run of some others reaches, including the functions that they call.
 class Reach {
  public:
   Reach(const Scopes& scopes, const std::vector<std::string>& tensors) : scopes_(scopes) {
@@ -95,7 +95,7 @@ void AddTensors(const tf::TensorInfo& info, std::vector<std::string>* names) {
   for (const tf::TensorInfo& part : info.composite_tensor().components()) AddTensors(part, names);
 }
 
-// What calls of signatures run.
+// The output tensors of all signatures.
 std::vector<std::string> SignatureTensors(const tf::MetaGraphDef& meta_graph) {
   std::vector<std::string> names;
   for (const auto& [key, signature] : meta_graph.signature_def()) {
@@ -121,7 +121,7 @@ class LoaderUses {
         restored_(scopes, {meta_graph.saver_def().restore_op_name()}),
         variables_(scopes, {meta_graph.saver_def().filename_tensor_name()}),
         assets_(scopes, AssetTensors(meta_graph)) {
-    // A program can call these as well as signatures.
+    // A program can call these functions like signatures.
     const SavedFunctions functions(meta_graph.object_graph_def());
     for (const auto& [path, function] : functions.all()) {
       for (const ConcreteFunction& trace : function.traces) called_.AddFunction(trace.name);
@@ -129,13 +129,13 @@ class LoaderUses {
   }
 
   bool Has(const Scope& scope, const tf::NodeDef& node) {
-    // Only a load feeds the names of files.
+    // Names of files come from the loader only if no signature reaches the node.
     if (called_.Has(node)) return false;
     if (IsTableFromFile(node.op())) {
       return node.input_size() > 1 && assets_.OnlyFromSources(scope, node.input(1));
     }
     if (!IsSaverOp(node.op()) || initialized_.Has(node)) return false;
-    if (!restored_.Has(node)) return true;  // savers that nothing runs are left over from training
+    if (!restored_.Has(node)) return true;  // savers that nothing runs remain from training
     return IsRestore(node.op()) && node.input_size() > 0 && variables_.OnlyFromSources(scope, node.input(0));
   }
 
@@ -155,7 +155,7 @@ std::map<std::string, OpUse> CountOpUses(const tf::MetaGraphDef& meta_graph) {
   std::map<std::string, OpUse> uses;
   const auto add = [&](const Scope& scope, const tf::NodeDef& node, const std::string& prefix) {
     const tf::OpDef* op = nullptr;
-    // A function may be called as if it were an op, but can't take the name of one.
+    // A function may be called like an op, but can't take an op's name.
     if (scopes.functions().count(node.op()) > 0 &&
         !tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) {
       return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which ops a graph and its functions use, what of that only serves the loader, and which are refused.
+// Counts the ops of a graph and its functions, separates those that only serve the loader, and checks
+// OpRules.
 #pragma once
 
 #include <map>
@@ -14,7 +15,7 @@ namespace savedmodel::engine {
 
 std::map<std::string, OpUse> CountOpUses(const tensorflow::MetaGraphDef& meta_graph);
 
-// Throws Error (kPermissionDenied) if the rules refuse an op that does not only serve the loader.
+// Throws Error (kPermissionDenied) if the rules refuse an op, unless it only serves the loader.
 void CheckOps(const std::string& path, const tensorflow::MetaGraphDef& meta_graph, const OpRules& rules);
 
 std::vector<std::string> ListRegisteredOps();

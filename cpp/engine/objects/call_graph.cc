@@ -40,7 +40,7 @@ tf::NodeDef ReadPath(const std::string& name, const std::string& variable) {
   return node;
 }
 
-// Each dense tensor of the specs, in order.
+// Visits each dense tensor of the specs, in order.
 template <typename Visit>
 void ForEachDense(std::vector<TensorSpec>* specs, const Visit& visit) {
   for (TensorSpec& spec : *specs) {

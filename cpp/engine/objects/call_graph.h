@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A call of a function of the object graph as nodes of a graph: what makes it run like a signature.
+// Makes a graph of one call of a function of the object graph, so that it runs like a signature.
 #pragma once
 
 #include <map>
@@ -25,20 +25,20 @@ struct CallGraph {
 };
 
 struct FunctionCall {
-  std::vector<tensorflow::NodeDef> nodes;  // placeholders, what reads an asset's path, the call
+  std::vector<tensorflow::NodeDef> nodes;  // placeholders, readers of assets' paths, the call
   std::vector<std::string> captures;       // tensors of the graph that the nodes need
-  std::vector<TensorSpec> inputs;          // as the trace has them, with the tensors' names
+  std::vector<TensorSpec> inputs;          // as in the trace, with the tensors' names
   std::vector<TensorSpec> outputs;
   std::string call;  // the node's name
 };
 
-// The nodes' names begin with `prefix`. `tensors`: ObjectTensors. Throws Error if the function captures what
-// is no tensor of the graph, or is not as the object graph has it.
+// The nodes' names begin with `prefix`. `tensors`: see ObjectTensors. Throws Error if the function captures
+// something other than a tensor of the graph, or differs from the object graph.
 FunctionCall MakeFunctionCall(const tensorflow::GraphDef& graph, const tensorflow::SavedObjectGraph& objects,
                               const std::map<int, std::string>& tensors, const ConcreteFunction& function,
                               const std::string& prefix);
 
-// With what the call needs of `graph`.
+// Includes what the call needs of `graph`.
 std::shared_ptr<CallGraph> MakeCallGraph(const tensorflow::GraphDef& graph, const FunctionCall& call,
                                          const std::string& device);
 

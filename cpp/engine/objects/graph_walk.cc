@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kDepth = 32;  // functions may call themselves
 
-// The functions that are called whenever the node runs, with its inputs as their arguments.
+// The functions that every run of the node calls, with its inputs as their arguments.
 std::vector<std::string> Calls(const tf::NodeDef& node) {
   std::vector<std::string> names{node.op()};
   const auto add = [&](const char* attribute) {
@@ -44,7 +44,7 @@ const std::vector<std::string>& GraphWalk::KeysOf(const tf::NodeDef& constant) c
 TensorOrigin GraphWalk::Trace(const Scope& scope, const std::string& start) const {
   std::string tensor = start;
   const GraphView& graph = *scope.body;
-  for (int steps = 0; steps <= graph.nodes().size(); ++steps) {  // a damaged graph may pass it on in a circle
+  for (int steps = 0; steps <= graph.nodes().size(); ++steps) {  // a damaged graph may contain a cycle
     const tf::NodeDef* found = graph.Source(tensor);
     if (found == nullptr) {
       const int argument = graph.Argument(tensor);

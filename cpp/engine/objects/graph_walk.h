@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of the graph's handles in a run of some of its nodes, followed into the functions that they
-// call.
+// Follows the graph's handles through a run of some of its nodes and the functions that they call.
 #pragma once
 
 #include <functional>
@@ -15,24 +14,24 @@
 
 namespace savedmodel::engine {
 
-// Where a tensor comes from.
+// The origin of a tensor.
 struct TensorOrigin {
-  std::string tensor;  // of the graph, "dense/kernel:0"; empty if it is none
-  std::string key;     // in variables/, that a RestoreV2 reads it under; or empty
+  std::string tensor;  // in the graph, "dense/kernel:0"; empty if it is in none
+  std::string key;     // the key in variables/ under which a RestoreV2 reads it; or empty
 };
 
 // Refers to the GraphDef.
 class GraphWalk {
  public:
-  // `inputs`: of the node's data inputs. A call is visited before the function that it calls.
+  // `inputs`: origins of the node's data inputs. A call is visited before the function that it calls.
   using Visit = std::function<void(const tensorflow::NodeDef& node, const std::vector<TensorOrigin>& inputs)>;
 
   explicit GraphWalk(const tensorflow::GraphDef& graph) : graph_(graph), functions_(graph.library()) {}
 
-  // Visits what a run of `start` (nodes or tensors) runs, if `fed` tensors are given; each function once for
-  // each set of arguments. Branches are not followed: they may not be taken.
+  // Visits the nodes that a run of `start` (nodes or tensors) runs when `fed` tensors are given; each
+  // function once for each set of arguments. Does not follow branches, which may not be taken.
   void Run(const std::vector<std::string>& start, const std::vector<std::string>& fed, const Visit& visit);
-  // One node of the graph, and no functions.
+  // Visits one node of the graph, and no functions.
   void One(const tensorflow::NodeDef& node, const Visit& visit);
 
   const tensorflow::NodeDef* Find(const std::string& node) const { return graph_.Find(node); }

@@ -21,13 +21,13 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// What nodes that stand for the same variable have in common; empty if the node is none.
+// The key shared by all nodes of one variable; empty for other nodes.
 std::string NameOf(const tf::NodeDef& node) {
   if (IsReferenceVariable(node)) return "reference " + node.name();
   return node.op() == "VarHandleOp" ? VariableKey(node) : "";
 }
 
-// An op that changes a v1 variable takes it first.
+// True if the op's first input is a reference: it may change a v1 variable.
 bool TakesReference(const tf::NodeDef& node) {
   const tf::OpDef* op = nullptr;
   return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() && op->input_arg_size() > 0 &&
@@ -45,7 +45,7 @@ Variables FindVariables(const tf::GraphDef& graph) {
   return variables;
 }
 
-// Leaves those that a run of `start` gives no value.
+// Keeps the variables to which a run of `start` assigns no value.
 void DropWritten(const std::vector<std::string>& start, GraphWalk* walk, Variables* variables) {
   walk->Run(start, {}, [&](const tf::NodeDef& node, const std::vector<TensorOrigin>& inputs) {
     if (ReadsVariable(node.op()) || node.op() == "PartitionedCall" ||
@@ -75,7 +75,7 @@ bool SameKind(const tf::NodeDef& a, const tf::NodeDef& b) {
          Attr(a, "shape").SerializeAsString() == Attr(b, "shape").SerializeAsString();
 }
 
-// Where the calls that would tell have been inlined: by the variable's name, if it has one of its own.
+// If the identifying calls have been inlined, the variable's name identifies its object, if it is unique.
 void AddNamedObjects(const tf::SavedObjectGraph& objects, const Variables& unset,
                      std::map<std::string, int>* captured) {
   std::map<std::string, std::vector<int>> by_name;
@@ -103,7 +103,7 @@ int MendVariables(const std::string& path, tf::MetaGraphDef* meta_graph) {
   AddNamedObjects(objects, unset, &captured);
   const auto keys = CheckpointKeys(path, objects);
   const auto restored = RestoredHandles(meta_graph->saver_def(), &walk);
-  // What is restored gets the name that is read, which is the one that its program gave it.
+  // The restored variable gets the name that signatures read, which its program gave it.
   std::map<std::string, const tf::NodeDef*> renamed;
   std::map<std::string, const tf::NodeDef*> chosen;  // by the checkpoint's key
   for (const auto& [name, nodes] : unset) {
@@ -118,7 +118,7 @@ int MendVariables(const std::string& path, tf::MetaGraphDef* meta_graph) {
       renamed.emplace(VariableKey(fresh ? *source : *node), first->second);
     }
   }
-  // Readers of the handle as well: what is pruned by them knows nodes, and no names of variables.
+  // Readers of the handle change as well, because pruning follows nodes and not names of variables.
   std::map<std::string, const tf::NodeDef*> replaced;
   std::map<tf::NodeDef*, std::pair<std::string, std::string>> changes;
   for (tf::NodeDef& node : *meta_graph->mutable_graph_def()->mutable_node()) {

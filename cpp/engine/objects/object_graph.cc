@@ -17,7 +17,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-constexpr int kDepth = 16;  // files may nest as they like
+constexpr int kDepth = 16;  // files may nest without limit
 
 std::string Tensor(tf::DataType dtype, const tf::TensorShapeProto& shape) {
   return std::string(DTypeName(static_cast<DType>(tf::BaseType(dtype)))) + " " +
@@ -88,7 +88,7 @@ std::string Text(const tf::StructuredValue& value, int depth) {
   }
 }
 
-// A signature is the tuple of its positional arguments and the dict of those by name.
+// A signature is the tuple of its positional arguments and the dict of its named ones.
 std::string Arguments(const tf::StructuredValue& signature) {
   const auto& parts = signature.tuple_value().values();
   if (parts.size() != 2 || !parts[0].has_tuple_value() || !parts[1].has_dict_value()) {

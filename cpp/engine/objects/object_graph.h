@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The object graph of a TF2 model: which functions a program can call on the saved object.
+// The object graph of a TF2 model: the functions that a program can call on the saved object.
 #pragma once
 
 #include <vector>

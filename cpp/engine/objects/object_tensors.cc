@@ -60,7 +60,7 @@ std::map<int, std::string> CheckpointKeys(const std::string& path, const tf::Sav
   std::map<int, std::string> keys;
   tf::TrackableObjectGraph saved;
   if (objects.nodes_size() == 0 || !ReadTrackableGraph(path, &saved) || saved.nodes_size() == 0) return keys;
-  // Objects of both are the same where the same attributes lead to them.
+  // The same attribute path leads to the same object in both graphs.
   std::set<int> seen{0};
   std::vector<std::pair<int, int>> pending{{0, 0}};
   while (!pending.empty()) {
@@ -119,7 +119,7 @@ std::map<int, std::string> ObjectTensors(const std::string& path, const tf::Meta
       if (handle != restored.end()) tensors.emplace(object, handle->second);
       continue;
     }
-    const auto handle = restored.lower_bound(key);  // a table's values have keys of their own
+    const auto handle = restored.lower_bound(key);  // a table's values have their own keys
     if (!key.empty() && handle != restored.end() && StartsWith(handle->first, key)) {
       tensors.emplace(object, handle->second);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which tensors of the graph the objects of a TF2 model are: its variables, tables, constants and assets.
+// Maps the objects of a TF2 model (variables, tables, constants, assets) to tensors of the graph.
 #pragma once
 
 #include <map>
@@ -10,20 +10,21 @@
 
 namespace savedmodel::engine {
 
-// The handle that gets the value that variables/ has under a key: of variables, and of tables.
+// The handle that receives the value stored in variables/ under a key: of variables, and of tables.
 std::map<std::string, std::string> RestoredHandles(const tensorflow::SaverDef& saver, GraphWalk* walk);
 
-// The key under which variables/ of `path` has each object of the object graph; of a table, the start of its
-// keys. Empty if there is no such file.
+// The key in variables/ of `path` of each object of the object graph; for a table, the prefix of its keys.
+// Empty if there is no such file.
 std::map<int, std::string> CheckpointKeys(const std::string& path,
                                           const tensorflow::SavedObjectGraph& objects);
 
-// Tensors that are given to functions of the object graph for an object. Both have the same captures.
+// Tensors that functions of the object graph capture, with their objects. A function and its call have the
+// same captures.
 std::map<std::string, int> CapturedObjects(const tensorflow::SavedObjectGraph& objects,
                                            const tensorflow::GraphDef& graph, GraphWalk* walk);
 
-// By object. An asset's is the variable that has its path. Reads variables/ of `path`, and not the graph of
-// `meta_graph`.
+// The tensor of each object. An asset's is the variable that holds its path. Reads variables/ of `path`, but
+// not the graph of `meta_graph`.
 std::map<int, std::string> ObjectTensors(const std::string& path, const tensorflow::MetaGraphDef& meta_graph,
                                          const tensorflow::GraphDef& graph);
 

@@ -42,7 +42,7 @@ SavedFunctions::SavedFunctions(tf::SavedObjectGraph objects) : objects_(std::mov
     const auto [node, path] = pending.front();
     pending.pop_front();
     const tf::SavedObject& object = objects_.nodes(node);
-    if (object.has_resource()) continue;  // its functions make and fill it
+    if (object.has_resource()) continue;  // its functions create and fill it
     for (const auto& child : object.children()) {
       const int id = child.node_id();
       if (id < 0 || id >= objects_.nodes_size() || (node == 0 && child.local_name() == kSignatures)) continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The functions of the object graph that are no signatures.
+// The functions of the object graph that are not signatures.
 #pragma once
 
 #include <map>
@@ -11,7 +11,7 @@
 
 namespace savedmodel::engine {
 
-// Whether there are functions, signatures aside, that may be called.
+// True if there are callable functions other than signatures.
 bool HasFunctions(const tensorflow::SavedObjectGraph& objects);
 
 class SavedFunctions {
@@ -19,7 +19,7 @@ class SavedFunctions {
   explicit SavedFunctions(tensorflow::SavedObjectGraph objects);
 
   const tensorflow::SavedObjectGraph& objects() const { return objects_; }
-  // By the shortest path to each; those that make tables are left out.
+  // By the shortest path to each, without functions that create tables.
   const std::map<std::string, SavedFunction>& all() const { return functions_; }
   // By any path. Throws UsageError.
   const SavedFunction& Find(const std::string& path) const;

@@ -14,7 +14,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-constexpr int kDepth = 64;  // files may nest as they like
+constexpr int kDepth = 64;  // files may nest without limit
 constexpr std::int64_t kMaxSplits = 64;
 
 TensorSpec Part(const std::string& key, tf::DataType dtype, PartialShape shape) {
@@ -141,7 +141,7 @@ class Reader {
   std::vector<TensorSpec> specs_;
 };
 
-// Tensors get the names that lead to them: "x", "images_left", "output_0".
+// Names tensors by their path: "x", "images_left", "output_0".
 class Namer {
  public:
   explicit Namer(std::vector<TensorSpec>* specs) : specs_(specs) {}

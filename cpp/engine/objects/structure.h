@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Arguments and results of functions of the object graph, as Python has them.
+// The Python structure of arguments and results of functions of the object graph.
 #pragma once
 
 #include <string>
@@ -12,12 +12,12 @@ namespace savedmodel::engine {
 
 Structure ReadStructure(const tensorflow::StructuredValue& value);
 
-// With the tensors of both. `parameters`: SavedFunction's.
+// Includes the tensors of its arguments and results. `parameters`: see SavedFunction.
 ConcreteFunction ReadConcreteFunction(const std::string& name,
                                       const tensorflow::SavedConcreteFunction& concrete,
                                       const Structure& parameters);
 
-// A field of a named tuple; null if it has none.
+// A field of a named tuple; null if it is missing.
 const Structure* Field(const Structure& tuple, const std::string& name);
 
 }  // namespace savedmodel::engine

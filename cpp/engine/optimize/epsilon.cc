@@ -11,7 +11,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// The variance over one axis, counted from the first, and an epsilon that is not 0.001.
+// A variance over one axis, counted from the first, plus an epsilon other than 0.001.
 bool IsHazard(const Dataflow& flow, const Value& sum) {
   if (!sum.Is("AddV2") && !sum.Is("Add")) return false;
   for (const int i : {0, 1}) {
@@ -29,7 +29,7 @@ std::string Find(const Dataflow& flow, const Nodes& nodes) {
     if (node.op() != "Mul") continue;
     for (const int i : {0, 1}) {
       const Value root = flow.Input({&node, 0}, i), other = flow.Input({&node, 0}, 1 - i);
-      // Without a scale that is constant, only (x - mean) * rsqrt is taken.
+      // Without a constant scale, the remapper matches only (x - mean) * rsqrt.
       if (!root.Is("Rsqrt") || (!other.Is("Const") && !other.Is("Sub"))) continue;
       if (IsHazard(flow, flow.Input(root, 0))) return root.node->name();
     }

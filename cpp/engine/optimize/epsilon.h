@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layer norms that TensorFlow's remapper makes one op of, with an epsilon of 0.001 in place of their own:
-// those that name the last axis by its number, and not by -1.
+// Layer norms that TensorFlow's remapper fuses with a wrong epsilon of 0.001: those that name the last axis
+// by its number instead of -1.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace savedmodel::engine {
 
-// Switches the remapper off where a graph or its functions have one, and says so; empty otherwise. May find
-// one where TensorFlow would not.
+// Switches the remapper off if a graph or its functions contain such a layer norm, and says so; else returns
+// an empty string. May find one where TensorFlow would not.
 std::string LeaveOutRemapping(const tensorflow::GraphDef& graph, tensorflow::ConfigProto* config);
 
 }  // namespace savedmodel::engine

@@ -33,7 +33,7 @@ bool IsFactor(const std::string& op) {
   return ops->count(op) > 0;
 }
 
-// What TensorFlow's optimizer may remove, or move a factor across.
+// Ops that TensorFlow's optimizer may remove, or move a factor across.
 bool PassesOn(const std::string& op) {
   static const auto* const ops = new Names{"Add",
                                            "AddN",
@@ -81,8 +81,8 @@ bool PassesOn(const std::string& op) {
 }
 
 struct Summary {
-  std::string convolution;  // that may have constant weights; empty: none
-  int factors = 0;          // constant ones, wherever they are
+  std::string convolution;  // one that may have constant weights; empty: none
+  int factors = 0;          // number of constant factors
 };
 
 class Search {
@@ -106,8 +106,9 @@ class Search {
     bool is_function;
     std::unordered_map<std::string, int> index;
     std::vector<std::vector<int>> readers;
-    std::vector<char> constant[2];  // what a function is given is one, or is none; kUnknown until asked for
-    bool shapes = true;             // they count as constant
+    std::vector<char> constant[2];  // for functions' arguments taken as constant, and as not; kUnknown until
+                                    // computed
+    bool shapes = true;             // whether shapes count as constant
   };
   static constexpr char kNo = 0, kYes = 1, kUnknown = 2;
 
@@ -126,14 +127,14 @@ class Search {
     return body;
   }
 
-  // Of an op with data inputs: whether it is constant if they are.
+  // For an op with data inputs: true if it is constant when they are.
   static bool DependsOnInputs(const tf::NodeDef& node) {
     const tf::OpDef* op = nullptr;
     if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return true;  // a function
     return !op->is_stateful() && node.op() != "NextIteration";
   }
 
-  // True if the node may become a constant, if what a function is given is `given` one.
+  // True if the node may become a constant; `given`: arguments of functions count as constant.
   static bool MayBeConstant(Body* body, int node, bool given = true) {
     std::vector<char>& constant = body->constant[given ? 0 : 1];
     std::vector<std::pair<int, int>> pending{{node, 0}};
@@ -144,7 +145,7 @@ class Search {
       if (input == 0) {
         const std::string& op = current.op();
         const bool shape = body->shapes && (op == "Shape" || op == "ShapeN" || op == "Size" || op == "Rank");
-        // No until shown: a loop leads back here.
+        // No, until proven otherwise: a loop leads back here.
         value = op == "Const" || shape ? kYes : kNo;
         const bool inputs = current.input_size() > 0 && !IsControl(current.input(0));
         if (value == kYes || !inputs || op == kPooledConstantOp || !DependsOnInputs(current)) {
@@ -171,7 +172,7 @@ class Search {
     return constant[static_cast<std::size_t>(node)] == kYes;
   }
 
-  // From input number `first` on.
+  // Looks at inputs from number `first` on.
   static bool HasConstantInput(Body* body, int node, int first) {
     const auto& inputs = body->nodes[node].input();
     for (int i = first; i < inputs.size() && inputs[i][0] != '^'; ++i) {
@@ -188,7 +189,7 @@ class Search {
     return source != body->index.end() && MayBeConstant(body, source->second, false);
   }
 
-  // The functions that a node calls, whatever it does with them.
+  // All functions that a node names, however it uses them.
   std::vector<const tf::FunctionDef*> Calls(const tf::NodeDef& node) const {
     std::vector<const tf::FunctionDef*> called;
     std::vector<std::string> names = CalledFunctions(node);
@@ -200,7 +201,7 @@ class Search {
     return called;
   }
 
-  // With all that it calls.
+  // Includes everything that the function calls.
   const Summary& Summarize(const tf::FunctionDef& function) {
     const auto [entry, fresh] = summaries_.try_emplace(function.signature().name());
     if (!fresh) return entry->second;
@@ -212,7 +213,7 @@ class Search {
 
   void Add(Body* body, int at, Summary* summary) {
     const tf::NodeDef& node = body->nodes[at];
-    // An image that a function is given is no constant.
+    // An image that is an argument of a function is not constant.
     const bool image =
         IsConvolution(node.op()) && node.input_size() > 0 && IsConstantImage(body, node.input(0));
     if (IsConvolution(node.op()) && (image || HasConstantInput(body, at, 1)))
@@ -247,7 +248,7 @@ class Search {
     return "";
   }
 
-  // A sum with a constant of which nothing says that it has channels of its own, or none.
+  // A sum with a constant that may not have a value for each channel.
   static bool Broadcasts(Body* body, int at) {
     const tf::NodeDef& node = body->nodes[at];
     if (node.op() != "Add" && node.op() != "AddV2" && node.op() != "Sub") return false;
@@ -280,7 +281,7 @@ class Search {
     return "";
   }
 
-  // True if there are several factors on a way from this node that has so many itself.
+  // True if a path from this node, which itself counts `factors`, has several factors.
   bool Follow(Body* body, int from, int factors) {
     std::map<int, int> seen{{from, factors}};
     std::vector<int> pending{from};

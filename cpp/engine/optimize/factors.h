@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Graphs that TensorFlow's constant folding must not see. It moves constant factors behind a convolution into
-// the convolution's weights. Where there are several, it may look at the shape of a factor under a name that
-// another node had before, and end the process for a size that is not known. And it swaps what a BiasAdd adds
-// to with a constant behind it, without a look whether that has as many channels.
+// the convolution's weights. With several factors, it may look up a factor's shape under a name that another
+// node had before, and end the process on an unknown size. It also swaps the sum of a BiasAdd with a constant
+// behind it, without checking that the constant has as many channels.
 #pragma once
 
 #include <string>
@@ -12,11 +12,11 @@
 
 namespace savedmodel::engine {
 
-// Says why folding must be left out for a graph or its functions; empty if it need not. May find a reason
-// where TensorFlow would do well: what passes values on counts as if it were not there.
+// The reason to leave out folding for a graph or its functions; empty if there is none. May find one where
+// TensorFlow would do well, because it looks through all nodes that pass values on.
 std::string FoldingHazard(const tensorflow::GraphDef& graph);
 
-// Switches constant folding off where it would end the process, and says so; empty otherwise.
+// Switches constant folding off if it would end the process, and says so; else returns an empty string.
 std::string LeaveOutFolding(const tensorflow::GraphDef& graph, tensorflow::ConfigProto* config);
 void LeaveOutFolding(tensorflow::ConfigProto* config);
 

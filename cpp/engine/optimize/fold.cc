@@ -15,7 +15,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// A result much larger than what it is made of (a broadcast, a tile) is cheaper to make anew than to read.
+// A result much larger than its inputs (a broadcast, a tile) is cheaper to recompute than to read.
 constexpr std::int64_t kMaxGrowth = 4;
 
 bool MayGrow(const std::string& op) { return op == "BroadcastTo" || op == "Fill" || op == "Tile"; }
@@ -24,7 +24,7 @@ bool Unfoldable(const std::string& op) {
   return op == "Identity" || op == "Placeholder" || IsControlFlow(op);
 }
 
-// `grow`: what may be much larger than its inputs, too.
+// `grow`: also accepts ops whose results may be much larger than their inputs.
 bool IsFoldable(const tf::NodeDef& node, bool grow) {
   const tf::OpDef* op = nullptr;
   if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;  // a function
@@ -39,7 +39,7 @@ bool Evaluate(const tf::NodeDef& node, const std::vector<tf::Tensor>& inputs, tf
   const std::unique_ptr<tf::OpKernel> kernel = tf::CreateOpKernel(
       tf::DEVICE_CPU, device, device->GetAllocator(tf::AllocatorAttributes()), node, version, &status);
   if (!status.ok() || kernel->AsAsync() != nullptr) return false;
-  std::vector<tf::Tensor> held = inputs;  // and so no kernel writes into a constant
+  std::vector<tf::Tensor> held = inputs;  // so that no kernel writes into a constant
   std::vector<tf::TensorValue> values;
   for (tf::Tensor& tensor : held) values.emplace_back(&tensor);
   const std::vector<tf::AllocatorAttributes> attributes(values.size() + 1);

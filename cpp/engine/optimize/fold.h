@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What depends on constants only is computed, where one of them is beside the graph.
+// Folds constant expressions, if one of the constants is in the pool beside the graph.
 #pragma once
 
 #include "engine/graph/constants.h"
@@ -8,12 +8,12 @@
 
 namespace savedmodel::engine {
 
-// Takes large constants of the graph itself into the pool, as a frozen graph has them.
+// Moves large constants of the graph itself, as in a frozen graph, into the pool.
 void PoolLargeConstants(tensorflow::GraphDef* graph, ConstantPool* pool);
 
-// How many nodes became constants. TensorFlow's own folding does the rest.
+// Returns the number of new constants. TensorFlow's own folding does the rest.
 int FoldLargeConstants(tensorflow::GraphDef* graph, tensorflow::Device* device, ConstantPool* pool);
-// The same for constants of any size, where TensorFlow's must not see the graph.
+// The same for constants of any size, if TensorFlow's folding must not see the graph.
 int FoldAllConstants(tensorflow::GraphDef* graph, tensorflow::Device* device, ConstantPool* pool);
 
 }  // namespace savedmodel::engine

@@ -20,8 +20,8 @@ namespace {
 
 constexpr char kSuffix[] = "_savedmodel_frozen";
 
-// Turns a read of a handle into the same read of a value; the inputs but the first stay. `axis` is the name
-// of a scalar int32 zero, for a gather.
+// Turns a read of a handle into the same read of a value; all inputs except the first stay. `axis` is the
+// name of a scalar int32 zero, for a gather.
 bool ReadOfValue(tf::NodeDef* node, const std::string& axis, tf::DataType dtype) {
   if (node->op() == "ReadVariableOp") {
     node->set_op("Identity");
@@ -44,7 +44,7 @@ bool ReadOfValue(tf::NodeDef* node, const std::string& axis, tf::DataType dtype)
     node->set_op("GatherNd");
     node->clear_attr();
   } else {
-    if (Attr(*node, "batch_dims").i() != 0) return false;  // its axis is another
+    if (Attr(*node, "batch_dims").i() != 0) return false;  // it gathers along another axis
     node->set_op("GatherV2");
     node->clear_attr();
     std::vector<std::string> inputs(node->input().begin(), node->input().end());
@@ -67,7 +67,8 @@ void FillAxis(tf::NodeDef* node, const std::string& name) {
   zero.AsProtoField((*node->mutable_attr())["value"].mutable_tensor());
 }
 
-// A function with one of its arguments, a handle that is only read and returned in its place, made a value.
+// Makes an argument of a function a value. The argument is a handle that is only read and returned in its
+// place.
 class ArgumentFreezer {
  public:
   explicit ArgumentFreezer(tf::FunctionDefLibrary* library) : library_(library) {
@@ -95,7 +96,7 @@ class ArgumentFreezer {
     return true;
   }
 
-  // The name of a copy of `function`; of itself, if it is a copy, for then it belongs to one call.
+  // Returns the name of a copy of `function`, or of `function` if it is already a copy, which one call owns.
   std::string Freeze(const std::string& function, int argument, tf::DataType dtype) {
     std::string name = function;
     if (function.find(kSuffix) == std::string::npos) {
@@ -145,8 +146,7 @@ class ArgumentFreezer {
   int copies_ = 0;
 };
 
-// The attributes of a loop or branch that name functions which take its inputs; the first of which is
-// `offset`.
+// The attributes of a loop or branch that name functions of its inputs, which begin at `offset`.
 std::vector<const char*> FunctionAttributes(const tf::NodeDef& node, int* offset) {
   *offset = 0;
   if (node.op() == "While" || node.op() == "StatelessWhile") return {"cond", "body"};
@@ -167,7 +167,7 @@ bool FreezeInput(tf::NodeDef* node, int input, const std::string& constant, tf::
   if (loop) {
     for (const Rewriter::Reader& reader : rewriter.Readers(*node)) {
       if (TensorRef(reader.node->input(reader.input)).index == input)
-        return false;  // reads the handle after it
+        return false;  // reads the handle after the loop
     }
   }
   for (const char* attribute : attributes) {
@@ -184,7 +184,8 @@ bool FreezeInput(tf::NodeDef* node, int input, const std::string& constant, tf::
   return true;
 }
 
-// Inlining leaves edges that wait for a handle, and so keep it; making one has no effect to wait for.
+// Inlining leaves control edges from handles, which keep them alive. Making a handle has no effect to wait
+// for.
 void DropWaitsForHandles(tf::GraphDef* graph) {
   std::unordered_set<std::string> handles;
   for (const tf::NodeDef& node : graph->node()) {
@@ -229,7 +230,7 @@ Frozen Freeze(tf::GraphDef* graph, ConstantPool* pool,
       frozen.reads += static_cast<int>(readers.size());
       continue;
     }
-    // Through the Identity nodes that handles pass.
+    // Follows Identity nodes that pass handles on.
     std::vector<const tf::NodeDef*> pending{handle};
     while (!pending.empty()) {
       const tf::NodeDef* source = pending.back();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Variables that nobody writes become constants, in the graph and in the functions that its loops run.
+// Replaces variables that are never written by constants, in the graph and in the functions of its loops.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct Frozen {
   int kept = 0;  // variables that are read at run time
 };
 
-// `value` gives a variable's value by its VarHandleOp; false for one that has to stay. Calls are inlined
-// already.
+// `value` returns a variable's value by its VarHandleOp, or false for one that must stay. Calls must already
+// be inlined.
 Frozen Freeze(tensorflow::GraphDef* graph, ConstantPool* pool,
               const std::function<bool(const tensorflow::NodeDef& handle, tensorflow::Tensor* value)>& value);
 

@@ -40,7 +40,7 @@ void Run(const tf::ConfigProto& config, const tf::DeviceSet& devices, IsolatedGr
     const TensorRef name = TensorRef::Parse(feed);
     for (const tf::NodeDef& node : isolated->graph.node()) {
       if (node.name() != name.node) continue;
-      // The value is of no importance, only its type and shape are looked at.
+      // Only type and shape are used, not the value.
       tf::PartialTensorShape shape(Attr(node, "shape").shape());
       tf::TensorShape concrete;
       for (int i = 0; i < shape.dims(); ++i) concrete.AddDim(shape.dim_size(i) < 0 ? 1 : shape.dim_size(i));
@@ -62,7 +62,7 @@ tf::ConfigProto Config(std::initializer_list<const char*> optimizers) {
   rewrite->set_meta_optimizer_iterations(tf::RewriterConfig::ONE);
   rewrite->set_min_graph_nodes(-1);
   rewrite->set_meta_optimizer_timeout_ms(-1);
-  rewrite->set_disable_tfg_optimizer(true);  // a way through MLIR and back, which not all types can go
+  rewrite->set_disable_tfg_optimizer(true);  // it converts to MLIR and back, which some types do not support
   for (const char* optimizer : optimizers) rewrite->add_optimizers(optimizer);
   return config;
 }
@@ -75,7 +75,7 @@ void KeepControlFlow(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
   }
 }
 
-// The negative of a scalar of the types that TensorFlow makes a LeakyRelu of, if that is larger than 1.
+// The negative of a scalar larger than 1, of a type that TensorFlow turns into a LeakyRelu.
 std::optional<tf::Tensor> NegativeSlope(const tf::Tensor& slope) {
   if (slope.NumElements() != 1) return {};
   tf::Tensor negative(slope.dtype(), slope.shape());
@@ -89,8 +89,8 @@ std::optional<tf::Tensor> NegativeSlope(const tf::Tensor& slope) {
   return negative;
 }
 
-// TensorFlow takes max(x, a * x) for a LeakyRelu, which is the smaller of the two if `a` is larger than 1.
-// max(x, -(-a * x)) is the same, and it does not.
+// TensorFlow turns max(x, a * x) into a LeakyRelu, which is the smaller of the two if `a` is larger than 1.
+// It does not recognise max(x, -(-a * x)), which is equal.
 void HideLargeSlopes(tf::GraphDef* graph) {
   Rewriter rewriter(graph);
   for (tf::NodeDef* node : rewriter.nodes()) {
@@ -114,8 +114,8 @@ void HideLargeSlopes(tf::GraphDef* graph) {
   rewriter.Finish();
 }
 
-// Convolutions with groups, or with an image whose channels are not known. Without oneDNN TensorFlow has no
-// kernel that convolves groups and adds a bias, and makes such a node all the same.
+// Convolutions with groups, or with an unknown number of channels. Without oneDNN, TensorFlow has no kernel
+// for groups with a bias, but fuses such a node all the same.
 std::vector<std::string> GroupedConvolutions(const tf::GraphDef& graph) {
   std::vector<std::string> found;
   if (tf::IsMKLEnabled()) return found;
@@ -148,7 +148,7 @@ void PruneGraph(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
 
 void LeaveOutForOneCpu(tf::ConfigProto* config) {
   auto* rewrite = config->mutable_graph_options()->mutable_rewrite_options();
-  rewrite->set_disable_tfg_optimizer(true);  // a way through MLIR and back, which not all types can go
+  rewrite->set_disable_tfg_optimizer(true);  // it converts to MLIR and back, which some types do not support
   if (rewrite->memory_optimization() == tf::RewriterConfig::DEFAULT_MEM_OPT) {
     rewrite->set_memory_optimization(tf::RewriterConfig::NO_MEM_OPT);
   }
@@ -169,7 +169,7 @@ void FoldConstants(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
 bool HasBfloat16() { return Bfloat16GemmKernel() != nullptr; }
 
 int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
-  // These round their factors and keep the rest in float32. TensorFlow does what is left.
+  // These ops round their factors and keep the rest in float32. TensorFlow handles the others.
   static constexpr const char* kOurs[] = {kBottleneckOp, kDenseOp, kGroupedOp, kWinogradOp};
   int count = 0;
   for (tf::NodeDef& node : *isolated->graph.mutable_node()) {
@@ -189,7 +189,7 @@ int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
 
 std::string OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool fold,
                               IsolatedGraph* isolated) {
-  // Nodes without a device are not fused: TensorFlow can't know that they run on the CPU.
+  // TensorFlow does not fuse nodes without a device, because it can't know that they run on the CPU.
   const auto place = [&](google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
     for (tf::NodeDef& node : *nodes) {
       if (node.device().empty()) node.set_device(devices.client_device()->name());
@@ -207,7 +207,7 @@ std::string OptimizeAsSession(const tf::SessionOptions& options, const tf::Devic
   rewrite->set_min_graph_nodes(-1);
   rewrite->set_meta_optimizer_timeout_ms(-1);
   LeaveOutForOneCpu(&config);
-  // Loops are functions here, and the second round finds nothing after what went before.
+  // Loops are functions here, and a second iteration finds nothing new.
   if (rewrite->loop_optimization() == tf::RewriterConfig::DEFAULT) {
     rewrite->set_loop_optimization(tf::RewriterConfig::OFF);
   }

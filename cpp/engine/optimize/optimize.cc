@@ -28,7 +28,7 @@ double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// In v1 loops and branches a constant belongs to its frame or branch, which no rewrite here respects.
+// In v1 loops and branches a constant belongs to its frame or branch, which the rewrites do not respect.
 void RefuseLoweredControlFlow(const tf::GraphDef& graph) {
   for (const tf::NodeDef& node : graph.node()) {
     if (!IsControlFlow(node.op())) continue;
@@ -44,7 +44,7 @@ void AddDefaultAttributes(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes
   }
 }
 
-// A SavedModel may leave out attributes that have their default; TensorFlow's passes abort without them.
+// A SavedModel may omit attributes with their default; TensorFlow's passes abort without them.
 void AddDefaultAttributes(tf::GraphDef* graph) {
   AddDefaultAttributes(graph->mutable_node());
   for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
@@ -74,7 +74,7 @@ void Apply(const std::vector<Pass>& passes, IsolatedGraph* isolated, ConstantPoo
   Rewriter rewriter(&isolated->graph, pool);
   for (const Pass& pass : passes) {
     const int count = pass.apply(&rewriter);
-    // What is left of a pattern would be a second reader of its inputs.
+    // The rest of a pattern would be a second reader of its inputs.
     if (count > 0) rewriter.RemoveUnread(fetches);
     watch->Record(pass.name, pass.what, count);
   }
@@ -87,7 +87,8 @@ void Note(const std::string& note, OptimizationReport* report) {
     report->notes.push_back(note);
 }
 
-// What TensorFlow must not see becomes part of weights first, if they can take it; returns how many did.
+// Folds factors that TensorFlow must not see into weights first, if they can absorb them; returns their
+// number.
 int FoldWhatIsConstant(const tf::DeviceSet& devices, ConstantPool* pool, IsolatedGraph* isolated,
                        OptimizationReport* report) {
   tf::Device* const device = devices.client_device();

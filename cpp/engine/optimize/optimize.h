@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a function of a graph to a graph that gives the same results sooner.
+// Optimizes the graph of a function: the same results in less time.
 #pragma once
 
 #include <functional>
@@ -16,8 +16,8 @@
 
 namespace savedmodel::engine {
 
-// `value` gives the value of the variable of a VarHandleOp that may become a constant, and false for others.
-// Adds to `report`. Throws Error; `isolated` is of no use then.
+// `value` returns the value of a VarHandleOp's variable that may become a constant, and false for others.
+// Adds to `report`. Throws Error; `isolated` is then unusable.
 void OptimizeGraph(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices, bool bf16,
                    const std::function<bool(const tensorflow::NodeDef&, tensorflow::Tensor*)>& value,
                    ConstantPool* pool, IsolatedGraph* isolated, OptimizationReport* report);

@@ -21,7 +21,7 @@ namespace {
 
 using Nodes = GraphView::Nodes;
 
-// Sources before their readers; shorter than `nodes` where there is a cycle.
+// Sources before their readers; shorter than `nodes` if there is a cycle.
 std::vector<int> Order(const Nodes& nodes, const std::unordered_map<std::string, int>& index) {
   std::vector<int> pending(static_cast<std::size_t>(nodes.size()));
   std::vector<std::vector<int>> readers(pending.size());
@@ -76,8 +76,9 @@ void Tidy(IsolatedGraph* isolated) {
   std::unordered_set<std::string> kept;
   for (const std::string& tensor : isolated->fetches) kept.insert(TensorRef(tensor).node);
   std::unordered_map<std::string, std::vector<std::string>> waits;  // of constants and Identity nodes
-  std::unordered_set<std::string> pure;  // neither they nor what they read have an effect, or see one
-  std::unordered_map<std::string, std::string> passed_on;  // output of an Identity -> what it reads
+  std::unordered_set<std::string> pure;  // nodes that neither have nor see side effects, like all that they
+                                         // read
+  std::unordered_map<std::string, std::string> passed_on;  // output of an Identity -> its source
   for (const int i : order) {
     tf::NodeDef& node = nodes[i];
     node.mutable_attr()->erase("_class");

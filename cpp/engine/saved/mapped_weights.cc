@@ -21,7 +21,7 @@ class MappedBuffer : public tf::TensorBuffer {
       : tf::TensorBuffer(const_cast<char*>(data)), file_(std::move(file)), size_(size) {}
   std::size_t size() const override { return size_; }
   tf::TensorBuffer* root_buffer() override { return this; }
-  bool OwnsMemory() const override { return false; }  // and so nobody writes a result into it
+  bool OwnsMemory() const override { return false; }  // so that no kernel writes a result into it
   void FillAllocationDescription(tf::AllocationDescription* description) const override {
     description->set_requested_bytes(static_cast<std::int64_t>(size_));
     description->set_allocator_name("savedmodel: mapped");
@@ -37,7 +37,7 @@ std::int64_t Aligned(std::int64_t offset) {
   return (offset + alignment - 1) / alignment * alignment;
 }
 
-// `end`: of the tensor before it, and then of this one.
+// `end`: in, the end of the previous tensor; out, of this one.
 tf::Tensor MapOne(const std::string& file, const std::shared_ptr<tf::ReadOnlyMemoryRegion>& region,
                   const tf::BundleEntryProto& entry, std::int64_t* end) {
   const auto fail = [&](const std::string& what) {
@@ -55,7 +55,7 @@ tf::Tensor MapOne(const std::string& file, const std::shared_ptr<tf::ReadOnlyMem
   const auto size = static_cast<std::size_t>(entry.size());
   const char* begin = static_cast<const char*>(region->data());
   const char* data = begin + entry.offset();
-  // What is between two tensors has no checksum: it is zeros.
+  // The padding between two tensors has no checksum: it must be zeros.
   if (std::any_of(begin + *end, data, [](char byte) { return byte != 0; })) fail("has a wrong checksum");
   *end = entry.offset() + entry.size();
   if (tf::crc32c::Value(data, size) != entry.crc32c()) fail("has a wrong checksum");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensors one after the other in a file, read by mapping it: nothing is copied, and processes share the
-// memory.
+// Stores tensors one after the other in a file, and maps it to read them: nothing is copied, and processes
+// share the memory.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,13 @@
 
 namespace savedmodel::engine {
 
-// Where each went, with its checksum. Throws Error.
+// Returns the position of each, with its checksum. Throws Error.
 std::vector<tensorflow::BundleEntryProto> WriteWeights(const std::string& file,
                                                        const std::vector<tensorflow::Tensor>& weights);
 
-// Tensors on the file's pages, which stay mapped until the last of them goes; no kernel writes into them.
-// The file must not be changed meanwhile, only replaced. Throws Error (kDataLoss) for a file that is too
-// short or whose checksums are wrong.
+// Maps tensors onto the file's pages, which stay mapped until the last tensor is destroyed. No kernel writes
+// into them. The file must not be changed meanwhile, only replaced. Throws Error (kDataLoss) for a file that
+// is too short or has wrong checksums.
 std::vector<tensorflow::Tensor> MapWeights(const std::string& file,
                                            const std::vector<tensorflow::BundleEntryProto>& entries);
 

@@ -24,8 +24,7 @@ constexpr char kGraphsFile[] = "graphs.pb";
 constexpr char kWeightsFile[] = "weights.bin";
 constexpr std::int64_t kFormat = 4;
 
-// The last field of the file, which TensorFlow's SavedModel does not have: the CRC-32C of all bytes before
-// its four.
+// The last field of the file, unknown to TensorFlow's SavedModel: the CRC-32C of all bytes before its four.
 constexpr char kChecksumTag[] = "\xc5\x3e";  // number 1000, fixed32
 constexpr std::size_t kChecksumBytes = sizeof(std::uint32_t);
 
@@ -47,7 +46,7 @@ bool IsStandalone(const tf::GraphDef& graph) {
                       [](const tf::FunctionDef& function) { return NamesResources(function.node_def()); });
 }
 
-// Two signatures fold the same weights, each for itself.
+// Each signature folds the same weights for itself, so equal constants are common.
 bool IsSame(const tf::Tensor& a, const tf::Tensor& b) {
   return a.dtype() == b.dtype() && a.shape() == b.shape() &&
          (a.data() == b.data() || std::memcmp(a.data(), b.data(), a.TotalBytes()) == 0);
@@ -183,7 +182,7 @@ void OptimizedWriter::Write(const std::string& path, const Origin& origin) const
                 proto.add_meta_graphs());
   for (const OptimizedFunction& function : functions_) WriteFunction(function, proto.add_meta_graphs());
   std::string graphs;
-  if (!proto.SerializeToString(&graphs)) {  // a proto holds 2 GB
+  if (!proto.SerializeToString(&graphs)) {  // a proto holds at most 2 GB
     throw Error(Code::kResourceExhausted, "'" + fresh + "': the optimized graphs are too large for a file");
   }
   ThrowIfError(tf::WriteStringToFile(env, tf::io::JoinPath(fresh, kGraphsFile), WithChecksum(graphs)),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Optimized functions on disk, beside the SavedModel that they were made of: the graphs in one file, and
-// their weights in another, which is mapped into memory and so shared by the processes that load it.
+// Optimized functions on disk, beside their SavedModel. The graphs are in one file, and their weights in
+// another, which is mapped into memory and shared by the processes that load it.
 #pragma once
 
 #include <map>
@@ -21,10 +21,10 @@ struct OptimizedFunction {
   IsolatedGraph isolated;
   OptimizationReport report;
   bool standalone = false;       // has no variable, table or other resource
-  std::set<std::string> frozen;  // VariableKey of the variables that are constants in it
+  std::set<std::string> frozen;  // VariableKey of the variables that it has as constants
 };
 
-// What an optimized graph was made of and for, by topic: it holds only where all of it is the same.
+// The source and target of an optimized graph, by topic. The graph is valid only if all of them match.
 using Origin = std::map<std::string, std::string>;
 
 inline constexpr char kModelTopic[] = "model";  // a SourceFingerprint
@@ -32,13 +32,13 @@ inline constexpr char kModelTopic[] = "model";  // a SourceFingerprint
 class OptimizedFiles {
  public:
   static bool Exist(const std::string& path);
-  // Null, with the reason in `why_not`, if they are not for `origin` or can't be read.
+  // Returns null, with the reason in `why_not`, if the files are not for `origin` or can't be read.
   static std::unique_ptr<const OptimizedFiles> Read(const std::string& path, const Origin& origin,
                                                     std::string* why_not);
 
-  // The function that has these feeds and, maybe among others, these fetches; or null.
+  // The function with these feeds, and these fetches among its own; or null.
   const OptimizedFunction* Find(const FunctionGraph& function) const;
-  // Of the function's isolated graph, in the order of `function`.
+  // Fetches of the function's isolated graph, in the order of `function`.
   static std::vector<std::string> Fetches(const OptimizedFunction& found, const FunctionGraph& function);
   bool has_standalone() const;
   const ConstantPool& pool() const { return pool_; }
@@ -51,10 +51,10 @@ class OptimizedFiles {
 // Collects functions, and writes them.
 class OptimizedWriter {
  public:
-  // `pool` has the constants of `function`; one that several functions have is written once.
+  // `pool` has the constants of `function`; a constant that several functions share is written once.
   void Add(OptimizedFunction function, const ConstantPool& pool);
   bool empty() const { return functions_.empty(); }
-  // Into kOptimizedDirectory of `path`, replacing what is there. Throws Error.
+  // Writes to kOptimizedDirectory of `path`, and replaces its contents. Throws Error.
   void Write(const std::string& path, const Origin& origin) const;
 
  private:

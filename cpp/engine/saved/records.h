@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An optimized function as a MetaGraphDef: its graph, and beside it, in collections, what it is of.
+// Stores an optimized function as a MetaGraphDef: its graph, and its description in collections.
 #pragma once
 
 #include <vector>
@@ -19,7 +19,7 @@ void WriteManifest(const Manifest& manifest, tensorflow::MetaGraphDef* record);
 Manifest ReadManifest(const tensorflow::MetaGraphDef& record);
 
 void WriteFunction(const OptimizedFunction& function, tensorflow::MetaGraphDef* record);
-// Takes the graph out of `record`. Throws Error (kDataLoss).
+// Moves the graph out of `record`. Throws Error (kDataLoss).
 OptimizedFunction ReadFunction(tensorflow::MetaGraphDef* record);
 
 }  // namespace savedmodel::engine

@@ -16,7 +16,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-constexpr char kCheckpointState[] = "checkpoint";  // by which tf.train.latest_checkpoint finds it
+constexpr char kCheckpointState[] = "checkpoint";  // tf.train.latest_checkpoint reads it
 
 void RunSaver(tf::Session& session, const tf::SaverDef& saver, tf::RunOptions options,
               const std::string& prefix) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The values that a session's variables have, on disk.
+// Writes the current values of a session's variables to disk.
 #pragma once
 
 #include <string>
@@ -10,9 +10,8 @@
 
 namespace savedmodel::engine {
 
-// What the model's own saver writes: a checkpoint in the directory `target`; or, beside a copy of the other
-// files of the SavedModel `source`, if that is not empty, its variables/. `target` must not exist. Throws
-// Error.
+// Runs the model's own saver. Writes a checkpoint to the directory `target`, or, if `source` is not empty, a
+// copy of that SavedModel with the new variables/. `target` must not exist. Throws Error.
 void WriteVariables(tensorflow::Session& session, const tensorflow::SaverDef& saver,
                     const tensorflow::RunOptions& options, const std::string& source,
                     const std::string& target);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps with products of their own for each gate, as Keras writes layers with recurrent dropout.
+// Steps with a separate product for each gate, as Keras writes layers with recurrent dropout.
 #include <algorithm>
 
 #include "engine/optimize/recurrent/columns.h"
@@ -67,7 +67,7 @@ bool StepMatcher::ReadApart(const Value& value, const Value& state, Apart* apart
   return part.has_value();
 }
 
-// The matrix whose columns for each gate, in order, `columns` are.
+// The matrix that consists of the gates' `columns`, in order.
 std::optional<Weight> StepMatcher::Whole(const std::vector<std::optional<Columns>>& columns,
                                          std::int64_t units) const {
   std::optional<Weight> whole;
@@ -81,7 +81,7 @@ std::optional<Weight> StepMatcher::Whole(const std::vector<std::optional<Columns
   return whole;
 }
 
-// The same of a bias.
+// The same for a bias.
 std::optional<StepMatcher::Bias> StepMatcher::WholeBias(const std::vector<Columns>& parts,
                                                         std::int64_t units) const {
   std::optional<Bias> whole;
@@ -96,7 +96,7 @@ std::optional<StepMatcher::Bias> StepMatcher::WholeBias(const std::vector<Column
   return whole;
 }
 
-// Weights of all gates: `from_x` has each gate's product with the input, `from_h` with the state.
+// Finds the weights of all gates: `from_x` has each gate's product with the input, `from_h` with the state.
 bool StepMatcher::FinishApart(const std::vector<const Apart*>& from_x,
                               const std::vector<const Apart*>& from_h, RecurrentStep* step) const {
   std::vector<std::optional<Columns>> kernel, recurrent;
@@ -138,7 +138,7 @@ std::optional<RecurrentStep> StepMatcher::LstmApart(const std::vector<Value>& su
 
 std::optional<RecurrentStep> StepMatcher::GruApart(const Value& update, const Value& candidate,
                                                    const Value& state) const {
-  Apart z, r, x, h;  // the candidate's are x and h
+  Apart z, r, x, h;  // x and h are the candidate's
   RecurrentStep step;
   const auto is_reset = [&](const Value& value) {
     const auto sum = Unary(value, "Sigmoid");
@@ -171,7 +171,7 @@ std::optional<RecurrentStep> StepMatcher::GruApart(const Value& update, const Va
   const std::size_t count = after ? 2 : 1;
   if (x.bias.size() != 1 || h.bias.size() != count - 1 || z.bias.size() != count || r.bias.size() != count)
     return {};
-  // Which of a gate's two is the input's: that of which the candidate's is another part.
+  // Of a gate's two biases, the input's is the one that belongs to the same weight as the candidate's.
   const auto matrix_is = [&](const Columns& part, const Columns& other) {
     const auto a = ReadBias(part.matrix), b = ReadBias(other.matrix);
     return a && b && a->weight == b->weight && a->row == b->row;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the recognition of steps, whole and gate by gate, is written with.
+// Types shared by the two ways to recognise a step: with whole products, and gate by gate.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,7 @@ namespace savedmodel::engine {
 
 inline constexpr std::int64_t kToTheEnd = -1;
 
-// A part of the columns of a matrix: of `parts` equal ones the part `part`, or, if `parts` is 0, [begin,
-// end).
+// A part of the columns of a matrix: number `part` of `parts` equal ones, or [begin, end) if `parts` is 0.
 struct StepMatcher::Columns {
   bool Are(int gate, int gates, std::int64_t units) const {
     if (parts != 0) return part == gate && parts == gates;

@@ -19,7 +19,7 @@ bool IsVector(const Value& value, std::initializer_list<std::int64_t> numbers) {
   return found && std::equal(found->begin(), found->end(), numbers.begin(), numbers.end());
 }
 
-// Exchanges the first two of three dimensions.
+// Swaps the first two of three dimensions.
 bool IsBatchTranspose(const Dataflow& graph, const Value& value) {
   return value.Is("Transpose") && IsVector(graph.Input(value, 1), {1, 0, 2});
 }
@@ -28,7 +28,7 @@ bool IsReverse(const Dataflow& graph, const Value& value, std::int64_t axis) {
   return value.Is("ReverseV2") && IsVector(graph.Input(value, 1), {axis});
 }
 
-// tensor[-1], or tensor[0] where there is but one.
+// tensor[-1], or tensor[0] if there is only one.
 bool IsLast(const Dataflow& graph, const Value& value, bool only_one) {
   if (!value.Is("StridedSlice") || Attr(value, "shrink_axis_mask").i() != 1) return false;
   for (const char* mask : {"begin_mask", "ellipsis_mask", "new_axis_mask"}) {
@@ -115,7 +115,7 @@ void Fusion::ReadMask() {
   for (const int result : {loop_.previous, loop_.masked_result}) {
     Require(result < 0 || IsZeros(result), "its results begin with something else than zeros");
   }
-  no_steps_ = "error";  // what its results are like is taken from the first step
+  no_steps_ = "error";  // the shape of its results comes from the first step
 }
 
 void Fusion::ReadStates() {
@@ -166,7 +166,7 @@ void Fusion::ReadResultUses() {
       const Value value{reader.node, 0};
       if (reader.input == 0 && IsLast(flow_, value, !loop_.y_all)) {
         lasts_.push_back(reader.node);
-        if (loop_.y_all) no_steps_ = "error";  // there is no last one
+        if (loop_.y_all) no_steps_ = "error";  // there is no last step
       } else if (reader.input == 0 && IsBatchTranspose(flow_, value)) {
         transposes_.push_back(reader.node);
       } else {
@@ -175,19 +175,19 @@ void Fusion::ReadResultUses() {
     }
   }
   if (!loop_.y_all || stack_is_read_ || transposes_.size() != 1 || Kept(*transposes_[0])) return;
-  // Bidirectional turns the results of its backward half around.
+  // Bidirectional reverses the results of its backward half.
   for (const Use& reader : Uses(transposes_[0]->name(), 0)) {
     if (reader.input != 0 || !IsReverse(flow_, {reader.node, 0}, 1)) return reverses_.clear();
     reverses_.push_back(reader.node);
   }
 }
 
-// Of elements that were never written, the list knows what its maker and its reader say: all sizes, or it
-// fails.
+// The shape of elements that were never written comes from the list's maker and reader; if they leave a size
+// open, reading fails.
 bool Fusion::HasShapeWithoutSteps(const tf::NodeDef& stack) {
   const auto made = Integers(flow_.Input(InputOfLoop(loop_.y), 0));
   const auto read = Integers(flow_.Input({&stack, 0}, 1));
-  if (!made || !read) return true;  // it is computed, from sizes that are known then
+  if (!made || !read) return true;  // it is computed, from sizes known at run time
   const auto known = [](const std::vector<std::int64_t>& shape, std::size_t i) {
     return shape.size() == 2 && shape[i] >= 0;
   };
@@ -217,7 +217,7 @@ tf::NodeDef* Fusion::AddNode(const std::string& name, const char* op) {
   return graph_->mutable_node(graph_->node_size() - 1);
 }
 
-// A tensor of the graph; `constant` becomes false if somebody could change it in place, or feed it.
+// The name of a tensor of the graph; `constant` becomes false if it could be changed in place, or fed.
 std::string Fusion::NameOfWeight(const Value& value, bool* constant) const {
   *constant = *constant && (value.Is("Const") || value.Is("ReadVariableOp")) && !Kept(*value.node);
   return Name(value);
@@ -244,7 +244,7 @@ void Fusion::Redirect(const std::string& node, int index, const std::string& sou
   const auto uses = uses_.find(node);
   if (uses == uses_.end()) return;
   for (const Use& use : uses->second) {
-    // Some of them read something else by now.
+    // Some uses read something else by now.
     if (use.input >= CountDataInputs(*use.node)) continue;
     const std::string& reference = use.node->input(use.input);
     const bool same = reference == Reference(node, index) || reference == node + ":" + std::to_string(index);
@@ -264,7 +264,7 @@ void Fusion::PassOn(tf::NodeDef* node, const std::string& source) {
   if (controls.empty()) Redirect(node->name(), 0, source);
 }
 
-// Every node stays valid, though nobody reads some of them any more.
+// All nodes stay valid, even those without readers.
 void Fusion::MoveResults() {
   const std::string y = node_->name(), last = Reference(node_->name(), IsLstm() ? 3 : 2);
   for (tf::NodeDef* reader : lasts_) PassOn(reader, last);
@@ -313,7 +313,7 @@ void Fusion::MoveResults() {
 std::vector<std::string> Fusion::BiasInputs(bool* constant) {
   std::vector<std::string> inputs;
   if (loop_.step.bias.size() == 2) {
-    // Keras 2 takes one matrix apart before the loop: the op reads the matrix.
+    // Keras 2 splits one matrix before the loop; the op reads the matrix.
     Value rows[2];
     for (int i = 0; i < 2; ++i) {
       const Weight& bias = loop_.step.bias[static_cast<std::size_t>(i)];
@@ -364,13 +364,13 @@ std::string Fusion::Apply() {
   attr["rows_without_steps"].set_i(rows_without_steps_);
   if (!IsLstm()) attr["reset_after"].set_b(step.cell == rnn::Cell::kGruResetAfter);
 
-  // First what does not change stops reading the loop: its outputs are about to have another meaning.
+  // Readers of unchanged values stop reading the loop first, because its outputs will have another meaning.
   std::vector<std::string> inputs(node_->input().begin(), node_->input().end());
   const std::string name = node_->name();
   for (int i = 0; i < static_cast<int>(loop_.stays.size()); ++i) {
     if (loop_.stays[static_cast<std::size_t>(i)]) Redirect(name, i, inputs[static_cast<std::size_t>(i)]);
   }
-  // The states' new numbers may be other outputs' old ones: both are taken before either is given.
+  // A state's new output number may be another output's old one, so both are collected before either changes.
   std::vector<Use> h_uses, c_uses;
   for (const Use& use : uses_[name]) {
     const Value source = flow_.Source(use.node->input(use.input));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The replacement of one loop by one op.
+// Replaces one loop by one op.
 #pragma once
 
 #include <string>
@@ -14,14 +14,14 @@
 
 namespace savedmodel::engine {
 
-// All is looked at before anything is changed.
+// Checks everything before it changes anything.
 class Fusion {
  public:
   // Throws Mismatch if the loop is not a recurrent layer's, or its outputs are used in another way.
   Fusion(tensorflow::GraphDef* graph, const std::unordered_set<std::string>& keep, tensorflow::NodeDef* node,
          const tensorflow::FunctionDef& cond, const tensorflow::FunctionDef& body);
 
-  // The kind of network.
+  // Returns the kind of network.
   std::string Apply();
 
  private:
@@ -36,10 +36,10 @@ class Fusion {
   static std::string Name(const Value& value) { return Reference(value.node->name(), value.index); }
 
   void FindUses();
-  // Of an output: who reads it, seen through nodes that pass it on and that nobody fetches.
+  // The readers of an output, seen through nodes that pass it on and are not fetched.
   std::vector<Use> Uses(const std::string& node, int index) const;
   void ReadX();
-  // What a value was before it was turned around: [time, batch, ...] while `time_major`.
+  // The value before transposes and reversals: [time, batch, ...] while `time_major`.
   Value Unturned(Value value, bool* time_major, bool* reverse);
   void ReadMask();
   bool IsZeros(int input);
@@ -53,7 +53,7 @@ class Fusion {
   std::string NameOfWeight(const Value& value, bool* constant) const;
   std::string WeightInput(const Weight& weight, bool* constant);
   std::vector<std::string> BiasInputs(bool* constant);
-  // Makes `node` what passes `source` on, and lets its readers read that themselves.
+  // Makes `node` an Identity of `source`, and lets its readers read `source`.
   void PassOn(tensorflow::NodeDef* node, const std::string& source);
   void Redirect(const std::string& node, int index, const std::string& source);
   void MoveResults();
@@ -63,7 +63,7 @@ class Fusion {
   const Dataflow flow_;
   tensorflow::NodeDef* node_;
   const RecurrentLoop loop_;
-  std::unordered_map<std::string, std::vector<Use>> uses_;  // by the name of the node that is read
+  std::unordered_map<std::string, std::vector<Use>> uses_;  // by the name of the source node
 
   std::vector<std::string> controls_;
   Value x_;
@@ -71,7 +71,7 @@ class Fusion {
   Value mask_;
   bool mask_time_major_ = true;
   std::vector<std::string> states_;  // empty: zeros
-  // What is done with the list of results.
+  // Uses of the list of results.
   std::vector<tensorflow::NodeDef*> stacks_, transposes_, reverses_, lasts_;
   bool stack_is_read_ = false;
   std::string no_steps_ = "states";  // see rnn_op.h

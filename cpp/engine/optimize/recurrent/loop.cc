@@ -15,7 +15,7 @@ void Require(bool condition, const char* why) {
   if (!condition) throw Mismatch{why};
 }
 
-// What has no effect beyond its outputs: one of them that does not lead to a result does not matter.
+// Ops without side effects: an output of one that leads to no result does not matter.
 bool IsPure(const std::string& op) {
   static const auto* pure = new std::unordered_set<std::string>{"Add",
                                                                 "AddV2",
@@ -104,7 +104,7 @@ class Reader {
     return (a == self && Integer(b) == 1) || (b == self && Integer(a) == 1);
   }
 
-  // The condition: counters that are less than bounds, one or two of them.
+  // Reads the condition: one or two counters that are less than bounds.
   void ReadTrips() {
     Require(cond_.ret().size() == 1, "its condition is not a comparison of its counter");
     const Value all = cond_flow_.Resolve(cond_.ret().begin()->second);
@@ -148,7 +148,7 @@ class Reader {
     Require(count == 1 || count == 2, "it carries other values than an LSTM or a GRU");
   }
 
-  // A value where a mask is true, another where it is false.
+  // `then` where a mask is true, `otherwise` where it is false.
   struct Choice {
     Value mask, then, otherwise;
     std::int64_t columns = 1;  // of the mask
@@ -163,7 +163,7 @@ class Reader {
                   multiples->back()};
   }
 
-  // With a mask, all that a step carries is a choice between the step's and what was, or zeros.
+  // With a mask, each carried value is a choice between the step's and the previous one, or zeros.
   void ReadMask() {
     const auto chosen = [this](int i) { return ReadChoice(next_[static_cast<std::size_t>(i)]).has_value(); };
     if (std::none_of(states_.begin(), states_.end(), chosen)) return;
@@ -182,10 +182,10 @@ class Reader {
     carries_result_ = states_.size() == 3 || (states_.size() == 2 && CarriesTwice(states_[0], states_[1]));
   }
 
-  // Whether two states become the same: one of them is the result of the step before then.
+  // True if two states get the same value: one of them is the previous step's result.
   bool CarriesTwice(int a, int b) const { return choices_.at(a).then == choices_.at(b).then; }
 
-  // What a state becomes where no mask forbids it.
+  // The next value of a state where the mask is true.
   Value Next(int state) const {
     const auto choice = choices_.find(state);
     return choice == choices_.end() ? next_[static_cast<std::size_t>(state)] : choice->second.then;
@@ -214,7 +214,7 @@ class Reader {
     };
     const StepMatcher matcher(body_flow_, out_.stays, shape_of);
     std::optional<RecurrentStep> step;
-    // Which of them is what shows in the step alone.
+    // Find the roles of the states: only one order matches the step.
     std::sort(states_.begin(), states_.end());
     do {
       auto state = states_.begin();
@@ -242,7 +242,7 @@ class Reader {
               "its mask is not that of a layer");
       out_.masked_result = choice.otherwise.index;
     }
-    // Else a result before the first step that counts would be the state, which need not be zeros.
+    // Otherwise a result before the first unmasked step would be the state, which need not be zeros.
     Require(out_.y < 0 || (out_.previous >= 0 && CarriesTwice(out_.previous, out_.h)),
             "its results are not its state");
   }
@@ -265,7 +265,7 @@ class Reader {
   const tf::FunctionDef &cond_, &body_;
   const Dataflow cond_flow_, body_flow_;
   std::vector<Value> next_;  // what the body returns for each argument
-  std::set<int> counters_;   // arguments that run from 0 up
+  std::set<int> counters_;   // arguments that count up from 0
   std::vector<int> states_;
   Value mask_;  // the TensorListGetItem
   std::map<int, Choice> choices_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads a functional loop: what it carries, how often it runs, what one step computes.
+// Reads a functional loop: the values that it carries, its number of steps, the computation of one step.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace savedmodel::engine {
 
-// Why a loop stays a loop; thrown.
+// The reason why a loop stays a loop; thrown.
 struct Mismatch {
   std::string why;
 };
@@ -27,7 +27,7 @@ struct Extent {
   int dim = 0;
 };
 
-// What a scalar is, seen through the arithmetic that Keras wraps around lengths.
+// Reads a scalar through the arithmetic that Keras wraps around lengths.
 Extent ReadExtent(const Dataflow& graph, const Value& scalar);
 // A dimension, traced back through transpositions and the like, so that equal ones compare equal.
 Extent DimensionOf(const Dataflow& graph, Value tensor, int dim);
@@ -35,17 +35,17 @@ Extent DimensionOf(const Dataflow& graph, Value tensor, int dim);
 struct RecurrentLoop {
   RecurrentStep step;
   Extent trips;
-  int x = -1;          // the loop's input that is the list of x
-  int y = -1;          // its input and output that is the list of results; -1: there is none
-  bool y_all = false;  // the list gets every step's result; else the first place the last one
+  int x = -1;          // the loop's input with the list of x
+  int y = -1;          // its input and output with the list of results; -1: none
+  bool y_all = false;  // the list gets every step's result; else its first element gets the last one
   int h = -1, c = -1;
-  int mask = -1;            // the loop's input that is the list of masks; -1: there is none
-  int previous = -1;        // with a mask: the result of the step before, if it is carried apart from h
-  int masked_result = -1;   // what such a step's result is instead, if it is another input
+  int mask = -1;            // the loop's input with the list of masks; -1: none
+  int previous = -1;        // with a mask: the previous step's result, if it is carried apart from h
+  int masked_result = -1;   // the result of a masked step, if it is another input
   std::vector<bool> stays;  // output `i` is input `i`
 };
 
-// True if the body has the operations of a recurrent layer, so that a mismatch is worth a word.
+// True if the body has the operations of a recurrent layer, so that a mismatch is worth reporting.
 bool LooksRecurrent(const tensorflow::FunctionDef& body);
 
 // Throws Mismatch.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts one op where Keras wrote a loop: LSTM and GRU layers.
+// Replaces Keras' loops of LSTM and GRU layers by one op each.
 #pragma once
 
 #include <string>
@@ -16,19 +16,18 @@ struct RecurrentRewrite {
   std::string why_not;  // then the reason
 };
 
-// To be done before functions are inlined: keeps `While` from being lowered to Switch and Merge, and lets the
-// functions be inlined that Keras 2 puts around its layers.
+// Call before functions are inlined: keeps `While` from being lowered to Switch and Merge, and allows
+// inlining the functions that Keras 2 puts around its layers.
 void KeepLoops(tensorflow::GraphDef* graph);
 
-// Replaces each loop of `graph` itself (functions inlined, loops functional) that computes what an LSTM or
-// GRU with Keras' default activations does, and nothing else. Weights may be constants or variables that
-// nothing assigns during a run. `keep`: nodes that are fetched or fed; they keep their names and values.
-// Nodes that nobody needs any more are left in place. Reports every loop with the operations of a recurrent
-// layer.
+// Replaces each loop of `graph` itself (functions inlined, loops functional) that computes exactly an LSTM or
+// GRU with Keras' default activations. Weights may be constants, or variables that nothing assigns during a
+// run. `keep`: fetched or fed nodes, which keep their names and values. Nodes that become unused stay.
+// Reports every loop with the operations of a recurrent layer.
 //
-// The op runs on a CPU: don't ask for it where the placer would choose a GPU. rnn::RegisterOps() must have
-// been called before the graph is used. Where a sequence of no steps made the loop's graph fail (the last of
-// no outputs), the op's gives the initial state.
+// The op runs on a CPU: do not request it where the placer would choose a GPU. Call rnn::RegisterOps() before
+// the graph is used. For a sequence of no steps, the loop's graph may fail (the last of no outputs); the op
+// then returns the initial state.
 std::vector<RecurrentRewrite> FuseRecurrent(tensorflow::GraphDef* graph,
                                             const std::unordered_set<std::string>& keep);
 

@@ -45,14 +45,14 @@ std::optional<Weight> StepMatcher::ReadWeight(const Value& value) const {
 std::optional<StepMatcher::Bias> StepMatcher::ReadBias(const Value& value) const {
   Bias bias;
   Value from = value;
-  if (value.Is("Squeeze")) {  // as Keras 3 takes a matrix apart
+  if (value.Is("Squeeze")) {  // Keras 3 splits a matrix this way
     const Value split = In(value, 0);
     const auto& dims = Attr(value, "squeeze_dims").list();
     if (!split.Is("Split") || Attr(split, "num_split").i() != 2 || Integer(In(split, 0)) != 0) return {};
     if (dims.i_size() != 1 || dims.i(0) != 0) return {};
     bias.row = split.index;
     from = In(split, 1);
-  } else if (value.Is("Unpack")) {  // as Keras 2 does
+  } else if (value.Is("Unpack")) {  // Keras 2 splits it this way
     if (Attr(value, "num").i() != 2 || Attr(value, "axis").i() != 0) return {};
     bias.row = value.index;
     from = In(value, 0);
@@ -60,7 +60,7 @@ std::optional<StepMatcher::Bias> StepMatcher::ReadBias(const Value& value) const
   const auto weight = ReadWeight(from);
   if (!weight) return {};
   bias.weight = *weight;
-  // A plain sum would also take a matrix, whose rows go to the rows of the batch.
+  // A plain sum would also accept a matrix, and add its rows to the rows of the batch.
   const auto shape = shape_of_(*weight);
   if (!shape || shape->size() != (bias.row < 0 ? 1U : 2U)) return {};
   if (bias.row >= 0 && (*shape)[0] != 2) return {};
@@ -87,7 +87,7 @@ std::optional<StepMatcher::Columns> StepMatcher::ReadColumns(const Value& value)
 }
 
 std::optional<StepMatcher::Columns> StepMatcher::ReadGate(const Value& value) const {
-  if (value.Is("SplitV")) {  // Keras 2, of the state's product
+  if (value.Is("SplitV")) {  // Keras 2, for the state's product
     const auto sizes = Integers(In(value, 1));
     const auto axis = Integer(In(value, 2));
     if (!sizes || value.index >= static_cast<int>(sizes->size()) || !axis || (*axis != 1 && *axis != -1))
@@ -137,7 +137,7 @@ bool StepMatcher::ReadLinear(const Value& sum, const Value& state, Linear* linea
   return bias.has_value();
 }
 
-// Shapes of the two matrices; the step's `recurrent` must be there.
+// Checks the shapes of the two matrices; the step's `recurrent` must be set.
 bool StepMatcher::Finish(const Linear& linear, RecurrentStep* step) const {
   if (!linear.kernel) return false;
   step->x = linear.x;
@@ -149,7 +149,7 @@ bool StepMatcher::Finish(const Linear& linear, RecurrentStep* step) const {
   return step->units > 0 && (*recurrent)[1] == width && (*kernel)[1] == width;
 }
 
-// The bias `row` of a matrix, or a vector (`row` -1), goes to the step.
+// Adds the bias `row` of a matrix, or a vector (`row` -1), to the step.
 bool StepMatcher::AddBias(const Bias& bias, int row, RecurrentStep* step) const {
   const auto shape = shape_of_(bias.weight);
   if (bias.row != row || !shape || shape->back() != rnn::Gates(step->cell) * step->units) return false;
@@ -157,7 +157,7 @@ bool StepMatcher::AddBias(const Bias& bias, int row, RecurrentStep* step) const 
   return true;
 }
 
-// The biases of the input's and of the state's product.
+// Adds the biases of the input's and of the state's product.
 bool StepMatcher::AddBiases(const Bias& of_x, const Bias& of_h, RecurrentStep* step) const {
   if (of_x.row < 0) return AddBias(of_x, -1, step) && AddBias(of_h, -1, step);
   return of_x.weight == of_h.weight && of_h.row == 1 && AddBias(of_x, 0, step);  // the two rows of one matrix
@@ -215,7 +215,7 @@ bool StepMatcher::GruGates(const Value& sum, int gate, const Value& state, Colum
     }
     const bool apart =
         from_x.kernel && !from_x.recurrent.known() && from_h.recurrent.known() && !from_h.kernel;
-    // The gates are of the same two matrices.
+    // All gates must use the same two matrices.
     if (!apart || (gate > 0 && (left->matrix != x->matrix || right->matrix != h->matrix))) return false;
     *x = *left;
     *h = *right;

@@ -12,8 +12,7 @@
 
 namespace savedmodel::engine {
 
-// What a loop's body multiplies by: an argument that stays the same, itself or read as a variable; or a
-// Const.
+// A factor in a loop's body: an unchanging argument, used directly or read as a variable; or a Const.
 struct Weight {
   int argument = -1;
   bool variable = false;
@@ -28,7 +27,7 @@ struct RecurrentStep {
   std::int64_t units = 0;
   Value x;  // the TensorListGetItem
   Weight kernel, recurrent;
-  std::vector<Weight> bias;  // as kernels/rnn/rnn_op.h takes it
+  std::vector<Weight> bias;  // in the order of kernels/rnn/rnn_op.h
 };
 
 class StepMatcher {
@@ -38,7 +37,7 @@ class StepMatcher {
   StepMatcher(const Dataflow& body, std::vector<bool> stays, ShapeOf shape_of)
       : body_(body), stays_(std::move(stays)), shape_of_(std::move(shape_of)) {}
 
-  // `next_*`: what the body returns for the arguments `h` and `c`.
+  // `next_*`: the body's results for the arguments `h` and `c`.
   std::optional<RecurrentStep> Lstm(int h, int c, const Value& next_h, const Value& next_c) const;
   std::optional<RecurrentStep> Gru(int h, const Value& next_h) const;
 
@@ -62,7 +61,7 @@ class StepMatcher {
   bool AddBias(const Bias& bias, int row, RecurrentStep* step) const;
   bool AddBiases(const Bias& of_x, const Bias& of_h, RecurrentStep* step) const;
 
-  // The same with products of their own for each gate; `sums` are what the gates' activations take.
+  // The same for layers with a product per gate; `sums` are the inputs of the gates' activations.
   std::optional<RecurrentStep> LstmApart(const std::vector<Value>& sums, const Value& state) const;
   std::optional<RecurrentStep> GruApart(const Value& update, const Value& candidate,
                                         const Value& state) const;
