@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What has to happen in a process of its own: usage is `child COMMAND MODEL [ARGUMENT]`. Results go to
-// stdout; an Error's code and message go there too, and the process exits with 3.
+// Tests that need a separate process: usage is `child COMMAND MODEL [ARGUMENT]`. Results go to stdout; so do
+// an Error's code and message, and the process then exits with 3.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,14 +66,14 @@ int Log(const std::string& path) {
   return 0;
 }
 
-// Static, so that it is there until the process has left main().
+// Static, so that it exists until the process has left main().
 int KeepLoaded(const std::string& path) {
   static const Model model = Model::Load(path);
   std::cout << Add(model) << "\n";
   return 0;
 }
 
-// The child of a fork says what it gets, then exits in its own way.
+// A forked child prints its result, then exits in its own way.
 template <typename F>
 int Fork(const std::string& how, F&& in_child) {
   std::cout.flush();
@@ -109,10 +109,10 @@ int ForkAfterLoad(const std::string& path, const std::string& how) {
   return 0;
 }
 
-// The child may end, or let go of what it got, without waiting for a thread that it does not have.
+// The child may exit, or destroy its model, without waiting for a thread that it does not have.
 int ForkWhileWatching(const std::string& path, const std::string& how) {
   static Watched watched = Watched::Start(path);
-  // AddressSanitizer's allocator has no handler for forks, and is locked while a thread begins.
+  // AddressSanitizer's allocator has no fork handler, and is locked while a thread starts.
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   Fork(how, [&] {
     std::cout << "run: " << Outcome([&] { return Add(watched.model()); }) << "\n";
@@ -122,7 +122,7 @@ int ForkWhileWatching(const std::string& path, const std::string& how) {
   return 0;
 }
 
-// The same where TensorFlow has not been opened yet.
+// The same before TensorFlow has been opened.
 int ForkWhileWaiting(const std::string& path, const std::string& how) {
   savedmodel::WatchOptions options;
   options.required = false;
@@ -140,7 +140,7 @@ int ForkBeforeLoad(const std::string& path, const std::string& how) {
   return 0;
 }
 
-// A server may look at its models, fork its workers, and load in them.
+// A server may inspect its models, fork its workers, and load in them.
 int ForkAfterInspect(const std::string& path, const std::string& how) {
   (void)savedmodel::Inspect(path);
   return ForkBeforeLoad(path, how);
@@ -151,7 +151,7 @@ Tensor Forever() {
   return Tensor::Copy(savedmodel::DType::kInt32, {}, &steps);
 }
 
-// A pool whose threads get stuck before they do anything.
+// A pool whose threads block before they do anything.
 class Stuck : public savedmodel::ThreadPool {
  public:
   void Schedule(std::function<void()> task) override {
@@ -164,7 +164,7 @@ class Stuck : public savedmodel::ThreadPool {
   int CurrentThreadId() const override { return -1; }
 };
 
-// Nobody catches what a run would throw now, and statics go while it runs.
+// Nothing catches what a run would throw now, and static variables are destroyed while it runs.
 int ExitWhileRunning(const std::string& path, const std::string& how) {
   static savedmodel::LoadOptions options;
   if (how == "stuck") options.thread_pool = std::make_shared<Stuck>();

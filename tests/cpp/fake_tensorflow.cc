@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stands in for the libraries of a TensorFlow that is too old, or that ends the process while it is opened.
+// Replaces TensorFlow's libraries by one that is too old, or that ends the process while it is opened.
 #include <cstdio>
 #include <cstdlib>
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small graphs for the tests of passes: nodes in one line each, and what a session makes of them before and
-// after a pass.
+// Small graphs for the tests of passes: one line per node, and a session's results before and after a pass.
 #pragma once
 
 #include <algorithm>
@@ -53,12 +52,12 @@ inline tf::Tensor Numbers(const Dims& dims, unsigned seed, float low = -1, float
   return tensor;
 }
 
-// Every function that makes a node returns its name.
+// Every function that adds a node returns its name.
 class GraphBuilder {
  public:
   GraphBuilder() { graph_.mutable_versions()->set_producer(TF_GRAPH_DEF_VERSION); }
 
-  // A size of -1 is not known; it is fed as 2.
+  // A size of -1 is unknown; it is fed as 2.
   std::string Feed(const Dims& dims) {
     tf::NodeDef* node = New("Placeholder", {});
     (*node->mutable_attr())["dtype"].set_type(tf::DT_FLOAT);
@@ -80,7 +79,7 @@ class GraphBuilder {
     std::copy(values.begin(), values.end(), tensor.flat<std::int32_t>().data());
     return Value(tensor);
   }
-  // T is float32 unless the attributes say otherwise; give `typed` as false for an op without T.
+  // T is float32 unless the attributes set it; pass `typed` as false for an op without T.
   std::string Op(const std::string& op, const std::vector<std::string>& inputs,
                  const std::vector<Attribute>& attributes = {}, bool typed = true) {
     tf::NodeDef* node = New(op, inputs);
@@ -110,8 +109,8 @@ class GraphBuilder {
   std::vector<std::string> fetches_;
 };
 
-// Fetches of a run in which every feed has numbers of its own; no graph optimizer.
-// In the caller's thread: sanitizers don't see the queues of TensorFlow's.
+// The fetches of a run in which every feed has other numbers; without graph optimizer. Runs in the caller's
+// thread, because sanitizers don't see the queues of TensorFlow's.
 inline std::vector<tf::Tensor> RunGraph(const tf::GraphDef& graph, const std::vector<std::string>& fetches) {
   tf::SessionOptions options;
   auto* rewrite = options.config.mutable_graph_options()->mutable_rewrite_options();
@@ -137,10 +136,10 @@ inline std::vector<tf::Tensor> RunGraph(const tf::GraphDef& graph, const std::ve
 struct Rewritten {
   int count = 0;
   tf::GraphDef graph;
-  std::map<std::string, int> ops;  // that the fetches need, without Const, Placeholder and Identity
+  std::map<std::string, int> ops;  // that the fetches need, except Const, Placeholder and Identity
 };
 
-// Runs a pass; expects the same results, relative to the largest, from what it makes.
+// Runs a pass, and expects the same results from the new graph, relative to the largest value.
 inline Rewritten Rewrite(const GraphBuilder& builder, int (*pass)(engine::Rewriter*),
                          double tolerance = 1e-5) {
   Rewritten result;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parts of graphs for the tests of what reads them: nothing runs them, so nothing has a dtype.
+// Parts of graphs for tests of code that reads them: they are never run, so they have no dtypes.
 #pragma once
 
 #include <initializer_list>
@@ -19,7 +19,7 @@ inline tensorflow::NodeDef Node(const std::string& name, const std::string& op,
   return node;
 }
 
-// With attributes that name these functions.
+// Adds attributes that name these functions.
 inline tensorflow::NodeDef Calls(tensorflow::NodeDef node, std::initializer_list<const char*> functions) {
   int i = 0;
   for (const char* function : functions) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs the program `child` and keeps what it writes.
+// Runs the program `child` and keeps its output.
 #pragma once
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 namespace savedmodel::testing {
 
 struct Finished {
-  int status = -1;  // as waitpid has it: 0 for a clean exit
+  int status = -1;  // waitpid's status: 0 for a clean exit
   std::string out;
   std::string err;
 
@@ -34,8 +34,8 @@ inline std::string ReadBack(std::FILE* file) {
   return text;
 }
 
-// `environment` is laid over ours; an empty value removes the variable. A process that hangs is ended by
-// SIGALRM after two minutes.
+// `environment` overrides this process's; an empty value removes the variable. SIGALRM ends a process that
+// hangs after two minutes.
 inline Finished RunChild(std::vector<std::string> arguments,
                          const std::map<std::string, std::string>& environment = {}) {
   std::FILE* out = std::tmpfile();
@@ -59,7 +59,7 @@ inline Finished RunChild(std::vector<std::string> arguments,
         setenv(name.c_str(), value.c_str(), 1);
       }
     }
-    alarm(120);  // outlives the exec
+    alarm(120);  // persists across the exec
     execv(argv[0], argv.data());
     _exit(127);
   }

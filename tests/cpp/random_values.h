@@ -7,7 +7,7 @@
 
 namespace savedmodel::engine {
 
-// From a normal distribution; the same for the same seed.
+// Normally distributed; the same for the same seed.
 inline std::vector<float> Random(std::int64_t count, unsigned seed) {
   std::mt19937 generator(seed);
   std::normal_distribution<float> normal;

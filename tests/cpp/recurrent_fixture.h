@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A generated model with a recurrent layer: TensorFlow's own session of it, and its graph to be fused.
+// A generated model with a recurrent layer: a TensorFlow session of it, and its graph to fuse.
 #pragma once
 
 #include <cmath>
@@ -31,7 +31,7 @@ using Kinds = std::multiset<std::string>;
 
 inline std::string NodeOf(const std::string& tensor) { return tensor.substr(0, tensor.find(':')); }
 
-// A generated model: TensorFlow's own session of it, and its graph with functions inlined and loops kept.
+// A generated model: a TensorFlow session of it, and its graph with functions inlined and loops kept.
 class Recurrent : public ::testing::Test {
  protected:
   void Load(const std::string& name) {
@@ -67,14 +67,14 @@ class Recurrent : public ::testing::Test {
     return FuseRecurrent(&graph_, keep);
   }
 
-  // What was fused, and for what stayed a loop the reason in brackets.
+  // The kinds of fused layers, and for loops that stayed the reason in brackets.
   static Kinds KindsOf(const std::vector<RecurrentRewrite>& report) {
     Kinds kinds;
     for (const auto& loop : report) kinds.insert(loop.kind.empty() ? "[" + loop.why_not + "]" : loop.kind);
     return kinds;
   }
 
-  // Reads of variables become constants.
+  // Turns reads of variables into constants.
   void Freeze() {
     for (tf::NodeDef& node : *graph_.mutable_node()) {
       if (node.op() != "ReadVariableOp") continue;
@@ -154,14 +154,14 @@ class Recurrent : public ::testing::Test {
     }
   }
 
-  // Runs what is in graph_ now beside TensorFlow's own session.
+  // Runs graph_ and compares it with TensorFlow's own session.
   void ExpectSameResults(const Feeds& feeds) {
     Freeze();
     Tensors expected, results;
     const auto reference = bundle_.session->Run(feeds, fetches_, {}, &expected);
     ASSERT_TRUE(reference.ok()) << reference;
     const auto session = Open(graph_);
-    for (int run = 0; run < 2; ++run) {  // the second one finds the weights packed
+    for (int run = 0; run < 2; ++run) {  // the second run finds the weights packed
       const auto ran = session->Run(feeds, fetches_, {}, &results);
       ASSERT_TRUE(ran.ok()) << ran;
       ExpectNear(results, expected);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A service's thread pool, as plain as can be.
+// A minimal thread pool of a service.
 #pragma once
 
 #include <algorithm>

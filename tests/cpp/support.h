@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests share: where the models are, tensors in one line, the error that a call throws.
+// Helpers of the tests: paths of the models, tensors in one line, the error of a call.
 #pragma once
 
 #include <cstdlib>
@@ -20,7 +20,7 @@ inline std::string ModelPath(const std::string& name) {
   return std::string(chosen != nullptr ? chosen : SAVEDMODEL_TEST_MODELS) + "/" + name;
 }
 
-// To compare bit by bit with what a session runs, which has the graph as it was loaded.
+// For bitwise comparison with a session's run of the graph as it was loaded.
 inline LoadOptions AsLoaded() {
   LoadOptions options;
   options.optimize = Optimize::kNone;
@@ -47,7 +47,7 @@ std::vector<T> Values(const Tensor& tensor) {
   return std::vector<T>(data, data + tensor.num_elements());
 }
 
-// `count` numbers that differ from seed to seed, between -1 and 1.
+// `count` numbers between -1 and 1 that depend on the seed.
 inline std::vector<float> Numbers(std::size_t count, std::size_t seed = 1) {
   std::vector<float> numbers(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -56,7 +56,7 @@ inline std::vector<float> Numbers(std::size_t count, std::size_t seed = 1) {
   return numbers;
 }
 
-// Memory at `offset` bytes behind a multiple of kAlignment, for tensors that borrow it.
+// Memory `offset` bytes behind a multiple of kAlignment, for tensors that borrow it.
 class Buffer {
  public:
   explicit Buffer(const std::vector<float>& values, std::size_t offset = 0)
@@ -78,7 +78,7 @@ inline bool Overlap(const Tensor& a, const Tensor& b) {
   return a_begin < b_begin + b.byte_size() && b_begin < a_begin + a.byte_size();
 }
 
-// The error that `call` throws; the test fails if it throws none.
+// The error from `call`; the test fails if there is none.
 template <typename E = Error, typename F>
 E ThrownBy(F&& call) {
   try {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Graphs as exported models write dense layers, built node by node; results before and after passes in
+// Graphs of dense layers as in exported models, built node by node; results before and after passes in
 // TensorFlow's session.
 #pragma once
 
@@ -26,7 +26,7 @@ class TestGraph {
  public:
   using Inputs = std::vector<std::string>;
 
-  // With a reader, as a fetch has.
+  // Adds a reader, as a fetch has.
   tensorflow::GraphDef Finish(const std::string& result) {
     Op("out", "Identity", {result});
     TF_CHECK_OK(tensorflow::AddDefaultAttrsToGraphDef(&graph_, *tensorflow::OpRegistry::Global(), 0));
@@ -91,7 +91,8 @@ class TestGraph {
 };
 
 inline tensorflow::Tensor RunGraph(const tensorflow::GraphDef& graph, const tensorflow::Tensor& x) {
-  tensorflow::SessionOptions options;  // the graph as it is: TensorFlow's rewrites have mistakes of their own
+  tensorflow::SessionOptions options;  // the unoptimized graph: TensorFlow's rewrites have faults of their
+                                       // own
   options.config.mutable_graph_options()->mutable_rewrite_options()->set_disable_meta_optimizer(true);
   const std::unique_ptr<tensorflow::Session> session(tensorflow::NewSession(options));
   std::vector<tensorflow::Tensor> results;
@@ -107,7 +108,7 @@ inline int Count(const tensorflow::GraphDef& graph, const std::string& op) {
   return count;
 }
 
-// The passes fire `count` times in all, and change no result.
+// Expects that the passes fire `count` times in total, and change no result.
 inline tensorflow::GraphDef Expect(const tensorflow::GraphDef& graph,
                                    const std::vector<int (*)(Rewriter*)>& passes, int count,
                                    const tensorflow::TensorShape& shape = {3, 4, 8}) {

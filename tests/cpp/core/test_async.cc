@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// RunAsync: what is delivered, in which thread, how often, and what lives how long.
+// RunAsync: what is delivered, in which thread and how often, and the lifetimes of its objects.
 #include <sched.h>
 
 #include <atomic>
@@ -29,10 +29,10 @@ using testing::Tensors;
 using testing::Values;
 
 constexpr std::int32_t kForever = std::numeric_limits<std::int32_t>::max();
-constexpr auto kSoon = std::chrono::seconds(60);  // a bound for what must not hang
+constexpr auto kSoon = std::chrono::seconds(60);  // a time limit against hangs
 
 struct Outcome {
-  Code code{};  // none: it went well
+  Code code{};  // none: success
   std::string what;
   Tensors results;
   std::thread::id thread;
@@ -136,7 +136,7 @@ TEST(RunAsync, CloseWaitsForTheCallbacks) {
   EXPECT_EQ(done, 20);
 }
 
-// The job is the last to hold the model, or the callback is.
+// The job, or the callback, is the last to hold the model.
 TEST(RunAsync, TheModelMayGoMeanwhile) {
   for (const bool in_callback : {false, true}) {
     std::promise<float> sum;
@@ -189,7 +189,7 @@ TEST(RunAsync, UsesTheThreadsOfTheService) {
   EXPECT_TRUE(threads->Owns(outcome.thread));
 }
 
-// Callbacks that keep all of the shared threads until it goes.
+// Callbacks that block all of the shared threads until it is destroyed.
 class Jam {
  public:
   Jam() : model_(LoadModel("add")) {
@@ -226,11 +226,11 @@ TEST(RunAsync, ADeadlineCountsFromTheCall) {
   RunOptions options;
   options.timeout = std::chrono::milliseconds(50);
   auto run = Async(add, {Floats({1}), Floats({2})}, options);
-  ASSERT_EQ(run.wait_for(kSoon), std::future_status::ready);  // though all threads are busy still
+  ASSERT_EQ(run.wait_for(kSoon), std::future_status::ready);  // though all threads are still busy
   const Outcome outcome = run.get();
   EXPECT_EQ(outcome.code, Code::kDeadlineExceeded);
   EXPECT_TRUE(testing::Has(outcome.what, "took longer than 0.05"));
-  model.Close();  // waits for no queue
+  model.Close();  // does not wait for a queue
   EXPECT_EQ(add.Counters().errors.at(static_cast<std::size_t>(Code::kDeadlineExceeded)), 1U);
 }
 

@@ -24,7 +24,7 @@ using testing::ThrownBy;
 using testing::Values;
 
 constexpr std::int32_t kForever = std::numeric_limits<std::int32_t>::max();
-constexpr auto kSoon = std::chrono::seconds(60);  // a bound for what must not hang
+constexpr auto kSoon = std::chrono::seconds(60);  // a time limit against hangs
 
 RunOptions With(const std::shared_ptr<Cancellation>& cancellation) {
   RunOptions options;
@@ -57,7 +57,7 @@ TEST(Cancellation, NoActionRunsAfterItWasForgotten) {
     const auto id = cancellation.OnCancel([&] { ++*alive; });
     auto cancelled = Start([&] { cancellation.Cancel(); });
     cancellation.Forget(id);
-    alive.reset();  // a sanitizer sees an action that is late
+    alive.reset();  // a sanitizer detects a late action
     cancelled.get();
   }
 }

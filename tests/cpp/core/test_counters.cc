@@ -79,7 +79,7 @@ TEST(Counters, CountCallsErrorsAndTimes) {
   EXPECT_LT(counters.total_seconds, 60);
 }
 
-// What a clock of the system says of the same calls.
+// Compares with a clock of the system for the same calls.
 TEST(Counters, TimesAreSeconds) {
   const Model model = LoadModel("slow");
   const Function spin = model.function("spin");

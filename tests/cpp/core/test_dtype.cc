@@ -54,7 +54,7 @@ TEST(DType, OfCppTypes) {
   EXPECT_EQ(DTypeOf<std::string>(), DType::kInvalid);
 }
 
-// The signatures of the model are named after their dtype and return their input: a size that were not
+// The model's signatures are named after their dtype and return their input. A size that differs from
 // TensorFlow's would move the elements.
 TEST(DType, EveryTypeGoesThroughTensorFlowUnchanged) {
   const Model model = LoadModel("dtypes");
@@ -65,7 +65,7 @@ TEST(DType, EveryTypeGoesThroughTensorFlowUnchanged) {
     EXPECT_EQ(name, DTypeName(dtype));
     if (dtype == DType::kString) continue;  // see test_tensor.cc
     std::vector<unsigned char> bytes(5 * DTypeSize(dtype));
-    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = i % 2;  // sound for every type, bool too
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = i % 2;  // valid for every type, bool too
     const Tensor result = model.function(name).Run({Tensor::Copy(dtype, {5}, bytes.data())}).at(0);
     EXPECT_EQ(result.dtype(), dtype);
     EXPECT_EQ(result.shape(), Shape({5}));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Binding and running: forms of Run, checks of inputs, fetches by name, timeouts, traces.
-// Who owns which memory is in test_function_memory.cc.
+// test_function_memory.cc tests memory ownership.
 #include <cmath>
 #include <limits>
 #include <map>
@@ -63,7 +63,7 @@ TEST(Function, RunsWithoutInputs) {
   EXPECT_EQ(model.function("no_inputs").Run(Map{}).count("answer"), 1U);
 }
 
-// The shortest ways to write a call must compile, and mean one of the overloads.
+// The shortest ways to write a call must compile, and select one overload.
 template <typename T, typename = void>
 struct TakesOneInBraces : std::false_type {};
 template <typename T>
@@ -145,7 +145,7 @@ TEST(Function, AWrongShapeIsAMistake) {
   EXPECT_NO_THROW(run("static", {2, 3}));
   EXPECT_NO_THROW(run("partial", {0, 3}));
   EXPECT_NO_THROW(run("unknown", {}));
-  EXPECT_NO_THROW(run("unknown", {1, 2, 1, 2, 1, 2, 1, 2, 1, 2}));  // more than are held inline
+  EXPECT_NO_THROW(run("unknown", {1, 2, 1, 2, 1, 2, 1, 2, 1, 2}));  // more than are stored inline
 }
 
 TEST(Function, ScalarsAndEmptyArrays) {
@@ -186,13 +186,13 @@ TEST(Function, AnyTensorOfTheGraphByName) {
     EXPECT_EQ(function.outputs()[0].name, "y:0");
     EXPECT_EQ(Values(function.Run(inputs).at(0)), (std::vector<float>{2, 4, 6}));
   }
-  // A tensor in the middle may be fed; what is fed may be fetched.
+  // An intermediate tensor may be fed, and a fed tensor may be fetched.
   const Tensors both = model.function(Names{"y", "x"}, Names{"x"}).Run(inputs);
   EXPECT_EQ(Values(both.at(1)), (std::vector<float>{1, 2, 3}));
   EXPECT_EQ(Values(model.function(Names{"y:0"}, Names{"y:0"}).Run(inputs).at(0)), Values(inputs[0]));
 }
 
-// One string in braces could be a string, two of them its begin and end.
+// One string in braces could be a string; two could be its begin and end.
 TEST(Function, AnyTensorInBraces) {
   const Model model = LoadModel("bad_sig");
   const Tensors inputs{Floats({1, 2, 3}, {1, 3})};
@@ -211,7 +211,7 @@ TEST(Function, TensorsThatTheGraphDoesNotHave) {
   }
 }
 
-// Only the latest sets are kept, but a function that somebody holds goes on working.
+// Only the latest sets are kept, but a function that is still held keeps working.
 TEST(Function, MoreFetchesThanAreKept) {
   const Model model = LoadModel("bad_sig");
   const Tensors inputs{Floats({1, 2, 3}, {1, 3})};
@@ -295,7 +295,7 @@ TEST(Timeout, OfTheModelIsEveryRunsDefault) {
   EXPECT_NO_THROW(function.Run(Tensors{Int(3)}));
 }
 
-// A service computes what is left of its own deadline.
+// A service passes the rest of its own deadline.
 TEST(Timeout, OfNothingIsADeadlineThatHasPassed) {
   const Function function = LoadModel("slow").function("spin");
   RunOptions options;
@@ -346,7 +346,7 @@ TEST(Trace, NamesWhatRan) {
     EXPECT_FALSE(event.node.empty());
     EXPECT_GE(event.duration_ns, 0);
     first = std::min(first, event.start_ns);
-    softmax = softmax || event.op.find("Softmax") != std::string::npos;  // or oneDNN's kind
+    softmax = softmax || event.op.find("Softmax") != std::string::npos;  // or oneDNN's variant
   }
   EXPECT_TRUE(softmax);
   EXPECT_GT(first, std::int64_t{1500000000} * 1000000000);  // nanoseconds since the epoch

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a call allocates. All of malloc is seen, by which everything but TensorFlow's memory for results
-// (posix_memalign) is allocated here; each is laid to the library that asked for it.
+// The allocations of a call, counted in malloc by the library that made them. Only TensorFlow's memory for
+// results (posix_memalign) bypasses it.
 #include <dlfcn.h>
 #include <execinfo.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kMost = 4096;
 constexpr int kFrames = 4;
-constexpr int kCalls = 10;  // a stack is walked for each allocation
+constexpr int kCalls = 10;  // few, because each allocation walks a stack
 thread_local bool counting = false;
 int count = 0;
 void* callers[kMost][kFrames];
@@ -25,7 +25,7 @@ void* callers[kMost][kFrames];
 
 extern "C" void* __libc_malloc(std::size_t size);  // NOLINT: glibc's own, behind malloc
 
-// Replaces the C library's for the libraries that the program has, the C++ runtime among them.
+// Replaces the C library's malloc for the program's libraries, including the C++ runtime.
 extern "C" void* malloc(std::size_t size) {
   if (counting) {
     counting = false;
@@ -43,11 +43,11 @@ using testing::LoadModel;
 using testing::Numbers;
 using testing::Tensors;
 
-// By library, those of `calls` runs.
+// The allocations of `calls` runs, by library.
 template <typename Run>
 std::map<std::string, std::size_t> Allocations(int calls, const Run& run) {
   void* first[kFrames];
-  backtrace(first, kFrames);  // its own allocations are made once
+  backtrace(first, kFrames);  // makes its own allocations in advance
   for (int i = 0; i < 5; ++i) run();
   count = 0;
   counting = true;
@@ -56,7 +56,7 @@ std::map<std::string, std::size_t> Allocations(int calls, const Run& run) {
   std::map<std::string, std::size_t> result;
   for (int i = 0; i < count; ++i) {
     std::string owner = "?";
-    // Behind this file's malloc and the C++ runtime's operator new.
+    // Skips this file's malloc and the C++ runtime's operator new.
     for (int frame = 1; frame < kFrames; ++frame) {
       Dl_info info;
       if (dladdr(callers[i][frame], &info) == 0 || info.dli_fname == nullptr) break;
@@ -119,7 +119,7 @@ TEST_P(Call, AllocatesOneThingForAView) {
   EXPECT_EQ(Ours(allocations), std::size_t{kCalls} * outputs.size()) << ::testing::PrintToString(allocations);
 }
 
-// That they are seen at all.
+// Allocations are seen at all.
 TEST(Malloc, CountsWhatIsOurs) {
   const Model model = LoadModel("add");
   const Function function = model.function("serving_default");

@@ -29,7 +29,7 @@ Tensor Borrow(Buffer& buffer, const Shape& shape) {
   return Tensor::Wrap(DType::kFloat32, shape, buffer.data(), std::shared_ptr<const void>());
 }
 
-// A page that nobody can write to: a run that tried to would end the process.
+// A read-only page: a run that wrote to it would end the process.
 class ReadOnlyPage {
  public:
   explicit ReadOnlyPage(const std::vector<float>& values) : size_(static_cast<std::size_t>(getpagesize())) {
@@ -49,7 +49,7 @@ class ReadOnlyPage {
   void* data_ = nullptr;
 };
 
-// TensorFlow says in a trace whose memory each result lies in.
+// A trace of TensorFlow shows the memory of each result.
 TEST(Inputs, AlignedOnesAreBorrowedAndOthersCopied) {
   const Model model = LoadModel("add");
   const Function function = model.function("serving_default");
@@ -185,7 +185,7 @@ TEST(Results, OneFetchUnderTwoNamesIsReadOnly) {
   }
 }
 
-// A result that overlaps another must not be writable; at the least, not both.
+// A result that overlaps another must not be writable, or at least not both.
 TEST(Results, ThatOverlapAreReadOnly) {
   for (const char* name : {"slice_view", "identity", "multi", "constant"}) {
     const Model model = LoadModel(name);
@@ -215,7 +215,7 @@ TEST(Results, OutliveTheModel) {
     results.push_back(model.function("apply").Run(Tensors{Floats({1, 0, 0, 0}, {1, 4})}).at(0));
     word = LoadModel("strings").function("upper").Run(Tensors{Tensor::Strings({1}, {"word"})}).at(0);
   }
-  (void)LoadModel("mlp");  // somebody else takes the memory that was freed
+  (void)LoadModel("mlp");  // reuses the memory if it was freed
   EXPECT_EQ(Values(results[0]), weight);
   const auto row = Values(results[1]);
   for (std::size_t i = 0; i < row.size(); ++i) EXPECT_FLOAT_EQ(row[i], weight[i]);

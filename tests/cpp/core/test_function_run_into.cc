@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Results in memory of the caller's.
+// Results in the caller's memory.
 #include <limits>
 #include <map>
 #include <string>
@@ -51,7 +51,7 @@ TEST(RunInto, AnEmptyTensorGetsAView) {
   EXPECT_EQ(Values(outputs[1]), std::vector<float>{7});
 }
 
-// In contrast to Run, for which a result of an earlier call is nothing to keep.
+// In contrast to RunInto, Run replaces a result of an earlier call.
 TEST(RunInto, RunDoesNotWriteIntoWhatIsThere) {
   const Model model = LoadModel("add");
   const Function add = model.function("serving_default");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loading, what a loaded model tells of itself, variables, devices. Closing is in test_model_threads.cc too.
+// Loading, properties of a loaded model, variables, devices. test_model_threads.cc also tests closing.
 #include <cmath>
 #include <filesystem>
 #include <string>
@@ -221,7 +221,7 @@ TEST(Signatures, TheInitOpIsHidden) {
 
 TEST(Signatures, TheDefaultOne) {
   EXPECT_EQ(LoadModel("multi").default_signature(), "serving_default");
-  EXPECT_EQ(LoadModel("weights").default_signature(), "");  // "get" or "apply"?
+  EXPECT_EQ(LoadModel("weights").default_signature(), "");  // it could be "get" or "apply"
   EXPECT_EQ(LoadModel("add").default_signature(), "serving_default");
 }
 
@@ -272,7 +272,7 @@ TEST(Variables, ReferenceVariablesAreCopied) {
   EXPECT_EQ(Values(model.ReadVariable("counter")), std::vector<float>{12});
 }
 
-// What was read stays what it was, whatever runs do to the variable.
+// A value that was read stays the same, whatever runs do to the variable.
 TEST(Variables, AValueThatWasReadDoesNotChange) {
   const Model model = LoadModel("stateful");
   const Tensor stored = model.ReadVariable("stored");
@@ -297,7 +297,7 @@ TEST(Devices, OneCpuUnlessAskedForMore) {
   EXPECT_TRUE(testing::Has(names, "/device:CPU:1"));
 }
 
-// Exporters pin the nodes that save and restore to CPU:0; all others have no device of their own.
+// Exporters pin the nodes that save and restore to CPU:0; all others have no device.
 TEST(Devices, ADeviceGetsTheNodesThatHaveNone) {
   for (const char* name : {"add", "mlp", "while_loop", "v1_pbtxt"}) {
     SCOPED_TRACE(name);

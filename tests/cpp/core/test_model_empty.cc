@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values that were made empty, or moved from: errors in place of faults, and usable again.
+// Handles that are default-constructed or moved from: errors instead of faults, and usable again.
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -176,7 +176,7 @@ TEST(Empty, Shape) {
   }
 }
 
-// A buffer that was moved from is none: the result does not go to the memory that it had.
+// A moved-from buffer is empty: the result does not go to its former memory.
 TEST(Empty, RunIntoTakesAMovedTensorForAnEmptyOne) {
   const Function add = LoadModel("add").function("serving_default");
   Tensor buffer = Tensor::Empty(DType::kFloat32, {1});
@@ -211,7 +211,7 @@ struct HasValues : std::false_type {};
 template <typename T>
 struct HasValues<T, std::void_t<decltype(std::declval<T>().template values<float>())>> : std::true_type {};
 
-// `for (... : f.Run({x})[0].values<float>())` would read memory that is freed.
+// `for (... : f.Run({x})[0].values<float>())` would read freed memory.
 TEST(Temporary, TensorsHaveNoViews) {
   static_assert(HasStrings<Tensor&>::value && HasStrings<const Tensor&>::value);
   static_assert(HasValues<Tensor&>::value && HasValues<const Tensor&>::value);

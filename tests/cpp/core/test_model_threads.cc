@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many threads on one model; closing and cancelling while runs are going on; the model's own threads.
+// Many threads on one model; closing and cancelling during runs; the model's own threads.
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -27,7 +27,7 @@ using testing::Values;
 
 constexpr std::size_t kThreads = 8;
 constexpr std::int32_t kForever = std::numeric_limits<std::int32_t>::max();
-constexpr auto kSoon = std::chrono::seconds(60);  // a bound for what must not hang
+constexpr auto kSoon = std::chrono::seconds(60);  // a time limit against hangs
 
 void InThreads(const std::function<void(std::size_t)>& body) {
   std::vector<std::thread> threads;
@@ -35,7 +35,7 @@ void InThreads(const std::function<void(std::size_t)>& body) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// Runs `spin` for `steps`; `started` is true shortly before TensorFlow has it.
+// Runs `spin` for `steps`; `started` becomes true shortly before TensorFlow gets it.
 std::future<float> Spin(const Function& function, std::int32_t steps, std::atomic<bool>& started) {
   return std::async(std::launch::async, [function, steps, &started] {
     const Tensors inputs{Int(steps)};
@@ -161,7 +161,7 @@ TEST(Close, WaitsForTheRunsThatAreGoingOn) {
     try {
       EXPECT_EQ(run.get(), expected);
       ++finished;
-    } catch (const Error& error) {  // one that came too late
+    } catch (const Error& error) {  // this run came too late
       EXPECT_EQ(error.code(), Code::kFailedPrecondition);
     }
   }
@@ -189,7 +189,7 @@ TEST(Close, EndsEveryCallAfterIt) {
   EXPECT_EQ(code([&] { (void)copy.ReadVariable("w"); }), Code::kFailedPrecondition);
   EXPECT_EQ(code([&] { (void)copy.devices(); }), Code::kFailedPrecondition);
   EXPECT_EQ(code([&] { (void)copy.Placement(); }), Code::kFailedPrecondition);
-  // What needs no session is still told.
+  // Members that need no session still work.
   EXPECT_EQ(copy.signatures().size(), 2U);
   EXPECT_EQ(copy.variables().count("w"), 1U);
   EXPECT_EQ(get.outputs().at(0).key, "w");

@@ -68,7 +68,7 @@ TEST(RunGate, SeveralMayWait) {
   for (auto& one : waiting) EXPECT_EQ(one.wait_for(std::chrono::seconds(30)), std::future_status::ready);
 }
 
-// The promise that close relies on: once Wait() has returned, nobody is inside or gets in.
+// Close relies on this: once Wait() has returned, no call is inside or enters.
 TEST(RunGate, NobodyIsInsideAfterWait) {
   for (int round = 0; round < 200; ++round) {
     RunGate gate;

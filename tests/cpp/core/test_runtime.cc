@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opening TensorFlow, logging, forks and exits; each in a process of its own, see child.cc.
+// Opening TensorFlow, logging, forks and exits; each in a separate process, see child.cc.
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -23,7 +23,7 @@ using testing::Has;
 using testing::ModelPath;
 using testing::RunChild;
 
-// A forked child lets go of its model without freeing it, which a sanitizer would call a leak.
+// A forked child does not free its model, which a sanitizer would report as a leak.
 const std::map<std::string, std::string> kPlain = {
     {"TF_CPP_MIN_LOG_LEVEL", ""}, {"SAVEDMODEL_TENSORFLOW_DIR", ""}, {"ASAN_OPTIONS", "detect_leaks=0"}};
 
@@ -48,7 +48,7 @@ TEST(Runtime, VersionIsKnownOnceTensorFlowIsOpen) {
 TEST(Runtime, OpeningTwiceIsOpeningOnce) {
   OpenTensorFlow();
   const std::string version = TensorFlowVersion();
-  SetTensorFlowDirectory("/nowhere");  // too late to matter
+  SetTensorFlowDirectory("/nowhere");  // too late to have an effect
   OpenTensorFlow();
   EXPECT_EQ(TensorFlowVersion(), version);
   EXPECT_EQ(version.rfind(std::string(RequiredTensorFlowVersion()) + ".", 0), 0U) << version;
@@ -138,7 +138,7 @@ TEST(Runtime, ExitsWithAModelInAStaticVariable) {
   EXPECT_EQ(child.err, "");
 }
 
-// Runs that nobody could end: the library stops them before what they run in is torn down.
+// Runs that nothing else could end: the library stops them before their libraries are unloaded.
 class Exit : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Exit, WhileModelsRun) {

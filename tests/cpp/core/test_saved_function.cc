@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions of the saved object, and ops that are run for what they do.
+// Functions of the saved object, and ops that are run for their side effects.
 #include <unistd.h>
 
 #include <filesystem>
@@ -53,7 +53,7 @@ TEST(SavedFunction, IsChosenByDtypesAndShapes) {
   const Shape three{3};
   EXPECT_EQ(twice.traces[number(Tensor::Empty(DType::kInt32, {}))].inputs[0].ToString(), "int32 []");
   EXPECT_EQ(twice.traces[number(Tensor::Empty(DType::kFloat64, {2, 2}))].inputs[0].dtype, DType::kFloat64);
-  // The first that fits.
+  // The first trace that fits.
   EXPECT_EQ(twice.traces[number(Floats({1, 2, 3}, three))].inputs[0].ToString(), "float32 [?]");
   EXPECT_EQ(Values(model.saved_function("twice", {Floats({1, 2})}).Run({Floats({1, 2})})[0]),
             (std::vector<float>{2, 4}));
@@ -87,7 +87,7 @@ TEST(SavedFunction, IsChosenByConstants) {
   EXPECT_TRUE(Mentions(MistakeIn([&] { (void)call.FindTrace(x, {{"train", true}}); }), {"train=True"}));
   EXPECT_TRUE(Mentions(MistakeIn([&] { (void)call.FindTrace(x, {{"x", 1.5}}); }), {"x=1.5"}));
 
-  const SavedFunction& nested = model.find_function("nested");  // c is by keyword only, b has a default
+  const SavedFunction& nested = model.find_function("nested");  // c is keyword-only, b has a default
   const std::vector<Tensor> scalars{Floats({1}, {}), Floats({2}, {})};
   EXPECT_EQ(nested.FindTrace(scalars), 0U);
   EXPECT_EQ(nested.FindTrace(scalars, {{"c", 3.0}}), 1U);

@@ -31,7 +31,7 @@ TEST(Shape, OfAScalarIsEmpty) {
   EXPECT_EQ(scalar, Shape(std::vector<std::int64_t>{}));
 }
 
-// Eight dimensions are held inline, more are not: both sides of that, and what copies and moves make of it.
+// Eight dimensions are stored inline, more are not: tests both, and their copies and moves.
 TEST(Shape, AnyNumberOfDimensions) {
   for (const std::size_t rank : {1U, 7U, 8U, 9U, 40U}) {
     SCOPED_TRACE(rank);
@@ -106,7 +106,7 @@ TEST(Tensor, WrapChecksTheShape) {
   const std::shared_ptr<const void> owner;
   EXPECT_THROW((void)Tensor::Wrap(DType::kFloat32, {-1}, &value, owner), UsageError);
   EXPECT_THROW((void)Tensor::Wrap(DType::kFloat32, {kHuge, kHuge}, &value, owner), UsageError);
-  // The elements can be counted, their bytes can't: byte_size() would be 0.
+  // The number of elements fits, their size in bytes overflows: byte_size() would be 0.
   EXPECT_THROW((void)Tensor::Wrap(DType::kFloat32, {std::int64_t{1} << 62}, &value, owner), UsageError);
 }
 

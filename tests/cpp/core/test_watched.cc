@@ -58,21 +58,21 @@ class WatchedTest : public ::testing::Test {
   }
   ~WatchedTest() override { fs::remove_all(directory_); }
 
-  // As `savedmodel publish` does it: whole, or not there.
+  // Publishes atomically, as `savedmodel publish` does.
   void Publish(int version, const std::string& model = "add") {
     const fs::path hidden = directory_ / ".new";
     fs::copy(ModelPath(model), hidden, fs::copy_options::recursive);
     fs::rename(hidden, directory_ / std::to_string(version));
   }
   void Remove(int version) { fs::remove_all(directory_ / std::to_string(version)); }
-  // Whether somebody keeps it from being removed.
+  // True if a lock keeps it from being removed.
   bool Held(int version) {
     const int file = open((directory_ / std::to_string(version)).c_str(), O_RDONLY | O_DIRECTORY);
     const bool held = flock(file, LOCK_EX | LOCK_NB) != 0;
     close(file);
     return held;
   }
-  // Looks when it is told to.
+  // Looks only on request.
   Watched Start(int versions = 1) {
     WatchOptions options;
     options.poll = 3600;
@@ -92,7 +92,7 @@ TEST_F(WatchedTest, ANewVersionIsFoundAndTheOldOneLetGo) {
   const Watched watched = Watched::Start(directory_, options);
   EXPECT_EQ(watched.version(), 9);
   EXPECT_EQ(Add(watched.model()), 3.75F);
-  Publish(10);  // numbers, not text
+  Publish(10);  // compared as numbers, not as text
   Eventually([&] { return watched.version() == 10; });
   EXPECT_EQ(watched.model().path(), (directory_ / "10").string());
   Eventually([&] { return watched.status().draining.empty(); });
@@ -231,7 +231,7 @@ TEST_F(WatchedTest, AFolderThatIsTakenAway) {
   EXPECT_EQ(watched.version(), 1);
   EXPECT_EQ(watched.status().switches, 1);
   Remove(1);
-  watched.Refresh();  // what is loaded goes on
+  watched.Refresh();  // the loaded version keeps working
   EXPECT_EQ(Add(watched.model()), 3.75F);
   fs::remove_all(directory_);
   watched.Refresh();
@@ -498,7 +498,7 @@ TEST_F(WatchedTest, OnChangeMayLookAndClose) {
 
 constexpr int kWidth = 1024;
 
-// y = x * w, where x is float32 [?, kWidth] and all elements of w, which is square, are 1.
+// y = x * w, where x is float32 [?, kWidth], and w is square and all ones.
 std::string TextOfWeights() {
   const auto dims = [](int first) {
     return "dim { size: " + std::to_string(first) + " } dim { size: " + std::to_string(kWidth) + " }";
@@ -531,7 +531,7 @@ std::size_t ResidentBytes() {
 
 TEST_F(WatchedTest, ManySwitchesUnderLoad) {
   constexpr int kSwitches = 130;
-  constexpr int kFlatFrom = 80;  // what malloc keeps grows until then
+  constexpr int kFlatFrom = 80;  // malloc's reserve grows until then
   constexpr std::size_t kWeights = sizeof(float) * kWidth * kWidth;
   const fs::path hidden = directory_ / ".model";
   fs::create_directory(hidden);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The public interface without memory: whatever allocation of ours fails, a caller sees an OutOfMemory.
-// TensorFlow's own never fail here, nor ours on its behalf, nor what messages of protobuf make inside of us.
+// The public API without memory: whichever of its own allocations fails, a caller sees an OutOfMemory. Not
+// failing here: TensorFlow's allocations, those made on its behalf, and protobuf messages inside the library.
 #include <execinfo.h>
 #include <link.h>
 #include <unistd.h>
@@ -27,17 +27,17 @@ namespace {
 constexpr int kDeep = 128;
 
 thread_local bool armed = false;
-bool once = false;    // or all that follow fail, too
-bool engine = false;  // its allocations, too
-int passes = 0;       // how many more do not fail
+bool once = false;    // else all later allocations fail, too
+bool engine = false;  // whether the engine's allocations fail, too
+int passes = 0;       // how many more allocations succeed
 int failed = 0;
 
 bool Starts(const char* name, const char* with) { return std::strncmp(name, with, std::strlen(with)) == 0; }
 
 enum class Owner { kOther, kOurs, kEngine, kRuntime, kBetween, kTensorFlow };
 
-// Between the C++ runtime and us stands what binds us to it, and this program, which may have the templates
-// of the standard library.
+// kBetween: the libraries that forward to the C++ runtime, and this program, which may contain templates of
+// the standard library.
 Owner OwnerOf(const char* path) {
   const char* slash = std::strrchr(path, '/');
   const char* name = slash == nullptr ? path : slash + 1;
@@ -79,7 +79,7 @@ Owner OwnerOf(void* caller) {
   return Owner::kOther;
 }
 
-// Whether the allocation is ours, made with operator new, and none that TensorFlow waits for.
+// True for an allocation of this library with operator new that TensorFlow does not wait for.
 bool IsOurs() {
   void* callers[kDeep];
   int frame = 0;
@@ -111,7 +111,7 @@ bool Fails() {
 
 extern "C" void* __libc_malloc(std::size_t size);  // NOLINT: glibc's own, behind malloc
 
-// Replaces the C library's for the libraries that the program has, the C++ runtime among them.
+// Replaces the C library's malloc for the program's libraries, including the C++ runtime.
 extern "C" void* malloc(std::size_t size) { return Fails() ? nullptr : __libc_malloc(size); }
 
 namespace savedmodel {
@@ -125,12 +125,12 @@ class OutOfMemoryTest : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
     void* first[4];
-    backtrace(first, 4);  // its own allocations are made once
+    backtrace(first, 4);  // makes its own allocations in advance
     once = GetParam();
     folder_ = std::filesystem::temp_directory_path() / ("out_of_memory_" + std::to_string(getpid()));
     std::filesystem::create_directories(folder_);
   }
-  // Also where the engine allocates, if that is not for TensorFlow.
+  // Includes the engine's allocations, except those for TensorFlow.
   template <typename Call>
   void ExpectInEngine(const char* what, const Call& call, const std::string& otherwise = "") {
     engine = true;
@@ -141,8 +141,8 @@ class OutOfMemoryTest : public ::testing::TestWithParam<bool> {
   void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string Path(const std::string& name) const { return (folder_ / name).string(); }
 
-  // Calls it with the first allocation failing, with the second, ... and further apart the more there are, up
-  // to where it needs no more. What it throws otherwise is `otherwise`.
+  // Calls it with the first allocation failing, with the second, and so on in growing steps, until it
+  // succeeds. `otherwise` is what it throws apart from that.
   template <typename Call>
   void Expect(const char* what, const Call& call, const std::string& otherwise = "") {
     SCOPED_TRACE(what);
@@ -301,7 +301,7 @@ TEST_P(OutOfMemoryTest, Runs) {
   Expect("Counters", [&] { (void)function.Counters(); });
 }
 
-// Not the listing of folders: std::filesystem ends the process.
+// Without the listing of folders: std::filesystem ends the process.
 TEST_P(OutOfMemoryTest, Versions) {
   std::filesystem::create_directory(Path("model"));
   std::filesystem::create_directory_symlink(ModelPath("add"), Path("model/1"));
@@ -318,7 +318,7 @@ TEST_P(OutOfMemoryTest, Versions) {
   EXPECT_EQ(watched.version(), 1);
 }
 
-// Keeps its tasks until they are called for.
+// Keeps its tasks until they are requested.
 class Later : public ThreadPool {
  public:
   void Schedule(std::function<void()> task) override { tasks_.push_back(std::move(task)); }
@@ -339,7 +339,7 @@ class Later : public ThreadPool {
   bool inside_ = false;
 };
 
-// A call that was begun ends in its callback, and once.
+// A call that has begun ends in exactly one callback.
 TEST_P(OutOfMemoryTest, AsynchronousRuns) {
   const auto pool = std::make_shared<Later>();
   LoadOptions options;
@@ -366,7 +366,7 @@ TEST_P(OutOfMemoryTest, AsynchronousRuns) {
         how);
     pool->Run();
     armed = false;
-    while (calls == 0) std::this_thread::yield();  // one that is late ends in a thread of its own
+    while (calls == 0) std::this_thread::yield();  // a late call ends in a thread of its own
     EXPECT_EQ(calls, 1);
     if (out_of_memory) throw OutOfMemory("");
     if (!text.empty()) throw Error(Code::kUnknown, text);

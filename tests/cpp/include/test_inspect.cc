@@ -68,7 +68,7 @@ TEST(OpRules, RefuseBeforeTheLoad) {
   EXPECT_EQ(refused.code(), Code::kPermissionDenied);
   EXPECT_TRUE(Mentions(refused, {"MatMul at '", "(multiplies)", "(unknown)", "more ops"}));
   const std::vector<std::string> ops = RegisteredOps();
-  options.op_rules = OpRules{{{"RestoreV2", "reads"}}, {ops.begin(), ops.end()}};  // the loader may
+  options.op_rules = OpRules{{{"RestoreV2", "reads"}}, {ops.begin(), ops.end()}};  // the loader may use it
   EXPECT_EQ(Model::Load(ModelPath("mlp"), options).signatures().size(), 1U);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A service's own threads for the work inside of kernels.
+// A service's own threads for the work inside kernels.
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -26,7 +26,7 @@ using testing::ServiceThreads;
 using testing::Tensors;
 using testing::Values;
 
-constexpr auto kSoon = std::chrono::seconds(120);  // a bound for what must not hang
+constexpr auto kSoon = std::chrono::seconds(120);  // a time limit against hangs
 
 const Tensors& Wide() {
   static const auto* const inputs = new Tensors{Floats(Numbers(512 * 64), {512, 64})};
@@ -110,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(Graphs, Pool, ::testing::Values(Optimize::kNone, Optimi
                            return test.param == Optimize::kNone ? "AsIs" : "Optimized";
                          });
 
-// What a pool may do that ends: the run that waits for its kernels does their work.
+// A pool that ends may drop tasks: the run that waits for its kernels does their work.
 class Dropping : public ServiceThreads {
  public:
   enum class How { kDestroys, kThrows, kEveryOther, kLater };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels in a row: outputs that a kernel does not make. TensorFlow's own kernels make what is read; so this
-// one does not.
+// The sequential executor: outputs that a kernel does not set. TensorFlow's own kernels set all outputs that
+// are read, so this test has one that does not.
 #include <gtest/gtest.h>
 
 #include "engine/executor/sequential.h"
@@ -40,7 +40,7 @@ class Sequential : public ::testing::Test {
     executor->Run({value_}, &results, &cancellation);
     return results;
   }
-  // The message of TensorFlow's executor and of ours.
+  // TensorFlow's executor and the sequential one give the same message.
   void ExpectMissing(const std::string& fetch) {
     std::string message;
     try {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is found on disk, and what is said where it is not: folders that the tests write.
+// Reading and checking files: folders that the tests write, and the errors for missing ones.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -42,7 +42,7 @@ class FilesTest : public ::testing::Test {
     fs::create_directories((folder_ / name).parent_path());
     std::ofstream(folder_ / name, std::ios::binary) << bytes;
   }
-  // Code and message of what `call` throws.
+  // Code and message of the Error from `call`.
   template <typename Call>
   static std::pair<Code, std::string> Refusal(const Call& call) {
     try {
@@ -120,7 +120,7 @@ TEST(Assets, InTheirFieldOrElseInTheirCollection) {
   EXPECT_EQ(AssetFiles(meta_graph).size(), 0U);
   auto* collection = (*meta_graph.mutable_collection_def())["saved_model_assets"].mutable_any_list();
   collection->add_value()->PackFrom(Asset("old"));
-  collection->add_value()->PackFrom(tf::SignatureDef());  // which is none
+  collection->add_value()->PackFrom(tf::SignatureDef());  // not an asset
   (*meta_graph.mutable_collection_def())["others"].mutable_any_list()->add_value()->PackFrom(Asset("other"));
   ASSERT_EQ(AssetFiles(meta_graph).size(), 1U);
   EXPECT_EQ(AssetFiles(meta_graph)[0].filename(), "old");
@@ -211,7 +211,7 @@ TEST(RestoredTensors, InFunctions) {
   EXPECT_EQ(RestoredTensors(meta_graph), (Names{"of outer", "of inner"}));
   *outer->add_node_def() = Node("as_op", "by_name");
   EXPECT_EQ(RestoredTensors(meta_graph), (Names{"of outer", "of inner", "of by_name"}));
-  // Looked at once.
+  // Checked once.
   *graph.mutable_library()->mutable_function(1)->add_node_def() =
       Calls(Node("back", "PartitionedCall"), {"outer"});
   EXPECT_EQ(RestoredTensors(meta_graph).size(), 3U);
@@ -225,7 +225,7 @@ TEST(RestoredTensors, CirclesEnd) {
 
 class CheckFilesTest : public FilesTest {
  protected:
-  // The variables files, of "a" (twelve floats) and "b" (one).
+  // Writes the variables files for "a" (twelve floats) and "b" (one).
   void WriteVariables() const {
     Folder("variables");
     tf::BundleWriter writer(tf::Env::Default(), Path("variables/variables"));

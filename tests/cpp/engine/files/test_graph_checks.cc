@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the checks of a graph compute: on parts of graphs, and on sound graphs against small limits. No graph
-// here does TensorFlow any harm.
+// The checks of a graph: on parts of graphs, and on valid graphs with small limits. No graph here is harmful
+// to TensorFlow.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -55,7 +55,7 @@ const tf::OpDef* OpOf(const tf::NodeDef& node) {
 
 bool Says(const std::string& fault, const std::string& text) { return fault.find(text) != std::string::npos; }
 
-// A graph with a constant of three floats, a placeholder with a note of its shape, and a call of a function
+// A graph with a constant of three floats, a placeholder with an annotated shape, and a call of a function
 // that calls another one.
 tf::MetaGraphDef Sound() {
   GraphBuilder b;
@@ -122,7 +122,7 @@ TEST(GraphChecks, LimitsHoldForEveryNode) {
   EXPECT_EQ(Refusal(Sound(), limits), "");
 }
 
-// The constant, the identity, and the call with what it calls: 1 + 1 + 3.
+// The constant, the identity, and the call with its callees: 1 + 1 + 3.
 TEST(GraphChecks, InlinedFunctionsAreCounted) {
   GraphLimits limits;
   limits.nodes = 5;
@@ -236,7 +236,7 @@ TEST(GraphFaults, FunctionsThatAreNotThere) {
   const CalledNodes called(library);
   tf::NodeDef call = Node("PartitionedCall");
   Calls("f", "lost", &call);
-  EXPECT_EQ(called.Fault(call), "");  // TensorFlow says so itself
+  EXPECT_EQ(called.Fault(call), "");  // TensorFlow reports this itself
   tf::NodeDef branch = Node("StatelessIf");
   Calls("then_branch", "lost", &branch);
   EXPECT_EQ(called.Fault(branch), "it calls the function 'lost', which is not there");

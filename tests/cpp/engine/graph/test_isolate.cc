@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A function of a graph as a graph of its own: what stays, what is fed, and the same results.
+// Isolating a function of a graph: what stays, what is fed, and equal results.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -33,7 +33,7 @@ std::vector<tf::Tensor> Compute(const tf::GraphDef& graph,
   return results;
 }
 
-// The same feeds give the same results, in the order given.
+// The same feeds give the same results, in the given order.
 IsolatedGraph Expect(const GraphBuilder& builder, const std::vector<std::string>& feeds,
                      const std::vector<Dims>& dims, const std::vector<std::string>& fetches) {
   const IsolatedGraph isolated =
@@ -93,7 +93,7 @@ TEST(Isolate, OneOutputOfANode) {
   const std::string x = b.Feed({2, 4});
   const std::string split = b.Op("Split", {b.Ints({1}, {}), x}, {{"num_split", 2}});
   const std::string result = b.Op("Sub", {split, split + ":1"});
-  // The other is still computed.
+  // The other output is still computed.
   const IsolatedGraph isolated = Expect(b, {x + ":0", split + ":1"}, {{2, 4}, {2, 2}}, {result + ":0"});
   EXPECT_EQ(Nodes(isolated.graph).count(split), 1);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a tensor can only hold what the loader feeds: on parts of graphs, which nothing runs.
+// Whether a tensor can only hold what the loader feeds: on parts of graphs that are never run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ tf::NodeDef Shared(tf::NodeDef node, const std::string& name, const std::string&
   return node;
 }
 
-// A graph of these nodes, "file" being what the loader feeds.
+// A graph of these nodes; the loader feeds "file".
 class ProvenanceTest : public ::testing::Test {
  protected:
   ProvenanceTest() { Add(Node("file", "Placeholder")); }
@@ -74,7 +74,7 @@ TEST_F(ProvenanceTest, Sources) {
   EXPECT_TRUE(InGraph("file"));
   EXPECT_TRUE(InGraph("file:0"));
   EXPECT_TRUE(InGraph("file", {"file:0"}));
-  EXPECT_TRUE(InGraph("fed", {"fed"}));  // what is fed need be no node
+  EXPECT_TRUE(InGraph("fed", {"fed"}));  // a fed name need not be a node
   EXPECT_FALSE(InGraph("file:1"));
   EXPECT_FALSE(InGraph("other"));
   EXPECT_FALSE(InGraph("lost"));
@@ -152,7 +152,7 @@ TEST_F(ProvenanceTest, ThroughNestedCalls) {
   EXPECT_FALSE(InFunction("inner", "b", {"other"}));
 }
 
-// Which input of the call is the argument.
+// The index of the call's input that becomes the argument.
 TEST_F(ProvenanceTest, CallsOfEachKind) {
   Add(Node("other", "Placeholder"));
   const std::vector<std::string> both{"other", "file"}, file{"file", "other"};
@@ -176,7 +176,7 @@ TEST_F(ProvenanceTest, CallsOfEachKind) {
   for (const char* op : {"While", "StatelessWhile", "For", "MapDefun"}) {
     EXPECT_FALSE(passes(op, {"file", "file", "file"})) << op;
   }
-  // As an op of its own.
+  // Called like an op.
   AddFunction("g", {"a"});
   Add(Node("call of g", "g", file));
   EXPECT_TRUE(InFunction("g", "a"));
@@ -228,7 +228,7 @@ TEST_F(VariablesTest, HoldWhatIsAssigned) {
   EXPECT_FALSE(InGraph("read"));
   Assign("file");
   EXPECT_TRUE(InGraph("read"));
-  EXPECT_FALSE(InGraph("v"));  // the handle is no path
+  EXPECT_FALSE(InGraph("v"));  // the handle is not a path
   Add(Node("is", "VarIsInitializedOp", {"v"}));
   Add(Node("other", "Placeholder", {"^v"}));
   EXPECT_TRUE(InGraph("read"));
@@ -258,7 +258,7 @@ TEST_F(VariablesTest, HandlesOfOneVariable) {
   Add(Node("other", "Placeholder"));
   Add(Shared(Node("w", "VarHandleOp"), "path", "elsewhere"));  // another one
   Assign("other", "w");
-  Add(Node("path", "VarHandleOp"));  // goes by its name
+  Add(Node("path", "VarHandleOp"));  // recognised by its name
   EXPECT_TRUE(InGraph("read"));
   Assign("other", "path");
   EXPECT_FALSE(InGraph("read"));

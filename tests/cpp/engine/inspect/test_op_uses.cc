@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which uses of ops are counted, which only serve the loader, and which are refused: on parts of graphs,
-// which nothing runs.
+// Which uses of ops are counted, only serve the loader, or are refused: on parts of graphs that are never
+// run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -40,7 +40,7 @@ class OpUses : public ::testing::Test {
     asset->set_filename(file);
     asset->mutable_tensor_info()->set_name(tensor);
   }
-  // A restore op that reads files of the name that is fed to "prefix".
+  // A restore op that reads files of the name fed to "prefix".
   void AddSaver() {
     meta_graph_.mutable_saver_def()->set_filename_tensor_name("prefix:0");
     meta_graph_.mutable_saver_def()->set_restore_op_name("restore_all");
@@ -83,7 +83,7 @@ TEST_F(OpUses, FunctionsAreNoOps) {
   AddFunction("f");
   Add(Node("call", "f"));
   EXPECT_EQ(Use("f").count, 0);
-  // But for those that take the name of one.
+  // Except functions that have an op's name.
   AddFunction("WriteFile");
   Add(Node("write", "WriteFile"));
   EXPECT_EQ(Use("WriteFile").count, 1);
@@ -106,7 +106,7 @@ TEST_F(OpUses, PrintsToFilesAreAnOpOfTheirOwn) {
   (*node.mutable_attr())["output_stream"].set_placeholder("of_the_function");
   Add(node);
   EXPECT_EQ(Use("PrintV2").count, 6);
-  node.set_op("Print");  // it has no such attribute
+  node.set_op("Print");  // this op has no such attribute
   Add(node);
   EXPECT_EQ(Use("PrintV2:file").count, 2);
   EXPECT_EQ(Use("Print").count, 1);
@@ -167,7 +167,7 @@ TEST_F(OpUses, OnlySaversAreTheLoaders) {
   EXPECT_EQ(ForTheLoader("ReadFile"), 0);
 }
 
-// What a signature gives is named in several ways.
+// The encodings name a signature's outputs in different ways.
 TEST_F(OpUses, SignaturesOfAllEncodings) {
   Add(Node("save", "SaveV2"));
   EXPECT_EQ(ForTheLoader("SaveV2"), 1);
@@ -201,7 +201,7 @@ TEST_F(OpUses, SignaturesRunWhatTheyCall) {
   EXPECT_EQ(Use("SaveV2").nodes, Nodes{"inner/save"});
 }
 
-// A program can call them as it calls signatures.
+// A program can call them like signatures.
 TEST_F(OpUses, FunctionsOfTheObjectRunToo) {
   *AddFunction("inner")->add_node_def() = Node("save", "SaveV2");
   *AddFunction("traced")->add_node_def() = Calls(Node("call", "PartitionedCall"), {"inner"});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of every instruction set that this machine has, against sums in double precision.
+// Attention in every instruction set of this machine, compared with sums in double precision.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ struct Sizes {
 
 class AttentionTest : public testing::TestWithParam<Isa> {
  protected:
-  // Of [sample, row, head, depth]; the mask is [sample, row, column], for all heads.
+  // Tensors are [sample, row, head, depth]; the mask is [sample, row, column], for all heads.
   void Expect(const Sizes& sizes, bool masked, Index parts) const {
     const auto [samples, heads, rows, columns, depth, value_depth] = sizes;
     const auto query = Random(samples * rows * heads * depth, 1);
@@ -34,7 +34,7 @@ class AttentionTest : public testing::TestWithParam<Isa> {
       if (columns > 1 && i % static_cast<std::size_t>(columns) != 0)
         mask[i] = -std::numeric_limits<float>::infinity();
     }
-    // One more, to see that nothing is written past the end.
+    // One more element, to detect writes past the end.
     std::vector<float> out(static_cast<std::size_t>(samples * rows * heads * value_depth + 1), -7.5F);
     const AttentionProblem problem{
         {query.data(), rows * heads * depth, depth, heads * depth},
@@ -94,8 +94,8 @@ TEST_P(AttentionTest, EverySize) {
                                                {2, 3, 5, 7, 8, 9},
                                                {1, 2, 16, 16, 16, 16},
                                                {1, 2, 17, 33, 15, 40},
-                                               {2, 1, 1, 50, 64, 64},    // a query at a time
-                                               {1, 2, 3, 2100, 4, 33},   // more scores than are kept
+                                               {2, 1, 1, 50, 64, 64},    // one query at a time
+                                               {1, 2, 3, 2100, 4, 33},   // more scores than are buffered
                                                {1, 1, 30, 1500, 3, 2},   // some rows at a time
                                                {1, 16, 40, 12, 64, 8}})  // rows 4 KB apart
   {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Three layers some rows at a time, in every instruction set that this machine has, against one layer after
+// Three layers some rows at a time, in every instruction set of this machine, compared with one layer after
 // the other.
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ struct Shape {
 
 class BottleneckTest : public testing::TestWithParam<Isa> {
  protected:
-  // Parts are computed the last first, so that none finds anything of the one before.
+  // Computes the parts from the last to the first, so that none finds results of the previous one.
   void Check(const Shape& shape, bool expands, bool projects, bool adds, Index parts) {
     const Index in = expands ? shape.in : shape.middle, out = projects ? shape.out : shape.middle;
     const GemmKernel& gemm = GemmKernelOf(GetParam());
@@ -55,7 +55,7 @@ class BottleneckTest : public testing::TestWithParam<Isa> {
     const Index rows = shape.images * block.out_height, pixels = rows * depthwise.out_width;
     const Values addend = Random(pixels * out, 8);
     block.x = x.data();
-    Values y = addend;  // the sum is written over it
+    Values y = addend;  // the result overwrites it
     block.y = y.data();
     if (adds) block.addend = y.data();
     for (Index part = parts; part-- > 0;) block.Run(rows * part / parts, rows * (part + 1) / parts);
@@ -111,7 +111,7 @@ TEST_P(BottleneckTest, EveryWindowInParts) {
   }
 }
 
-// Rows of many floats: strips of a few rows, and of one.
+// Long rows: strips of a few rows, and of one.
 TEST_P(BottleneckTest, RowsThatDoNotFitTogether) {
   Check({2, 33, 30, 8, 96, 12, 3, 1, 1}, true, true, true, 3);
   Check({1, 40, 40, 4, 250, 6, 5, 2, 2}, true, true, false, 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loops of every instruction set that this machine has, against sums in double precision.
+// The loops of every instruction set of this machine, compared with sums in double precision.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -63,7 +63,7 @@ class VectorKernelsTest : public testing::TestWithParam<Isa> {
                            Activation activation) {
     const auto columns = static_cast<std::int64_t>(bias.size());
     const PackedWeights packed(GemmKernelOf(GetParam()), weights.data(), transposed, depth, columns);
-    // One more, to see that nothing is written past the end.
+    // One more element, to detect writes past the end.
     std::vector<float> y(static_cast<std::size_t>(rows * columns + 1), -7.5F);
     const GemmProblem problem{{x.data(), depth}, rows,    bias.data(), nullptr,
                               y.data(),          columns, activation,  kSlope};
@@ -144,7 +144,7 @@ TEST_P(VectorKernelsTest, DenseOfManyPanels) {
   CheckDense(20, 300, 131, true, Activation::kNone);
 }
 
-// Several blocks of depth and of rows, in parts that come in any order, over the addend itself.
+// Several blocks of depth and of rows, in parts in any order, over the addend itself.
 TEST_P(VectorKernelsTest, GemmInPlaceInParts) {
   struct Shape {
     std::int64_t rows, depth, columns;
@@ -213,8 +213,7 @@ TEST_P(VectorKernelsTest, NanAndInfinityPropagate) {
   }
 }
 
-// How far `value` is from `exact` in units of the last place of floats; what is below normal ones may be
-// zero.
+// The distance of `value` from `exact` in units in the last place of floats; subnormal values may be zero.
 double Units(float value, double exact) {
   constexpr double kLeast = std::numeric_limits<float>::min();
   if (std::abs(exact) < kLeast) return std::abs(static_cast<double>(value)) <= kLeast ? 0 : 1e9;
@@ -280,7 +279,7 @@ TEST_P(VectorKernelsTest, LayerNormAndSoftmax) {
   }
 }
 
-// Far from zero, where the mean's own error would be larger than what is off it.
+// Far from zero, where the mean's own error would be larger than the deviations from it.
 TEST_P(VectorKernelsTest, LayerNormOfRowsFarFromZero) {
   for (const std::int64_t columns : {5, 33, 768, 1000}) {
     const auto n = static_cast<std::size_t>(columns);
@@ -314,7 +313,7 @@ TEST_P(VectorKernelsTest, SoftmaxOfNanIsNan) {
     kernels_.softmax(y.data(), 1, 37, 37, 1, y.data());
     for (const float value : y) EXPECT_TRUE(std::isnan(value)) << at;
   }
-  x[5] = -kInf;  // what masks do
+  x[5] = -kInf;  // as masks do
   kernels_.softmax(x.data(), 1, 37, 37, 1, x.data());
   EXPECT_EQ(x[5], 0);
   EXPECT_NEAR(static_cast<double>(x[36]), 1.0 / 36, 1e-7);
@@ -328,7 +327,7 @@ float Rounded(float value) {
   return value;
 }
 
-// Sums of products of rounded factors; nothing but the factors is rounded.
+// Sums of products of rounded factors; only the factors are rounded.
 void CheckBfloat16(const GemmKernel& kernel, std::int64_t rows, std::int64_t depth, std::int64_t columns,
                    bool transposed, std::int64_t stride) {
   const auto x = Random(rows * depth * stride, 1), weights = Random(depth * columns, 2);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Grouped convolutions in every instruction set that this machine has, against sums in double precision.
+// Grouped convolutions in every instruction set of this machine, compared with sums in double precision.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -116,7 +116,7 @@ TEST_P(GroupedKernelTest, WindowsOfEveryShape) {
   }
 }
 
-// Some pixels at a time, of several images.
+// Several images, some pixels at a time.
 TEST_P(GroupedKernelTest, ManyPixels) {
   Check(3, {24, 3, 1, 1, 1}, {19, 3, 1, 1, 1}, 2, 64, 32, Activation::kRelu, false, 4);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loops over images in every instruction set that this machine has, against sums in double precision.
+// Loops over images in every instruction set of this machine, compared with sums in double precision.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ double At(const Floats& values, Index i) { return static_cast<double>(values[sta
 
 class ImageKernelsTest : public testing::TestWithParam<Isa> {
  protected:
-  // Buffers are exactly as large as what they hold, for valgrind and sanitizers to see reads beyond.
+  // Buffers have the exact size, so that valgrind and sanitizers see reads beyond them.
   void CheckDepthwise(DepthwiseImage image, Index out_height) {
     const Index channels = image.channels, row = image.out_width * channels;
     const Floats x = Random(image.height * image.width * channels, 1);
@@ -34,7 +34,7 @@ class ImageKernelsTest : public testing::TestWithParam<Isa> {
     image.weights = weights.data();
     image.bias = bias.data();
     image.y = y.data();
-    // In parts, the last first.
+    // In parts, the last one first.
     const Index half = out_height / 2;
     kernels_.depthwise(image, half, out_height);
     kernels_.depthwise(image, 0, half);
@@ -111,7 +111,7 @@ struct Convolution {
   Index pad_top, pad_left, pad_bottom, pad_right;
 };
 
-// Against sums of nine taps; over the addend itself, in parts that come in any order.
+// Compared with sums of nine taps; over the addend itself, in parts in any order.
 void CheckWinograd(Isa isa, const Convolution& c, Activation activation, bool addend, int threads) {
   WinogradProblem problem{};
   problem.count = c.count;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An optimized graph that refuses what the graph as it was loaded runs: who runs when, and what is said of
-// it.
+// An optimized graph that fails where the graph as it was loaded runs: which one runs when, and the report.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -12,7 +11,7 @@
 namespace savedmodel::engine {
 namespace {
 
-// Refuses with this code, or, without one, does its work.
+// Fails with this code, or works if there is none.
 class Fake : public GraphExecutor {
  public:
   Fake(std::optional<Code> refusal, bool repeatable) : refusal_(refusal) { set_repeatable(repeatable); }
@@ -30,7 +29,7 @@ class Fake : public GraphExecutor {
 
 class FallbackTest : public ::testing::Test {
  protected:
-  // The code of the error that a run ends with, if there is one.
+  // The code of a run's error, if there is one.
   std::optional<Code> Run(Fallback* fallback) {
     const GraphExecutor* executor = fallback->current();
     try {
@@ -108,7 +107,7 @@ TEST_F(FallbackTest, NoChangeIsMadeTwice) {
     Fallback fallback = Make(optimized, plain);
     EXPECT_EQ(Run(&fallback), code);
     EXPECT_EQ(plain.runs, 0);
-    // What no kernel can do is not tried again.
+    // An op without any kernel is not tried again.
     EXPECT_EQ(fallback.current() == &plain, code == Code::kUnimplemented);
   }
 }

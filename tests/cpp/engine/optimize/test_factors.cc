@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which graphs TensorFlow's constant folding must not see. It does not see these, and would do them no harm.
+// Graphs that TensorFlow's constant folding must not see. These would be harmless, and it does not see them.
 #include "engine/optimize/factors.h"
 #include "tests/cpp/graph_builder.h"
 
@@ -7,7 +7,7 @@ namespace savedmodel::testing {
 namespace {
 
 using engine::FoldingHazard;
-using Step = std::pair<const char*, const char*>;  // an op, and what its other input is
+using Step = std::pair<const char*, const char*>;  // an op, and the kind of its other input
 
 std::string Hazard(const GraphBuilder& g) {
   const std::string found = FoldingHazard(g.graph());
@@ -21,7 +21,7 @@ std::string Hazard(const GraphBuilder& g) {
   return found;
 }
 
-// A convolution, its weights constant or fed, and ops behind it.
+// A convolution with constant or fed weights, and ops behind it.
 std::string Behind(const std::vector<Step>& steps, bool constant_weights = true) {
   GraphBuilder g;
   const Dims weights{1, 1, 4, 4};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Large constants beside the graph, and what is computed of them before the first run.
+// Large constants beside the graph, and folding before the first run.
 #include <gtest/gtest.h>
 
 #include "engine/optimize/fold.h"
@@ -38,7 +38,7 @@ class Fold : public ::testing::Test {
     PoolLargeConstants(&graph_, &pool_);
     return FoldLargeConstants(&graph_, device_, &pool_);
   }
-  // `count` nodes become constants, and every fetch one of the value that a session computes.
+  // Expects that `count` nodes become constants, and that all fetches equal a session's results.
   void Expect(int count) {
     EXPECT_EQ(Run(), count);
     const std::vector<tf::Tensor> expected = testing::RunGraph(b_.graph(), b_.fetches());
@@ -91,7 +91,7 @@ TEST_F(Fold, SeveralReaders) {
 
 TEST_F(Fold, AConstantIsNotOverwritten) {
   const std::string large = Large();
-  b_.Fetch(b_.Op("Neg", {large}));  // in place, if it could
+  b_.Fetch(b_.Op("Neg", {large}));  // in place, if that were allowed
   b_.Fetch(b_.Op("Relu", {large}));
   Expect(2);
 }

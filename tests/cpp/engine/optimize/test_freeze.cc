@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads of a variable become reads of a constant, in the graph and inside loops and branches, with the
-// results that a session has with the variable; and what has to stay stays.
+// results of a session with the variable. Other reads stay.
 #include <gtest/gtest.h>
 
 #include <utility>
@@ -56,7 +56,7 @@ class Freezing : public ::testing::Test {
                  false);
   }
 
-  // A loop of three rounds; `statement` makes "y" of x and the variable v.
+  // A loop of three rounds; `statement` computes "y" from x and the variable v.
   void AddLoop(const char* body, const std::vector<FDH::Node>& statements) {
     *library_.add_function() =
         FDH::Create("less", {"i: int32", "x: float", "v: resource"}, {"b: bool"}, {},
@@ -86,7 +86,7 @@ class Freezing : public ::testing::Test {
     });
   }
 
-  // What the fetches are, with the variable assigned first if `assign`.
+  // The values of the fetches, after an assignment of the variable if `assign`.
   std::vector<tf::Tensor> Results(tf::GraphDef graph, bool assign) {
     GraphBuilder assignment;
     const std::string handle = AddHandle(&assignment, "v");
@@ -106,7 +106,8 @@ class Freezing : public ::testing::Test {
     return results;
   }
 
-  // `reads` become reads of one constant, and no fetch changes; in the frozen graph nothing is assigned.
+  // Expects that `reads` become reads of one constant, and that no fetch changes. The frozen graph assigns
+  // nothing.
   void Expect(int reads) {
     const Frozen frozen = Run();
     EXPECT_EQ(frozen.variables, 1);

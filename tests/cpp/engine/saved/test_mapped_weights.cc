@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights in a file: what comes back, and that no byte of it may change.
+// Weights in a file: reading them back, and detecting every changed byte.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -53,7 +53,7 @@ TEST_F(MappedWeights, ComeBackAsTheyWere) {
   }
 }
 
-// The gaps of the alignment have no checksum of their own.
+// The alignment gaps have no checksum of their own.
 TEST_F(MappedWeights, AnyChangedByteIsNoticed) {
   const std::vector<tf::BundleEntryProto> entries = WriteWeights(file_, Weights());
   const std::string content = Read();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The threads of one model, without TensorFlow: everything runs once and in time, whoever calls.
+// The threads of one model, without TensorFlow: every task runs once and in time, whichever thread calls.
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ ForkJoin::Options Threads(int threads) {
   return options;
 }
 
-// Divides like oneDNN's adaptor: the upper half goes to another thread, until one chunk is left.
+// Divides like oneDNN's adaptor: passes the upper half to another thread, until one chunk is left.
 void Divide(ForkJoin& pool, int first, int last, const std::function<void(int)>& chunk) {
   while (last - first > 1) {
     const int middle = first + (last - first) / 2;
@@ -42,7 +42,7 @@ void Region(ForkJoin& pool, int chunks, const std::function<void(int)>& chunk) {
   pool.Run([&] { Divide(pool, 0, chunks, chunk); });
 }
 
-// Waits like Eigen's loops: the caller sleeps until the last task has told it.
+// Waits like Eigen's loops: the caller sleeps until the last task notifies it.
 class Countdown {
  public:
   explicit Countdown(int count) : count_(count) {}
@@ -236,7 +236,7 @@ TEST(ForkJoin, RunsARegionOfAnotherPoolInside) {
 
 TEST(ForkJoin, UsesItsWorkers) {
   ForkJoin::Options options = Threads(4);
-  options.yield_cores = false;  // whatever else this machine does
+  options.yield_cores = false;  // whatever else runs on this machine
   ForkJoin pool(options);
   std::mutex mutex;
   std::set<std::thread::id> threads;
@@ -291,7 +291,7 @@ TEST(ForkJoin, ACallerSleepsForAChunkThatTakesLong) {
   for (int round = 0; round < 20; ++round) {
     taken = false;
     Region(pool, 2, [&](int chunk) {
-      if (chunk == 0) {  // leave the other chunk to the worker, for a while
+      if (chunk == 0) {  // leave the other chunk to the worker for a while
         for (int i = 0; i < 1000 && !taken; ++i) std::this_thread::sleep_for(std::chrono::microseconds(50));
       } else {
         taken = true;
@@ -338,7 +338,7 @@ TEST(ForkJoin, StartsWorkersWithTheFirstTask) {
     ForkJoin pool(options);
     Region(pool, 3, [](int) {});
   }
-  EXPECT_EQ(begun, 2);  // the third is for what is scheduled
+  EXPECT_EQ(begun, 2);  // the third is for scheduled tasks
   {
     ForkJoin pool(options);
     InThreads(4, [&](int) { Region(pool, 3, [](int) {}); });

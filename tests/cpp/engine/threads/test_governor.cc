@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// When workers are taken out, and when they return. The clock is the test's.
+// When workers are taken out, and when they return. Uses a clock of its own.
 #include <sched.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::int64_t kMs = 1'000'000;
 
-// Calls that take `ms` in each mode, until `end`; how long each mode was in force.
+// Calls that take `ms` in each mode, until `end`; records how long each mode was active.
 struct Times {
   std::int64_t now = 10'000 * kMs;
   std::int64_t in[3] = {0, 0, 0};
@@ -88,7 +88,7 @@ TEST(Governor, IsCalmAgainSoonAfterTheOthersLeft) {
   EXPECT_EQ(governor.yielded(), 0);
 }
 
-// A daemon that wakes now and then: what was learnt while others were there must not come back with it.
+// A daemon that wakes occasionally must not bring back what was learnt during contention.
 TEST(Governor, StaysCalmWhenAfterTheOthersSomethingPassesNowAndThen) {
   Governor governor(1);
   Times times;
@@ -134,7 +134,7 @@ std::int64_t Now() {
   return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
 }
 
-// On a busy machine a sleeper does wait for a core now and then.
+// On a busy machine a sleeping thread sometimes waits for a core.
 TEST(RunQueueDelay, SleepIsNotLost) {
   RunQueueDelay lost;
   lost.Restart(Now());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loops of Eigen, of TensorFlow and of our kernels in a model's own threads, and in TensorFlow's pool.
+// Loops of Eigen, of TensorFlow and of savedmodel's kernels, in a model's own threads and in TensorFlow's
+// pool.
 #define EIGEN_USE_THREADS
 
 #include <gtest/gtest.h>
@@ -26,9 +27,9 @@ namespace tf = tensorflow;
 using Range = std::function<void(std::int64_t, std::int64_t)>;
 using Loop = std::function<void(std::int64_t count, const Range& work)>;
 
-constexpr std::int64_t kCost = 100'000;  // of an item: every loop is worth all threads
+constexpr std::int64_t kCost = 100'000;  // per item: every loop is worth all threads
 
-// A device with the given pool, and every kind of loop in it.
+// A device with the given pool, to run every kind of loop in.
 class Device {
  public:
   explicit Device(tf::thread::ThreadPool* pool)
@@ -133,7 +134,7 @@ TEST_P(ParallelForIn, ManyCallersRunEveryItemOnce) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// With a second caller there is no worker left: the caller must not wait for one that it schedules.
+// With a second caller no worker is left: the caller must not wait for a scheduled one.
 TEST(ParallelFor, OfACallerWithoutWorkersStaysInItsThread) {
   ForkJoinPool pool(2);
   tf::thread::ThreadPool wrapped(&pool);
@@ -150,7 +151,7 @@ TEST(ParallelFor, OfACallerWithoutWorkersStaysInItsThread) {
   }).join();
 }
 
-// Also of kernels that have no region, but schedule their help.
+// Includes kernels without a region that schedule their help.
 TEST(UsableThreads, AreFewerWithMoreCallers) {
   ForkJoinPool pool(2);
   tf::thread::ThreadPool wrapped(&pool);
@@ -191,7 +192,7 @@ TEST_P(ParallelForIn, LooksWhetherToStop) {
   EXPECT_LE(items, GetParam());
 }
 
-// What is kept must be whole.
+// Data that is kept must be complete.
 TEST_P(ParallelForIn, PacksAllForARunThatEnds) {
   tf::CancellationManager run;
   ForkJoinPool pool(GetParam());
@@ -206,7 +207,7 @@ TEST_P(ParallelForIn, PacksAllForARunThatEnds) {
   EXPECT_EQ(items, 1000);
 }
 
-// All threads of a service's pool may wait for what one of them packs.
+// All threads of a service's pool may wait for data that one of them packs.
 TEST_P(ParallelForIn, PacksWithoutAPoolThatIsNotOurs) {
   tf::thread::ThreadPool pool(tf::Env::Default(), "test", GetParam());
   Device device(&pool);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// LSTM and GRU kernels of every instruction set that this machine has, against plain loops in double.
+// LSTM and GRU kernels of every instruction set of this machine, compared with plain loops in double
+// precision.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -52,7 +53,7 @@ struct Case {
   }
   Cell cell;
   std::int64_t batch, steps, inputs, units;
-  // Steps that one draw in three leaves out; the first and the last of some rows are among them.
+  // Masks about one step in three, including the first and the last of some rows.
   void Mask() {
     mask = std::shared_ptr<bool[]>(new bool[Size(batch * steps)]);
     std::mt19937 generator(8);
@@ -169,7 +170,7 @@ Result Compute(const Case& n, const Network& network, const Threads& threads = {
   return Compute(n, [&](const Sequence& sequence) { network.Run(sequence, threads); });
 }
 
-// The largest difference, relative to the largest number of what was expected.
+// The largest difference, relative to the largest expected value.
 double Error(const std::vector<float>& values, const std::vector<double>& expected) {
   double largest = 0.0, scale = 1e-30;
   for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -205,7 +206,7 @@ void Check(const Case& n, const Threads& threads = {}, double tolerance = 1e-6) 
   }
 }
 
-// Threads of their own for each part, more of them than there are rows or blocks.
+// A separate thread for each part, more than there are rows or blocks.
 class ManyThreads {
  public:
   explicit ManyThreads(int count)
@@ -321,7 +322,7 @@ TEST(RnnKernel, LargeNumbersSaturate) {
   }
 }
 
-// h = sigmoid(o) * tanh(c), for an output gate o and a state c from the smallest to the largest.
+// h = sigmoid(o) * tanh(c), for an output gate o and a state c from the smallest to the largest values.
 TEST(RnnKernel, GatesHoldRelativeToSmallResults) {
   const float kernel[] = {0, 0, 0, 1}, bias[] = {-200, 100, 0, 0}, recurrent[] = {0, 0, 0, 0};
   std::vector<float> x, c;
@@ -420,7 +421,7 @@ TEST(RnnKernel, OneStateRowForTheWholeBatch) {
 }
 
 TEST(RnnKernel, LongSequencesAreProjectedInParts) {
-  // 2^19 floats are projected at once.
+  // The projection covers 2^19 floats at once.
   Check(Case(Cell::kLstm, 3, 700, 2, 70, 0.05F));
   Check(Case(Cell::kGruResetAfter, 1, 3000, 2, 65, 0.05F));
 }
@@ -434,7 +435,7 @@ TEST(RnnKernel, RowsOfABatchInThreads) {
   }
 }
 
-// Alone and together, to the last bit.
+// Equal with and without help, to the last bit.
 void CheckTogether(const Case& n, int parts, const Threads& threads) {
   for (const Isa isa : AvailableIsas()) {
     SCOPED_TRACE(Describe(n, isa));
@@ -489,11 +490,11 @@ TEST(RnnKernel, ThreadsThatComeTooLateOrNever) {
     const Threads threads{4, nullptr, [&](std::function<void()> task) { tasks.push_back(std::move(task)); }};
     CheckTogether(Case(cell, 1, 60, 4, 128, 0.05F), 4, threads);
     EXPECT_EQ(tasks.size(), 3 * AvailableIsas().size());
-    for (const auto& task : tasks) task();  // networks and sequences are gone
+    for (const auto& task : tasks) task();  // networks and sequences no longer exist
   }
 }
 
-// What is left to do where a helper did not come back.
+// The rest of the work after a helper did not return.
 TEST(RnnKernel, TheRestOfASequence) {
   for (int i = 0; i < 6; ++i) {
     const Cell cell = kCells[i / 2];
@@ -540,7 +541,7 @@ TEST(RnnKernel, HelpThatDoesNotPayIsAskedForLessOften) {
   };
   EXPECT_GT(helped(0.6), 980);
   EXPECT_LT(helped(1.5), 40);
-  HelpChoice slow_start;  // every first run with help after one without
+  HelpChoice slow_start;  // after a run without help, the first with help is always slow
   int after_help = 0;
   for (int i = 0; i < 1000; ++i) {
     const bool together = slow_start.Together();

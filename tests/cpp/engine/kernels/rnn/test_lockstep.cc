@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads that go through phases together: each part of each phase once, whoever is late or away.
+// Threads that go through phases together: each part of each phase runs once, even if a thread is late or
+// away.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -12,7 +13,7 @@
 namespace savedmodel::engine::rnn {
 namespace {
 
-// How often each part of each phase was done, and whether one began before the phase before was done.
+// How often each part of each phase ran, and whether one began before the previous phase was done.
 struct Log {
   Log(std::int64_t phases, int a_parts)
       : parts(a_parts),

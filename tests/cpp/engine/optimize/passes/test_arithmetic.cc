@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What FuseArithmetic fires on, what it leaves alone, and that results stay to the last bit.
+// FuseArithmetic: patterns that it replaces, near misses, and results that are equal to the last bit.
 #include "engine/optimize/passes/arithmetic.h"
 #include "tests/cpp/graph_builder.h"
 
@@ -13,7 +13,7 @@ const Ops kOne{{"_SavedmodelArithmetic", 1}};
 
 Rewritten Fused(const GraphBuilder& g) { return Rewrite(g, FuseArithmetic, 0); }
 
-// Sizes around those of vectors, and of what is taken at once.
+// Sizes around those of vectors and of blocks.
 TEST(Arithmetic, EveryStepOfEveryWidth) {
   for (const std::int64_t channels : {1, 2, 3, 4, 15, 16, 17, 63, 64, 65, 100, 2050}) {
     for (const std::int64_t rows : {1, 7, 16, 50}) {
@@ -33,7 +33,7 @@ TEST(Arithmetic, EveryStepOfEveryWidth) {
   }
 }
 
-// Of which columns are taken at once, and of scalars whatever lies side by side.
+// Columns in blocks, and scalars over adjacent values.
 TEST(Arithmetic, OfWideRows) {
   for (const Dims& shape : {Dims{3, 5000}, Dims{4100}, Dims{1, 150'528}}) {
     for (const bool rows : {false, true}) {
@@ -50,7 +50,7 @@ TEST(Arithmetic, OfWideRows) {
 TEST(Arithmetic, KeepsDigitsOfLargeMeans) {
   GraphBuilder g;
   const std::string x = g.Op("AddV2", {g.Feed({-1, 9, 3}), g.Constant({3}, 1e6F, 2e6F)});
-  g.Fetch(x);  // which so is the end of a chain
+  g.Fetch(x);  // which therefore ends a chain
   g.Fetch(g.Op("Mul", {g.Op("Sub", {x, g.Constant({3}, 1e6F, 2e6F)}), g.Constant({3}, 1, 100)}));
   EXPECT_EQ(Fused(g).ops, (Ops{{"_SavedmodelArithmetic", 2}}));
 }
@@ -66,7 +66,7 @@ TEST(Arithmetic, WithTheActivationBehind) {
   }
 }
 
-// The step that is fetched, or read twice, ends one chain and begins another.
+// A step that is fetched, or read twice, ends one chain and begins another.
 TEST(Arithmetic, KeepsWhatLiesBetween) {
   GraphBuilder g;
   const std::string a = g.Op("Mul", {g.Feed({-1, 4, 6}), g.Constant({6})});
@@ -101,7 +101,7 @@ TEST(Arithmetic, LeavesOthersAlone) {
   EXPECT_EQ(count({2, 5, -1}, {8}), 0);
   EXPECT_EQ(count({2, 5, 8}, {8}, "Maximum"), 0);
   EXPECT_EQ(count({2, 5, 8}, {8}, "Mul", {{"T", tf::DT_DOUBLE}}), 0);
-  EXPECT_EQ(count({2, 5, 5, 8}, {8}, "BiasAdd"), 0);  // alone it is what others look for
+  EXPECT_EQ(count({2, 5, 5, 8}, {8}, "BiasAdd"), 0);  // on its own, other passes look for it
   EXPECT_EQ(count({2, 8, 5, 8}, {8}, "BiasAdd", {{"data_format", "NCHW"}}), 0);
 
   GraphBuilder fed;  // no constant
@@ -112,7 +112,7 @@ TEST(Arithmetic, LeavesOthersAlone) {
   quotient.Fetch(quotient.Op("RealDiv", {quotient.Constant({8}), quotient.Feed({2, 5, 8})}));
   EXPECT_EQ(Fused(quotient).count, 0);
 
-  // What TensorFlow's own fusions look for.
+  // Patterns that TensorFlow's own fusions look for.
   GraphBuilder shift;  // of an instance norm
   shift.Fetch(shift.Op("Sub", {shift.Constant({8}), shift.Feed({2, 5, 8})}));
   EXPECT_EQ(Fused(shift).count, 0);
@@ -138,7 +138,7 @@ TEST(Arithmetic, LeavesOthersAlone) {
   EXPECT_EQ(Fused(linear).count, 0);
 }
 
-// No bias of a convolution that others read too can be fused with it.
+// A bias of a convolution with other readers can't be fused with it.
 TEST(Arithmetic, BehindAConvolutionOfTwoReaders) {
   GraphBuilder g;
   const std::string x = g.Op("Conv2D", {g.Feed({-1, 6, 6, 3}), g.Constant({3, 3, 3, 4})},

@@ -21,15 +21,15 @@ struct Form {
   bool einsum = false;
   std::string scores = "BTNH,BSNH->BNTS", result = "BNTS,BSNH->BTNH";  // of Einsum
   bool swapped = false;                                                // the operands of both Einsums
-  bool key_transposed = false;  // by a Transpose of its own, not by adj_y
-  bool scale_query = false;     // rather than the scores
+  bool key_transposed = false;  // by a separate Transpose, not by adj_y
+  bool scale_query = false;     // instead of the scores
   bool heads_behind = true;     // a last Transpose
-  std::string mask;             // the name of one, added to the scores
+  std::string mask;             // the name of a mask that is added to the scores
   bool mask_first = false;
   std::vector<int> last = {0, 2, 1, 3};
 };
 
-// Query, key and value are made of x.
+// Makes query, key and value from x.
 void Project(TestGraph* graph) {
   graph->Feed("x", {-1, 4, 8});
   const std::string shape = graph->Ints({-1, 4, 2, 4});
@@ -126,7 +126,7 @@ TEST(Attention, Masks) {
 }
 
 TEST(Attention, SamplesAndHeadsBroadcast) {
-  for (const char* single : {"key_t2", "value_t2"}) {  // of one head for all
+  for (const char* single : {"key_t2", "value_t2"}) {  // one head for all
     TestGraph graph;
     Project(&graph);
     graph.Op("one", "Reshape", {"x", graph.Ints({-1, 1, 8, 4})});
@@ -148,14 +148,14 @@ TEST(Attention, NearMisses) {
     const auto result = Expect(graph.Finish(make(&graph)), {FuseAttention}, 0);
     EXPECT_EQ(Count(result, "_SavedmodelAttention"), 0);
   };
-  for (const char* read : {"weights", "scores", "scaled"}) {  // by somebody else too
+  for (const char* read : {"weights", "scores", "scaled"}) {  // with another reader
     expect_none([&](TestGraph* graph) {
       const std::string result = Attention(graph, {});
       graph->Fetch(read);
       return result;
     });
   }
-  expect_none([](TestGraph* graph) {  // heads and depth change places
+  expect_none([](TestGraph* graph) {  // swaps heads and depth
     Form form;
     form.einsum = true;
     form.result = "BNTS,BSNH->BTHN";
@@ -184,7 +184,7 @@ TEST(Attention, NearMisses) {
   });
 }
 
-// Another last Transpose stays.
+// A different last Transpose stays.
 TEST(Attention, AnotherTransposeBehind) {
   TestGraph graph;
   Project(&graph);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What FuseBottlenecks fires on, what it leaves alone, and that results stay.
+// FuseBottlenecks: patterns that it replaces, near misses, and equal results.
 #include "engine/optimize/passes/convolution.h"
 #include "tests/cpp/graph_builder.h"
 
@@ -18,7 +18,7 @@ int Fuse(engine::Rewriter* rewriter) {
   for (const tf::NodeDef* node : rewriter->nodes()) {
     if (node->op() == "Identity") fetches.insert(node->name());
   }
-  rewriter->RemoveUnread(fetches);  // as the optimizer does behind each pass
+  rewriter->RemoveUnread(fetches);  // as the optimizer does after each pass
   return FuseBottlenecks(rewriter);
 }
 
@@ -42,7 +42,7 @@ std::string Depthwise(GraphBuilder* g, const std::string& x, std::int64_t channe
                    channels, activation);
 }
 
-// The last two are large enough for several threads: the one in rows, the other layer by layer.
+// The last two are large enough for several threads: one is split by rows, the other runs layer by layer.
 TEST(Bottleneck, OfEveryShape) {
   for (const Dims& image : {Dims{-1, 9, 7, 5}, Dims{2, 6, 6, 16}, Dims{2, 48, 40, 16}, Dims{1, 9, 9, 96}}) {
     for (const std::int64_t window : {2, 3, 5}) {
@@ -88,7 +88,7 @@ TEST(Bottleneck, WithoutOneOfTheLayers) {
   EXPECT_EQ(Rewrite(g, Fuse).count, 0);
 }
 
-// The first adds its own input, which it must not write over; the second what nobody else reads.
+// The first adds its own input, which it must not overwrite; the second adds a value without other readers.
 TEST(Bottleneck, Addends) {
   for (const std::int64_t size : {6, 64}) {
     GraphBuilder g;

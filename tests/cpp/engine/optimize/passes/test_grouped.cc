@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Grouped convolutions: what becomes one op, what is left alone, and that results stay.
+// Grouped convolutions: patterns that become one op, near misses, and equal results.
 #include "engine/optimize/passes/convolution.h"
 #include "tensorflow/core/util/util.h"
 #include "tests/cpp/graph_builder.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each pass for convolutional networks fires on, what it leaves alone, and that results stay.
+// Passes for convolutional networks: patterns that each replaces, near misses, and equal results.
 #include <functional>
 
 #include "engine/optimize/passes/convolution.h"
@@ -114,7 +114,7 @@ TEST(Affine, LeavesOthersAlone) {
   };
   using Name = const std::string&;
   EXPECT_EQ(count([](auto* g, Name c) { g->Fetch(g->Op("BiasAdd", {c, g->Constant({4})})); }), 0);
-  // A second reader, or one who fetches.
+  // A second reader, or a fetch.
   EXPECT_EQ(count([](auto* g, Name c) {
               g->Fetch(g->Op("Mul", {c, g->Constant({4})}));
               g->Fetch(c);
@@ -131,7 +131,7 @@ TEST(Affine, LeavesOthersAlone) {
   EXPECT_EQ(count([](auto* g, Name c) { g->Fetch(g->Op("Maximum", {c, g->Constant({4})})); }), 0);
   EXPECT_EQ(count([](auto* g, Name c) { g->Fetch(BatchNorm(g, c, 4, true)); }), 0);
   EXPECT_EQ(count([](auto* g, Name c) { g->Fetch(BatchNorm(g, c, 4) + ":1"); }), 0);
-  EXPECT_EQ(count([](auto* g, Name c) {  // somebody waits for the check
+  EXPECT_EQ(count([](auto* g, Name c) {  // another node waits for the check
               const std::string check = g->Op("Relu", {c});
               g->Fetch(g->Op("Mul", {c, g->Constant({4}), "^" + check}));
             }),
@@ -263,7 +263,7 @@ TEST(Residual, SumAndActivation) {
 }
 
 TEST(Residual, AddendsThatOthersNeedStay) {
-  // The kernel may write over the addend: a feed, a constant, what is fetched, what is read later.
+  // When the kernel may overwrite the addend: a feed, a constant, a fetched value, one that is read later.
   GraphBuilder g;
   const std::string x = g.Feed({2, 6, 6, 4}), y = g.Op("Relu", {x});
   const std::string c = g.Constant({2, 6, 6, 4});
@@ -406,7 +406,7 @@ int FuseThenReplace(engine::Rewriter* rewriter) {
 TEST(Pointwise, AddendsOfFusedConvolutions) {
   for (const char* activation : {"", "Relu", "Relu6", "Elu", "LeakyRelu"}) {
     GraphBuilder g;
-    // One addend that may be written over, and one that may not.
+    // One addend that may be overwritten, and one that may not.
     const std::string x = g.Feed({-1, 6, 6, 40}), y = g.Op("Exp", {x});
     for (const std::string& addend : {x, y}) {
       const std::string sum = g.Op("AddV2", {addend, Biased(&g, x, {1, 1, 40, 40})});
@@ -503,7 +503,7 @@ int FuseThenWinograd(engine::Rewriter* rewriter) {
 TEST(Winograd, AddendsOfFusedConvolutions) {
   for (const char* activation : {"", "Relu", "LeakyRelu"}) {
     GraphBuilder g;
-    // One addend that may be written over, and one that may not.
+    // One addend that may be overwritten, and one that may not.
     const std::string x = g.Feed({-1, 6, 6, 32}), y = g.Op("Exp", {x});
     for (const std::string& addend : {x, y}) {
       const std::string sum = g.Op("AddV2", {addend, Biased(&g, x, {3, 3, 32, 32})});
@@ -654,7 +654,7 @@ TEST(SqueezeAndExcite, MeansAndProducts) {
   }
 }
 
-// One image and many factors, and the other way round.
+// One image and many factors, and the reverse.
 TEST(SqueezeAndExcite, BatchesThatBroadcast) {
   for (const bool one_image : {false, true}) {
     GraphBuilder g;

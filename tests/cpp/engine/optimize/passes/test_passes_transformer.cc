@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each pass on graphs that it is for, and on near misses; results before and after in TensorFlow's session.
+// Each pass on its own graphs and on near misses; results before and after in TensorFlow's session.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -120,7 +120,7 @@ TEST(LayerNorm, NearMisses) {
     TestGraph wrong_axis;
     wrong_axis.Feed("x", {-1, 4, 8});
     Expect(wrong_axis.Finish(LayerNorm(&wrong_axis, form, 1)), {FuseLayerNorm}, 0);
-    TestGraph dropped;  // what is left broadcasts along another axis
+    TestGraph dropped;  // the remaining one broadcasts along another axis
     dropped.Feed("x", {8, 8, 8});
     Expect(dropped.Finish(LayerNorm(&dropped, form, 2, false)), {FuseLayerNorm}, 0, {8, 8, 8});
     TestGraph computed;
@@ -214,7 +214,7 @@ struct Tensordot {
   std::string shape_of = "x";
 };
 
-// As Keras writes a dense layer, without bias.
+// A dense layer as Keras writes it, without bias.
 std::string Build(TestGraph* graph, const Tensordot& t) {
   graph->Feed("x", t.shape);
   graph->Op("y", "Exp", {"x"});
@@ -290,7 +290,7 @@ TEST(Dense, AddendsOfTheSameShape) {
   }
 }
 
-// Of two layers that are added, each takes what the other leaves.
+// Of two added layers, each takes what the other leaves.
 TEST(Dense, SumOfTwoLayers) {
   TestGraph graph;
   graph.Feed("x", {-1, 4, 8});
@@ -310,7 +310,7 @@ TEST(Dense, AddendsThatAreNotOrMayNotBeOfTheSameShapeStay) {
     TestGraph graph;
     graph.Feed("x", {-1, 4, 8});
     graph.Op("product", "BatchMatMulV2", {"x", graph.Random({8, 8})});
-    // Something of a shape that is only known in part.
+    // A tensor of a partly known shape.
     graph.Op("other", "PlaceholderWithDefault", {graph.Random({1, shape[1] < 0 ? 4 : shape[1], shape[2]})});
     graph.Set("dtype", tf::DT_FLOAT);
     tf::PartialTensorShape partial;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recurrent layers as one op: what is fused computes what its loop did, and what is not quite a layer stays.
+// Recurrent layers as one op: fused layers compute the same as their loops, and near misses stay.
 #include "engine/ops/rnn.h"
 #include "engine/optimize/recurrent/recurrent.h"
 #include "gtest/gtest.h"
@@ -33,7 +33,7 @@ TEST_F(Recurrent, NoSteps) {
   Fuse();
   Freeze();
   const auto session = Open(graph_);
-  // As the list of results, which knows the units but not the batch.
+  // The list of results knows the units but not the batch.
   Tensors results;
   const absl::Status status =
       session->Run(RandomFeeds({{"x", {0, 2, 5}}}), {fetches_[0], fetches_[1]}, {}, &results);
@@ -83,7 +83,7 @@ TEST_F(Recurrent, FetchedParts) {
   EXPECT_EQ(batch_major(2, 5, 1), time_major(5, 2, 1));
 }
 
-// A variable's new value is the next run's: packed weights are those of the buffer that is there.
+// After an assignment the next run uses the new value: packed weights belong to the present buffer.
 TEST_F(Recurrent, AssignedWeights) {
   Load("rnn_lstm");
   ASSERT_EQ(KindsOf(Fuse()), Kinds{"LSTM"});
@@ -153,7 +153,7 @@ TEST_F(Recurrent, ChoicesOfAnotherKindStay) {
   const char* const why = "its mask is not that of a layer";
   ExpectKept([this] { InBody("Tile")->set_op("Identity"); }, why, "rnn_masked_zeros");
 }
-// What it gives before the first step that counts is the state that it began with, not zeros.
+// The result before the first unmasked step is the initial state, not zeros.
 TEST_F(Recurrent, MaskWithoutACarriedResultStays) {
   ExpectKept(
       [this] {
@@ -173,7 +173,7 @@ TEST_F(Recurrent, StatefulStays) {
 TEST_F(Recurrent, DoubleStays) {
   ExpectKept([] {}, "it writes its results in another way", "rnn_double");
 }
-// The columns of one gate for another's, of the kernel, the recurrent kernel or a bias.
+// Swaps the columns of two gates, in the kernel, the recurrent kernel or a bias.
 TEST_F(Recurrent, SwappedProductsForEachGateStay) {
   for (const auto& [one, other] : {std::pair(0, 1), std::pair(3, 4), std::pair(6, 7), std::pair(8, 9)}) {
     const auto swap = [&, first = one, second = other] {
@@ -249,7 +249,7 @@ TEST_F(Recurrent, CalledFunctionsStay) {
   ExpectKept([this] { InBody("Tanh")->set_op("PartitionedCall"); }, "its body calls a function");
 }
 TEST_F(Recurrent, WeightsThatChangeInTheLoopStay) {
-  // The loop returns another matrix for the recurrent weights: then they are a state.
+  // The loop returns another matrix for the recurrent weights, which makes them a state.
   ExpectKept(
       [this] {
         tf::FunctionDef* body = FunctionOf();
@@ -274,7 +274,7 @@ TEST_F(Recurrent, OnGpuStays) {
   ExpectKept([this] { Only("While")->set_device("/device:GPU:0"); }, "it is not on a CPU");
 }
 TEST_F(Recurrent, LateStartStays) {
-  // `time` counts from another number than zero.
+  // `time` does not count from zero.
   ExpectKept(
       [this] {
         tf::NodeDef* start = Find(NodeOf(Only("While")->input(2)));
