@@ -6,8 +6,8 @@
     model = sm.load("path/to/saved_model")
     results = model(x)  # numpy in, a dict of numpy arrays out
 
-TensorFlow's shared libraries are opened at the first load. Its Python package is imported by
-`sm.export` only, which makes SavedModels.
+TensorFlow's shared libraries are opened at the first load. Only `sm.export`, which makes SavedModels, imports
+TensorFlow's Python package.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ __all__ = [
     "watch",
 ]
 
-# Not on the way to a loaded model: their modules are imported when they are first used.
+# Not needed to load a model: these modules are imported on first use.
 _LAZY = {
     "record_warmup": "savedmodel._warmup",
     "serialize_example": "savedmodel._examples",

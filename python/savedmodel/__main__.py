@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the package's C++ parts are: for CMake and for compilers."""
+"""Prints where the package's C++ parts are, for CMake and compilers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from savedmodel import _core
 
 
 def main() -> None:
-    # The compiled parts lie together, also where an editable install keeps the Python files elsewhere.
+    # The compiled parts are in one place, even where an editable install keeps the Python files elsewhere.
     root = Path(_core.__file__).resolve().parent
     parser = argparse.ArgumentParser(prog="python -m savedmodel", description=__doc__)
     parser.add_argument("--version", action="version", version=_core.__version__)

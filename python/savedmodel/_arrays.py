@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays that a call borrows."""
+"""Arrays that a call borrows instead of copying."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _ALIGNMENT = 64  # bytes; TensorFlow's EIGEN_MAX_ALIGN_BYTES
 def empty(shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32) -> np.ndarray[Any, np.dtype[Any]]:
     """Return an uninitialised C-contiguous array that a call borrows instead of copying.
 
-    It starts at a multiple of 64 bytes, which NumPy's own arrays need not. `object` arrays are NumPy's.
+    It starts at a multiple of 64 bytes, which NumPy's own arrays need not do. `object` arrays are ordinary
+    NumPy arrays.
     """
     dtype = np.dtype(dtype)
     sizes = tuple(map(operator.index, shape if isinstance(shape, Sequence) else (shape,)))

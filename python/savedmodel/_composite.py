@@ -44,7 +44,7 @@ class RaggedTensor(NamedTuple):
 
 
 def ragged_from_parts(flat_values: Array, nested_row_splits: Sequence[Array]) -> Array:
-    """Build a RaggedTensor from its parts, the outermost row splits first."""
+    """Build a RaggedTensor from its components, the outermost row splits first."""
     value = flat_values
     for splits in reversed(nested_row_splits):
         value = RaggedTensor(value, splits)

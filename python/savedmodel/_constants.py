@@ -12,7 +12,7 @@ EVAL: Final = "eval"
 GPU: Final = "gpu"
 TPU: Final = "tpu"
 
-# The signature that runs where none is named.
+# The signature that runs if none is named.
 DEFAULT_SERVING_SIGNATURE_DEF_KEY: Final = "serving_default"
 
 # Method names of signatures, and the keys that each of them fixes.

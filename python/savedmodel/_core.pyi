@@ -37,10 +37,10 @@ def registered_ops() -> list[str]: ...
 def parse_session_config(text: str) -> bytes: ...
 
 class _Bound(type):
-    """Of pybind11's classes."""
+    """The base of pybind11's classes."""
 
 class _Result(metaclass=_Bound):
-    """What functions return, and nobody else makes."""
+    """Returned by functions, and not constructible."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> NoReturn: ...
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions of the saved object that are no signatures, called as in Python."""
+"""Functions of the saved object that are not signatures, called as in Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MISSING = object()
 
 
 class _Parameters(NamedTuple):
-    """What of Python's FullArgSpec decides how arguments are passed."""
+    """The fields of Python's FullArgSpec that decide how arguments are passed."""
 
     names: list[str]
     defaults: list[Any]
@@ -30,23 +30,22 @@ class _Parameters(NamedTuple):
 class Function:
     """A function of the saved object, such as `model.functions["__call__"]`.
 
-    It is called as it was in Python: with arrays where it takes tensors, and with the Python values that it
-    was traced with. As in TensorFlow, the first trace is run that has the arguments' structure, dtypes,
-    shapes and values; a list is no tuple, and a named tuple has its name and fields. It returns what the
-    Python function returned, with arrays for tensors.
+    Call it as in Python: with arrays for tensors, and with the Python values that it was traced with. As in
+    TensorFlow, the first trace runs that matches the arguments' structure, dtypes, shapes and values. A list
+    is not a tuple, and a named tuple has its name and fields. It returns what the Python function returned,
+    with arrays for tensors.
     """
 
     def __init__(self, model: _core.Model, saved: _core.SavedFunction) -> None:
         self.path: str = saved.path
-        """The attributes that lead to it."""
+        """Its attribute path."""
         self._parameters = _parameters(saved.parameters)
         self._traces = list(saved.traces)
         self._describe = saved.describe
         self.concrete: tuple[Signature, ...] = tuple(
             Signature(model, saved.path, number) for number in range(len(self._traces))
         )
-        """Its traces, each with the tensors that it takes and returns by name; they are called as
-        signatures are."""
+        """Its traces, each with its input and output tensors by name. Call them like signatures."""
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.run(args, kwargs)
@@ -58,7 +57,7 @@ class Function:
         *,
         timeout: float | None = None,
     ) -> Any:
-        """Call it with a timeout in seconds. Raises TypeError if there is no trace for such arguments."""
+        """Call it with a timeout in seconds. Raises TypeError if no trace matches the arguments."""
         number, feeds = self._choose(tuple(args), dict(kwargs or {}))
         signature = self.concrete[number]
         results = signature(feeds) if timeout is None else signature.run(feeds, timeout=timeout)
@@ -67,8 +66,8 @@ class Function:
     def choose(
         self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> tuple[Signature, dict[str, Any]]:
-        """The trace in `concrete` that such a call runs, and its inputs by name. Raises TypeError if there is
-        none."""
+        """The trace in `concrete` that such a call runs, and its inputs by name. Raises TypeError if none
+        matches."""
         number, feeds = self._choose(tuple(args), dict(kwargs or {}))
         return self.concrete[number], feeds
 
@@ -82,7 +81,7 @@ class Function:
                 specs = list(self.concrete[number].inputs.values())
                 if _match(trace.arguments, given, specs, convert, values):
                     return number, dict(zip(self.concrete[number].inputs, values, strict=True))
-        if len(self._traces) == 1:  # where only a dtype or shape differs, the run says which
+        if len(self._traces) == 1:  # the run reports a mismatch of dtype or shape
             values = [_MISSING] * len(self.concrete[0].inputs)
             if _match(self._traces[0].arguments, given, None, True, values):
                 return 0, dict(zip(self.concrete[0].inputs, values, strict=True))
@@ -92,7 +91,7 @@ class Function:
         )
 
     def _canonical(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        """All positional arguments, with defaults, and those by name."""
+        """All positional arguments, with defaults, and the named ones."""
         spec = self._parameters
         if spec is None:
             return args, kwargs
@@ -131,7 +130,7 @@ class Function:
 
 
 class Functions(Mapping[str, Function]):
-    """The functions by path; any path of attributes leads to one, the shortest is listed."""
+    """The functions by path. Any attribute path finds one; the shortest is listed."""
 
     def __init__(self, model: _core.Model) -> None:
         self._model = model
@@ -188,7 +187,7 @@ def _constant(value: _core.Structure) -> Any:
 
 
 def _build(value: _core.Structure, tensors: list[Any]) -> Any:
-    """The Python value, with `tensors` for its tensors."""
+    """Build the Python value, with `tensors` for its tensors."""
     kind = value.kind
     if kind == "tensor":
         return tensors[value.number]
@@ -215,7 +214,7 @@ def _build(value: _core.Structure, tensors: list[Any]) -> Any:
 
 
 class _Other(str):
-    """A value that a file holds and this package can't; equal to nothing that is passed."""
+    """A value in the file that this package can't represent; equal to no argument."""
 
     __slots__ = ()
 
@@ -230,7 +229,7 @@ def _match(
     convert: bool,
     values: list[Any],
 ) -> bool:
-    """Whether `given` is what the trace takes; puts its tensors into `values`. No `specs`: of any type."""
+    """Match `given` with the trace's argument, and put its tensors into `values`. No `specs`: of any type."""
     kind = expected.kind
     if kind == "tensor":
         values[expected.number] = given
@@ -258,11 +257,12 @@ def _match(
     return given is None if constant is None else bool(given == constant)
 
 
-_KINDS = {"b": "b", "i": "iufcV", "u": "iufcV", "f": "fcV", "c": "c"}  # of Python's numbers -> of dtypes
+# kinds of Python's numbers -> kinds of dtypes
+_KINDS = {"b": "b", "i": "iufcV", "u": "iufcV", "f": "fcV", "c": "c"}
 
 
 def _is_tensor(given: Any, spec: TensorSpec, convert: bool) -> bool:
-    """Whether it is a tensor of the spec; with `convert`, whether it can be made one."""
+    """True if it is a tensor of the spec, or, with `convert`, can be converted to one."""
     if spec.encoding == "ragged":
         return hasattr(given, "flat_values") and hasattr(given, "nested_row_splits")
     if spec.encoding == "sparse":
@@ -288,7 +288,7 @@ def _is_tensor(given: Any, spec: TensorSpec, convert: bool) -> bool:
 def _same_dtype(dtype: Any, spec: TensorSpec) -> bool:
     try:
         given = np.dtype(dtype)
-    except TypeError:  # a library's own
+    except TypeError:  # another library's dtype
         return str(dtype).rsplit(".", 1)[-1] == spec.tf_dtype
     if spec.tf_dtype == "string":
         return given.kind in "OSUT"

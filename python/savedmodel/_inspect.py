@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a SavedModel holds, without making a session or reading a weight."""
+"""Describes a SavedModel without making a session or reading weights."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ __all__ = ["Inspection", "MetaGraph", "inspect"]
 def file_system_path(path: str | os.PathLike[str]) -> str:
     """The path as an absolute str.
 
-    Raises ValueError for a NUL, at which parts of TensorFlow would cut it, and for bytes that are not UTF-8.
+    Raises ValueError for a NUL, where parts of TensorFlow would truncate it, and for bytes that are not
+    UTF-8.
     """
     text = os.fsdecode(path)
     if "\0" in text:
         raise ValueError(f"embedded null character in the path {text!r}")
-    # A model finds its files again, also when the working directory has changed.
+    # A model finds its files even after the working directory has changed.
     full = text if "://" in text or not text else os.path.abspath(text)
     try:
         full.encode()
@@ -33,7 +34,7 @@ def file_system_path(path: str | os.PathLike[str]) -> str:
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
-    """The same, of this machine. Raises ValueError for one of another file system."""
+    """The same for a path of this machine. Raises ValueError for another file system."""
     full = file_system_path(path)
     if "://" in full:
         raise ValueError(f"{full!r} is no directory of this machine, where versions of models are kept")
@@ -43,8 +44,8 @@ def local_path(path: str | os.PathLike[str]) -> Path:
 def inspect(path: str | os.PathLike[str]) -> Inspection:
     """Read a SavedModel's tag sets, signatures, ops, fingerprint, assets and sizes.
 
-    Signatures are shown as they are written; a loaded model shows them as its graph has them.
-    Raises NotFoundError, DataLossError or OutOfRangeError if `path` holds no readable SavedModel.
+    Signatures are shown as written in the file; a loaded model shows them as its graph defines them. Raises
+    NotFoundError, DataLossError or OutOfRangeError if `path` holds no readable SavedModel.
     """
     _tensorflow.locate()
     return _core.inspect(file_system_path(path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keyword arguments of `load`, which are spelled here alone."""
+"""The keyword arguments of `load`, defined only here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
 
     class Unpack:
-        """typing's, which Python 3.10 lacks."""
+        """typing's Unpack, which Python 3.10 lacks."""
 
         def __class_getitem__(cls, arguments: type) -> type:
             return arguments
@@ -40,19 +40,19 @@ class _Arguments(TypedDict, total=False):
 
 
 class PublishArguments(_Arguments, total=False):
-    """Those of `publish`, which has a `verify` of its own."""
+    """The arguments for `publish`, which has its own `verify`."""
 
     warmup: bool
 
 
 class WatchArguments(_Arguments, total=False):
-    """Those of `watch`, which has a `warmup` of its own."""
+    """The arguments for `watch`, which has its own `warmup`."""
 
     verify: bool
 
 
 class LoadArguments(PublishArguments, WatchArguments, total=False):
-    """All of them."""
+    """All arguments."""
 
 
 DEFAULTS: LoadArguments = {
@@ -70,7 +70,7 @@ DEFAULTS: LoadArguments = {
 
 
 def show_load_arguments(function: Function) -> Function:
-    """Have `help` and `inspect` show the arguments in place of `**arguments`."""
+    """Make `help` and `inspect` show the arguments in place of `**arguments`."""
     signature = inspect.signature(function)
     shown = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
     types = get_type_hints(LoadArguments)
@@ -89,7 +89,7 @@ def check_type(name: str, value: object, kind: type) -> None:
 
 
 def complete(given: LoadArguments) -> LoadArguments:
-    """With defaults; tags as a frozenset, libraries as a tuple. Raises TypeError or ValueError."""
+    """Add the defaults; make tags a frozenset and libraries a tuple. Raises TypeError or ValueError."""
     for name in given:
         if name not in DEFAULTS:
             raise TypeError(f"load() got an unexpected keyword argument {name!r}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Made-up inputs of a signature, and what a call with them tells."""
+"""Generates inputs of a signature, and calls it with them."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def _example(spec: TensorSpec, generator: np.random.Generator) -> Any:
     if np.issubdtype(dtype, np.complexfloating):
         values: Any = generator.normal(size=sizes) + 1j * generator.normal(size=sizes)
     elif np.issubdtype(dtype, np.integer) or dtype == np.dtype(bool):
-        values = generator.integers(0, 2, sizes)  # few things are indexed by less
+        values = generator.integers(0, 2, sizes)  # small, because inputs may be indices
     else:
         values = generator.normal(size=sizes)
     return np.asarray(values).astype(dtype)
 
 
 def made_up_inputs(specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
-    """Seeded; sizes that are not known are 2. Raises ValueError for what no value can be made up for."""
+    """Generate seeded inputs; unknown sizes are 2. Raises ValueError for an input that can't be generated."""
     generator = np.random.default_rng(_SEED)
     inputs = {}
     for key, spec in specs.items():
@@ -54,7 +54,8 @@ def made_up_inputs(specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
 
 
 def why_not_callable(signature: Signature) -> str:
-    """Why no call can succeed, found by one with made-up inputs; "" if it did, or those may be to blame."""
+    """Call with generated inputs. Returns why no call can succeed; "" on success or if the inputs may be
+    the cause."""
     try:
         signature.run(made_up_inputs(signature.inputs))
     except (
@@ -66,7 +67,7 @@ def why_not_callable(signature: Signature) -> str:
     ) as error:
         return str(error)
     except NotFoundError as error:
-        # A made-up string may be the name of something.
+        # A generated string may be used as a name.
         strings = any(spec.tf_dtype == "string" for spec in signature.inputs.values())
         return "" if strings else str(error)
     except (Error, TypeError, ValueError):

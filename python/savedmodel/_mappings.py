@@ -15,7 +15,7 @@ _Value = TypeVar("_Value")
 
 
 class Named(Mapping[str, _Value]):
-    """A read-only mapping whose KeyError says what there is."""
+    """A read-only mapping whose KeyError lists the existing names."""
 
     def __init__(self, what: str, values: Mapping[str, _Value]) -> None:
         self._what = what
@@ -39,7 +39,7 @@ class Named(Mapping[str, _Value]):
 
 
 class Variables(Mapping[str, Array]):
-    """Variables by name, each read when it is asked for."""
+    """Variables by name, each read on access."""
 
     def __init__(self, model: _core.Model) -> None:
         self._model = model
@@ -51,7 +51,7 @@ class Variables(Mapping[str, Array]):
         return self._model.read_variable(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._specs  # without reading it
+        return name in self._specs  # does not read it
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._specs)

@@ -48,10 +48,10 @@ def load_options(given: LoadArguments) -> tuple[LoadArguments, _core.LoadOptions
 
 
 class Model:
-    """A loaded SavedModel: made by `load`, called like a function, closed when no longer needed.
+    """A loaded SavedModel, made by `load`. Call it like a function; close it when no longer needed.
 
-    Calls may come from any number of threads. Use it in a `with` block, call `close`, or let it be
-    collected; results stay valid after it.
+    Any number of threads may call it. Use it in a `with` block, call `close`, or let it be garbage-collected;
+    results stay valid after it.
     """
 
     @show_load_arguments
@@ -78,9 +78,10 @@ class Model:
         self._default = self.signatures.get(self._core.default_signature)
         self._functions = Functions(self._core)
         self.verified: dict[str, str] = {}
-        """With `verify=True`: by signature, or trace of `__call__`, why it was not compared; "" if it was."""
+        """With `verify=True`: for each signature, or trace of `__call__`, why it was not compared; "" if
+        it was."""
         self.warmed_up = 0
-        """With `warmup=True`: how many recorded requests were replayed."""
+        """With `warmup=True`: the number of replayed requests."""
 
     def _check(self) -> None:
         if self._arguments["verify"]:
@@ -102,14 +103,14 @@ class Model:
 
     @property
     def functions(self) -> Mapping[str, Function]:
-        """The functions of the saved object that are no signatures, by the attributes that lead to them:
-        "__call__", "encoder.call". Any path leads to one, the shortest is listed; of TF2 models."""
+        """The functions of a TF2 saved object that are not signatures, by attribute path: "__call__",
+        "encoder.call". Any path finds a function; the shortest is listed."""
         return self._functions
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Run the default signature: 'serving_default', or the only one there is.
+        """Run the default signature: 'serving_default', or the only one.
 
-        A model without signatures runs the saved object's `__call__`, and returns what that does.
+        A model without signatures runs the saved object's `__call__`, and returns its result.
         """
         if self._default is None:
             if not self.signatures and "__call__" in self.functions:
@@ -173,11 +174,13 @@ class Model:
         timeout: float | None = None,
         trace: bool | None = None,
     ) -> Any:
-        """Fetch any tensors of the graph by name, as a TensorFlow session's run does.
+        """Fetch any tensors of the graph by name, like the run of a TensorFlow session.
 
-        fetches: a tensor name ("dense/BiasAdd:0"; ":0" may be left out) or a sequence of them; the
-        result is an array, or a list of them; None with `targets` alone. feeds: values by tensor name.
-        targets: ops that are run for what they do, such as "train_op". timeout: seconds.
+        fetches: a tensor name ("dense/BiasAdd:0"; ":0" may be omitted) or a sequence of them. The result is
+            an array, or a list of them; None with `targets` alone.
+        feeds: values by tensor name.
+        targets: ops that are run for their side effects, such as "train_op".
+        timeout: seconds.
         The last 64 sets of fetches, feeds and targets are kept ready.
         """
         only_targets = fetches is None
@@ -207,7 +210,7 @@ class Model:
 
     @property
     def variables(self) -> Mapping[str, Array]:
-        """The variables by the graph's name, each read when asked for; read-only views on a CPU."""
+        """The variables by the graph's name, each read on access; read-only views on a CPU."""
         return Variables(self._core)
 
     @property
@@ -219,44 +222,43 @@ class Model:
     def placement(self) -> dict[str, int]:
         """Nodes per device, of the graph and of the functions that it calls.
 
-        Computed by TensorFlow's placer from the files on disk, anew at each access.
+        TensorFlow's placer computes it from the files on disk, anew at each access.
         """
         return self._core.placement()
 
     @property
     def optimization(self) -> list[Optimization]:
-        """What was done to the graph of each signature, or, where there is none, of each trace of `__call__`,
-        in their order; those that never ran are made ready first. Then, to those of other functions that were
-        called."""
+        """What was done to the graph of each signature, or of each trace of `__call__` if there are no
+        signatures, in their order. Functions that never ran are made ready first. Then follow other
+        functions that were called."""
         return [Optimization._of(report) for report in self._core.optimization()]
 
     def save_variables(self, path: str | os.PathLike[str], *, saved_model: bool = False) -> None:
-        """Write the values that the variables have now, by the model's own saver (which saves tables, too).
+        """Write the current values of the variables with the model's own saver (which saves tables, too).
 
-        path: a directory that does not exist (AlreadyExistsError), written whole or not at all: a checkpoint,
-        which `tf.train.load_checkpoint(path)` reads; with `saved_model`, a copy of the SavedModel with these
-        values. What runs meanwhile should not write variables.
+        path: a directory that must not exist (AlreadyExistsError), written as a whole or not at all. It
+            becomes a checkpoint, which `tf.train.load_checkpoint(path)` reads, or, with `saved_model`, a copy
+            of the SavedModel with these values. Concurrent runs should not write variables.
         Raises FailedPreconditionError if the model has no saver.
         """
         check_type("saved_model", saved_model, bool)
         self._core.save_variables(file_system_path(path), saved_model)
 
     def save_optimized(self, path: str | os.PathLike[str], *, functions: Iterable[str] | None = None) -> None:
-        """Copy the SavedModel to `path`, with its optimized signatures and functions below
-        `assets.extra/savedmodel`.
+        """Copy the SavedModel to `path`, and add its optimized graphs below `assets.extra/savedmodel`.
 
-        The copy is the SavedModel as it was, for TensorFlow too. A later load with the same `optimize`,
-        `tags` and `session`, TensorFlow and kind of CPU takes the optimized graphs from there, maps their
-        weights into memory (processes share them) and reads the variables when something needs them;
-        any other load ignores them, and `model.optimization` says why. If the weights change, save again.
+        The copy is otherwise unchanged, for TensorFlow too. A later load with the same `optimize`, `tags` and
+        `session`, TensorFlow and kind of CPU uses the optimized graphs. It maps their weights into memory
+        (processes share them) and reads the variables only when something needs them. Any other load ignores
+        them, and `model.optimization` says why. If the weights change, save again.
 
-        path: a directory that does not exist (AlreadyExistsError), written whole or not at all; or the
-        model's own, to which they are added.
-        functions: paths of the functions that are saved with the signatures. None means all of
-        `model.functions`, or, where these have more than 32 traces (Keras 2 has some for each layer), those
-        of the object itself: "__call__", but not "encoder.call". Others are optimized when they are called.
+        path: a directory that must not exist (AlreadyExistsError), written as a whole or not at all; or the
+            model's own, to which the graphs are added.
+        functions: paths of the functions to save besides the signatures. None means all of `model.functions`,
+            or, if these have more than 32 traces (Keras 2 has some for each layer), only those of the object
+            itself: "__call__", but not "encoder.call". Others are optimized when they are called.
         Raises FailedPreconditionError if there is nothing to save: `optimize="none"`, `device=`, or no
-        signature or function that could be optimized; KeyError for a function that is not there.
+        signature or function that could be optimized; KeyError for an unknown function.
         """
         if isinstance(functions, str):
             raise TypeError(f"functions is a list of paths, such as [{functions!r}], got a string")
@@ -268,7 +270,7 @@ class Model:
         return self._core.closed
 
     def close(self) -> None:
-        """Wait for running calls, then free the session. Calls after it raise FailedPreconditionError."""
+        """Wait for running calls, then free the session. Later calls raise FailedPreconditionError."""
         self._core.close()
 
     def __enter__(self) -> Model:
@@ -278,7 +280,7 @@ class Model:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Loaded anew on the other side: a session can't travel.
+        # The receiver loads it anew, because a session can't be pickled.
         return _reload, (self.path, self._arguments)
 
     def __repr__(self) -> str:
@@ -298,28 +300,29 @@ def load(path: str | os.PathLike[str], **arguments: Unpack[LoadArguments]) -> Mo
 
     path: the directory with saved_model.pb (or .pbtxt, .cpb).
     tags: the exact tag set of the MetaGraph; () is the empty one.
-    device: where to put every node that has no device of its own: "cpu", "gpu", "gpu:1", "/device:CPU:1".
-    threads: intra-op threads of this model, the caller among them; they start when first needed. None means
-        as many as the CPUs that this process may use, or TensorFlow's own pool, which the process shares, if
-        the session's config has intra_op_parallelism_threads.
-    optimize: "none" runs the graph as TensorFlow does; "default" freezes variables that nothing writes,
-        folds what is constant and fuses layers (float32 as before, equal to within rounding); "bf16" also
-        runs matrix products and convolutions in bfloat16. `model.optimization` tells what was done.
-    verify: run each optimized signature, or `__call__`, where there is none, once on made-up inputs (seeded;
-        sizes that are not known are 2), with and without the optimizer, and raise InternalError if the
-        results differ by more than 1e-4 of the output's largest value ("bf16": 0.1). `model.verified` tells
-        what could not be compared.
-    session, run: TensorFlow's options; `run` holds for the restore and init ops and for every later run.
+    device: the device of every node that has none: "cpu", "gpu", "gpu:1", "/device:CPU:1".
+    threads: intra-op threads of this model, including the caller; they start when first needed. None means
+        one for each CPU that this process may use, or TensorFlow's own pool, which the process shares, if the
+        session's config has intra_op_parallelism_threads.
+    optimize: "none" runs the graph as TensorFlow does. "default" freezes variables that are never written,
+        folds constants and fuses layers (float32 as before, equal to within rounding). "bf16" also runs
+        matrix products and convolutions in bfloat16. `model.optimization` says what was done.
+    verify: run each optimized signature, or `__call__` if there are none, once on generated inputs (seeded;
+        unknown sizes are 2), with and without the optimizer. Raise InternalError if the results differ by
+        more than 1e-4 of the output's largest value ("bf16": 0.1). `model.verified` says what could not be
+        compared.
+    session, run: TensorFlow's options; `run` applies to the restore and init ops and to every later run.
     op_libraries: shared libraries with custom ops, or names of installed packages that have some, such as
         "tensorflow_text". They stay registered in the process.
-    ops: "safe" refuses, before anything of the model runs, a graph with ops that reach beyond its computation
-        (files, network, processes, Python, memory, foreign code) or that are not known, as `scan` lists them;
-        what the loader itself needs is allowed. Optimized graphs that lie beside the model are not used then.
+    ops: "safe" refuses a graph with ops that reach beyond its computation (files, network, processes, Python,
+        memory, foreign code) or that are unknown, as `scan` lists them, before any part of the model runs.
+        Ops that the loader itself needs are allowed. Optimized graphs beside the model are then ignored.
     warmup: before the model is returned, replay the requests of `assets.extra/tf_serving_warmup_requests`, if
-        there are any: TensorFlow Serving's file, which `record_warmup` writes. One that fails is an error.
+        there are any. This is TensorFlow Serving's file, which `record_warmup` writes. A request that fails
+        is an error.
 
     Raises Error's subclasses: NotFoundError (no SavedModel, no such tags, a file is missing), DataLossError
-    (truncated, corrupted), InvalidArgumentError (no such device, ...), PermissionDeniedError (`ops="safe"`),
-    with TensorFlow's own message where it is TensorFlow's.
+    (truncated, corrupted), InvalidArgumentError (no such device, ...), PermissionDeniedError (`ops="safe"`).
+    TensorFlow's errors keep TensorFlow's own message.
     """
     return Model(path, **arguments)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Python numbers, and lists of them, as arrays: converted where that keeps their value."""
+"""Converts Python numbers, and lists of them, to arrays if that preserves their value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RANK = "buifc"  # kinds of numpy dtypes; a number may move to the right
 
 
 def _integer_range(dtype: np.dtype[Any]) -> tuple[int, int] | None:
-    """Smallest and largest value of an integer type, ml_dtypes' included; None for other types."""
+    """Smallest and largest value of an integer type, including ml_dtypes'; None for other types."""
     if dtype.kind in "iu":
         info: Any = np.iinfo(dtype)
     else:
@@ -57,7 +57,7 @@ def _reals(value: Any, dtype: np.dtype[Any]) -> Array:
     back = result.astype(np.complex128 if kind == "c" else np.float64)
     fits = np.array_equal(np.isfinite(natural), np.isfinite(back))
     fits &= np.array_equal(np.isnan(natural), np.isnan(back))
-    if found in "iu":  # an integer is kept exactly, or refused
+    if found in "iu":  # an integer is converted exactly, or refused
         fits = fits and all(int(a) == int(b.real) for a, b in zip(natural.flat, back.flat, strict=True))
     elif fits and dtype.num >= 256 and found == "f":
         import ml_dtypes
@@ -82,8 +82,8 @@ def refuse_masked(value: Any) -> None:
 def to_array(value: Any, dtype: np.dtype[Any]) -> Array:
     """Return `value` as an array of `dtype`.
 
-    Raises TypeError for what is no number or would lose its value, ValueError for a number that does not
-    fit or a list that is no array; the message says what came.
+    Raises TypeError for a value that is not a number or would change, and ValueError for a number that does
+    not fit or a list that is not an array. The message describes the value.
     """
     refuse_masked(value)
     limits = None if dtype.kind in "bfc" else _integer_range(dtype)

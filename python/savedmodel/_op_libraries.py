@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`op_libraries=`: files, and names of installed packages, whose files are found."""
+"""`op_libraries=`: files, or names of installed packages whose files are found."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ OpLibraries = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A shared library, the name of an installed package, or several of them."""
 
 _PACKAGE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-# What a library refers to that registers an op or a kernel, and what only an extension module defines.
+# Symbols used by libraries that register an op or a kernel, and one that only an extension module defines.
 _REGISTERS = (b"OpDefBuilder", b"OpKernelRegistrar")
 _MODULE = b"PyInit_"
 
 
 def as_tuple(libraries: OpLibraries) -> tuple[str, ...]:
-    """What was given, one or several, as strings. Raises TypeError."""
+    """The given library or libraries as strings. Raises TypeError."""
     given = [libraries] if isinstance(libraries, str | os.PathLike) else libraries
     if not isinstance(given, Iterable):
         raise TypeError(f"op_libraries are paths or names of packages, got {libraries!r}")
@@ -30,7 +30,7 @@ def as_tuple(libraries: OpLibraries) -> tuple[str, ...]:
 
 
 def find_op_libraries(libraries: OpLibraries) -> list[str]:
-    """The files that `load(..., op_libraries=libraries)` opens: for a C++ program, say.
+    """The files that `load(..., op_libraries=libraries)` opens, for example for a C++ program.
 
     libraries: a path, the name of an installed package ("tensorflow_text"), or several of them.
     Raises ModuleNotFoundError for a package that is not installed, ValueError for one without op libraries.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ops that do more than compute, which ops.ini lists, and all that TensorFlow has."""
+"""Ops that do more than compute, listed in ops.ini, and all other ops of TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _ALL = Path(__file__).with_name("tensorflow_ops.txt")  # made by the build: cmak
 
 @dataclass(frozen=True)
 class OpList:
-    """What the files say."""
+    """The contents of the files."""
 
     harmful: dict[str, tuple[str, str]]
-    """By op: its category, and what it does."""
+    """The category and description of each op."""
     known: frozenset[str]
     """TensorFlow's other ops: they only compute, or keep state in the process."""
 

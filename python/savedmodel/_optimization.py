@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was done to the graphs of a model."""
+"""Reports of the optimizer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Pass:
     name: str
     what: str
     count: int
-    """How often it fired; 0 for steps that do not count."""
+    """The number of replacements; 0 for steps that do not count them."""
     seconds: float
 
 
@@ -26,12 +26,12 @@ class Optimization:
     """What was done to a function's graph, what was not, and why."""
 
     function: str
-    """Such as "signature 'serving_default'"."""
+    """For example "signature 'serving_default'"."""
     optimized: bool
     why_not: str
-    """Why the graph runs as it is; empty if it was optimized."""
+    """Why the graph runs unchanged; empty if it was optimized."""
     executor: str
-    """What runs it: "sequential" (a list of kernels), "control flow" (loops, branches) or "session"."""
+    """Its executor: "sequential" (a list of kernels), "control flow" (loops, branches) or "session"."""
     nodes_before: int
     nodes_after: int
     variables_frozen: int
@@ -40,7 +40,7 @@ class Optimization:
     passes: tuple[Pass, ...]
     notes: tuple[str, ...]
     effects: tuple[str, ...] = ()
-    """Ops whose calls leave something behind or differ: they write variables, draw random numbers, print."""
+    """Ops whose calls have side effects or differ: they write variables, draw random numbers, print."""
 
     @classmethod
     def _of(cls, report: _core.OptimizationReport) -> Optimization:

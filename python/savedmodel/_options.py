@@ -29,24 +29,24 @@ def _check(owner: str, options: object, name: str, types: type | tuple[type, ...
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """TensorFlow's session options. What is None is left as `config`, or TensorFlow, has it."""
+    """TensorFlow's session options. An option that is None keeps the value of `config` or TensorFlow."""
 
     inter_op_threads: int | None = None
-    """Threads that run ops of one call at the same time. Setting it moves runs off the caller's thread."""
+    """Threads that run ops of one call concurrently. Setting it moves runs off the caller's thread."""
     gpu_memory_fraction: float | None = None
-    """Share of each GPU's memory, 0 to 1. Process-wide; kept by the process after close."""
+    """Share of each GPU's memory, 0 to 1. Process-wide; the process keeps it after close."""
     allow_growth: bool | None = None
-    """Take GPU memory as it is needed. Process-wide."""
+    """Allocate GPU memory as needed. Process-wide."""
     visible_gpus: str | None = None
-    """Such as "0,2". Process-wide: to put models on different GPUs, load them with `device=`."""
+    """For example "0,2". Process-wide: to put models on different GPUs, load them with `device=`."""
     allow_soft_placement: bool | None = None
-    """Use the CPU where a node's device, or a kernel for it, is missing (default: only with `device=`)."""
+    """Use the CPU if a node's device, or a kernel for it, is missing (default: only with `device=`)."""
     log_device_placement: bool | None = None
-    """Log where each node goes, to the logger "savedmodel.tensorflow", and to stdout."""
+    """Log the placement of each node to the logger "savedmodel.tensorflow", and to stdout."""
     xla: bool | None = None
     """Compile clusters of ops with XLA."""
     config: Any = None
-    """A tensorflow.ConfigProto or its bytes: the base of all the above. If it has
+    """A tensorflow.ConfigProto or its bytes: the base for all of the above. If it has
     intra_op_parallelism_threads, and the load no `threads`, the model runs on TensorFlow's shared pool."""
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class SessionOptions:
 
     @classmethod
     def from_text(cls, text: str) -> SessionOptions:
-        """Options whose `config` is given in the text form of a tensorflow.ConfigProto.
+        """Options with a `config` in the text form of a tensorflow.ConfigProto.
 
         Raises InvalidArgumentError that names the line and column of a mistake.
         """
@@ -82,7 +82,7 @@ class SessionOptions:
         return cls(config=_core.parse_session_config(text))
 
     def __getstate__(self) -> dict[str, Any]:
-        # A ConfigProto need not be importable on the other side.
+        # The receiver may be unable to import ConfigProto.
         return {
             **self.__dict__,
             "config": _proto_bytes(self.config, "SessionOptions.config") or None,
@@ -91,15 +91,15 @@ class SessionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Options of a run; given to `load`, of its restore and init ops and of every later run."""
+    """Options of a run; in `load`, of its restore and init ops and of every later run."""
 
     timeout: float | None = None
-    """Seconds, rounded up to a millisecond; DeadlineExceededError after it, and at once for 0 or less. Of a
-    load it is above 0."""
+    """Seconds, rounded up to a millisecond. Then DeadlineExceededError is raised; at once for 0 or less.
+    In a load it must be above 0."""
     trace: bool = False
     """Collect step statistics; `Signature.run` then returns (results, Trace)."""
     proto: Any = None
-    """A tensorflow.RunOptions or its bytes: the base of the above."""
+    """A tensorflow.RunOptions or its bytes: the base for the above."""
 
     def __post_init__(self) -> None:
         _check("RunOptions", self, "timeout", (int, float))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Python modules in child processes: what is asked and answered, how long it may take, how they end.
+"""Python modules in child processes: requests, replies, time limits and exit.
 
-A question is a line of JSON on the child's stdin, {"command": NAME, ...}; an answer is one on its stdout, and
-{"error": text} takes the place of any. The end of stdin ends the child.
+A request is a line of JSON on the child's stdin, {"command": NAME, ...}; a reply is one on its stdout.
+{"error": text} replaces any reply. The end of stdin ends the child.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 Answer = dict[str, Any]
 Self = TypeVar("Self", bound="Process")
 
-END_SECONDS = 10.0  # for a child to end by itself, where nothing else limits it
+END_SECONDS = 10.0  # for a child to exit by itself, if nothing else limits it
 
 
 class ProcessError(Exception):
@@ -33,11 +33,11 @@ class ProcessError(Exception):
 
 
 class NoAnswer(ProcessError):
-    """It is alive, and says nothing."""
+    """The child is alive, but does not answer."""
 
 
 class ProcessEnded(ProcessError):
-    """It ended in place of an answer."""
+    """The child ended instead of answering."""
 
     def __init__(self, ending: Ending) -> None:
         super().__init__(str(ending))
@@ -46,7 +46,7 @@ class ProcessEnded(ProcessError):
 
 @dataclass(frozen=True)
 class Ending:
-    """How a process ended: negative numbers are signals. The lines are what it wrote to stderr."""
+    """How a process ended: negative numbers are signals. The lines are its stderr output."""
 
     status: int
     lines: list[str]
@@ -65,15 +65,15 @@ def module_command(module: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """That of this process and more, for a child that finds no modules in the working directory."""
+    """This process's environment and more, for a child that does not import from the working directory."""
     return {**os.environ, "PYTHONSAFEPATH": "1", **more}
 
 
 class Process:
-    """The parent's end. Close it, or use it in `with`, which kills it after an exception.
+    """The parent's end. Close it, or use it in `with`, which kills the child after an exception.
 
-    `timeout`, in seconds, is that of each answer. `noise` is found in lines of stderr that don't say why a
-    process ended.
+    `timeout`, in seconds, applies to each reply. `noise` matches lines of stderr that don't say why a process
+    ended.
     """
 
     def __init__(
@@ -111,12 +111,12 @@ class Process:
         self.close()
 
     def ask(self, command: str, /, **values: Any) -> Answer:
-        """Send a question, and wait for its answer. Raises ProcessError."""
+        """Send a request, and wait for its reply. Raises ProcessError."""
         self.send(command, **values)
         return self.receive()
 
     def send(self, command: str, /, **values: Any) -> None:
-        """Send a question. A process that is gone says so in place of the answer."""
+        """Send a request. If the process has ended, `receive` reports it."""
         assert self._process.stdin is not None
         left = memoryview(json.dumps({"command": command, **values}).encode() + b"\n")
         with contextlib.suppress(BrokenPipeError):
@@ -124,12 +124,12 @@ class Process:
                 left = left[self._process.stdin.write(left) :]
 
     def no_more(self) -> None:
-        """No question follows: the child ends after its last answer."""
+        """Close stdin: the child ends after its last reply."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 
     def receive(self, seconds: float | None = None) -> Answer:
-        """The next answer, within so many seconds, or the timeout. Raises ProcessError."""
+        """The next reply, within this many seconds, or the timeout. Raises ProcessError."""
         seconds = self._timeout if seconds is None else seconds
         deadline = None if seconds is None else time.monotonic() + seconds
         try:
@@ -144,10 +144,10 @@ class Process:
         return answer
 
     def _line(self, deadline: float | None) -> bytes | None:
-        """None: it closed its output."""
+        """The next line; None if the child closed its output."""
         assert self._process.stdout is not None
         source, searched = self._process.stdout.fileno(), 0
-        poll = select.poll()  # select() knows no descriptor beyond 1023
+        poll = select.poll()  # select() does not support descriptors beyond 1023
         poll.register(source, select.POLLIN)
         while (end := self._unread.find(b"\n", searched)) < 0:
             searched = len(self._unread)
@@ -163,7 +163,7 @@ class Process:
         return line
 
     def ending(self, seconds: float | None = None) -> Ending:
-        """Wait for its end. Raises NoAnswer if there is none within the seconds, or END_SECONDS."""
+        """Wait for its exit. Raises NoAnswer if it takes longer than the seconds, or END_SECONDS."""
         try:
             status = self._process.wait(END_SECONDS if seconds is None else max(0.0, seconds))
         except subprocess.TimeoutExpired:
@@ -178,7 +178,7 @@ class Process:
         self._process.kill()
 
     def close(self) -> None:
-        """End it: by the end of its questions, then by force."""
+        """End it by closing its stdin, then by force."""
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             pipe.close()
@@ -199,12 +199,12 @@ def serve(
     hello: Callable[[], Answer] | None = None,
     catch: tuple[type[Exception], ...] = (Exception,),
 ) -> None:
-    """The child's end: answer each question by the handler of its command, until stdin ends.
+    """The child's end: answer each request by the handler of its command, until stdin ends.
 
-    A handler takes the question's values by name, and returns an answer, or several. `hello` gives one before
-    the first question. Errors to `catch` are answers, too; others end the process.
+    A handler takes the request's values by name, and returns a reply, or several. `hello` returns one before
+    the first request. Errors in `catch` become replies, too; others end the process.
     """
-    # Answers go to a private copy of stdout: libraries may write to file descriptor 1.
+    # Replies go to a private copy of stdout: libraries may write to file descriptor 1.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
 

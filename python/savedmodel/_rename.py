@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renames of folders that replace nothing: to a free name, or in exchange."""
+"""Renames of folders that never overwrite: to a free name, or in exchange."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename a folder. Raises FileExistsError if the target exists, an empty folder too."""
+    """Rename a folder. Raises FileExistsError if the target exists, even as an empty folder."""
     if _renameat2(source, target, _RENAME_NOREPLACE):
         return
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     try:
-        os.rename(source, target)  # it would replace an empty folder, which is all that may be lost
+        os.rename(source, target)  # this may replace an empty folder, but nothing else
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise
@@ -27,7 +27,7 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def exchange(a: Path, b: Path) -> None:
-    """Swap two folders' names, in one step where the file system can."""
+    """Swap two folders' names, in one step if the file system supports it."""
     if _renameat2(a, b, _RENAME_EXCHANGE):
         return
     old = a.with_name(a.name + ".old")
@@ -41,8 +41,8 @@ def exchange(a: Path, b: Path) -> None:
 
 
 def _renameat2(source: Path, target: Path, flags: int) -> bool:
-    """False where the system or the file system has no such call. Raises OSError."""
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # Linux's only
+    """Returns False if the system or the file system has no such call. Raises OSError."""
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # only on Linux
     if function is None:
         return False
     names = os.fsencode(source), os.fsencode(target)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How signatures and models read in a terminal and in a notebook."""
+"""Formats signatures and models for a terminal and a notebook."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _specs(specs: Mapping[str, TensorSpec]) -> str:
 
 
 def _signature_rows(name: str, signature: AnySignature, indent: str) -> list[str]:
-    """One line, or a table where that is wider than a terminal."""
+    """One line, or a table if the line is wider than a terminal."""
     line = f"{indent}{name}({_specs(signature.inputs)}) -> ({_specs(signature.outputs)})"
     if len(line) <= _WIDTH:
         return [line]

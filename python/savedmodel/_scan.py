@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which ops of a SavedModel reach beyond its computation: files, network, processes, Python, memory."""
+"""Lists the ops of a SavedModel that reach files, network, processes, Python or memory."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Finding:
     reason: str
     """What the op does."""
     tags: tuple[str, ...]
-    """The MetaGraph's."""
+    """The MetaGraph's tags."""
     count: int
-    """Nodes."""
+    """The number of nodes."""
     nodes: tuple[str, ...]
-    """The first of them: "node", or "function/node"."""
+    """The first nodes: "node", or "function/node"."""
     denied: bool
 
 
 def categories() -> dict[str, str]:
-    """What scan's `deny` and `allow` may name beside ops, and what each category is."""
+    """Categories that `deny` and `allow` of scan accept besides ops, with their descriptions."""
     what = {
         "files": "reads or writes files",
         "network": "talks to other processes or machines",
@@ -74,7 +74,7 @@ def _findings(
     category, reason = listed.harmful.get(op, (KNOWN if op in listed.known else UNKNOWN, ""))
 
     def finding(category: str, reason: str, count: int) -> Finding:
-        if op in deny or op in allow:  # an op's name says more than its category
+        if op in deny or op in allow:  # an op's name takes precedence over its category
             denied = op in deny
         elif category in deny or category in allow:
             denied = category in deny
@@ -99,9 +99,9 @@ def scan(
 ) -> list[Finding]:
     """List the ops of a SavedModel, and of its functions, that do more than compute.
 
-    Nothing of the model is run. tags: of one MetaGraph, or None for all. deny, allow: ops or categories;
-    an op goes before its category, and `deny` before `allow`. By default everything is denied that is
-    listed as harmful, and what is not known, but not what only serves the loader.
+    Runs no part of the model. tags: of one MetaGraph, or None for all. deny, allow: ops or categories; an op
+    takes precedence over its category, and `deny` over `allow`. By default, ops listed as harmful and unknown
+    ops are denied, but not ops that only serve the loader.
     """
     denied, allowed = _check_names(deny, "deny"), _check_names(allow, "allow")
     wanted = None if tags is None else frozenset(tags)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a traced run measured."""
+"""Measurements of a traced run."""
 
 from __future__ import annotations
 

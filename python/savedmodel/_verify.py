@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares the optimized graph of each signature, or of `__call__`, with the graph as it was."""
+"""Compares the optimized graph of each signature, or of `__call__`, with the graph as it was loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from savedmodel._core import Signature
     from savedmodel._model import Model
 
-# Of the output's largest absolute value.
+# Relative to the output's largest absolute value.
 _TOLERANCE = {"default": 1e-4, "bf16": 0.1}
 
 
@@ -61,10 +61,10 @@ def _verify_signature(label: str, signature: Signature, level: str) -> str:
 
 
 def verify(model: Model, level: str) -> dict[str, str]:
-    """By signature, or trace of `__call__`, why it was not compared; empty if it was. Raises InternalError
-    for one that differs.
+    """For each signature, or trace of `__call__`, why it was not compared; empty if it was. Raises
+    InternalError for results that differ.
 
-    Only what has an optimized graph is run, and nothing that writes a variable or draws random numbers.
+    Runs only functions with an optimized graph, and none that writes a variable or draws random numbers.
     """
     callees = {f"signature {name!r}": (name, signature) for name, signature in model.signatures.items()}
     if not callees and "__call__" in model.functions:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements: what the commands `bench`, `compare` and `profile` share with the repository's benchmarks.
+"""Measurements, shared by the commands `bench`, `compare` and `profile` and the repository's benchmarks.
 
-Runtimes behind one interface, their turns, the machine, and plots. A client of the public API.
+Runtimes behind one interface, interleaved rounds, the machine's description, and plots. A client of the
+public API.
 """

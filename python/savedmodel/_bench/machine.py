@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine that numbers were measured on, without which they say nothing."""
+"""Describes the machine of a measurement."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Machine:
-    """CPU, memory, system, date. The load averages tell whether others used the machine."""
+    """CPU, memory, system, date. The load averages show whether others used the machine."""
 
     cpu: str
     cpus: int
-    """Those that this process may run on, which can be fewer than there are."""
+    """CPUs that this process may use, which can be fewer than the machine has."""
     memory_bytes: int
     system: str
     python: str
@@ -25,7 +25,7 @@ class Machine:
 
 
 def cpus() -> int:
-    """CPUs that this process may run on."""
+    """The number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -40,7 +40,7 @@ def _cpu_model() -> str:
 
 
 def this_machine() -> Machine:
-    """As it is now."""
+    """Describe this machine now."""
     return Machine(
         cpu=_cpu_model(),
         cpus=cpus(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A progress bar on stderr, in a terminal only."""
+"""A progress bar on stderr, only in a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[str], None]]:
-    """A bar of so many steps. What it yields is told of each step."""
+    """A bar of this many steps. Yields a function to call for each step."""
     try:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -18,7 +18,7 @@ def progress(total: int) -> Iterator[Callable[[str], None]]:
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     out = Console(stderr=True, markup=False, highlight=False, emoji=False)
-    # A bar that redraws itself would take time from what is measured.
+    # A bar that redraws itself would disturb the measurement.
     with Progress(
         *columns, console=out, transient=True, auto_refresh=False, disable=not out.is_terminal
     ) as bar:

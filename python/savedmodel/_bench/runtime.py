@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runtimes that load a model and call it, behind one interface. Opened in processes of their own only."""
+"""Runtimes that load a model and call it, behind one interface. Each is opened in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Inputs = Mapping[str, Array]
 Call = Callable[[], object]
 
-# By name: the module of the adapter, and what has to be installed for it.
+# By name: the module of the adapter, and the packages that it needs.
 ADAPTERS = {
     "savedmodel": ("savedmodel._bench.runtime_savedmodel", ()),
     "tf": ("savedmodel._bench.runtime_tensorflow", ("tensorflow",)),
@@ -26,19 +26,19 @@ ADAPTERS = {
 
 @dataclass(frozen=True)
 class Request:
-    """A model to open: the folder of a SavedModel, or what a converter made of it."""
+    """A model to open: the folder of a SavedModel, or a converter's output."""
 
     path: str
     tags: Sequence[str] = ("serve",)
     signature: str = "serving_default"
     threads: int | None = None
-    """Of each kernel; None: as many as the runtime takes by itself."""
+    """Threads of each kernel; None: the runtime's default."""
     inter_op: int | None = None
-    """For kernels of TensorFlow's Python side by side; None: as many."""
+    """Threads for concurrent kernels of TensorFlow's Python; None: its default."""
     optimize: str = "default"
     precision: str = "f32"
     first: Inputs = field(default_factory=dict)
-    """What it is called with first, for runtimes that compile a model for the shapes of its inputs."""
+    """The inputs of the first call, for runtimes that compile a model for their shapes."""
 
 
 class Runtime(Protocol):
@@ -47,19 +47,19 @@ class Runtime(Protocol):
     version: str
 
     def call(self, inputs: Inputs) -> Call:
-        """A call with buffers of its own, so that each thread can have one."""
+        """A call with its own buffers, so that each thread can have one."""
 
     def outputs(self, inputs: Inputs) -> dict[str, Array]:
         """The results of one call."""
 
 
 def missing(name: str) -> list[str]:
-    """The packages that a runtime lacks. Nothing is imported."""
+    """The packages that a runtime lacks. Imports nothing."""
     return [package for package in ADAPTERS[name][1] if importlib.util.find_spec(package) is None]
 
 
 def import_packages(name: str) -> None:
-    """Import what a runtime needs, which is no part of a load."""
+    """Import what a runtime needs, which does not count as load time."""
     for package in ADAPTERS[name][1]:
         importlib.import_module(package)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX Runtime, on an ONNX model that tf2onnx made of the SavedModel."""
+"""ONNX Runtime, on tf2onnx's conversion of the SavedModel."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from savedmodel._bench.runtime import Array, Call, Inputs, Request
 from savedmodel._bench.turns import CPU_ONLY
 from savedmodel._process import environment, module_command
 
-OPSET = 18  # the newest that tf2onnx knows
+OPSET = 18  # the newest that tf2onnx supports
 
 
 def convert(path: str, tags: Sequence[str], signature: str, target: Path, *more: str) -> None:
-    """Run tf2onnx's command, with more options. Raises RuntimeError with the last line of what it said."""
+    """Run tf2onnx's command with these options. Raises RuntimeError with the last line of its output."""
     command = module_command("tf2onnx.convert")
     command += ["--saved-model", path, "--tag", ",".join(tags), "--signature_def", signature]
     command += ["--opset", str(OPSET), "--output", str(target), *more]
@@ -32,7 +32,7 @@ def convert(path: str, tags: Sequence[str], signature: str, target: Path, *more:
 
 
 def _text(array: Array) -> Array:
-    """Bytes as str objects, which is what ONNX Runtime takes."""
+    """Bytes as str objects, as ONNX Runtime expects."""
     if array.dtype.kind not in "OS":
         return array
     texts: Array = np.array([item.decode() for item in array.ravel()], object).reshape(array.shape)
@@ -40,7 +40,7 @@ def _text(array: Array) -> Array:
 
 
 class OnnxRuntime:
-    """An InferenceSession on the CPU. `adjust` is given its options."""
+    """An InferenceSession on the CPU. `adjust` receives its options."""
 
     def __init__(self, request: Request, adjust: Callable[[Any], None] = lambda options: None) -> None:
         import onnxruntime

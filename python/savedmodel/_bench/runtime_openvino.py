@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenVINO, which reads SavedModels itself. It takes the default signature only."""
+"""OpenVINO, which reads SavedModels itself. It supports only the default signature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from savedmodel._bench.runtime import Array, Call, Inputs, Request
 
 
 class OpenVino:
-    """A model on the CPU, compiled once for each set of shapes, which the compiler then knows."""
+    """A model on the CPU, compiled once for each set of shapes, so that the compiler knows them."""
 
     def __init__(self, request: Request) -> None:
         import openvino
@@ -29,7 +29,7 @@ class OpenVino:
         self.compile(request.first)
 
     def compile(self, inputs: Inputs) -> Any:
-        """The model for inputs of these shapes."""
+        """Compile the model for inputs of these shapes."""
         shapes = {key: list(array.shape) for key, array in inputs.items()}
         known = repr(sorted(shapes.items()))
         if known not in self._compiled:

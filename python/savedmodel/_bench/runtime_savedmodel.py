@@ -11,7 +11,7 @@ from savedmodel._bench.runtime import Array, Call, Inputs, Request
 
 
 class SavedModel:
-    """`load`, and the signature called by position: keywords would cost 0.1 us."""
+    """`load`, and the signature called by position, because keywords would cost 0.1 us."""
 
     def __init__(self, request: Request, session: sm.SessionOptions | None = None) -> None:
         self.version = sm.__version__
@@ -26,7 +26,7 @@ class SavedModel:
         self.function = self._model.signatures[request.signature]
 
     def buffers(self, inputs: Inputs) -> dict[str, Array]:
-        """Copies that calls borrow: aligned. Strings are always copied."""
+        """Aligned copies, which calls borrow. Strings are always copied."""
         feeds = {}
         for key, array in inputs.items():
             if array.dtype.kind not in "OS":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow's Python: beside `export`, the only module of the package that imports it."""
+"""TensorFlow's Python. Apart from `export`, the only module of the package that imports it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from savedmodel._bench.runtime import Array, Call, Inputs, Request
 
 
 def _tensorflow() -> Any:
-    """TensorFlow, with the op libraries that the command was given."""
+    """TensorFlow, with the op libraries given to the command."""
     import tensorflow as tf
 
     for library in filter(None, os.environ.get("SAVEDMODEL_OP_LIBRARIES", "").split(":")):
@@ -54,7 +54,7 @@ open_runtime = Function
 
 
 class Session:
-    """A model in a session, as saved_model_cli has it: that runs what `tf.saved_model.load` does not."""
+    """A model in a session, as in saved_model_cli: it runs models that `tf.saved_model.load` does not."""
 
     def __init__(self, request: Request) -> None:
         tf = _tensorflow()
@@ -72,7 +72,7 @@ class Session:
             self.select(request.signature)
 
     def select(self, signature: str) -> None:
-        """Call this signature from now on: `feeds` and `fetches` are names of tensors by its keys."""
+        """Call this signature from now on: `feeds` and `fetches` map its keys to names of tensors."""
         defined = self._loaded.signature_def[signature]
         self.feeds = {key: info.name for key, info in defined.inputs.items()}
         self.fetches = {key: info.name for key, info in sorted(defined.outputs.items())}

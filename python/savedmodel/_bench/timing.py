@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a child measures of itself."""
+"""Measurements of a child process by itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def peak_bytes() -> int:
-    """Peak resident memory. Not getrusage's ru_maxrss, which begins with the parent's."""
+    """Peak resident memory. getrusage's ru_maxrss would include the parent's."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -24,9 +24,9 @@ def peak_bytes() -> int:
 def together(
     works: Sequence[Callable[[], Result]], begun: Callable[[], None] = lambda: None
 ) -> tuple[list[Result], float]:
-    """Each in a thread of its own, all from one moment on. Returns their results and the seconds they took.
+    """Run each in a thread, all starting at the same time. Return their results and the elapsed seconds.
 
-    `begun` is called in this thread when they begin.
+    `begun` is called in this thread at the start.
     """
     barrier = threading.Barrier(len(works) + 1)
 

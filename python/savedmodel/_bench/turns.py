@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contenders in child processes, which take turns: a busy moment of the machine touches all alike."""
+"""Contenders in child processes that take turns, so that a busy moment of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Generic, Protocol, TypeVar
 
-# Of all children. A GPU that only some of the runtimes find would make nonsense of a comparison.
+# For all children. If only some of the runtimes found a GPU, the comparison would be meaningless.
 CPU_ONLY = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
@@ -21,9 +21,10 @@ Key = TypeVar("Key")
 
 
 class Contenders(Generic[Child]):
-    """Children by name, each asleep but in its turn. Used in `with`, which ends them all.
+    """Children by name, each asleep except in its turn. Used in `with`, which ends them all.
 
-    One that raises `failure` is left out from then on: `failed` is told its name, and why.
+    A contender that raises `failure` is left out from then on: `failed` is called with its name and the
+    reason.
     """
 
     def __init__(self, seed: int, failure: type[Exception], failed: Callable[[str, Exception], None]) -> None:
@@ -41,7 +42,7 @@ class Contenders(Generic[Child]):
     def start(
         self, name: str, make: Callable[[], Child], ready: Callable[[Child], None] | None = None
     ) -> bool:
-        """Start a child, and have it made ready. False if either fails."""
+        """Start a child and prepare it. Returns False if either fails."""
         try:
             child = make()
             self._stack.callback(child.close)
@@ -54,7 +55,7 @@ class Contenders(Generic[Child]):
         return True
 
     def turn(self, name: str, action: Callable[[Child], None]) -> bool:
-        """A turn of one that runs. False if it fails, or failed before."""
+        """One turn of a running contender. Returns False if it fails, or failed before."""
         if name not in self.running:
             return False
         try:
@@ -66,7 +67,7 @@ class Contenders(Generic[Child]):
         return True
 
     def shuffled(self, keys: Iterable[Key]) -> Iterator[Key]:
-        """The turns of a round, in an order of its own."""
+        """The turns of a round, in a new random order."""
         turns = list(keys)
         self._order.shuffle(turns)
         return iter(turns)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of a folder: listed, copied with their checksums, made durable, removed."""
+"""Files of a folder: lists them, copies them with checksums, makes them durable, removes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _CHUNK = 1 << 20  # bytes
-_MAX_DEPTH = 32  # a link may lead back
+_MAX_DEPTH = 32  # a link may form a cycle
 _NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 
 Stamp = tuple[int, int, int]
@@ -20,7 +20,8 @@ Stamp = tuple[int, int, int]
 
 
 def list_files(folder: Path) -> dict[str, Stamp]:
-    """The files below a folder by relative name, links followed. Raises ValueError for what is no file."""
+    """The files below a folder by relative name; follows links. Raises ValueError for anything that is not
+    a file."""
     return dict(sorted(_walk(folder, "", 0)))
 
 
@@ -48,7 +49,7 @@ def sha256(file: Path) -> str:
 
 
 def copy(source: Path, target: Path) -> str:
-    """Copy a file that is not there yet to the disk itself. Returns the checksum of what was read."""
+    """Copy a file to a new one on disk. Returns the checksum of the bytes that were read."""
     digest = hashlib.sha256()
 
     def chunks() -> Iterator[bytes]:
@@ -61,7 +62,7 @@ def copy(source: Path, target: Path) -> str:
 
 
 def write(target: Path, content: bytes) -> None:
-    """Write a file that is not there yet, to the disk itself."""
+    """Write a new file to disk."""
     _write(target, [content])
 
 
@@ -80,7 +81,7 @@ def _write(target: Path, chunks: Iterable[bytes]) -> None:
         for chunk in chunks:
             left = memoryview(chunk)
             with _naming(target):
-                while left:  # a write may take less
+                while left:  # a write may be partial
                     left = left[writer.write(left) :]
         with _naming(target):
             os.fsync(writer.fileno())
@@ -88,7 +89,7 @@ def _write(target: Path, chunks: Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def _naming(file: Path) -> Iterator[None]:
-    """The error of a read or a write does not say of which file: a full disk, say."""
+    """Add the file's name to errors of a read or a write, such as a full disk."""
     try:
         yield
     except OSError as error:
@@ -96,9 +97,9 @@ def _naming(file: Path) -> Iterator[None]:
 
 
 def link(source: Path, target: Path) -> str:
-    """Link a file, or copy it where there are no links. Returns its checksum."""
+    """Link a file, or copy it if the file system has no links. Returns its checksum."""
     try:
-        os.link(os.path.realpath(source), target)  # of a link itself another link could be made
+        os.link(os.path.realpath(source), target)  # else the link itself would be linked
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
@@ -108,7 +109,7 @@ def link(source: Path, target: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or a folder's names, written to the disk."""
+    """Flush a file, or a folder's names, to disk."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
@@ -117,13 +118,13 @@ def sync(path: Path) -> None:
 
 
 def sync_folders(root: Path) -> None:
-    """`sync` of a folder and of all below it."""
+    """Flush a folder and all folders below it."""
     for folder, _, _ in os.walk(root, topdown=False):
         sync(Path(folder))
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, so that they outlast a crash."""
+    """Make a folder and its parents durably, so that they survive a crash."""
     missing = []
     above = folder
     while not above.exists():
@@ -135,7 +136,7 @@ def make_folder(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder, as far as it goes; of a link to one, the link only."""
+    """Remove a folder as far as possible; for a link to a folder, only the link."""
     if folder.is_symlink():
         with contextlib.suppress(OSError):
             folder.unlink()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which versions there are, and whether they are what was published."""
+"""Lists versions, and compares them with their manifests."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Version:
     version: int
     path: str
     state: State
-    """"good": the files of its manifest are there, with their sizes; "no manifest": put there by other means;
-    "withdrawn": one of these, but a rollback replaced it; "broken manifest"; "incomplete"."""
+    """"good": the manifest's files are there, with their sizes. "no manifest": not published by
+    savedmodel. "withdrawn": either of these, but a rollback replaced it. "broken manifest"; "incomplete"."""
     problem: str
     """Why it is "incomplete" or has a "broken manifest"; else empty."""
     size_bytes: int
@@ -35,14 +35,14 @@ class Version:
     source: str | None
     """The folder that was published."""
     fingerprint: str | None
-    """SHA-256 of all names and contents: the same for the same files."""
+    """SHA-256 of all names and contents: equal for equal files."""
     withdraws: tuple[int, ...] = ()
     """The versions that this one, made by a rollback, replaced."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that is not what the manifest says."""
+    """A file that differs from the manifest."""
 
     file: str
     """Its relative name; "." is the version's folder."""
@@ -61,7 +61,7 @@ def _size_problems(expected: Manifest, found: dict[str, files.Stamp]) -> Iterato
 
 
 def _look_at(version: int, path: Path) -> Version:
-    """A version by itself: whether it was withdrawn, only a later one knows."""
+    """Describe one version. Only a later version records whether this one was withdrawn."""
     found: dict[str, files.Stamp] = {}
     expected = None
     state: State = "good"
@@ -97,8 +97,8 @@ def _look_at(version: int, path: Path) -> Version:
 def versions(directory: str | os.PathLike[str]) -> list[Version]:
     """List the versions of a model, in ascending order; a server takes the last one.
 
-    Names and sizes are compared with the manifests; `verify` compares every byte.
-    Raises NotFoundError if there is no such directory.
+    Compares names and sizes with the manifests; `verify` compares every byte. Raises NotFoundError if there
+    is no such directory.
     """
     found = layout.list_versions(local_path(directory))
     listed: list[Version] = []
@@ -110,17 +110,17 @@ def versions(directory: str | os.PathLike[str]) -> list[Version]:
         if version in withdrawn:
             if not one.problem:
                 one = replace(one, state="withdrawn")
-        else:  # what a withdrawn version withdrew is as it was before
+        else:  # a withdrawn version's own withdrawals no longer apply
             withdrawn.update(one.withdraws)
         listed.append(one)
     return listed[::-1]
 
 
 def verify(path: str | os.PathLike[str]) -> list[Problem]:
-    """Compare every byte of a published version with its manifest, and return what differs.
+    """Compare every byte of a published version with its manifest, and return the differences.
 
     path: the folder of a version. Raises NotFoundError if there is none, or it was removed meanwhile,
-    FailedPreconditionError if it has no manifest.
+        FailedPreconditionError if it has no manifest.
     """
     folder = local_path(path)
     if not folder.is_dir():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names and locks in a model's folder.
 
-A server takes folders whose names are integers for versions, the highest for the one to serve. Names that
-begin with a dot are ours. Locks are flocks of folders: they go with their process, need no file, and no
+A server treats folders whose names are integers as versions, and serves the highest. savedmodel's own names
+begin with a dot. Locks are flocks of folders: they end with their process, need no file, and need no
 permission to write.
 """
 
@@ -24,7 +24,7 @@ _MAX_VERSION = 2**63 - 1
 
 
 def version_of(name: str) -> int | None:
-    """The version that a server takes a folder of this name for."""
+    """The version number of a folder of this name, as a server reads it."""
     if not (name.isascii() and name.isdigit()) or len(name) > 64:
         return None
     version = int(name)
@@ -32,13 +32,13 @@ def version_of(name: str) -> int | None:
 
 
 def list_versions(folder: Path) -> dict[int, Path]:
-    """The version folders, whatever is in them, in ascending order. Raises NotFoundError."""
+    """The version folders, whatever they contain, in ascending order. Raises NotFoundError."""
     found: dict[int, Path] = {}
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 version = version_of(entry.name)
-                # "7" goes before "007".
+                # "7" takes precedence over "007".
                 if version is not None and entry.is_dir() and (version not in found or entry.name[0] != "0"):
                     found[version] = folder / entry.name
     except (FileNotFoundError, NotADirectoryError):
@@ -47,7 +47,7 @@ def list_versions(folder: Path) -> dict[int, Path]:
 
 
 def list_temporary(folder: Path) -> list[Path]:
-    """What unfinished publications and removals leave, and those that go on."""
+    """The folders of unfinished and of active publications and removals."""
     with os.scandir(folder) as entries:
         return sorted(folder / entry.name for entry in entries if entry.name.startswith((NEW, REMOVED)))
 
@@ -58,7 +58,7 @@ def temporary_name(prefix: str) -> str:
 
 
 def is_saved_model(folder: Path) -> bool:
-    """Whether the file that every SavedModel has is there."""
+    """True if the file that every SavedModel has exists."""
     return any((folder / name).is_file() for name in SAVED_MODEL)
 
 
@@ -66,7 +66,7 @@ class FolderLock:
     """A flock of a folder, held until `close` or the end of the process."""
 
     def __init__(self, path: Path, *, shared: bool = False, wait: bool = True) -> None:
-        """Raises BlockingIOError if it is locked and `wait` is false; OSError if it is not there."""
+        """Raises BlockingIOError if it is locked and `wait` is false; OSError if it does not exist."""
         self._pid = os.getpid()
         self._file = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -77,7 +77,7 @@ class FolderLock:
             raise
 
     def is_at(self, path: Path) -> bool:
-        """Whether the folder has that path (still)."""
+        """True if the folder still has that path."""
         try:
             return os.path.samestat(os.fstat(self._file), os.stat(path))
         except FileNotFoundError:
@@ -87,7 +87,7 @@ class FolderLock:
         file, self._file = self._file, -1
         if file < 0:
             return
-        if self._pid == os.getpid():  # who was forked meanwhile has the file open still
+        if self._pid == os.getpid():  # a process forked meanwhile still has the file open
             fcntl.flock(file, fcntl.LOCK_UN)
         os.close(file)
 
@@ -103,7 +103,7 @@ class FolderLock:
 
 
 def hold(path: Path) -> FolderLock | None:
-    """Keep a version from being removed by this host; None if it is gone, or about to go."""
+    """Keep a version from being removed by this host; None if it is gone, or being removed."""
     try:
         lock = FolderLock(path, shared=True, wait=False)
     except (BlockingIOError, FileNotFoundError, NotADirectoryError):

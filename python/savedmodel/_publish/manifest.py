@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a version consists of and where it is from: `assets.extra/savedmodel_manifest.json`."""
+"""The manifest, `assets.extra/savedmodel_manifest.json`: the files of a version and its origin."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _FORMAT = 1
 
 
 class ManifestError(ValueError):
-    """It can't be read, or was changed."""
+    """The manifest can't be read, or was changed."""
 
 
 @dataclass(frozen=True)
 class Manifest:
     files: Mapping[str, tuple[int, str]]
-    """Size in bytes and SHA-256 by relative name, of all files but the manifest."""
+    """Size in bytes and SHA-256 by relative name, of all files except the manifest."""
     published: datetime
     source: str
     """The absolute path of the folder that was published."""
     host: str
     savedmodel: str
-    """The version that published it."""
+    """The version of savedmodel that published it."""
     verified: bool
     """Whether it was loaded, and warmed up, before it was published."""
     withdraws: tuple[int, ...]
-    """The versions that it was published to replace, by a rollback."""
+    """The versions that a rollback replaced with it."""
 
     @property
     def fingerprint(self) -> str:
-        """Of all names and contents: the same for the same files."""
+        """The digest of all names and contents: equal for equal files."""
         lines = "".join(f"{digest}  {json.dumps(name)}\n" for name, (_, digest) in sorted(self.files.items()))
         return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -61,7 +61,7 @@ class Manifest:
     def read(cls, folder: Path) -> Manifest | None:
         """The manifest of a version; None if it has none. Raises ManifestError."""
         try:
-            if not stat.S_ISREG((folder / NAME).stat().st_mode):  # a read of a FIFO would wait
+            if not stat.S_ISREG((folder / NAME).stat().st_mode):  # a read of a FIFO would block
                 raise ManifestError("the manifest is no file")
             body = json.loads((folder / NAME).read_bytes())
             digest = body.pop("sha256")

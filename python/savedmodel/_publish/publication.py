@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of a publication: copied to a temporary sibling, made durable, tried, and renamed."""
+"""The steps of a publication: copy to a temporary sibling, make durable, load once, rename."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class Published:
     fingerprint: str
     """SHA-256 of all names and contents."""
     seconds: float
-    """From the call to the rename."""
+    """From the call to the rename, in seconds."""
     warmup_requests: int
-    """Those that were replayed."""
+    """The number of replayed warm-up requests."""
     unusable: Mapping[str, str]
-    """By signature, why it can't be run, if it can't."""
+    """For each signature that can't be run, the reason."""
     withdrawn: tuple[int, ...]
     """The versions that a rollback replaced."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be published."""
+    """A publication to carry out."""
 
     source: Path
     folder: Path
@@ -56,17 +56,17 @@ class Order:
     timeout: float
     load_options: PublishArguments
     rollback_from: int | None = None
-    """The newest version, which must be so still when this one gets its number."""
+    """The newest version at the start; it must still be so when this one gets its number."""
     withdraws: tuple[int, ...] = ()
 
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """A new temporary folder, locked while it is there; removed, unless it was renamed."""
+    """A new temporary folder, locked while it exists; removed, unless it was renamed."""
     stage = folder / layout.temporary_name(layout.NEW)
     with FolderLock(folder):  # a sweep would remove it between the next two lines
         stage.mkdir()
-        lock = FolderLock(stage, shared=True, wait=False)  # shared, for watchers take such a lock at once
+        lock = FolderLock(stage, shared=True, wait=False)  # shared, because watchers take such a lock at once
     try:
         yield stage
     finally:
@@ -75,14 +75,14 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 
 def _fill(stage: Path, source: Path, take: Callable[[Path, Path], str]) -> dict[str, tuple[int, str]]:
-    """Take the files over, with their checksums; what is in them is on the disk afterwards."""
+    """Copy the files with their checksums, and flush them to disk."""
     before = files.list_files(source)
     taken = {}
     for name, (size, _, _) in before.items():
-        if name != manifest.NAME:  # of an earlier publication
+        if name != manifest.NAME:  # the manifest of an earlier publication is not copied
             (stage / name).parent.mkdir(parents=True, exist_ok=True)
             taken[name] = size, take(source / name, stage / name)
-    # Loaders take a folder without variables for one that was not copied to its end.
+    # Loaders take a folder without variables for an incomplete copy.
     for empty in ("variables", "assets"):
         if (source / empty).is_dir():
             (stage / empty).mkdir(exist_ok=True)
@@ -97,7 +97,7 @@ def _names_and_times(listed: dict[str, files.Stamp]) -> dict[str, tuple[int, int
 
 
 def _enter(stage: Path, order: Order) -> int:
-    """Give it a number, the next one unless one was asked for; from here on, servers see it."""
+    """Give it its number, by default the next one. From here on, servers see it."""
     with FolderLock(order.folder):
         newest = max(layout.list_versions(order.folder), default=0)
         if order.rollback_from is not None and newest != order.rollback_from:
@@ -108,7 +108,7 @@ def _enter(stage: Path, order: Order) -> int:
         while True:
             try:
                 rename_new(stage, order.folder / str(version))
-            except FileExistsError:  # another host's, or a file
+            except FileExistsError:  # from another host, or a file
                 if order.version is not None:
                     raise exists_already(order.folder, version) from None
                 version += 1
@@ -159,12 +159,12 @@ def carry_out(order: Order) -> Published:
 def _try(stage: Path, order: Order) -> dict[str, Any]:
     try:
         return try_load(stage, order.load_options, order.timeout)
-    except (_core.Error, ValueError) as error:  # the copy is gone when its name is read
+    except (_core.Error, ValueError) as error:  # errors would name the copy, which no longer exists
         raise type(error)(str(error).replace(str(stage), str(order.source))) from None
 
 
 def _check_source(source: Path, listed: dict[str, tuple[int, str]]) -> None:
-    """A version is not brought back damaged."""
+    """Check that a version to be published again is undamaged."""
     expected = Manifest.read(source)
     if expected is not None and dict(expected.files) != listed:
         wrong = sorted({*expected.files.items()} ^ {*listed.items()})[0][0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""publish() and rollback(): what is asked for, and whether it can be."""
+"""publish() and rollback(): check the arguments and preconditions."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def publish(
 ) -> Published:
     """Publish a SavedModel as a new version of a model, in TensorFlow Serving's layout `directory/<integer>`.
 
-    It is copied to a temporary sibling that no server takes for a version, written to the disk, loaded in a
-    process of its own, given a manifest (`assets.extra/savedmodel_manifest.json`: a checksum of each file,
-    when, from where) and renamed. Who lists the directory sees all of it or nothing, also after a crash.
+    It is copied to a temporary sibling that no server takes for a version, flushed to disk, loaded in a
+    separate process, given a manifest (`assets.extra/savedmodel_manifest.json`: a checksum of each file, the
+    time, the source) and renamed. Readers of the directory see all of it or nothing, even after a crash.
 
-    source: a SavedModel, which stays as it is; links are followed. directory: made if it does not exist.
+    source: a SavedModel, which stays unchanged; links are followed.
+    directory: created if it does not exist.
     version: 0 or more; None is one more than the highest, or 1. An existing one is never overwritten.
     verify: load it first, replay its warm-up requests, and make its signatures ready, within `timeout`
-        seconds. It fails if a request fails, or if the default signature, or every one, can't be made ready;
-        `Published.unusable` has the others.
-    load_options: of that load, as `load` has them. Without `tags`, the MetaGraph is that of "serve", or the
-        only one.
+        seconds. This fails if a request fails, or if the default signature, or every one, can't be made
+        ready; `Published.unusable` lists the others.
+    load_options: of that load, as in `load`. Without `tags`, the MetaGraph is "serve", or the only one.
 
-    Nothing is published where it raises: what the load raises; AlreadyExistsError (the version),
+    If it raises, nothing is published. It raises what the load raises; AlreadyExistsError (the version),
     NotFoundError (no SavedModel), AbortedError (the source was changed meanwhile), DeadlineExceededError,
-    OSError (a full disk). One exception: where not even a folder's names can be written to the disk any more
-    (EIO), the version may be there, and be lost with a power failure.
+    OSError (a full disk). One exception: if not even a folder's names can be written to disk any more (EIO),
+    the version may be there, and be lost with a power failure.
     """
     _check_timeout(timeout)
     if version is not None and not 0 <= version < 2**63:
@@ -79,12 +79,13 @@ def rollback(
 ) -> Published:
     """Publish an older version again, under a new highest number.
 
-    The number that is served only ever grows: servers and watchers switch as they do to any other version,
-    and no number means two models. The files are hard links: they take no space. The versions above `to` are
-    withdrawn: `versions` says so, and no later rollback chooses them by itself.
+    The served number only increases: servers and watchers switch to it as to any other version, and no number
+    means two models. The files are hard links, which take no space. The versions above `to` are withdrawn:
+    `versions` shows it, and no later rollback chooses them by default.
 
-    to: the version to bring back; None is the newest good one whose files are neither those of the newest
-    version nor of a withdrawn one. verify, timeout, load_options: as in `publish`.
+    to: the version to bring back. None is the newest good one whose files are neither those of the newest
+        version nor of a withdrawn one.
+    verify, timeout, load_options: as in `publish`.
 
     Raises NotFoundError (there is no such version, or none to go back to), FailedPreconditionError (it is
     incomplete), DataLossError (it is not what was published), AbortedError (meanwhile another version was
@@ -106,7 +107,7 @@ def rollback(
         rollback_from=newest.version,
         withdraws=tuple(one.version for one in listed if one.version > chosen.version),
     )
-    lock = layout.hold(order.source)  # it is linked from until the last file is
+    lock = layout.hold(order.source)  # held because its files are linked until the last one is
     if lock is None:
         raise AbortedError(f"version {chosen.version} was removed meanwhile")
     with lock:

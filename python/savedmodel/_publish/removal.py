@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Versions that nobody needs any more, and what unfinished publications left."""
+"""Removes old versions, and the remains of unfinished publications."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Removal:
     removed: tuple[int, ...]
     """Versions."""
     in_use: tuple[int, ...]
-    """Versions that stayed because a watcher of this host holds them, and what withdraws one of these."""
+    """Versions kept because a watcher of this host holds them, or because they withdraw one of these."""
     temporary: tuple[str, ...]
-    """Names of what unfinished publications and removals had left."""
+    """Names of the remains of unfinished publications and removals."""
     size_bytes: int
-    """Of the versions; less is freed where others share their files by a rollback."""
+    """Size of the versions; less is freed if a rollback shares their files."""
 
 
 def _to_remove(listed: list[inventory.Version], keep: int) -> list[inventory.Version]:
@@ -37,12 +37,12 @@ def _to_remove(listed: list[inventory.Version], keep: int) -> list[inventory.Ver
 def remove_old_versions(
     directory: str | os.PathLike[str], *, keep: int = 3, dry_run: bool = False
 ) -> Removal:
-    """Remove the versions below the `keep` newest that are good, and what unfinished publications left.
+    """Remove the versions below the `keep` newest good ones, and the remains of unfinished publications.
 
     Versions without a manifest count as good. The newest one with all files of its manifest stays whatever
-    its number. Versions that a process of this host publishes, or watches, stay, and with a withdrawn one the
-    version that withdraws it. Other readers hold nothing: keep enough for a server that still loads one.
-    dry_run: only tell what would be removed.
+    its number. Versions that a process of this host publishes or watches stay, and with a withdrawn one the
+    version that withdraws it. Other readers hold no lock: keep enough for a server that is still loading one.
+    dry_run: only report what would be removed.
 
     Raises NotFoundError if there is no such directory.
     """
@@ -67,7 +67,7 @@ def remove_old_versions(
             staying = {one.version for one in listed} - {one.version for one in to_remove}
             for one in to_remove:
                 path = Path(one.path)
-                # Without the one that withdraws it, a known bad version would be good again.
+                # Without the version that withdraws it, a known bad version would count as good again.
                 needed = one.state != "withdrawn" and not staying.isdisjoint(one.withdraws)
                 lock = None if needed else _take(path)
                 if lock is None:
@@ -76,7 +76,8 @@ def remove_old_versions(
                     continue
                 removed.append(one.version)
                 size_bytes += one.size_bytes
-                if not dry_run:  # at once for all who list the folder, whatever happens to us next
+                # vanishes at once for all readers of the folder, even if this process ends now
+                if not dry_run:
                     aside = folder / layout.temporary_name(f"{layout.REMOVED}{one.version}-")
                     os.rename(path, aside)
                     path = aside
@@ -91,7 +92,7 @@ def remove_old_versions(
 
 
 def _take(path: Path) -> FolderLock | None:
-    """Its lock, if nobody holds it."""
+    """Lock it, unless someone else holds it."""
     try:
         return FolderLock(path, wait=False)
     except (BlockingIOError, FileNotFoundError, NotADirectoryError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A load in a process of its own: whatever a model does to it, the caller's goes on."""
+"""Loads a model in a separate process, so that the caller survives a crash."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CHILD = tuple(module_command("savedmodel._publish.trial_main"))
 
 
 def try_load(path: Path, options: PublishArguments, timeout: float) -> dict[str, Any]:
-    """Load a model, warm it up, and call each signature with made-up inputs. timeout: seconds.
+    """Load a model, warm it up, and call each signature with generated inputs. timeout: seconds.
 
     Returns {"warmed_up": requests, "unusable": {signature: why}}. Raises what the load raises,
-    DeadlineExceededError, or InternalError if the process dies.
+    DeadlineExceededError, or InternalError if the process crashes.
     """
     pickled = base64.b64encode(pickle.dumps((str(path), options))).decode()
     deadline = time.monotonic() + timeout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that `trial` starts. It is asked to load a pickled (path, options), within so many seconds."""
+"""The process that `trial` starts. Its request is to load a pickled (path, options) within a time limit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from savedmodel._process import serve
 
 
 def _unusable(model: sm.Model) -> dict[str, str]:
-    """By signature, why it can't be run. Raises FailedPreconditionError if it is the default one, or all."""
-    ready = dict(zip(model.signatures, model.optimization, strict=False))  # makes each one ready
+    """For each unusable signature, the reason. Raises FailedPreconditionError for the default one, or if
+    all are."""
+    # reading the report makes each one ready
+    ready = dict(zip(model.signatures, model.optimization, strict=False))
     unusable = {
         name: report.why_not
         for name, report in ready.items()
-        if not report.executor and report.why_not  # what hands its inputs on needs no executor
+        if not report.executor and report.why_not  # a signature that returns its inputs needs no executor
     }
     for name, signature in model.signatures.items():
         if name not in unusable and (why := why_not_callable(signature)):
@@ -30,9 +32,9 @@ def _unusable(model: sm.Model) -> dict[str, str]:
 
 
 def load(pickled: str, timeout: float) -> dict[str, Any]:
-    """{"warmed_up", "unusable"}, or, where the load raised an error, {"raised": its type, "text"}."""
+    """{"warmed_up", "unusable"}, or, if the load raised an error, {"raised": its type, "text"}."""
     path, options = pickle.loads(base64.b64decode(pickled))
-    # Should the parent be gone by then.
+    # A limit, in case the parent has ended by then.
     signal.setitimer(signal.ITIMER_REAL, timeout + 5)
     try:
         if "tags" not in options:

@@ -10,9 +10,9 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns its exit status: 0, 1 where a check found something, or 2 after an error.
+    """Run a command. Returns its exit status: 0, 1 if a check found something, or 2 after an error.
 
-    arguments: None are those of the program, which then ends here if the status is not 0.
+    arguments: None means those of the program, which then exits here if the status is not 0.
     """
     status = _call(arguments)
     if arguments is None and status != 0:

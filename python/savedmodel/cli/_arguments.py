@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that commands share, and the model that they mean."""
+"""Options that commands share, and the model that they select."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ signature = click.option(
     metavar="KEY",
     help="The signature. (serving_default, or the only one)",
 )
-device = click.option("--device", metavar="NAME", help='Where the graph runs, such as "gpu:1".')
+device = click.option("--device", metavar="NAME", help='Device of the graph, such as "gpu:1".')
 threads = click.option(
     "--threads", type=click.IntRange(1, 4096), metavar="N", help="Intra-op threads. (as many as CPUs)"
 )
@@ -57,7 +57,9 @@ session_config = click.option(
     metavar="FILE",
     help="A tensorflow.ConfigProto in text form.",
 )
-seed = click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Of made-up inputs.")
+seed = click.option(
+    "--seed", type=int, metavar="N", default=0, show_default=True, help="Seed of generated inputs."
+)
 level = click.option(
     "--level",
     type=click.Choice(["none", "default", "bf16"]),
@@ -99,7 +101,7 @@ class Numbers(_NumbersType):
 
 
 def choose_tags(path: str, text: str | None) -> tuple[str, ...]:
-    """The tags that are meant: those given, or {serve}, or those of the only MetaGraph."""
+    """The selected tags: those given, or {serve}, or those of the only MetaGraph."""
     if text is not None:
         return split_tags(text)
     sets = [graph.tags for graph in sm.inspect(path).meta_graphs]
@@ -112,7 +114,7 @@ def choose_tags(path: str, text: str | None) -> tuple[str, ...]:
 
 
 def choose_signature(signatures: Sequence[str], key: str | None) -> str:
-    """The signature that is meant: the one given, 'serving_default', or the only one."""
+    """The selected signature: the one given, 'serving_default', or the only one."""
     known = ", ".join(map(repr, signatures)) or "none"
     if key is not None:
         if key not in signatures:
@@ -128,7 +130,7 @@ def choose_signature(signatures: Sequence[str], key: str | None) -> str:
 def session_options(config: str | None) -> sm.SessionOptions:
     """SessionOptions of a file with a ConfigProto in text form.
 
-    Without one, nodes whose device is not here run on the CPU, as in saved_model_cli.
+    Without one, nodes whose device is missing run on the CPU, as in saved_model_cli.
     """
     if config is None:
         return sm.SessionOptions(allow_soft_placement=True)
@@ -139,7 +141,7 @@ def session_options(config: str | None) -> sm.SessionOptions:
 
 
 def check_plot(file: str) -> None:
-    """Before anything is measured: whether a plot can be written."""
+    """Check, before anything is measured, that a plot can be written."""
     import importlib.util
 
     if not file.endswith(".png"):
@@ -149,7 +151,7 @@ def check_plot(file: str) -> None:
 
 
 def trial_options(function: Function) -> Function:
-    """How a version is tried before it is published; the function gets them as `sm.publish` does."""
+    """Options for the load before a version is published; the function gets them as `sm.publish` does."""
 
     @functools.wraps(function)
     def wrapped(no_verify: bool, tags: str | None, **rest: Any) -> Any:
@@ -163,7 +165,7 @@ def trial_options(function: Function) -> Function:
             default=600.0,
             show_default=True,
             metavar="SECONDS",
-            help="For that load.",
+            help="Time limit of that load, in seconds.",
         ),
         click.option("--no-verify", is_flag=True, help="Don't load it first."),
         tags,
@@ -173,7 +175,7 @@ def trial_options(function: Function) -> Function:
 
 
 def warn_unusable(done: sm.Published) -> None:
-    """What the trial found."""
+    """Warn of signatures that can't be run."""
     for name, why in done.unusable.items():
         print(
             f"savedmodel: warning: {printable(f'signature {name!r} can not be run: {why}')}", file=sys.stderr

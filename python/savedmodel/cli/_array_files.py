@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays in files, for processes of this program: .npz, and what it does not know of dtypes beside it."""
+"""Arrays in files, for processes of this program: .npz, and a record of dtypes that .npz lacks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_EXTENDED = 256  # numbers of dtypes from here on are ml_dtypes', which files don't know
+_EXTENDED = 256  # dtypes from this number on are ml_dtypes', which .npz does not store
 
 
 def write(file: Path, arrays: Mapping[str, Any]) -> None:
@@ -29,7 +29,7 @@ def write(file: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def read(file: Path) -> dict[str, Array]:
-    """What `write` wrote, by this program."""
+    """Read a file that `write` wrote in this program."""
     import ml_dtypes
 
     names = json.loads(file.with_suffix(".json").read_text())

@@ -19,7 +19,7 @@ from savedmodel.cli._bench_rounds import measure
 
 
 def _contenders(against: str) -> tuple[list[str], dict[str, str]]:
-    """Those that take part, and why the others don't."""
+    """The contenders that take part, and why the others don't."""
     names = [name for name in (part.strip() for part in against.split(",")) if name]
     for name in names:
         if name not in ADAPTERS:
@@ -48,15 +48,20 @@ def _contenders(against: str) -> tuple[list[str], dict[str, str]]:
     metavar="N,N",
     default="1",
     show_default=True,
-    help="Callers at a time.",
+    help="Concurrent callers.",
 )
-@click.option("--against", default="", metavar="A,B", help="Also tf, onnxruntime, openvino.")
+@click.option("--against", default="", metavar="A,B", help="Other runtimes: tf, onnxruntime, openvino.")
 @click.option(
-    "--onnx", type=click.Path(dir_okay=False), help="The model for onnxruntime. (tf2onnx makes one)"
+    "--onnx", type=click.Path(dir_okay=False), help="The model for onnxruntime. (converted by tf2onnx)"
 )
 @_arguments.level
 @click.option(
-    "--rounds", type=click.IntRange(1), metavar="N", default=5, show_default=True, help="Of each contender."
+    "--rounds",
+    type=click.IntRange(1),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="Rounds of each contender.",
 )
 @click.option(
     "--seconds",
@@ -64,7 +69,7 @@ def _contenders(against: str) -> tuple[list[str], dict[str, str]]:
     metavar="X",
     default=0.5,
     show_default=True,
-    help="Of each round.",
+    help="Length of each round, in seconds.",
 )
 @click.option(
     "--warmup",
@@ -72,7 +77,7 @@ def _contenders(against: str) -> tuple[list[str], dict[str, str]]:
     metavar="X",
     default=0.5,
     show_default=True,
-    help="Seconds before; not counted.",
+    help="Warm-up before that, in seconds; not counted.",
 )
 @_inputs.options
 @_arguments.as_json
@@ -97,9 +102,9 @@ def command(
 ) -> None:
     """Measure latency and throughput of a signature of the SavedModel in DIR.
 
-    Each contender runs in a process of its own; rounds are interleaved, so that what else goes on in the
-    machine touches all alike. Inputs that are not given are made up. A load is timed once the runtime is
-    imported; a cold start is from the start of the process to the first result.
+    Each contender runs in its own process. Rounds are interleaved, so that other load on the machine affects
+    all alike. Inputs that are not given are generated. Load time starts once the runtime is imported; cold
+    start is the time from process start to the first result.
     """
     if plot is not None:
         _arguments.check_plot(plot)

@@ -16,13 +16,13 @@ from savedmodel.cli._random import needs_batch, random_inputs
 def write_inputs(
     folder: Path, signature: Any, sources: Sources, batches: tuple[int, ...], seed: int
 ) -> dict[str, str]:
-    """By batch, the file with its inputs. Inputs that are given are the same for each batch."""
+    """For each batch, the file with its inputs. Given inputs are the same for each batch."""
     given = match(sources.read(), signature.inputs)
     for key, value in given.items():
         if not isinstance(value, np.ndarray):
             raise ValueError(f"input {key!r} is {signature.inputs[key].encoding}, which only `run` takes")
     if given.keys() == signature.inputs.keys() or not needs_batch(signature.inputs):
-        # Nothing is left that a batch could change.
+        # All inputs are given, so a batch size changes nothing.
         sizes = [np.shape(value)[0] for value in given.values() if np.ndim(value)]
         fixed = [
             spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0] is not None

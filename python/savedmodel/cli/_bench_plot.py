@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plot of `bench`: how latencies are distributed, and throughput against batch size."""
+"""The plot of `bench`: the distribution of latencies, and throughput against batch size."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def _label(case: Case, settings: list[tuple[int, int]]) -> str:
 
 
 def _distribution(axes: Any, report: Report, colours: dict[str, str]) -> None:
-    """Of the first setting, a line a batch and contender: the share of calls that took at most so long."""
+    """For the first setting, a line per batch and contender: the share of calls that took at most this
+    long."""
     first = report.cases[0]
     chosen = [
         case
@@ -114,7 +115,7 @@ def _throughput(axes: Any, report: Report, colours: dict[str, str], settings: li
 
 
 def _readable(axis: Any) -> None:
-    """Numbers as people write them, also where a logarithmic axis spans less than a decade."""
+    """Plain numbers, even if a logarithmic axis spans less than a decade."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -123,7 +124,7 @@ def _readable(axis: Any) -> None:
 
 
 def _finish(axes: Any, handles: list[Any] | None = None) -> None:
-    """The legend goes below, where it hides nothing."""
+    """Put the legend below, where it hides nothing."""
     axes.grid(True, alpha=0.3)
     axes.legend(
         handles=handles, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bench` is to measure, and what it measured."""
+"""The settings and results of `bench`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Samples = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and how."""
+    """The settings of a measurement."""
 
     path: str
     tags: list[str]
@@ -33,7 +33,7 @@ class Plan:
     scratch: Path
 
     def settings(self) -> Json:
-        """All of it that a reader of the numbers has to know."""
+        """All settings that a reader of the numbers has to know."""
         chosen = asdict(self)
         for name in ("batches", "scratch", "contenders"):
             del chosen[name]
@@ -75,13 +75,13 @@ class Case:
 
 @dataclass
 class Report:
-    """What was measured. `starts` has load times, cold starts and peak memory; `left_out` says why."""
+    """The results. `starts` has load times, cold starts and peak memory; `left_out` says why."""
 
     plan: Plan
     machine: Json
     left_out: dict[str, str]
     versions: dict[str, str] = field(default_factory=dict)
-    differ: dict[str, str] = field(default_factory=dict)  # contenders whose results are not savedmodel's
+    differ: dict[str, str] = field(default_factory=dict)  # contenders whose results differ from savedmodel's
     starts: list[Json] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
 

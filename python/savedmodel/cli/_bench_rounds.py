@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contenders in processes of their own, measured in interleaved rounds."""
+"""Measures contenders, each in its own process, in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from savedmodel.cli._child import Child, ChildError
 from savedmodel.cli._difference import Tolerance, difference
 from savedmodel.cli._text import plural
 
-_NEAR = Tolerance(relative=1e-2, absolute=1e-3)  # bfloat16 may take part
+_NEAR = Tolerance(relative=1e-2, absolute=1e-3)  # allows for bfloat16
 
 
 def measure(plan: Plan, left_out: dict[str, str]) -> Report:
-    """Run the plan. A contender that fails is left out from then on, but for savedmodel itself."""
+    """Run the plan. A contender that fails is left out from then on; savedmodel's failure is an error."""
     report = Report(plan, _machine.describe(), dict(left_out))
     onnx = _convert(plan, report) if "onnxruntime" in plan.contenders else None
     cases = len(plan.batches) * len(plan.concurrency)
@@ -90,7 +90,7 @@ def _start(
 
 
 def _check_results(plan: Plan, report: Report, children: dict[str, Child]) -> None:
-    """A runtime that computes something else is not faster."""
+    """Compare results: a runtime that computes something else is not faster."""
     batch = next(iter(plan.batches))
     results = {}
     for name, child in children.items():
@@ -99,7 +99,7 @@ def _check_results(plan: Plan, report: Report, children: dict[str, Child]) -> No
         results[name] = {key.removesuffix(":0"): value for key, value in read(file).items()}
     ours = results.pop("savedmodel")
     for name, theirs in results.items():
-        if len(ours) == len(theirs) == 1:  # whatever it is called
+        if len(ours) == len(theirs) == 1:  # whatever its name
             theirs = dict(zip(ours, theirs.values(), strict=True))
         rows = [
             difference((plan.signature, int(batch), key), ours[key], theirs[key], _NEAR)

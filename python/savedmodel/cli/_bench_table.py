@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bench` tells people."""
+"""The text output of `bench`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from savedmodel.cli._text import duration, plural, rate, size, tag_set
 
 
 def print_report(report: Report) -> None:
-    """The machine and the settings first: without them the numbers say nothing."""
+    """Print the report; the machine and the settings come first, because the numbers depend on them."""
     out, plan = console(), report.plan
     heading(out, plan.path, f"{tag_set(plan.tags)}: {plan.signature}")
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())

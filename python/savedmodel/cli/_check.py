@@ -20,9 +20,12 @@ OUTCOMES = ("done", "refused", "unusable", "crashed", "hung")
 @click.command
 @_arguments.directory
 @_arguments.tags
-@click.option("--isolated", is_flag=True, help="In a child process, with limits: whatever becomes of it.")
+@click.option("--isolated", is_flag=True, help="Run in a child process with limits, which may crash or hang.")
 @click.option(
-    "--run/--no-run", "run", default=True, help="Also call each signature once, on made-up inputs. (it does)"
+    "--run/--no-run",
+    "run",
+    default=True,
+    help="Also call each signature once, on generated inputs. (default)",
 )
 @click.option(
     "--ops", type=click.Choice(["any", "safe"]), default="any", show_default=True, help="load's ops="
@@ -34,13 +37,13 @@ OUTCOMES = ("done", "refused", "unusable", "crashed", "hung")
     metavar="SECONDS",
     default=120.0,
     show_default=True,
-    help="Of the child, in all.",
+    help="Time limit of the child, in total.",
 )
 @click.option(
     "--memory",
     type=click.FloatRange(0, min_open=True),
     metavar="GB",
-    help="That the child may write to. (three quarters of the machine's)",
+    help="Memory that the child may write to. (three quarters of the machine's)",
 )
 @_arguments.as_json
 @click.pass_context
@@ -56,12 +59,12 @@ def command(
     memory: float | None,
     as_json: bool,
 ) -> None:
-    """Load the SavedModel in DIR, call its signatures, and say whether that goes well.
+    """Load the SavedModel in DIR, call its signatures, and report whether this works.
 
-    The exit status is 0 if it does, 1 if the load is refused, or something crashes or hangs. A signature that
-    refuses its made-up inputs is no failure; one that no inputs can help (an op is missing, or it reads a
-    variable without a value) is. Without --isolated, a model that
-    makes TensorFlow abort ends this command, too. The child has all rights of its user: it is no sandbox.
+    The exit status is 0 if it does, and 1 if the load is refused, or something crashes or hangs. It is no
+    failure if a signature refuses its generated inputs. It is one if no inputs could work: an op is missing,
+    or the signature reads a variable without a value. Without --isolated, a model that makes TensorFlow abort
+    also ends this command. The child has all rights of its user: it is no sandbox.
     """
     if "://" not in directory and not os.path.isdir(directory):
         raise click.UsageError(f"no such directory: '{directory}'")

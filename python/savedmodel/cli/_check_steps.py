@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loading a model and calling its signatures, step by step; as a program, in a process with limits.
+"""Loads a model and calls its signatures, step by step; as a program, in a process with limits.
 
-It is asked to check {"path", "tags", "level", "ops", "run", "memory"}; tags as --tag-set has them, or
-null; memory in bytes. It answers with what it begins, and with what came of it, so that the last answer tells
-where a process died.
+Its request is to check {"path", "tags", "level", "ops", "run", "memory"}; tags as --tag-set has them, or
+null; memory in bytes. It reports the start and the outcome of each step, so that the last report shows where
+a process crashed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from savedmodel._process import serve
 
 Step = dict[str, Any]
-"""{"at": "load"} or {"at": "run", "signature": key}; what came of it: {"done": text}, {"refused": text}, or,
-where no inputs would help, {"unusable": text}."""
+"""{"at": "load"} or {"at": "run", "signature": key}. Then the outcome: {"done": text}, {"refused": text},
+or, if no inputs could work, {"unusable": text}."""
 
 
 def steps(request: dict[str, Any]) -> Iterator[Step]:
-    """Do it; errors are steps, too."""
+    """Run the steps; errors are outcomes, too."""
     import click
 
     import savedmodel as sm
@@ -36,7 +36,7 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
     expected = (sm.Error, OSError, MemoryError, TypeError, ValueError, click.UsageError)
     yield {"at": "load"}
     try:
-        # Reading the file is the first thing that a damaged one may break.
+        # Reading the file comes first, because a damaged file may crash it.
         tags = choose_tags(request["path"], request["tags"])
         model = sm.load(request["path"], tags=tags, optimize=request["level"], ops=request["ops"])
     except expected as error:
@@ -60,7 +60,7 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
             except broken as error:
                 yield {"unusable": _text(error)}
             except sm.NotFoundError as error:
-                # A made-up string may be the name of something.
+                # A generated string may be used as a name.
                 strings = any(spec.tf_dtype == "string" for spec in signature.inputs.values())
                 yield {"refused" if strings else "unusable": _text(error)}
             except expected as error:
@@ -70,14 +70,14 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
 
 
 def _text(error: Exception) -> str:
-    """In one line. (A UsageError's str() is its message.)"""
+    """The text on one line. (A UsageError's str() is its message.)"""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def _steps_within_memory(request: dict[str, Any]) -> Iterator[Step]:
     import resource
 
-    # What the process writes to, not the files that it maps: TensorFlow's libraries are a gigabyte.
+    # Limits the memory that is written to, not mapped files: TensorFlow's libraries take a gigabyte.
     resource.setrlimit(resource.RLIMIT_DATA, (request["memory"], request["memory"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     yield from steps(request)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A runtime in a process of its own: the parent's end. `_child_main` tells what is said."""
+"""A runtime in a child process: the parent's end. `_child_main` describes the protocol."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ENVIRONMENT = {**CPU_ONLY, "PYTHONWARNINGS": "ignore"}
 
 
 class ChildError(sm.Error):
-    """The process reported an error, or died. The text says why."""
+    """The process reported an error, or crashed. The text says why."""
 
 
 class Child:
-    """A process that works only between a question and its answer. Close it, or use it in `with`."""
+    """A process that works only between a request and its reply. Close it, or use it in `with`."""
 
     def __init__(self, runtime: str, request: Mapping[str, Any]) -> None:
         self.runtime = runtime
@@ -38,7 +38,7 @@ class Child:
         self.close()
 
     def ask(self, command: str, **values: Any) -> dict[str, Any]:
-        """Ask, and wait for the answer. Raises ChildError."""
+        """Send a request, and wait for the reply. Raises ChildError."""
         try:
             return self._process.ask(command, **values)
         except ProcessEnded as error:

@@ -29,12 +29,12 @@ from savedmodel._bench.timing import peak_bytes, together
 from savedmodel._process import serve
 from savedmodel.cli import _array_files
 
-# A million samples of calls shorter than a microsecond are enough.
+# A million samples are enough for calls shorter than a microsecond.
 MAX_SAMPLES = 1_000_000
 
 
 def _latencies(call: Call, seconds: float) -> list[float]:
-    """Calls for so long; each takes from one reading of the clock to the next."""
+    """Call for this many seconds; each latency is the time between two readings of the clock."""
     samples: list[float] = []
     clock = time.perf_counter
     before = clock()
@@ -49,7 +49,7 @@ def _latencies(call: Call, seconds: float) -> list[float]:
 
 def _measure(calls: list[Call], seconds: float) -> dict[str, Any]:
     for call in calls:
-        call()  # warms the caches that other processes have taken
+        call()  # warms the caches after other processes' rounds
     if len(calls) == 1:
         begin = time.perf_counter()
         samples = [_latencies(calls[0], seconds)]
@@ -77,7 +77,7 @@ def _open(request: dict[str, Any], first: Inputs) -> Runtime:
 
 
 class _Server:
-    """The answers; `open` comes first."""
+    """The handlers of requests; `open` comes first."""
 
     _runtime: Runtime
     _files: dict[str, str]
@@ -128,4 +128,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
     sys.stderr.flush()
-    os._exit(0)  # how a runtime is torn down is no part of any measurement
+    os._exit(0)  # skips the runtime's teardown, which is not measured

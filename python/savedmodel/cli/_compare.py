@@ -63,10 +63,10 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Run the same inputs through TensorFlow's Python, in a process of its own, and through savedmodel.
+    """Run the same inputs through TensorFlow's Python, in a separate process, and through savedmodel.
 
-    Inputs that are not given are made up. An output is the same if |ours - theirs| <= atol + rtol * |theirs|
-    for every element; strings and integers have to be equal. The exit status is 1 if one is not.
+    Inputs that are not given are generated. An output is the same if |ours - theirs| <= atol + rtol *
+    |theirs| for every element; strings and integers have to be equal. The exit status is 1 if one is not.
     """
     if lacking := missing("tf"):
         raise ValueError(f"compare needs TensorFlow's Python: pip install {' '.join(lacking)}")

@@ -15,7 +15,7 @@ from savedmodel.cli._main import COMPLETE
 def command(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands, options and paths in SHELL.
 
-    Put the line below into ~/.bashrc, or into ~/.zshrc with zsh for bash; for fish, write the script to
+    Add the line below to ~/.bashrc, or to ~/.zshrc with zsh for bash. For fish, write the script to
     ~/.config/fish/completions/savedmodel.fish.
     """
     kind = get_completion_class(shell)

@@ -16,12 +16,12 @@ LEFT, RIGHT = "left", "right"
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that prints text as it is."""
+    """A console that prints text unchanged."""
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
 def heading(out: Console, text: str, rest: str = "") -> None:
-    """A line of its own above what belongs to it."""
+    """Print a heading on its own line."""
     line = Text(printable(text), style="bold")
     if rest:
         line.append(f"  {printable(rest)}", style="not bold dim")
@@ -37,7 +37,7 @@ def table(
     keep: Iterable[int] = (),
     indent: int = 2,
 ) -> None:
-    """Print rows. Cells too wide are folded, not cut, but for the columns to `keep` in one line."""
+    """Print rows. Cells that are too wide are folded, not cut; the columns to `keep` stay on one line."""
     rows = [[printable(cell) for cell in row] for row in rows]
     if not rows:
         return
@@ -56,4 +56,4 @@ def table(
     with out.capture() as captured:
         out.print(Padding(grid, (0, 0, 0, indent)))
     for line in captured.get().splitlines():
-        out.file.write(line.rstrip() + "\n")  # cells are padded, which a pipe has no use for
+        out.file.write(line.rstrip() + "\n")  # a pipe has no use for padded cells

@@ -16,15 +16,15 @@ from savedmodel.cli._stderr import native_messages_dropped
 
 @click.group
 def command() -> None:
-    """Write a SavedModel, and compare it with what it was made of.
+    """Write a SavedModel, and compare it with its source.
 
-    It is loaded through savedmodel and called on samples, as its source is; if the results differ, nothing is
-    written. DST appears whole or not at all.
+    It is loaded through savedmodel and called on samples, like its source. If the results differ, nothing is
+    written. DST appears as a whole or not at all.
     """
 
 
 def _conversion(example: str, src: str = "SRC") -> Callable[[Callable[..., Any]], click.Command]:
-    """A subcommand: the options that all have, the report, and the example in its help."""
+    """A subcommand: the common options, the report, and the example in its help."""
 
     def decorate(function: Callable[..., sm.export.Conversion]) -> click.Command:
         @functools.wraps(function)
@@ -75,13 +75,13 @@ _COMMON = [
         multiple=True,
         type=click.Path(dir_okay=False, exists=True),
         metavar="FILE.npz",
-        help="Inputs to compare on. (made up)",
+        help="Inputs to compare on. (generated)",
     ),
     click.option(
         "--tolerance",
         type=float,
         metavar="T",
-        help="Largest difference, of the output's largest value; inf for any. (1e-4)",
+        help="Largest difference, relative to the output's largest value; inf for any. (1e-4)",
     ),
     click.option("--overwrite", is_flag=True, help="Replace a SavedModel at DST."),
     click.option(
@@ -97,7 +97,7 @@ _specs = click.option(
     "inputs",
     multiple=True,
     metavar="NAME=DTYPE[SHAPE]",
-    help="What the model takes, if it does not say so: x=float32[?,64].",
+    help="An input, if the model does not declare it: x=float32[?,64].",
 )
 _tensor_options = [
     click.option("--input", "inputs", multiple=True, metavar="[KEY=]TENSOR", help="An input: image=x:0."),
@@ -113,7 +113,7 @@ _tensor_options = [
 
 
 def _tensors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that name tensors, as `common` ones."""
+    """The options that name tensors, in addition to the `common` ones."""
 
     @functools.wraps(function)
     def wrapped(
@@ -141,11 +141,13 @@ def _tensors(function: Callable[..., Any]) -> Callable[..., Any]:
     "signatures",
     multiple=True,
     metavar="NAME[=LAYER,...]",
-    help="A signature's name, and the layers whose outputs it gives. (serving_default)",
+    help="A signature's name, and the layers whose outputs it returns. (serving_default)",
 )
 @_specs
 @click.option("--allow-lambdas", is_flag=True, help="Run the Python code of Lambda layers.")
-@click.option("--keras-version", type=click.Choice(["2", "3"]), help="Which Keras reads SRC. (3, then 2)")
+@click.option(
+    "--keras-version", type=click.Choice(["2", "3"]), help="The Keras version that reads SRC. (3, then 2)"
+)
 def _keras(
     src: str,
     dst: str,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the options of `convert` mean: shapes, dtypes, tensor names, Python objects by name."""
+"""Parses the options of `convert`: shapes, dtypes, tensor names, Python objects by name."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def samples(files: Sequence[str]) -> list[dict[str, Any]] | None:
 
 
 def imported(module: str) -> Any:
-    """The module, from where Python finds it, or from the working directory."""
+    """The module, found by Python or in the working directory."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
@@ -136,7 +136,7 @@ def imported(module: str) -> Any:
 
 
 def attribute(text: str) -> Any:
-    """'module:name' as what it names."""
+    """The object that 'module:name' names."""
     module, colon, names = text.partition(":")
     if not (colon and module and names):
         raise click.UsageError(f"{text!r} is not MODULE:NAME, such as train:predict")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far two results of one output are from each other."""
+"""The difference between two results of one output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Tolerance:
-    """|a - b| <= absolute + relative * |b| is the same."""
+    """Results are the same if |a - b| <= absolute + relative * |b|."""
 
     relative: float
     absolute: float
@@ -19,7 +19,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Difference:
-    """One output, for one batch. The errors are None where the two can't be subtracted."""
+    """One output, for one batch. The errors are None if the two can't be subtracted."""
 
     signature: str
     batch: int

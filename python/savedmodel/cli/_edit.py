@@ -41,28 +41,30 @@ def _tag_sets(option: str, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]
 @click.option("--tag-set", "tags", metavar="A,B", help="The MetaGraph to edit. (serve, or the only one)")
 @click.option("--remove-signature", "remove", multiple=True, metavar="NAME", help="Remove a signature.")
 @click.option("--rename-signature", "rename", multiple=True, metavar="OLD=NEW", help="Rename one.")
-@click.option("--add-signature", "add", metavar="NAME", help="Add one, of --input and --output.")
+@click.option("--add-signature", "add", metavar="NAME", help="Add one, with --input and --output.")
 @click.option(
-    "--function", metavar="PATH", help="What is added: a function of the saved object, or PATH:TRACE of it."
+    "--function", metavar="PATH", help="Add a function of the saved object, or its trace PATH:TRACE."
 )
 @click.option("--input", "inputs", multiple=True, metavar="KEY=TENSOR", help="An input of the added one.")
 @click.option("--output", "outputs", multiple=True, metavar="KEY=TENSOR", help="An output of the added one.")
 @click.option(
-    "--add-output", "expose", multiple=True, metavar="NAME:KEY=TENSOR", help="Let NAME return a tensor, too."
+    "--add-output", "expose", multiple=True, metavar="NAME:KEY=TENSOR", help="Add an output to NAME."
 )
 @click.option(
-    "--keep-outputs", "keep", multiple=True, metavar="NAME=KEY,KEY", help="Let NAME return these only."
+    "--keep-outputs", "keep", multiple=True, metavar="NAME=KEY,KEY", help="Keep only these outputs of NAME."
 )
 @click.option("--method-name", "method", multiple=True, metavar="NAME=METHOD", help="Set NAME's method.")
-@click.option("--copy-meta-graph", "copy", multiple=True, metavar="A=A,B", help="Copy one; its new tags.")
-@click.option("--set-tags", "set_tags", multiple=True, metavar="A=B", help="Give one other tags.")
+@click.option("--copy-meta-graph", "copy", multiple=True, metavar="A=A,B", help="Copy one, with new tags.")
+@click.option("--set-tags", "set_tags", multiple=True, metavar="A=B", help="Change the tags of one.")
 @click.option(
     "--drop-meta-graph", "drop", multiple=True, metavar="A,B", help="Remove the one with these tags."
 )
 @click.option("--clear-devices", is_flag=True, help="Remove the devices of nodes and variables.")
-@click.option("--drop-object-graph", is_flag=True, help="Leave tf.saved_model.load the signatures only.")
+@click.option("--drop-object-graph", is_flag=True, help="tf.saved_model.load then finds signatures only.")
 @click.option("--prune", is_flag=True, help="Remove what no signature needs, variables too.")
-@click.option("--format", "format_", type=click.Choice(["pb", "pbtxt"]), help="Of saved_model. (as in SRC)")
+@click.option(
+    "--format", "format_", type=click.Choice(["pb", "pbtxt"]), help="Format of saved_model. (as in SRC)"
+)
 @click.option("--overwrite", is_flag=True, help="Replace the SavedModel DST.")
 def command(
     src: str,
@@ -86,11 +88,12 @@ def command(
     format_: Literal["pb", "pbtxt"] | None,
     overwrite: bool,
 ) -> None:
-    """Write the SavedModel SRC to DST with other signatures, tags, devices, or with less in it.
+    """Write the SavedModel SRC to DST with other signatures, tags, devices, or with parts removed.
 
-    TENSOR is the graph's name of a tensor, such as dense/BiasAdd:0; one in a function is named by the calls
-    that lead to it, StatefulPartitionedCall/dense/BiasAdd:0. MetaGraphs are copied, given tags and dropped
-    first; then signatures are removed, renamed, added and changed, under their new names; pruning comes last.
+    TENSOR is a tensor's name in the graph, such as dense/BiasAdd:0. A tensor in a function is named by the
+    calls that lead to it, StatefulPartitionedCall/dense/BiasAdd:0. MetaGraphs are copied, given tags and
+    dropped first. Then signatures are removed, renamed, added and changed, under their new names. Pruning
+    comes last.
     """
     if (inputs or outputs or function) and add is None:
         raise click.UsageError(

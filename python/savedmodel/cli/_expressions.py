@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values of expressions on the command line: literals, arithmetic and some of NumPy's constructors.
 
-Nothing is passed to eval. What is not listed here is refused, and so is what would grow large.
+Nothing is passed to eval. Everything that is not listed here is refused, and so are large results.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _NAMES = {
 
 
 class ExpressionError(ValueError):
-    """The expression is wrong, or not allowed. The message says which part."""
+    """The expression is wrong, or not allowed. The message names the part."""
 
 
 def evaluate(text: str, *, seed: int = 0, dicts: bool = False) -> Any:

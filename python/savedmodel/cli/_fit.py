@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values as arrays of an input's dtype, where that loses nothing, and of its parts."""
+"""Converts values to an input's dtype if that loses nothing, and composes inputs from their components."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def parts_of(key: str, spec: sm.TensorSpec) -> dict[str, sm.TensorSpec]:
-    """By name, what an input is given as: itself, or its parts ("x#indices", "x#0")."""
+    """By name, the parts of an input: itself, or its components ("x#indices", "x#0")."""
     if spec.encoding == "dense":
         return {key: spec}
     names = (
@@ -51,8 +51,8 @@ def compose(key: str, spec: sm.TensorSpec, values: Mapping[str, Any]) -> Any:
 def fit(value: Any, spec: sm.TensorSpec, key: str) -> Array:
     """`value` as an array of the input's dtype.
 
-    Floats are rounded to the input's precision. Any other conversion is made only if every value stays
-    what it is. Raises TypeError or ValueError that names the input.
+    Floats are rounded to the input's precision. Any other conversion must preserve every value. Raises
+    TypeError or ValueError that names the input.
     """
     array = _as_array(value, key)
     wanted = spec.dtype
@@ -118,11 +118,11 @@ def _is_float(dtype: np.dtype[Any]) -> bool:
 
 
 def _is_number(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "biufc" or dtype.num >= 256  # ml_dtypes' are registered with NumPy
+    return dtype.kind in "biufc" or dtype.num >= 256  # ml_dtypes' types are registered with NumPy
 
 
 def _equal(array: Array, result: Array) -> Array:
-    """Elementwise, whether a value is still what it was."""
+    """Elementwise, whether a value is unchanged."""
     equal: Array
     if _is_float(array.dtype) and _is_float(result.dtype):
         wide = np.complex128 if result.dtype.kind == "c" else np.float64
@@ -131,7 +131,7 @@ def _equal(array: Array, result: Array) -> Array:
     back = result.astype(array.dtype)
     equal = back == array
     if array.dtype.kind in "iu" and result.dtype.kind in "iu":
-        equal = equal & ((result < 0) == (array < 0))  # 2**64 - 1 comes back from -1
+        equal = equal & ((result < 0) == (array < 0))  # -1 converts back to 2**64 - 1
     return equal
 
 

@@ -20,13 +20,13 @@ from savedmodel.cli._text import plural, printable, size
     show_default=True,
     help="Good versions to keep, the newest.",
 )
-@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only report what would be removed.")
 @_arguments.as_json
 def command(directory: str, keep: int, dry_run: bool, as_json: bool) -> None:
-    """Remove old versions of the model in DIR, and what unfinished publications left.
+    """Remove old versions of the model in DIR, and the remains of unfinished publications.
 
-    Versions below the newest good ones go. What a watcher on this machine has open stays, and with
-    a withdrawn version the one that withdraws it.
+    Removes versions below the newest good ones. Versions that a watcher on this machine has open stay, and
+    with a withdrawn version the one that withdraws it.
     """
     done = sm.remove_old_versions(directory, keep=keep, dry_run=dry_run)
     if as_json:

@@ -28,13 +28,13 @@ _NPY, _NPZ = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def warn(text: str) -> None:
-    """A line on stderr."""
+    """Print a warning on stderr."""
     print(f"savedmodel: warning: {printable(text)}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What the options for inputs say."""
+    """The values of the options for inputs."""
 
     files: str = ""
     expressions: str = ""
@@ -47,7 +47,7 @@ class Sources:
         return bool(self.files or self.expressions or self.examples)
 
     def read(self) -> dict[str, Any]:
-        """Values by key; a later option goes before an earlier one, with a warning."""
+        """Values by key; a later option takes precedence over an earlier one, with a warning."""
         values: dict[str, Any] = {}
         for option, found in (
             ("--inputs", self._files()),
@@ -87,7 +87,7 @@ class Sources:
 
 
 def _split(text: str, option: str) -> Iterator[tuple[str, str]]:
-    """KEY=VALUE;KEY=VALUE, where a value may have a semicolon in quotes."""
+    """Split KEY=VALUE;KEY=VALUE, where a value may contain a semicolon in quotes."""
     pattern = r"""(?:[^;"']|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|["'])+"""
     for part in re.findall(pattern, text):
         if not part.strip():
@@ -183,7 +183,8 @@ def options(function: Function) -> Function:
 
 
 def match(values: Mapping[str, Any], specs: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as a signature's inputs: of its dtypes, sparse ones put together of their parts."""
+    """Convert the values to a signature's inputs and their dtypes; sparse ones are composed of their
+    components."""
     known = [name for key, spec in specs.items() for name in parts_of(key, spec)]
     for key in values:
         if key not in known and key not in specs:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of a check in a child process, which may die or hang."""
+"""The steps of a check in a child process, which may crash or hang."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from savedmodel.cli._check_steps import Step
 
 LAST_LINES = 3
 CHILD = tuple(module_command("savedmodel.cli._check_steps"))
-STACK = re.compile(r"\s*@ ")  # TensorFlow's, some fifty lines, comes after what was wrong
+STACK = re.compile(r"\s*@ ")  # TensorFlow's stack of some fifty lines follows the error
 
 
 def isolated_steps(request: dict[str, Any], seconds: float, child: Sequence[str] = CHILD) -> Iterator[Step]:
-    """What the child says. If it dies, {"crashed": text, "lines": its last words} or {"hung": text} comes."""
+    """The child's reports. If it crashes, {"crashed": text, "lines": last lines of stderr} follows; if it
+    hangs, {"hung": text}."""
     deadline = time.monotonic() + seconds
     quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
     with Process(child, env=quiet, noise=STACK) as process:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine that numbers were measured on, in reports."""
+"""Describes the machine of a measurement, in reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from savedmodel.cli._text import plural, size
 
 
 def describe() -> dict[str, Any]:
-    """CPU, memory, system, date; the load average tells whether others used the machine."""
+    """CPU, memory, system, date; the load average shows whether others used the machine."""
     machine = this_machine()
     return {
         "cpu": machine.cpu,

@@ -15,19 +15,19 @@ import click
 import savedmodel as sm
 
 COMPLETE = "_SAVEDMODEL_COMPLETE"
-"""The variable by which a shell asks for completions."""
+"""The variable by which a shell requests completions."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is said of a command before its module is imported."""
+    """The description of a command, available before its module is imported."""
 
     module: str
     summary: str
     example: str
 
 
-# A new command gets its line here, and a module.
+# Add a new command here, with a module.
 COMMANDS = {
     "show": Entry(
         "_show", "tag sets, signatures, functions, ops and files", "savedmodel show models/mlp --all"
@@ -44,7 +44,7 @@ COMMANDS = {
     ),
     "check": Entry(
         "_check",
-        "whether a model loads; in a child process, whatever it does",
+        "check that a model loads, optionally in a child process",
         "savedmodel check models/mlp --isolated --run",
     ),
     "bench": Entry(
@@ -56,7 +56,7 @@ COMMANDS = {
         "_compare", "compare results with TensorFlow's", "savedmodel compare models/mlp --rtol 1e-4"
     ),
     "profile": Entry(
-        "_profile", "where the time of a call goes, op by op", "savedmodel profile models/mlp --plot ops.png"
+        "_profile", "show the time of each op in a call", "savedmodel profile models/mlp --plot ops.png"
     ),
     "optimize": Entry(
         "_optimize",
@@ -75,12 +75,12 @@ COMMANDS = {
     ),
     "warmup": Entry(
         "_warmup",
-        "record requests that a load, or a server, sends first",
+        "record requests that a load or a server replays first",
         "savedmodel warmup exports/mlp --inputs x=x.npy",
     ),
     "publish": Entry(
         "_publish",
-        "put a SavedModel in production as a new version",
+        "publish a SavedModel as a new version of a model",
         "savedmodel publish exports/mlp models/mlp",
     ),
     "versions": Entry("_versions", "the versions of a model", "savedmodel versions models/mlp"),
@@ -94,10 +94,10 @@ COMMANDS = {
 
 
 NO_OPS = ("versions", "gc", "verify", "completion")
-"""Commands that look at files only."""
+"""Commands that only look at files."""
 
 OP_LIBRARIES = "SAVEDMODEL_OP_LIBRARIES"
-"""The variable by which the engine knows them."""
+"""The environment variable that the engine reads."""
 
 
 def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -106,7 +106,7 @@ def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) 
 
 
 class _Commands(click.Group):
-    """Commands that are imported when they are called."""
+    """Imports commands when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -133,7 +133,7 @@ class _Commands(click.Group):
 
 
 def _open_op_libraries(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
-    """For the engine, here and in the processes that a command starts."""
+    """Set the libraries for the engine, here and in the processes that a command starts."""
     if not value:
         return
     before = os.environ.get(OP_LIBRARIES, "")
@@ -199,7 +199,7 @@ def _explain(error: Exception) -> object:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; what goes wrong becomes one line on stderr, unless --debug."""
+    """Run a command; an error becomes one line on stderr, unless --debug is given."""
     meta: dict[str, Any] = {}
     if instruction := os.environ.get(COMPLETE):
         from click.shell_completion import shell_complete
@@ -224,7 +224,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:
-        # The reader has seen enough; Python would complain when it flushes at exit.
+        # The reader closed the pipe; Python would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:

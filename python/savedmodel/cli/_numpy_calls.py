@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of NumPy an expression may use, and how large a call's result will be before it is made."""
+"""The NumPy functions that an expression may use, and the size of a result before it is computed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ DTYPES: dict[str, Any] = {name: getattr(np, name) for name in _NUMERIC.split()}
 DTYPES |= {"bool": np.bool_, "bfloat16": ml_dtypes.bfloat16, "str_": np.str_, "bytes_": np.bytes_}
 CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan}
 METHODS = {"reshape": "reshape", "astype": "array"}
-"""Methods of arrays, and the function that each is."""
+"""Methods of arrays, with the function for each."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function of NumPy: the parameters that may be given, in order."""
+    """A function of NumPy: the allowed parameters, in order."""
 
     parameters: tuple[str, ...]
     function: Callable[[np.random.RandomState, Given], Any]
     size: Callable[[Given], Size] | None = None
-    """Shape and bytes per element; None where the result is no larger than the arguments."""
+    """Shape and bytes per element; None if the result is no larger than the arguments."""
 
 
 def _shape(value: Any) -> tuple[int, ...]:
@@ -51,7 +51,7 @@ def _itemsize(given: Given, value: Any = 0.0) -> int:
 
 
 def _only_numbers(given: Given, *names: str) -> None:
-    """Arrays among them would be broadcast, to any size."""
+    """Refuse arrays among the arguments, which could be broadcast to any size."""
     for name in names:
         if not isinstance(given.get(name, 0), int | float | np.number | None):
             raise TypeError(f"{name} is a number here, not {given[name]!r:.40}")
@@ -60,7 +60,7 @@ def _only_numbers(given: Given, *names: str) -> None:
 def _array_size(given: Given) -> Size:
     dtype = np.dtype(given.get("dtype", np.float64))
     value: Any = given.get("object", given.get("a"))
-    # A number as text is up to 32 characters.
+    # A number as text has up to 32 characters.
     return np.shape(value), 128 if dtype.kind in "US" and np.asarray(
         value
     ).dtype.kind not in "US" else dtype.itemsize

@@ -37,11 +37,11 @@ def command(
     functions: tuple[str, ...],
     verify: bool,
 ) -> None:
-    """Copy the SavedModel SRC to DST, and put its optimized signatures and functions beside it.
+    """Copy the SavedModel SRC to DST, and add its optimized signatures and functions.
 
-    The copy is the SavedModel as it was; other programs load it as ever. A load through savedmodel with the
-    same TensorFlow on the same kind of CPU takes the optimized graphs from there. DST does not exist yet, or
-    is SRC: then they are added to it.
+    The copy is otherwise unchanged, and other programs load it as before. A load through savedmodel with the
+    same TensorFlow on the same kind of CPU uses the optimized graphs. DST must not exist, or be SRC: then the
+    graphs are added to it.
     """
     chosen = _arguments.choose_tags(src, tags)
     with sm.load(src, tags=chosen, optimize=level, verify=verify) as model:

@@ -20,7 +20,7 @@ from savedmodel.cli._text import common_path, duration, plural
 
 @dataclass(frozen=True)
 class Row:
-    """Nodes of one name, or of one kind of op, in the mean of all runs."""
+    """Nodes of one name, or of one kind of op: the mean of all runs."""
 
     name: str
     op: str
@@ -31,7 +31,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Profile:
-    """What the traced runs measured. Ops may run side by side, so their times may add up to more."""
+    """The results of the traced runs. Ops may run concurrently, so the sum of their times may exceed the
+    run's."""
 
     runs: int
     wall_seconds: float
@@ -47,7 +48,12 @@ class Profile:
     "--runs", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="Traced runs."
 )
 @click.option(
-    "--batch", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Of made-up inputs."
+    "--batch",
+    type=click.IntRange(1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Batch size of generated inputs.",
 )
 @_inputs.options
 @_arguments.device
@@ -77,11 +83,11 @@ def command(
     plot: str | None,
     trace: str | None,
 ) -> None:
-    """Show where the time of a call goes, by kind of op and by node.
+    """Show the time of each op in a call, by kind of op and by node.
 
-    A traced call runs in a TensorFlow session, on the graph as it was loaded: it shows what the model does,
-    not what savedmodel's optimizer makes of it. Tracing itself costs some microseconds an op. Inputs that are
-    not given are made up; the first two runs are not counted.
+    A traced call runs in a TensorFlow session, on the graph as it was loaded: it shows the model's own ops,
+    not savedmodel's optimized graph. Tracing itself costs some microseconds per op. Inputs that are not given
+    are generated; the first two runs are not counted.
     """
     if plot is not None:
         _arguments.check_plot(plot)

@@ -48,6 +48,6 @@ def write_plot(title: str, profile: Profile, top: int, path: str) -> None:
 
 
 def _short(name: str) -> str:
-    """The end of a long name tells more than its beginning."""
+    """The end of a long name, which says more than its beginning."""
     name = printable(name)
     return name if len(name) <= _NAME else "..." + name[3 - _NAME :]

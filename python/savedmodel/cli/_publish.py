@@ -17,15 +17,15 @@ from savedmodel.cli._text import duration, printable, size
 @click.argument("src", type=click.Path(file_okay=False))
 @click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
 @click.option(
-    "--version", type=click.IntRange(0), metavar="N", help="Its number. (one more than the highest)"
+    "--version", type=click.IntRange(0), metavar="N", help="Version number. (one more than the highest)"
 )
 @_arguments.trial_options
 @_arguments.as_json
 def command(src: str, directory: str, version: int | None, as_json: bool, **trial: Any) -> None:
     """Publish the SavedModel SRC as a new version of the model in DIR: DIR/1, DIR/2, ...
 
-    It is copied, written to the disk, loaded in a process of its own, given a manifest with a checksum of
-    each file, and renamed: a server or watcher sees a whole version or none.
+    It is copied, flushed to disk, loaded in a separate process, given a manifest with a checksum of each
+    file, and renamed: a server or watcher sees a whole version or none.
     """
     done = sm.publish(src, directory, version=version, **trial)
     if as_json:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Made-up inputs of a signature."""
+"""Generates inputs of a signature."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def random_inputs(
 ) -> dict[str, Any]:
     """Values for the inputs that are not `given` and have no default.
 
-    An unknown first dimension is `batch`, any other one 1. Numbers are normal, integers 0 or 1 (few things
-    are indexed by less), strings "1". Raises ValueError for inputs that no value can be made up for.
+    An unknown first dimension is `batch`, any other one 1. Numbers are normally distributed, integers 0 or 1
+    (they may be indices), strings "1". Raises ValueError for inputs that can't be generated.
     """
     generator = np.random.default_rng(seed)
     values = dict(given or {})

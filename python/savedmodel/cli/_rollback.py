@@ -22,7 +22,7 @@ def command(directory: str, to: int | None, as_json: bool, **trial: Any) -> None
     """Publish an older version of the model in DIR again, under a new highest number.
 
     Servers and watchers switch to it as to any other new version. Its files are hard links. The versions
-    above the older one are withdrawn: `versions` shows it, and the next rollback passes over them.
+    above the older one are withdrawn: `versions` shows it, and the next rollback skips them.
     """
     done = sm.rollback(directory, to, **trial)
     if as_json:

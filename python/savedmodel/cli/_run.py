@@ -27,9 +27,14 @@ from savedmodel.cli._text import printable
     help='A function of the saved object: "__call__", "encoder.call".',
 )
 @_inputs.options
-@click.option("--random", "made_up", is_flag=True, help="Make up the inputs that are not given.")
+@click.option("--random", "made_up", is_flag=True, help="Generate the inputs that are not given.")
 @click.option(
-    "--batch", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Of made-up inputs."
+    "--batch",
+    type=click.IntRange(1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Batch size of generated inputs.",
 )
 @click.option("--outdir", type=click.Path(), metavar="DIR", help="Write each output to <output key>.npy.")
 @click.option("--overwrite", is_flag=True, help="Overwrite files in --outdir.")
@@ -53,9 +58,9 @@ def command(
 ) -> None:
     """Run a signature, or a function, of the SavedModel in DIR and print its outputs.
 
-    Numbers are cast to an input's dtype where that loses nothing (floats are rounded). A sparse input is
-    given by its parts: 'x#indices=[[0, 1]];x#values=[3.0];x#dense_shape=[2, 4]'. In expressions, np.random
-    is seeded with --seed.
+    Numbers are cast to an input's dtype if that loses nothing (floats are rounded). A sparse input is given
+    by its components: 'x#indices=[[0, 1]];x#values=[3.0];x#dense_shape=[2, 4]'. In expressions, np.random is
+    seeded with --seed.
     """
     if attributes is not None and signature is not None:
         raise click.UsageError("give --signature-def or --function, not both")
@@ -88,8 +93,8 @@ def command(
 def _choose_trace(
     model: sm.Model, path: str, values: dict[str, Any], made_up: bool
 ) -> tuple[sm.Signature, dict[str, Any]]:
-    """The trace of the function that a call from Python would choose, else the first one that takes the
-    inputs given, and its inputs."""
+    """The trace that a call from Python would choose, or else the first that takes the given inputs, and
+    its inputs."""
     if path not in model.functions:
         known = ", ".join(map(repr, model.functions)) or "none"
         raise click.UsageError(f"no function {path!r}; there are: {known}")
@@ -97,7 +102,7 @@ def _choose_trace(
     if not function.concrete:
         raise click.UsageError(f"function {path!r} was never traced, so there is nothing to run")
     no_trace = None
-    # Numbers without a dtype of their own, for the second time, since they are cast.
+    # Numbers without a dtype are tried a second time, because they are cast.
     for given in (values, {key: _plain(value) for key, value in values.items()}):
         try:
             trace, feeds = function.choose((), given)
@@ -116,7 +121,7 @@ def _choose_trace(
             return trace, values
     if refused is not None:
         raise refused if no_trace is None or len(function.concrete) == 1 else no_trace
-    return function.concrete[0], values  # which says what is missing
+    return function.concrete[0], values  # the run reports what is missing
 
 
 def _plain(value: Any) -> Any:
@@ -130,8 +135,9 @@ def _text(value: Any) -> str:
 
 
 def _files(outdir: str, outputs: Mapping[str, sm.TensorSpec], overwrite: bool) -> dict[str, Path]:
-    """Where each output goes. Checked before the run: it may be long, and may change the model's state."""
-    # A key may hold a path, and a model is not to choose where files go.
+    """The file of each output. Checked before the run, which may be long, and may change the model's
+    state."""
+    # A key may contain a path, but a model must not choose where files go.
     files = {
         key: Path(outdir) / (key.replace("/", "_").replace("\0", "_") + (".npy" if _dense(spec) else ".npz"))
         for key, spec in outputs.items()

@@ -22,7 +22,7 @@ def _names(text: str | None) -> list[str]:
 @_arguments.directory
 @click.option("--tag-set", "tags", metavar="A,B", help="Only the MetaGraph with these tags; '' has none.")
 @click.option("--deny", metavar="A,B", help="Ops or categories to find as well.")
-@click.option("--allow", metavar="A,B", help="Ops or categories that are no reason to fail.")
+@click.option("--allow", metavar="A,B", help="Ops or categories to allow.")
 @click.option("--op-denylist", metavar="A,B", help="Find these ops, and nothing else.")
 @_arguments.as_json
 @click.pass_context
@@ -37,10 +37,10 @@ def command(
 ) -> None:
     """List ops that reach beyond the computation, in the graph and in its functions.
 
-    The exit status is 1 if any is found. Categories: files, network, processes, python, memory, code (that
-    is not in the graph), unknown (ops that are in no list) and loader (what a load itself uses: the saver,
-    tables made from assets; found with --deny loader only). An op's name goes before its category. The same
-    list decides sm.load(..., ops="safe"). Nothing of the model is run.
+    The exit status is 1 if any is found. Categories: files, network, processes, python, memory, code (that is
+    not in the graph), unknown (ops that are in no list) and loader (ops that only a load uses: the saver,
+    tables made from assets; found only with --deny loader). An op's name takes precedence over its category.
+    sm.load(..., ops="safe") uses the same list. No part of the model is run.
     """
     if op_denylist is not None and (deny is not None or allow is not None):
         raise click.UsageError("--op-denylist stands alone: --deny and --allow refine the list of ops")

@@ -31,11 +31,11 @@ def command(
     list_ops: bool,
     as_json: bool,
 ) -> None:
-    """Show what the SavedModel in DIR holds: tag sets, their signatures, inputs and outputs.
+    """Show the contents of the SavedModel in DIR: tag sets, their signatures, inputs and outputs.
 
-    Nothing is run, and no weight is read. Signatures are shown as they are written.
+    Runs nothing and reads no weights. Signatures are shown as written in the file.
     """
-    if not as_json:  # rich, while TensorFlow is being opened
+    if not as_json:  # imports rich while TensorFlow is being opened
         threading.Thread(target=_import_early).start()
     inspection = sm.inspect(directory)
     graphs = _choose(inspection.meta_graphs, tags)

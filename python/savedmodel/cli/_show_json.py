@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `show` tells programs."""
+"""The JSON output of `show`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def as_dict(inspection: sm.Inspection, graphs: list[sm.MetaGraph], signature: str | None) -> Json:
-    """All that `show --all` tells; `signature` leaves the others out."""
+    """Everything that `show --all` prints; with `signature`, only that one."""
     fingerprint = inspection.fingerprint
     return {
         "path": inspection.path,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `show` tells people."""
+"""The text output of `show`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def print_inspection(
     ops: bool,
     everything: bool,
 ) -> None:
-    """Print the hierarchy tag sets -> signatures -> inputs and outputs, and what else is asked for."""
+    """Print the hierarchy tag sets -> signatures -> inputs and outputs, and the requested parts."""
     out = console()
     heading(out, title, f"{size(inspection.size_bytes)} in {plural(len(inspection.files), 'file')}")
     for graph in graphs:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What libraries write to stderr behind Python's back."""
+"""Drops what native libraries write to stderr."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 
 @contextlib.contextmanager
 def native_messages_dropped() -> Iterator[None]:
-    """TensorFlow's libraries write to file descriptor 2 as they start, whatever they are told."""
+    """TensorFlow's libraries write to file descriptor 2 at startup, regardless of settings."""
     if click.get_current_context().find_root().meta.get("savedmodel.debug"):
         yield
         return

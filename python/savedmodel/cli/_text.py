@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text that comes from a model, made safe for a terminal, and numbers for people."""
+"""Makes a model's text safe for a terminal, and formats numbers."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """The text with control characters escaped: a model may name its tensors as it likes."""
+    """The text with control characters escaped: a model may use any names."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -40,17 +40,17 @@ def _digits(value: float) -> int:
 
 
 def rate(value: float) -> str:
-    """A number per second, in three digits or all of those before the point."""
+    """A number per second, in three digits, or with all digits before the point."""
     return f"{value:,.{max(0, 2 - _digits(value))}f}"
 
 
 def tag_set(tags: object) -> str:
-    """Tags as they are shown: 'gpu, serve', or 'no tags'."""
+    """Tags for display: 'gpu, serve', or 'no tags'."""
     return ", ".join(sorted(map(printable, tags))) or "no tags"  # type: ignore[call-overload]
 
 
 def common_path(names: list[str]) -> str:
-    """The folders that all names begin with: functions that were called give long ones."""
+    """The scopes that all names begin with: called functions give long ones."""
     if len(names) < 2:
         return ""
     paths = [name.split("/")[:-1] for name in names]

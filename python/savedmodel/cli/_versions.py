@@ -16,10 +16,11 @@ from savedmodel.cli._text import printable, size
 @click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
 @_arguments.as_json
 def command(directory: str, as_json: bool) -> None:
-    """List the versions of the model in DIR, the newest first: that is the one that servers take.
+    """List the versions of the model in DIR, the newest first: servers take that one.
 
     good: the files of its manifest are there, with their sizes (`verify` compares each byte). withdrawn: a
-    rollback replaced it. no manifest: put there by other means. incomplete, broken manifest: not to be used.
+        rollback replaced it. no manifest: not published by savedmodel. incomplete, broken manifest: not
+        usable.
     """
     found = sm.versions(directory)
     if as_json:

@@ -19,16 +19,16 @@ from savedmodel.cli._text import duration, plural, printable
 @_arguments.tags
 @_arguments.signature
 @_inputs.options
-@click.option("--random", "made_up", is_flag=True, help="Make up the inputs that are not given.")
+@click.option("--random", "made_up", is_flag=True, help="Generate the inputs that are not given.")
 @click.option(
     "--batch",
     type=_arguments.Numbers(),
     metavar="N,M",
     default="1",
     show_default=True,
-    help="Of made-up inputs; a request for each size.",
+    help="Batch sizes of generated inputs; a request for each.",
 )
-@click.option("--append", is_flag=True, help="Add to the requests that are there.")
+@click.option("--append", is_flag=True, help="Add to the existing requests.")
 def command(
     directory: str,
     tags: str | None,

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make SavedModels: of Keras models, functions, checkpoints, frozen graphs; piece by piece.
+"""Make SavedModels of Keras models, functions, checkpoints and frozen graphs, or piece by piece.
 
     import savedmodel as sm
 
     report = sm.export.keras("digits.keras", "models/digits")
 
-This is the only part of the package that needs TensorFlow's Python. It is imported by the first call.
+This is the only part of the package that needs TensorFlow's Python. The first call imports it.
 """
 
 from __future__ import annotations

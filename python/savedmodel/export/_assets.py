@@ -14,17 +14,17 @@ from savedmodel.export._graphs import find_tensor
 from savedmodel.export._tensorflow import tensorflow
 
 PATHS = "asset_filepaths"
-"""The collection of the tensors, where tables put theirs."""
+"""The collection of the asset tensors, which tables fill."""
 TABLES = "table_initializer"
-"""That of the operations that fill the tables."""
+"""The collection of the operations that fill the tables."""
 SAVED = "saved_model_assets"
-"""The collection of what SavedModelBuilder made of them."""
+"""The collection of SavedModelBuilder's asset records."""
 
 
 def find(graph: Any, given: Iterable[Any] | None) -> list[Any]:
-    """The tensors: those given (or their names), or the graph's own.
+    """The asset tensors: those given (or named), or the graph's own.
 
-    Raises ValueError for a tensor that is no constant, NotFoundError for a file that does not exist.
+    Raises ValueError for a tensor that is not a constant, NotFoundError for a file that does not exist.
     """
     if given is None:
         tensors = graph.get_collection(PATHS)
@@ -38,7 +38,7 @@ def find(graph: Any, given: Iterable[Any] | None) -> list[Any]:
 
 
 def check(graph: Any, folder: Path) -> None:
-    """Raise ValueError where the builder kept another MetaGraph's file of the same name."""
+    """Raise ValueError if the builder kept another MetaGraph's file of the same name."""
     from tensorflow.core.protobuf import meta_graph_pb2
 
     for packed in graph.get_collection(SAVED):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SavedModels of TensorFlow 1 graphs, piece by piece."""
+"""Builds SavedModels of TensorFlow 1 graphs, piece by piece."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from savedmodel.export._signatures import GraphSignature, signature_def
 from savedmodel.export._staging import staged
 from savedmodel.export._tensorflow import quiet, tensorflow, typed_errors
 
-# Where SavedModelBuilder leaves its notes in the caller's graph.
+# SavedModelBuilder's collections in the caller's graph.
 _NOTES = ("saved_model_main_op", _assets.SAVED)
 
 
@@ -29,20 +29,20 @@ class _Abandoned(Exception):
 class Builder:
     """Puts graphs, the variables of a session, and files into a SavedModel.
 
-    Several MetaGraphs, each with a tag set of its own, share one set of variables and assets: those of the
-    first that is added.
+    Several MetaGraphs, each with its own tag set, share one set of variables and assets: those of the first
+    that is added.
 
         with sm.export.Builder("models/words") as builder:
             builder.add(session, signatures={"serving_default": sm.export.predict({"x": x}, {"y": y})})
             builder.add(graph_for_gpus, tags=("serve", "gpu"), signatures=...)
             builder.add_extra("labels.txt", labels)
 
-    At the end of the block, or with `save`, it appears at `dst`, whole and loadable; after an error, nothing
-    does.
+    At the end of the block, or with `save`, the SavedModel appears at `dst`, complete and loadable. After an
+    error, nothing is written.
     """
 
     def __init__(self, dst: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """dst: where nothing is yet (AlreadyExistsError), or with `overwrite` a SavedModel to replace."""
+        """dst: must not exist (AlreadyExistsError), or with `overwrite` be a SavedModel to replace."""
         self._path = destination(dst)
         self._stage: contextlib.AbstractContextManager[Path] | None = staged(self._path, overwrite=overwrite)
         self._folder = self._stage.__enter__()
@@ -68,18 +68,19 @@ class Builder:
     ) -> Builder:
         """Add a MetaGraph.
 
-        source: the first time a tf.compat.v1.Session, whose variables are saved; later a Session or a
-            tf.Graph, whose variables are among those.
+        source: for the first MetaGraph a tf.compat.v1.Session, whose variables are saved; later a Session or
+            a tf.Graph, whose variables are among those.
         tags: its tag set; () is the empty one.
         signatures: GraphSignatures (`predict`, `classify`, `regress`) or SignatureDefs by name.
-        assets: the tensors of file names whose files come along; None means those of the graph's tables.
-        main_op: what runs after the variables are restored (an operation or its name); None initialises the
-            graph's tables.
+        assets: the tensors of file names whose files are included; None means those of the graph's tables.
+        main_op: an operation or its name, run after the variables are restored; None initialises the graph's
+            tables.
         saver: a tf.compat.v1.train.Saver in place of one for all variables.
-        clear_devices: leave out on which device each node is. strip_default_attrs: leave out attributes that
-            have their default, so that TensorFlow versions without them can load it.
+        clear_devices: remove the device of each node.
+        strip_default_attrs: remove attributes that have their default, so that TensorFlow versions without
+            them can load it.
 
-        Raises ValueError for tags that are there already, or another asset of the same name; KeyError for a
+        Raises ValueError for tags that already exist, or another asset of the same name; KeyError for a
         tensor or operation that the graph does not have.
         """
         self._check_open()
@@ -114,13 +115,13 @@ class Builder:
             try:
                 _assets.check(graph, self._folder / "assets")
             except ValueError:
-                self.close()  # the MetaGraph can't be taken out any more
+                self.close()  # the MetaGraph can't be removed any more
                 raise
         self._tags.append(tag_set)
         return self
 
     def add_extra(self, name: str, content: bytes | str | os.PathLike[str]) -> Builder:
-        """Put a file below `assets.extra`, which no graph reads: these bytes, or a copy of that file."""
+        """Add a file below `assets.extra`, which no graph reads: these bytes, or a copy of that file."""
         self._check_open()
         parts = PurePosixPath(name).parts
         if not parts or parts[0] == "/" or ".." in parts:
@@ -136,13 +137,13 @@ class Builder:
         return self
 
     def save(self, *, as_text: bool = False, check: bool = True) -> sm.Inspection:
-        """Write it, and give it its name.
+        """Write the SavedModel, and rename it to `dst`.
 
         as_text: a saved_model.pbtxt in place of the .pb.
         check: first load each MetaGraph through savedmodel, which runs its main op. Without it, graphs that
-            this machine can't load (ops that are not here) can be written, and broken ones, too.
+            this machine can't load (missing ops) can be written, and broken ones, too.
 
-        Returns what `sm.inspect` tells of it. Raises what `sm.load` does.
+        Returns the result of `sm.inspect`. Raises what `sm.load` does.
         """
         self._check_open()
         try:
@@ -161,7 +162,7 @@ class Builder:
         return sm.inspect(self._path)
 
     def close(self) -> None:
-        """Leave nothing, if it is not saved."""
+        """Remove everything, unless it is saved."""
         stage, self._stage = self._stage, None
         if stage is not None:
             with contextlib.suppress(_Abandoned):
@@ -199,7 +200,8 @@ def _main_op(graph: Any, given: Any) -> Any:
 
 @contextlib.contextmanager
 def _without_notes(graph: Any) -> Iterator[None]:
-    """So that the same graph can be added again: under other tags, to another SavedModel."""
+    """Remove the builder's collections, so that the same graph can be added again: under other tags, or to
+    another SavedModel."""
     kept = {key: graph.get_collection(key) for key in _NOTES}
     for key in _NOTES:
         graph.clear_collection(key)
@@ -223,7 +225,7 @@ def simple_save(
 ) -> sm.Inspection:
     """Save a session's graph and variables with one signature, `serving_default`, under the tag `serve`.
 
-    inputs, outputs: tensors, or their names, by key. Devices are left out. For all else there is `Builder`.
+    inputs, outputs: tensors, or their names, by key. Devices are removed. `Builder` offers everything else.
     """
     with Builder(dst, overwrite=overwrite) as builder:
         signatures = {"serving_default": GraphSignature(inputs, outputs)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow 1 checkpoints, with their .meta or with a function that builds the graph."""
+"""Converts TensorFlow 1 checkpoints, with their .meta or with a function that builds the graph."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def checkpoint(
     tolerance: float | None = None,
     overwrite: bool = False,
 ) -> Conversion:
-    """Write what a tf.compat.v1.train.Saver wrote as a SavedModel.
+    """Write a checkpoint of tf.compat.v1.train.Saver as a SavedModel.
 
     src: the checkpoint's prefix ("run/model.ckpt-100"), its .meta or .index file, or the folder, which means
         the latest one.
     inputs, outputs: tensor names by key, or tensor names, whose keys are then the names of their nodes.
-    graph: builds the graph, in place of the .meta file, in a graph that is the default one. It may return the
-        GraphSignature, or several by name, of dense tensors; then inputs= and outputs= are not needed.
+    graph: a function that builds the graph, in place of the .meta file, in the default graph. It may return
+        the GraphSignature, or several by name, of dense tensors; then inputs= and outputs= are not needed.
     signatures: the name of the signature, or several GraphSignatures by name.
-    Optimizer slots and all else that no signature needs are left out. Tables and their assets come along.
-    The other keywords, and what is raised, are those of `keras`; NotFoundError also names variables that the
-    checkpoint lacks.
+    Optimizer slots and everything else that no signature needs are left out. Tables and their assets are
+    included. The other keywords, and the errors, are those of `keras`; NotFoundError also names variables
+    that the checkpoint lacks.
     """
     named = named_signatures(inputs, outputs, signatures)
     if isinstance(named, str) and graph is None:
@@ -61,7 +61,7 @@ def checkpoint(
     if graph is None and not meta.is_file():
         raise sm.NotFoundError(f"{meta}: no such file; without it, graph= (--graph) builds the graph")
 
-    # All of a checkpoint's files lie in one folder.
+    # All of a checkpoint's files are in one folder.
     options = Options(batch, input_shapes, samples, tolerance, overwrite, [prefix])
 
     def opener() -> GraphSource:
@@ -81,7 +81,7 @@ def checkpoint(
                 needed = _needed_nodes(meta_graph.graph_def, chosen)
                 variables = [each for each in all_variables() if each.op.name in needed]
                 _restore(tf, session, saver, variables, str(prefix))
-                for name in table_initializers(meta_graph, needed):  # the others' files may be gone
+                for name in table_initializers(meta_graph, needed):  # the files of other tables may be gone
                     session.run(session.graph.get_operation_by_name(name))
         except BaseException:
             session.close()
@@ -142,7 +142,7 @@ def _needed_nodes(graph_def: Any, signatures: Mapping[str, GraphSignature]) -> s
 
 
 def _restore(tf: Any, session: Any, saver: Any, needed: Sequence[Any], prefix: str) -> None:
-    # Savers leave local variables out, unless told otherwise.
+    # By default, Savers leave local variables out.
     local = {variable.op.name: variable for variable in tf.compat.v1.local_variables()}
     session.run([v.initializer for v in needed if v.op.name in local])
     if saver is not None:
@@ -150,7 +150,7 @@ def _restore(tf: Any, session: Any, saver: Any, needed: Sequence[Any], prefix: s
             saver.restore(session, prefix)
             return
         except (tf.errors.NotFoundError, ValueError):
-            pass  # it also wants variables that no signature may need
+            pass  # it also looks for variables that no signature may need
     stored = [name for name, _ in tf.train.list_variables(prefix)]
     needed = [v for v in needed if v.op.name not in local or _stored_name(v) in stored]
     if not needed:
@@ -166,6 +166,6 @@ def _restore(tf: Any, session: Any, saver: Any, needed: Sequence[Any], prefix: s
 
 
 def _stored_name(variable: Any) -> str:
-    """That of the whole, for a part of a partitioned variable."""
+    """The name of the whole, for a part of a partitioned variable."""
     whole = variable._save_slice_info
     return str(whole.full_name if whole else variable.op.name)

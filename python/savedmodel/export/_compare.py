@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A conversion's results beside those of its source."""
+"""Compares a conversion's results with those of its source."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ import savedmodel as sm
 from savedmodel.export import _samples
 from savedmodel.export._samples import Run, Values
 
-# Of the output's largest absolute value.
+# Relative to the output's largest absolute value.
 _TOLERANCE = 1e-4
 LOW_PRECISION = 2e-2
-"""Where 16-bit floats are computed with."""
+"""For computations in 16-bit floats."""
 _LOW = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One output of a signature: the conversion's results beside the source's."""
+    """One output of a signature: the conversion's results and the source's."""
 
     signature: str
     output: str
     dtype: str
     samples: int
-    """How many calls were compared."""
+    """The number of compared calls."""
     made_up: bool
-    """The inputs were generated, not given."""
+    """Whether the inputs were generated, not given."""
     difference: float
-    """The largest absolute difference; 0 or infinite for what can't be subtracted (strings, NaN)."""
+    """The largest absolute difference; 0 or infinite for values that can't be subtracted (strings, NaN)."""
     scale: float
     """The source's largest absolute value."""
 
 
 class Source(Protocol):
-    """What a conversion is compared with."""
+    """The source that a conversion is compared with."""
 
     notes: list[str]
 
@@ -52,7 +52,7 @@ class Source(Protocol):
 
     @property
     def other_runs(self) -> Mapping[str, tuple[str, Run]]:
-        """By signature, where there is another way to run it that counts as well: a note, the results."""
+        """By signature, if another way to run it also counts: a note, the results."""
         ...
 
 
@@ -64,7 +64,7 @@ def compare(
     tolerance: float | None,
     tags: Sequence[str] = ("serve",),
 ) -> list[Comparison]:
-    """Load the SavedModel, call each signature as its source is called, and compare.
+    """Load the SavedModel, call each signature like its source, and compare.
 
     Raises InternalError for results that differ by more than `tolerance` of the output's largest value.
     """
@@ -107,7 +107,7 @@ def _compared(
     made_up: bool,
     tolerance: float | None,
 ) -> Iterator[Comparison]:
-    """Each output's. Raises InternalError as `compare` does."""
+    """The comparison of each output. Raises InternalError as `compare` does."""
     for output, spec in signature.outputs.items():
         near = tolerance
         if near is None:
@@ -138,7 +138,7 @@ def _run(signature: sm.Signature, values: Values) -> Values:
 
 
 def _difference(where: str, ours: Any, theirs: Any) -> tuple[float, float]:
-    # A scalar string as it is: NumPy's own strings end before a NUL.
+    # A scalar string stays as it is: NumPy's own strings end before a NUL.
     a, b = (np.array(x, object) if isinstance(x, bytes | str) else np.asarray(x) for x in (ours, theirs))
     if a.dtype.kind in "OSU" or b.dtype.kind in "OSU":
         a, b = a.astype(object), b.astype(object)

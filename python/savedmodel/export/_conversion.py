@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all conversions have in common, and their report."""
+"""Steps common to all conversions, and their report."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from savedmodel.export._tensorflow import quiet, typed_errors
 
 @dataclass(frozen=True, repr=False)
 class Conversion:
-    """What was written, and how far its results are from the source's."""
+    """The written SavedModel, and its differences from the source's results."""
 
     path: str
     source: str
-    """Such as "digits.keras, Keras 3.15.1"."""
+    """For example "digits.keras, Keras 3.15.1"."""
     inspection: sm.Inspection
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...] = ()
@@ -58,11 +58,11 @@ def _text(c: Comparison) -> str:
 
 
 class Source(_compare.Source, Protocol):
-    """A model that is about to become a SavedModel."""
+    """A model to convert to a SavedModel."""
 
     name: str
     tolerance: float | None
-    """That of this source, where the caller names none."""
+    """The tolerance for this source, if the caller names none."""
 
     def write(self, folder: Path) -> None: ...
 
@@ -71,7 +71,7 @@ class Source(_compare.Source, Protocol):
 
 @dataclass
 class Options:
-    """The keywords that all conversions share."""
+    """The keywords of all conversions."""
 
     batch: int | None
     input_shapes: Mapping[str, Shape | None] | None
@@ -90,7 +90,7 @@ class Opener(Protocol):
 
 
 def convert(dst: Any, options: Options, opener: Opener) -> Conversion:
-    """Open the source, write it, compare, and only then give the result its name."""
+    """Open the source, write the SavedModel, compare, and then rename it."""
     path = destination(dst)
     with staged(path, overwrite=options.overwrite, sources=options.sources) as folder, quiet():
         with typed_errors("the source"):
@@ -107,7 +107,7 @@ def convert(dst: Any, options: Options, opener: Opener) -> Conversion:
 
 
 def _check_portable(folder: Path, name: str) -> None:
-    """Raise ValueError for what this process can run, and no other."""
+    """Raise ValueError for a model that only this process can run."""
     for finding in sm.scan(folder):
         if finding.category == "python":
             raise ValueError(

@@ -15,7 +15,7 @@ from savedmodel.export._tensorflow import tensorflow
 
 @dataclass
 class Endpoint:
-    """A signature that is to be: `call` takes and gives tensors by name."""
+    """A signature to be made: `call` takes and returns tensors by name."""
 
     specs: Mapping[str, Any]
     call: Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -28,11 +28,11 @@ class Endpoints:
     name: str
     endpoints: Mapping[str, Endpoint]
     roots: list[Any]
-    """What holds the tables and other resources that the functions use."""
+    """The owner of the tables and other resources that the functions use."""
     tolerance: float | None = None
     notes: list[str] = field(default_factory=list)
     traced: str | None = None
-    """A note, for sources whose results in a tf.function count as well."""
+    """A note, for sources whose results in a tf.function also count."""
 
     @property
     def runs(self) -> Mapping[str, Run]:
@@ -88,7 +88,7 @@ def _run(endpoint: Endpoint, call: Callable[..., Mapping[str, Any]]) -> Run:
 
 
 def _trace(endpoint: Endpoint) -> tuple[Any, dict[str, str]]:
-    """The concrete function, and by parameter the input keys that are none."""
+    """The concrete function, and the input keys of parameters that have other names."""
     tf = tensorflow()
     names = parameters(endpoint.specs)
 
@@ -117,7 +117,7 @@ def _unique(values: Iterable[Any]) -> list[Any]:
 
 
 def _rename_inputs(folder: Path, renamed: Mapping[str, Mapping[str, str]]) -> None:
-    """Give the SignatureDefs the names that TensorFlow's Python does not take."""
+    """Give the SignatureDefs the names that TensorFlow's Python does not accept."""
     from tensorflow.core.protobuf import saved_model_pb2
     from tensorflow.python.saved_model import fingerprinting_utils
 

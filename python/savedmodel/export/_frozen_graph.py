@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frozen GraphDefs."""
+"""Converts frozen GraphDefs."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def frozen_graph(
     src: a file with a GraphDef, binary or (`.pbtxt`) text.
     inputs, outputs: tensor names by key, or tensor names, whose keys are then the names of their nodes.
     signatures: the name of that signature, or several GraphSignatures by name.
-    input_shapes: by key; where the graph does not know an input's shape, or to fix it. A tensor that is an
-        input under several keys has one shape, which any of them gives.
-    What no signature needs is left out. The other keywords, and what is raised, are those of `keras`.
+    input_shapes: by key; needed if the graph does not know an input's shape, or to fix it. A tensor that is
+        an input under several keys has one shape, which can be given for any of them.
+    What no signature needs is left out. The other keywords, and the errors, are those of `keras`.
     """
     path = Path(src)
     if not path.is_file():

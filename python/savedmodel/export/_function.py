@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Python functions, tf.functions and tf.Modules."""
+"""Converts Python functions, tf.functions and tf.Modules."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def function(
 
     input_signature: tf.TensorSpecs or (shape, dtype)s, by parameter or in their order; not needed for a
         tf.function that has one, or a concrete function.
-    signatures: a name for `src` (for a tf.Module: its `__call__`), or functions by name; a string is the
-        name of a method of `src`.
-    Variables and tables are found in `src`, in what its functions are methods of, and in their closures.
-    The other keywords, and what is raised, are those of `keras`.
+    signatures: a name for `src` (for a tf.Module: its `__call__`), or functions by name; a string is the name
+        of a method of `src`.
+    Variables and tables are found in `src`, in the objects whose methods its functions are, and in their
+    closures. The other keywords, and the errors, are those of `keras`.
     """
 
     options = Options(batch, input_shapes, samples, tolerance, overwrite)
@@ -147,13 +147,13 @@ def _names(function: Any, structure: Any) -> Iterator[str]:
 
 
 def _roots(function: Any) -> Iterator[Any]:
-    """What may hold the tables that a function uses."""
+    """Objects that may hold the tables that a function uses."""
     trackable = tensorflow().__internal__.tracking.Trackable
     python = getattr(function, "python_function", function)
     held = [function, getattr(python, "__self__", None)]
     try:
         variables = inspect.getclosurevars(inspect.unwrap(getattr(python, "__func__", python)))
         held += [*variables.nonlocals.values(), *variables.globals.values()]
-    except TypeError:  # written in C, or an object
+    except TypeError:  # a function in C, or another callable object
         pass
     yield from (value for value in held if isinstance(value, trackable))

@@ -23,7 +23,7 @@ VARIABLES = ("variables", "trainable_variables", "local_variables", "model_varia
 def named_signatures(
     inputs: Names | None, outputs: Names | None, signatures: str | Mapping[str, GraphSignature]
 ) -> dict[str, GraphSignature] | str:
-    """The signatures, with full tensor names; or the name of one whose tensors are yet to be known."""
+    """The signatures, with full tensor names; or the name of one whose tensors are not yet known."""
     if isinstance(signatures, str):
         if inputs is None and outputs is None:
             return signatures
@@ -41,7 +41,7 @@ def named_signatures(
 
 
 class GraphSource:
-    """A MetaGraphDef, a session in which it computes, and the signatures that it is to have."""
+    """A MetaGraphDef, a session that runs it, and the signatures to be made."""
 
     tolerance: float | None = None
 
@@ -57,7 +57,7 @@ class GraphSource:
         self._meta_graph, self._session, self._signatures = meta_graph, session, signatures
         graph = session.graph
         self._specs: dict[str, Any] = {}
-        self._fixed: dict[str, str] = {}  # by tensor: the key that input_shapes has of it
+        self._fixed: dict[str, str] = {}  # by tensor: its key in input_shapes
         every = {key for each in signatures.values() for key in each.inputs}
         fixed = options.input_shapes or {}
         for shaped in fixed:
@@ -73,7 +73,7 @@ class GraphSource:
                 self._add_spec(tensor_name(signature.inputs[key]), key, spec, fixed=key in shapes)
 
     def _add_spec(self, name: str, key: str, spec: Any, *, fixed: bool) -> None:
-        """Signatures may have a tensor under several keys, and input_shapes one of those."""
+        """A signature may have a tensor under several keys, of which input_shapes has one."""
         other = self._fixed.get(name)
         if fixed and other is not None and spec.shape != self._specs[name].shape:
             raise ValueError(
@@ -118,13 +118,13 @@ class GraphSource:
         return run
 
     def write(self, folder: Path) -> None:
-        """The part of the graph that the signatures need, and those of its variables."""
+        """Write the part of the graph that the signatures need, and the variables in it."""
         v1 = tensorflow().compat.v1
         meta_graph, renamed = self._needed()
         with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
             try:
                 v1.train.import_meta_graph(meta_graph, clear_devices=True)
-            except ValueError as error:  # it was imported before, with the shapes that it had
+            except ValueError as error:  # it was imported earlier, with the original shapes
                 raise ValueError(f"{self.name}: it does not take inputs of these shapes: {error}") from error
             self._copy_variables(session)
             signatures = {name: signature_def(graph, each, self.name) for name, each in renamed.items()}
@@ -134,7 +134,7 @@ class GraphSource:
                 session,
                 ["serve"],
                 signatures,
-                # Without it, local variables are not saved.
+                # Without this, local variables are not saved.
                 saver=v1.train.Saver(all_variables(), sharded=True, allow_empty=True),
                 assets_collection=v1.get_collection(_assets.PATHS) or None,
                 main_op=v1.tables_initializer() if tables else None,
@@ -143,7 +143,7 @@ class GraphSource:
             builder.save()
 
     def _placeholders(self) -> dict[str, Any]:
-        """The inputs that nothing else needs computed, with their specs."""
+        """The inputs whose computation nothing else needs, with their specs."""
         graph, graph_def = self._session.graph, self._meta_graph.graph_def
         computed = set()
         for signature in self._signatures.values():
@@ -218,9 +218,9 @@ def _by_rows(
     sizes: Mapping[str, int],
     free: Set[str],
 ) -> dict[str, Any]:
-    """The results of a graph whose inputs have batches of fixed `sizes`, of a batch of any size.
+    """The results for any batch size of a graph whose inputs have batches of fixed `sizes`.
 
-    Those whose batch is `free` are cut alike where they have as many rows.
+    Inputs whose batch is `free` are split in the same way if they have as many rows.
     """
     rows, each = {len(feeds[name]) for name in sizes}, set(sizes.values())
     if len(rows) != 1 or len(each) != 1:
@@ -229,7 +229,7 @@ def _by_rows(
     cut = sizes.keys() | {name for name in free if len(feeds[name]) == count}
     parts = []
     for begin in range(0, count, size):
-        chosen = np.minimum(np.arange(begin, begin + size), count - 1)  # the last is filled up
+        chosen = np.minimum(np.arange(begin, begin + size), count - 1)  # the last batch is padded
         given = {name: value[chosen] if name in cut else value for name, value in feeds.items()}
         parts.append(session.run(dict(outputs), given))
     for name in outputs:
@@ -239,7 +239,8 @@ def _by_rows(
 
 
 def all_variables() -> list[Any]:
-    """Those of the default graph; each collection of an imported graph has objects of its own for them."""
+    """All variables of the default graph; each collection of an imported graph has separate objects for
+    them."""
     v1 = tensorflow().compat.v1
     return list({v.op.name: v for key in VARIABLES for v in v1.get_collection(key)}.values())
 
@@ -251,7 +252,7 @@ def _variable(text: bytes) -> Any:
 
 
 def table_initializers(meta_graph: Any, needed: set[str]) -> set[str]:
-    """The operations that fill those tables whose nodes are needed."""
+    """The operations that fill the tables whose nodes are needed."""
     initializers = meta_graph.collection_def[_assets.TABLES].node_list.value
     names = {each.lstrip("^").partition(":")[0] for each in initializers}
     return {

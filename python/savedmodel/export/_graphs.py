@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow 1 graphs: finding tensors, giving inputs a shape, leaving out what no signature needs."""
+"""TensorFlow 1 graphs: finds tensors, sets inputs' shapes, removes unneeded nodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from savedmodel.export._signatures import GraphSignature, tensor_name
 from savedmodel.export._specs import Shape
 from savedmodel.export._tensorflow import tensorflow
 
-# What a node does, by the beginnings of its op's name.
+# The effect of a node, by the prefix of its op's name.
 _UNFIT = {
     ("QueueDequeue", "ReaderRead", "Unstage", "BarrierTake"): "waits for what a training script puts into a "
     "queue; make what it gives an input (--input)",
@@ -26,7 +26,7 @@ _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault", "PlaceholderV2")
 
 
 def find_tensor(graph: Any, name: str, where: str = "the graph") -> Any:
-    """The tensor of that name. Raises KeyError that lists near names."""
+    """The tensor of that name. Raises KeyError that lists similar names."""
     full = tensor_name(name)
     node, _, index = full.rpartition(":")
     try:
@@ -55,8 +55,8 @@ def with_placeholders(
 ) -> tuple[Any, dict[str, str]]:
     """A copy of the GraphDef in which each of these tensors is a Placeholder of that dtype and shape.
 
-    specs: by tensor name. several: the nodes with more than one output: their tensor's readers get a new
-    node; any other becomes the Placeholder itself. Also returns the new names of such tensors.
+    specs: by tensor name. several: the nodes with more than one output. For these, the tensor's readers get a
+        new node; any other node becomes the Placeholder itself. Also returns the new names of such tensors.
     """
     result = type(graph_def)()
     result.CopyFrom(graph_def)
@@ -71,14 +71,14 @@ def with_placeholders(
             nodes[node.name] = node
             renamed[name] = f"{node.name}:0"
         if node.op == "PlaceholderWithDefault" and node.attr["shape"].shape == spec.shape.as_proto():
-            continue  # a signature that does not feed it computes with the default
+            continue  # a signature that does not feed it uses the default
         node.op = "Placeholder"
         node.ClearField("input")
         node.attr.clear()
         node.attr["dtype"].type = spec.dtype.as_datatype_enum
         node.attr["shape"].shape.CopyFrom(spec.shape.as_proto())
     for node in result.node:
-        node.attr.pop("_output_shapes", None)  # they are inferred from the new ones
+        node.attr.pop("_output_shapes", None)  # inferred again from the new shapes
         for position, each in enumerate(node.input):
             full = each if ":" in each or each.startswith("^") else f"{each}:0"
             if full in renamed:
@@ -98,7 +98,7 @@ def is_placeholder(operation: Any) -> bool:
 
 
 def ancestors(graph_def: Any, names: Iterable[str], fed: Container[str] = ()) -> set[str]:
-    """The nodes that these need, themselves among them; what computes the tensors that are `fed` is not."""
+    """The nodes that these need, including themselves, but not those that compute `fed` tensors."""
     inputs = {node.name: node.input for node in graph_def.node}
     found: set[str] = set()
     waiting = list(names)
@@ -113,7 +113,7 @@ def ancestors(graph_def: Any, names: Iterable[str], fed: Container[str] = ()) ->
 
 
 def check_convertible(graph_def: Any, signature: GraphSignature, where: str) -> None:
-    """Raise ValueError for what a SavedModel of these nodes could not do."""
+    """Raise ValueError for nodes that can't work in a SavedModel."""
     needed = ancestors(graph_def, signature.outputs.values(), set(signature.inputs.values()))
     for node in graph_def.node:
         for prefixes, reason in _UNFIT.items():
@@ -122,7 +122,7 @@ def check_convertible(graph_def: Any, signature: GraphSignature, where: str) -> 
 
 
 def keep(graph_def: Any, names: set[str]) -> Any:
-    """The GraphDef with these nodes only, in their order, and the functions that they call."""
+    """The GraphDef with only these nodes, in their order, and the functions that they call."""
     result = type(graph_def)(versions=graph_def.versions)
     result.node.extend(node for node in graph_def.node if node.name in names)
     functions = {function.signature.name: function for function in graph_def.library.function}

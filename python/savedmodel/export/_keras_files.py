@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that Keras wrote: which generation did, and reading them."""
+"""Reads Keras files, and detects the generation that wrote them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HDF5 = (".h5", ".hdf5")
 
 
 def check(path: Path) -> None:
-    """Raise where there is nothing that Keras could have written."""
+    """Raise if there is nothing that Keras could have written."""
     if not path.exists():
         raise sm.NotFoundError(f"{path}: no such file")
     if path.is_dir():
@@ -40,7 +40,7 @@ def check(path: Path) -> None:
 
 
 def describe(model: Any) -> str:
-    """'Keras 3.15.1 model 'digits'', or a TypeError for what is no model."""
+    """'Keras 3.15.1 model 'digits''; raises TypeError for anything that is not a model."""
     for kind in type(model).__mro__:
         package = kind.__module__.partition(".")[0]
         if kind.__name__ == "Model" and package in ("keras", "tf_keras"):
@@ -51,7 +51,7 @@ def describe(model: Any) -> str:
 def load(
     path: Path, version: int | None, custom_objects: Mapping[str, Any] | None, safe_mode: bool
 ) -> tuple[Any, str]:
-    """The model, and what read it."""
+    """The model, and the Keras that read it."""
     configs, written_by = _configs(path)
     if safe_mode:
         _refuse_lambdas(path, configs)
@@ -64,7 +64,7 @@ def load(
         try:
             model = keras.saving.load_model(path, objects, compile=False, safe_mode=safe_mode)
             return model, _version(keras)
-        except Exception as error:  # whatever Keras meets in a file
+        except Exception as error:  # Keras raises all kinds of errors for a file
             refused = error
         if version == 3 or not written_by.startswith(("1.", "2.")):
             raise ValueError(_cannot_read(path, "Keras 3", refused)) from refused
@@ -87,7 +87,7 @@ def _cannot_read(path: Path, reader: str, error: Exception) -> str:
     hint = ""
     unknown = _UNKNOWN.search(str(error))
     if unknown is not None:
-        text = unknown[0]  # what is around it is the whole configuration
+        text = unknown[0]  # the enclosing object is the whole configuration
         hint = "; custom layers: custom_objects= (--import MODULE)"
     return f"{path}: {reader} can't read it: {text}{hint}"
 
@@ -116,7 +116,7 @@ def _configs(path: Path) -> tuple[list[bytes | str], str]:
 
 
 def _metadata(folder: Path) -> list[bytes | str]:
-    """What Keras 2 noted of each object of a SavedModel."""
+    """Keras 2's metadata for each object of a SavedModel."""
     keras2(f"{folder} is read by Keras 2")
     from google.protobuf import message
     from tf_keras.protobuf import saved_metadata_pb2
@@ -129,7 +129,7 @@ def _metadata(folder: Path) -> list[bytes | str]:
 
 
 def _refuse_lambdas(path: Path, configs: Iterable[bytes | str]) -> None:
-    """Raise ValueError for layers that are Python code, and where that can't be told."""
+    """Raise ValueError for layers that are Python code, and for files where this can't be determined."""
     hint = "if you trust it: safe_mode=False (--allow-lambdas)"
     try:
         waiting = [json.loads(config) for config in configs]
@@ -145,6 +145,6 @@ def _refuse_lambdas(path: Path, configs: Iterable[bytes | str]) -> None:
         if not isinstance(value, dict):
             continue
         waiting += value.values()
-        # Such as "Lambda", "keras.layers.Lambda" and "Package>Lambda"; Keras 3 has the code in "__lambda__".
+        # For example "Lambda", "keras.layers.Lambda", "Package>Lambda"; Keras 3 has the code in "__lambda__".
         if re.split(r"[.>]", str(value.get("class_name")))[-1] in ("Lambda", "__lambda__"):
             raise ValueError(f"{path} has a Lambda layer, which is Python code that would be run; {hint}")

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def near(name: str, known: Iterable[str], count: int = 5) -> str:
-    """'; near it: ...' or '; there are: ...', to end a message that says that `name` does not exist."""
+    """'; near it: ...' or '; there are: ...', the end of a message that `name` does not exist."""
     names = list(known)
     folded = {each.lower(): each for each in names}
     matches = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, count, 0.5)]
@@ -56,9 +56,9 @@ def output_names(results: Any) -> dict[str, Any]:
 
 
 def parameters(names: Iterable[str]) -> dict[str, str]:
-    """For each name one that TensorFlow takes for a parameter of a function: itself, where it can be.
+    """For each name a valid parameter name of a function in TensorFlow: the name itself, if possible.
 
-    Parameters are not told apart by case.
+    Parameter names are compared without regard to case.
     """
     names = list(names)
     used: dict[str, str] = {}
@@ -82,7 +82,7 @@ def _is_parameter(name: str) -> bool:
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """The names; one that comes again gets a number."""
+    """The names, made unique by numbers."""
     result: list[str] = []
     for name in names:
         candidate, number = name, 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inputs on which a conversion is compared with its source."""
+"""Inputs for comparing a conversion with its source."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Values = Mapping[str, Any]
 Run = Callable[[Values], Mapping[str, Any]]
 
 _SEED = 0
-# A batch size that was baked in shows with the second.
+# The second reveals a fixed batch size.
 _BATCHES = (1, 3)
-# For dimensions that are not known; images and sequences may have to have a certain size.
+# For unknown dimensions; images and sequences may need a certain size.
 _SIZES = (2, 16, 64, 224)
 
 
 def given(samples: Values | Sequence[Values] | None, inputs: Mapping[str, sm.TensorSpec]) -> list[Values]:
-    """Those samples that are for a signature with these inputs."""
+    """The samples for a signature with these inputs."""
     if samples is None:
         return []
     every = [samples] if isinstance(samples, Mapping) else list(samples)
@@ -45,13 +45,13 @@ def _cast(key: str, value: Any, dtype: np.dtype[Any]) -> Array:
 
 
 def made_up(name: str, inputs: Mapping[str, sm.TensorSpec], run: Run) -> list[tuple[Values, Values]]:
-    """Inputs that the source takes, and its results. Raises ValueError where it takes none."""
+    """Inputs that the source accepts, and its results. Raises ValueError if it accepts none."""
     reason: Exception | None = None
     sizes = _SIZES if any(_has_free_size(spec) for spec in inputs.values()) else _SIZES[:1]
     batches = _BATCHES if any(_has_free_batch(spec) for spec in inputs.values()) else _BATCHES[:1]
     for size in sizes:
-        # What depends on the order of calls must see the same order later on: a source with a state is run
-        # on the first inputs that it takes.
+        # A source with state runs on the first inputs that it accepts, so that the comparison can repeat
+        # the same order of calls.
         try:
             return [(values, run(values)) for values in _generate(name, inputs, batches, size)]
         except (sm.Error, ValueError, TypeError, ArithmeticError) as error:
@@ -88,7 +88,7 @@ def _value(
     if spec.dtype == np.dtype(object):
         return np.full(shape, b"1", object)
     if spec.dtype.kind in "biu":
-        return generator.integers(0, 2, shape).astype(spec.dtype)  # few things are indexed by less
+        return generator.integers(0, 2, shape).astype(spec.dtype)  # small, because inputs may be indices
     if spec.dtype.kind == "c":
         return (generator.normal(size=shape) + 1j * generator.normal(size=shape)).astype(spec.dtype)
     return np.asarray(generator.normal(size=shape)).astype(spec.dtype)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures of TensorFlow 1 graphs, and the constants that TensorFlow Serving knows them by."""
+"""Signatures of TensorFlow 1 graphs, and the constants that TensorFlow Serving uses for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
 """Method names."""
 INPUTS, OUTPUTS, CLASSES, SCORES = "inputs", "outputs", "classes", "scores"
-"""Keys of inputs and outputs: a classification's and a regression's are always these."""
+"""Keys of inputs and outputs; a classification's and a regression's always have these."""
 
 _TAKES = {
     CLASSIFY: "takes strings as 'inputs', and gives strings as 'classes', float32 as 'scores', or both",
@@ -29,8 +29,8 @@ _TAKES = {
 class GraphSignature:
     """Tensors of a graph by the names that callers use.
 
-    A tensor is a tf.Tensor (of the Builder's graph; sparse and ragged ones too) or a name ("dense/BiasAdd:0";
-    ":0" may be left out).
+    A tensor is a tf.Tensor (of the Builder's graph, including sparse and ragged ones) or a name
+    ("dense/BiasAdd:0"; ":0" may be omitted).
     """
 
     inputs: Mapping[str, Any]
@@ -58,7 +58,7 @@ def regress(examples: Any, predictions: Any) -> GraphSignature:
 
 
 def by_name(tensors: Mapping[str, str] | Sequence[str] | str) -> dict[str, str]:
-    """Tensor names by key; without keys, the key is the name of the node."""
+    """Tensor names by key; the default key is the name of the node."""
     if isinstance(tensors, str):
         tensors = [tensors]
     if not isinstance(tensors, Mapping):
@@ -73,7 +73,7 @@ def key_of(name: str) -> str:
 
 
 def tensor_name(name: str) -> str:
-    """With the number of the output."""
+    """The name with the number of the output."""
     if not isinstance(name, str) or not name:
         raise TypeError(f"a tensor's name is a string such as 'dense/BiasAdd:0', got {name!r}")
     head, colon, tail = name.rpartition(":")
@@ -83,7 +83,7 @@ def tensor_name(name: str) -> str:
 def signature_def(graph: Any, signature: Any, where: str) -> Any:
     """The SignatureDef of a GraphSignature, or itself; names are looked up in the graph.
 
-    Raises KeyError that lists near names, ValueError for a tensor of another graph.
+    Raises KeyError that lists similar names, ValueError for a tensor of another graph.
     """
     from savedmodel.export._graphs import find_tensor
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a signature takes: tensor specs, and dimensions that the caller fixes."""
+"""Inputs of a signature: tensor specs, and dimensions that the caller fixes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Shape = Sequence[int | None]
 
 
 def as_spec(value: Any) -> Any:
-    """A tf.TensorSpec of one, of a (shape, dtype), or of anything that has both."""
+    """A tf.TensorSpec from one, from a (shape, dtype), or from anything that has both."""
     tf = tensorflow()
     if isinstance(value, tf.TensorSpec):
         return value
@@ -35,9 +35,9 @@ def fix(
     *,
     any_batch: bool = False,
 ) -> dict[str, Any]:
-    """The specs with the first free dimension made `batch`, and `shapes` in place of theirs.
+    """The specs with the first free dimension set to `batch`, or with the given `shapes`.
 
-    any_batch: the first dimension may be another one than the model's, or free.
+    any_batch: the first dimension may differ from the model's, or be free.
 
     Raises KeyError for a shape of an unknown input, ValueError for one that contradicts the model's.
     """
@@ -66,7 +66,7 @@ def check_batch(batch: int | None) -> None:
 
 
 def with_batch(name: str, shape: Any, batch: int | None) -> Any:
-    """The TensorShape with its first dimension made `batch`; scalars and unknown ranks stay."""
+    """The TensorShape with its first dimension set to `batch`; scalars and unknown ranks stay."""
     if batch is None or not shape.rank:
         return shape
     sizes = shape.as_list()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A SavedModel appears under its name whole, or not at all."""
+"""Writes a SavedModel so that it appears as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 
 
 def check_destination(dst: Path, *, overwrite: bool, sources: Iterable[Path] = ()) -> None:
-    """Raise AlreadyExistsError or ValueError where nothing may be written."""
+    """Raise AlreadyExistsError or ValueError if nothing may be written there."""
     for source in sources:
         real, target = source.resolve(), dst.resolve()
         if target == real or (real.is_dir() and real in target.parents):
@@ -37,15 +37,15 @@ def check_destination(dst: Path, *, overwrite: bool, sources: Iterable[Path] = (
 
 @contextlib.contextmanager
 def staged(dst: Path, *, overwrite: bool = False, sources: Iterable[Path] = ()) -> Iterator[Path]:
-    """A folder to write to, which takes the name `dst` when the block ends without an error.
+    """A folder to write to, renamed to `dst` when the block ends without an error.
 
-    It lies beside `dst`, under a name that begins with a dot; missing parents of `dst` are made. Its files
+    It is beside `dst`, under a name that begins with a dot; missing parents of `dst` are created. Its files
     are on disk before it is renamed. A killed process leaves that folder, and nothing at `dst`.
     """
     check_destination(dst, overwrite=overwrite, sources=sources)
     made = _make_parents(dst.parent)
     try:
-        # Not mkdtemp's: that is for its owner only.
+        # Not mkdtemp, whose folder only its owner can read.
         folder = dst.parent / f".{_cut(dst.name)}.{secrets.token_hex(4)}.partial"
         folder.mkdir()
         try:
@@ -63,7 +63,7 @@ def staged(dst: Path, *, overwrite: bool = False, sources: Iterable[Path] = ()) 
 
 
 def _cut(name: str) -> str:
-    """So much of a name that there is room for more: file systems allow 255 bytes."""
+    """The beginning of a name, short enough for an addition: file systems allow 255 bytes."""
     return os.fsencode(name)[:200].decode(errors="ignore")
 
 
@@ -92,7 +92,7 @@ def _rename(folder: Path, dst: Path, *, overwrite: bool) -> None:
             raise sm.AlreadyExistsError(f"{dst} has come to exist in the meantime") from None
         check_destination(dst, overwrite=True)
         exchange(folder, dst)
-        shutil.rmtree(folder, ignore_errors=True)  # what was at `dst`
+        shutil.rmtree(folder, ignore_errors=True)  # the former contents of `dst`
     descriptor = os.open(dst.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow's Python and the two generations of Keras, imported when they are first needed."""
+"""TensorFlow's Python and the two generations of Keras, imported on first use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def keras3() -> Any:
     """The `keras` module, which must run on TensorFlow."""
     tensorflow()
     if "keras" not in sys.modules and "KERAS_BACKEND" not in os.environ:
-        # keras.json may name another backend.
+        # keras.json may select another backend.
         os.environ["KERAS_BACKEND"] = "tensorflow"
         try:
             import keras
@@ -63,7 +63,7 @@ def keras2(why: str) -> Any:
 
 @contextlib.contextmanager
 def typed_errors(what: str) -> Iterator[None]:
-    """TensorFlow's exceptions as the package's own, of the same status code."""
+    """Raise TensorFlow's exceptions as the package's own, with the same status code."""
     tf = tensorflow()
     try:
         yield
@@ -74,7 +74,7 @@ def typed_errors(what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the warnings of TensorFlow's Python, such as that a function is TensorFlow 1's."""
+    """Suppress the warnings of TensorFlow's Python, for example that a function is TensorFlow 1's."""
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.ERROR)
