@@ -94,7 +94,11 @@ def includes(path: Path) -> list[str]:
 
 def imports(path: Path, package: str = "savedmodel") -> Iterator[str]:
     """The full names of the modules that a file imports, wherever in it, by name or as a string."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    yield from imports_of(ast.parse(path.read_text()), package)
+
+
+def imports_of(tree: ast.AST, package: str) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -258,6 +262,25 @@ def test_only_tensor_and_status_files_convert() -> None:
     bindings = {p.name: p.read_text() for p in sources(BINDINGS, CPP_SUFFIXES)}
     translators = {n for n, text in bindings.items() if "register_exception_translator" in text}
     assert translators == {"errors.cpp"}
+
+
+def test_python_folders_have_no_circle() -> None:
+    """Imports at the top of modules count; `savedmodel` itself imports its folders on first use."""
+    folders = {package for package, _ in modules()}
+    below: dict[str, set[str]] = {folder: set() for folder in folders}
+    for package, path in modules():
+        top = ast.parse(path.read_text())
+        top.body = [node for node in top.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        for name in imports_of(top, package):
+            parts = name.split(".")
+            found = [".".join(parts[:i]) for i in range(1, len(parts) + 1)]
+            known = [folder for folder in found if folder in folders]
+            if known and known[-1] != package:
+                below[package].add(known[-1])
+    while below:
+        free = {folder for folder, others in below.items() if not others & below.keys()}
+        assert free, f"a circle among {sorted(below)}"
+        below = {folder: others for folder, others in below.items() if folder not in free}
 
 
 def test_nothing_imports_tensorflow() -> None:

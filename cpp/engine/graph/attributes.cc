@@ -4,12 +4,12 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 
-const tf::AttrValue* FindAttr(const tf::NodeDef& node, const std::string& name) {
+const tf::AttrValue* FindAttr(const tf::NodeDef& node, std::string_view name) {
   const auto found = node.attr().find(name);
   return found == node.attr().end() ? nullptr : &found->second;
 }
 
-const tf::AttrValue& Attr(const tf::NodeDef& node, const std::string& name) {
+const tf::AttrValue& Attr(const tf::NodeDef& node, std::string_view name) {
   const tf::AttrValue* found = FindAttr(node, name);
   return found == nullptr ? tf::AttrValue::default_instance() : *found;
 }

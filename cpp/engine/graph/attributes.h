@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tensorflow/core/framework/attr_value.pb.h"
@@ -15,9 +16,9 @@
 namespace savedmodel::engine {
 
 // Null if the node has no such attribute.
-const tensorflow::AttrValue* FindAttr(const tensorflow::NodeDef& node, const std::string& name);
+const tensorflow::AttrValue* FindAttr(const tensorflow::NodeDef& node, std::string_view name);
 // An empty value if the node has no such attribute: 0, false, "", DT_INVALID, an empty list.
-const tensorflow::AttrValue& Attr(const tensorflow::NodeDef& node, const std::string& name);
+const tensorflow::AttrValue& Attr(const tensorflow::NodeDef& node, std::string_view name);
 // Those of `names` that `from` has; `prefix` is put before their names.
 void CopyAttrs(const tensorflow::NodeDef& from, std::initializer_list<const char*> names,
                tensorflow::NodeDef* to, const std::string& prefix = "");

@@ -87,7 +87,7 @@ std::optional<std::vector<std::int64_t>> StaticShape(const Dataflow& graph, cons
   return shape == nullptr ? std::nullopt : Whole(shape->shape());
 }
 
-const tf::AttrValue& Attr(const Value& value, const std::string& name) {
+const tf::AttrValue& Attr(const Value& value, std::string_view name) {
   return value.node == nullptr ? tf::AttrValue::default_instance() : Attr(*value.node, name);
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/graph/attributes.h"
@@ -55,6 +56,6 @@ bool IsConstant(const Value& value, float number);
 std::optional<std::vector<std::int64_t>> StaticShape(const Dataflow& graph, const Value& value);
 
 // An attribute of the node; empty if it has none, or there is no node.
-const tensorflow::AttrValue& Attr(const Value& value, const std::string& name);
+const tensorflow::AttrValue& Attr(const Value& value, std::string_view name);
 
 }  // namespace savedmodel::engine
