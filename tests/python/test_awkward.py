@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import savedmodel as sm
 
+from . import graphs
 from .helpers import Load, aligned, run_python
 
 
@@ -45,6 +47,28 @@ def test_a_variable_without_a_value(models: Path) -> None:
         assert model(3.0)["y"] == 6.0
     """
     run_python(code)
+
+
+@pytest.mark.parametrize("optimize", ["none", "default"])
+def test_variables_without_a_shared_name_are_one(tmp_path: Path, optimize: Any) -> None:
+    """TensorFlow finds a resource variable by its shared name alone, which is empty by default."""
+    string = 'attr { key: "dtype" value { type: DT_STRING } }'
+    handle = string + 'attr { key: "shape" value { shape {} } }'
+    path = graphs.save(
+        tmp_path / "model",
+        graphs.const("one", "first")
+        + graphs.const("two", "second")
+        + "".join(graphs.node(name, "VarHandleOp", attributes=handle) for name in "ab")
+        + graphs.node("set_a", "AssignVariableOp", "a", "one", attributes=string)
+        + graphs.node("set_b", "AssignVariableOp", "b", "two", "^set_a", attributes=string)
+        + graphs.node("init", "NoOp", "^set_b")
+        + graphs.node("read", "ReadVariableOp", "a", attributes=string),
+        output="read:0",
+        init="init",
+    )
+    with sm.load(path, optimize=optimize) as model:
+        assert model("x")["y"] == b"second"
+        assert [model.variables[name].item() for name in "ab"] == [b"second", b"second"]
 
 
 def test_an_empty_slice_does_not_end_the_borrowing(load: Load) -> None:

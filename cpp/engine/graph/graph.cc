@@ -156,7 +156,7 @@ GraphIndex::GraphIndex(const tf::GraphDef& graph) {
       spec.name = node.name();
       spec.dtype = static_cast<DType>(Attr(node, "dtype").type());
       spec.shape = ShapeAttribute(node);
-      variable_places_[spec.key] = {reference, Attr(node, "container").s()};
+      variable_places_[spec.key] = {reference, Attr(node, "container").s(), shared_name};
       has_reference_variables_ |= reference;
       variables_.emplace(spec.key, std::move(spec));
     }

@@ -44,6 +44,7 @@ class GraphIndex {
   struct Variable {
     bool reference = false;  // v1
     std::string container;   // empty: the default one
+    std::string name;        // in the container; handles without a shared name have one variable: ""
   };
   const Variable& variable(const std::string& name) const { return variable_places_.at(name); }
   // By the variable's name: a spec whose `name` is the node's.

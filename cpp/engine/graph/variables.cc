@@ -50,7 +50,7 @@ Tensor ReadVariableValue(tf::Session& session, const tf::DeviceMgr& devices, con
   if (place.reference) return FromTensorFlow(FetchReference(session, spec.name, run_options));
   for (tf::Device* device : devices.ListDevices()) {
     bool in_place = false;
-    std::optional<tf::Tensor> found = FindVariable(device, place.container, spec.key, &in_place);
+    std::optional<tf::Tensor> found = FindVariable(device, place.container, place.name, &in_place);
     if (!found) continue;
     tf::Tensor value = std::move(*found);
     found.reset();  // a second holder would make a copy read-only
