@@ -342,7 +342,7 @@ void WriteManifest(const fs::path& folder, const std::vector<std::int64_t>& with
     files[internal::FromBytes(fs::relative(entry.path(), folder).string())] = {Json::Object{{U"size", size}}};
   }
   Json::Array numbers;
-  for (const std::int64_t version : withdraws) numbers.push_back({version});
+  for (const std::int64_t version : withdraws) numbers.emplace_back().value = version;
   Json::Object body = {{U"format", {std::int64_t{1}}}, {U"files", {files}}, {U"withdraws", {numbers}}};
   body[U"sha256"] = {internal::FromBytes(internal::Sha256(internal::DumpJson({body})))};
   fs::create_directory(folder / "assets.extra");
