@@ -13,10 +13,6 @@
 
 namespace savedmodel::engine {
 
-SAVEDMODEL_DECLARE_PER_ISA(AttentionKernels, kAttentionKernels)
-
-const AttentionKernels& AttentionKernelsOf(Isa isa) { return SAVEDMODEL_OF_ISA(isa, kAttentionKernels); }
-
 namespace {
 
 using Index = std::int64_t;

@@ -6,27 +6,8 @@
 #include <vector>
 
 #include "engine/kernels/integers.h"
-#include "engine/kernels/isa.h"
 
 namespace savedmodel::engine {
-
-SAVEDMODEL_DECLARE_PER_ISA(GemmKernel, kGemmKernel)
-
-const GemmKernel& GemmKernelOf(Isa isa) { return SAVEDMODEL_OF_ISA(isa, kGemmKernel); }
-
-#ifdef __x86_64__
-namespace avx512bf16 {
-extern const GemmKernel kGemmKernel;
-}
-#endif
-
-const GemmKernel* Bfloat16GemmKernel() {
-#ifdef __x86_64__
-  static const bool has = BestIsa() == Isa::kAvx512 && __builtin_cpu_supports("avx512bf16");
-  if (has) return &avx512bf16::kGemmKernel;
-#endif
-  return nullptr;
-}
 
 namespace {
 

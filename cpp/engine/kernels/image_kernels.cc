@@ -3,13 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/kernels/isa.h"
-
 namespace savedmodel::engine {
-
-SAVEDMODEL_DECLARE_PER_ISA(ImageKernels, kImageKernels)
-
-const ImageKernels& ImageKernelsOf(Isa isa) { return SAVEDMODEL_OF_ISA(isa, kImageKernels); }
 
 double DepthwiseRowNs(const DepthwiseImage& image) {
   const double taps = static_cast<double>(image.window_height * image.window_width);

@@ -9,10 +9,6 @@
 
 namespace savedmodel::engine {
 
-SAVEDMODEL_DECLARE_PER_ISA(WinogradKernels, kWinogradKernels)
-
-const WinogradKernels& WinogradKernelsOf(Isa isa) { return SAVEDMODEL_OF_ISA(isa, kWinogradKernels); }
-
 namespace {
 
 using Index = std::int64_t;

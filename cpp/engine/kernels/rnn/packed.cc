@@ -3,9 +3,7 @@
 
 #include <algorithm>
 
-namespace savedmodel::engine {
-SAVEDMODEL_DECLARE_PER_ISA(rnn::Routines, kRoutines)
-}  // namespace savedmodel::engine
+#include "engine/kernels/isa_kernels.h"
 
 namespace savedmodel::engine::rnn {
 namespace {
@@ -32,7 +30,7 @@ Floats PackGates(const float* from, Index depth, Index units, Index block, Index
 
 Packed::Packed(Cell a_cell, const Weights& w, Isa isa)
     : cell(a_cell),
-      routines(SAVEDMODEL_OF_ISA(isa, kRoutines)),
+      routines(KernelsOf(isa).rnn),
       inputs(w.inputs),
       units(w.units),
       block(routines.vector * kVectorsPerBlock) {
