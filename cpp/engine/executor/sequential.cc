@@ -13,6 +13,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "engine/executor/empty_window.h"
 #include "engine/executor/nested.h"
 #include "engine/threads/stop.h"
 #include "tensorflow/core/common_runtime/device.h"
@@ -194,6 +195,10 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const Constan
       continue;
     }
     step.kernel = made;
+    if (std::unique_ptr<const EmptyWindow> window = EmptyWindow::Of(node->def()); window != nullptr) {
+      step.window = window.get();
+      windows_.push_back(std::move(window));
+    }
     step.first_input = static_cast<std::int32_t>(inputs_.size());
     step.inputs = node->num_inputs();
     for (int i = 0; i < node->num_inputs(); ++i) inputs_.push_back(source(node, i));
@@ -320,6 +325,13 @@ void SequentialExecutor::Compute(const Step& step, tf::OpKernelContext::Params* 
   }
   params->op_kernel = step.kernel;
   params->inputs = absl::MakeSpan(values->arguments);
+  if (step.window != nullptr) {
+    if (const std::optional<tf::TensorShape> shape = step.window->Result(params->inputs)) {
+      Keep(static_cast<std::size_t>(step.first_output), new tf::Tensor(step.kernel->output_type(0), *shape),
+           values);
+      return;
+    }
+  }
   params->input_alloc_attrs = absl::MakeSpan(attributes_.data(), static_cast<std::size_t>(step.inputs));
   tf::OpKernelContext context(params, step.outputs);
   device_->Compute(step.kernel, &context);

@@ -14,6 +14,7 @@
 
 namespace savedmodel::engine {
 
+class EmptyWindow;
 class Nested;
 
 class SequentialExecutor : public GraphExecutor {
@@ -34,6 +35,7 @@ class SequentialExecutor : public GraphExecutor {
   struct Step {
     tensorflow::OpKernel* kernel;  // or
     const Nested* nested;
+    const EmptyWindow* window;  // null: the kernel takes all inputs
     Slot first_output;
     std::int32_t outputs;
     std::int32_t first_input;  // in inputs_
@@ -61,6 +63,7 @@ class SequentialExecutor : public GraphExecutor {
   tensorflow::Device* device_;
   std::vector<std::unique_ptr<tensorflow::OpKernel>> kernels_;  // kernels that no other executor has
   std::vector<std::unique_ptr<const Nested>> nested_;
+  std::vector<std::unique_ptr<const EmptyWindow>> windows_;
   std::vector<tensorflow::Tensor> constants_;
   // A second reference to each, so that no kernel overwrites a constant.
   std::vector<tensorflow::Tensor> constant_pins_;

@@ -31,8 +31,8 @@ void Collector::Add(const std::string& label, const std::function<Callee()>& mak
     OptimizedFunction function{plan.graph, {}, {}, false, {}};
     function.report.function = label;
     const std::lock_guard<std::mutex> lock(shared_->prepared.mutex);
-    function.isolated = OptimizeFunction(shared_, callee.call.get(), plan.graph, kept_, &pool,
-                                         &function.frozen, &function.report);
+    function.isolated = IsolateFunction(*shared_, callee.call.get(), plan.graph);
+    OptimizeFunction(shared_, kept_, &pool, &function.isolated, &function.frozen, &function.report);
     writer_.Add(std::move(function), pool);
   } catch (const Error& error) {
     why_not_ += (why_not_.empty() ? "; " : ", ") + label + ": " + error.what();

@@ -12,6 +12,7 @@
 #include "engine/base/status.h"
 #include "engine/files/files.h"
 #include "engine/graph/attributes.h"
+#include "engine/graph/canonical.h"
 #include "engine/graph/functions.h"
 #include "engine/graph/variable_use.h"
 #include "engine/graph/variables.h"
@@ -87,8 +88,28 @@ void NoteWrites(const tf::GraphDef& graph, const FunctionGraph& function, Shared
   shared->prepared.variables.AddWritten(WrittenVariables(graph, function.ends()));
 }
 
-std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph* call,
-                                         const FunctionGraph& function, OptimizationReport* report) {
+// The executor that `make` makes, or the one that it made for a function that computes the same. Null if the
+// graph needs a session.
+template <typename Make>
+const GraphExecutor* ShareOr(SharedSession* shared, const std::string& key, OptimizationReport* report,
+                             Make make) {
+  const std::string function = report->function;
+  const bool stale = shared->prepared.variables.stale();
+  if (const GraphExecutor* executor = stale || key.empty() ? nullptr : shared->Share(key, report)) {
+    report->notes.push_back("it computes the same as " + report->function + ", and shares its executor");
+    report->function = function;
+    report->seconds = 0;
+    for (PassReport& pass : report->passes) pass.seconds = 0;
+    return executor;
+  }
+  std::unique_ptr<GraphExecutor> executor = make();
+  if (executor == nullptr) return nullptr;
+  report->optimized = true;
+  return shared->Keep(std::move(executor), key, *report);
+}
+
+const GraphExecutor* MakeSaved(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                               OptimizationReport* report) {
   const OptimizedFunction* found =
       shared->prepared.saved == nullptr ? nullptr : shared->prepared.saved->Find(function);
   if (found == nullptr) return nullptr;
@@ -98,44 +119,51 @@ std::unique_ptr<GraphExecutor> MakeSaved(SharedSession* shared, const CallGraph*
   }
   // Variables that signatures write are constants nowhere.
   if (call != nullptr && !found->standalone) NoteWrites(call->graph, function, shared);
+  const IsolatedGraph& isolated = found->isolated;
+  const std::vector<std::string> fetches = OptimizedFiles::Fetches(*found, function);
   OptimizationReport saved = found->report;
   saved.function = report->function;
   saved.notes.push_back(std::string("was done earlier and read from ") + kOptimizedDirectory);
-  std::unique_ptr<GraphExecutor> executor =
-      MakeFrom(found->isolated.graph, found->isolated.feeds, OptimizedFiles::Fetches(*found, function),
-               shared->settings.optimized_options, shared->DevicesFor(found->standalone),
-               &shared->prepared.saved->pool(), &shared->prepared.stateful_kernels, &saved);
+  const GraphExecutor* executor =
+      ShareOr(shared, CanonicalKey(isolated.graph, isolated.feeds, fetches), &saved, [&] {
+        return MakeFrom(isolated.graph, isolated.feeds, fetches, shared->settings.optimized_options,
+                        shared->DevicesFor(found->standalone), &shared->prepared.saved->pool(),
+                        &shared->prepared.stateful_kernels, &saved);
+      });
   if (executor == nullptr) return nullptr;
   shared->prepared.variables.AddFrozen(found->frozen);
   *report = std::move(saved);
   return executor;
 }
 
-std::unique_ptr<GraphExecutor> MakeOptimized(SharedSession* shared, const CallGraph* call,
-                                             const FunctionGraph& function, OptimizationReport* report) {
-  std::unique_ptr<GraphExecutor> executor;
-  {
-    ConstantPool pool;
-    std::set<std::string> frozen;
-    const IsolatedGraph isolated = OptimizeFunction(shared, call, function, {}, &pool, &frozen, report);
-    shared->prepared.variables.AddFrozen(frozen);
-    shared->prepared.constants.Share(&pool);
-    executor = MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->settings.optimized_options,
-                        shared->devices(), &pool, &shared->prepared.stateful_kernels, report);
-  }
-  shared->prepared.constants.DropUnused();  // what the optimizer made on the way
-  return executor;
+const GraphExecutor* MakeOptimized(SharedSession* shared, const CallGraph* call,
+                                   const FunctionGraph& function, OptimizationReport* report) {
+  IsolatedGraph isolated = IsolateFunction(*shared, call, function);
+  return ShareOr(shared, CanonicalKey(isolated.graph, isolated.feeds, isolated.fetches), report, [&] {
+    std::unique_ptr<GraphExecutor> executor;
+    {
+      ConstantPool pool;
+      std::set<std::string> frozen;
+      OptimizeFunction(shared, {}, &pool, &isolated, &frozen, report);
+      shared->prepared.variables.AddFrozen(frozen);
+      shared->prepared.constants.Share(&pool);
+      executor =
+          MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->settings.optimized_options,
+                   shared->devices(), &pool, &shared->prepared.stateful_kernels, report);
+    }
+    shared->prepared.constants.DropUnused();  // what the optimizer made on the way
+    return executor;
+  });
 }
 
 // Null where that fails, for a call must not fail for the optimizer, or where the graph needs a session;
 // `needs_session` tells the latter.
 template <typename Make>
-std::unique_ptr<GraphExecutor> Try(Make make, SharedSession* shared, const CallGraph* call,
-                                   const FunctionGraph& function, bool* needs_session,
-                                   OptimizationReport* report) {
+const GraphExecutor* Try(Make make, SharedSession* shared, const CallGraph* call,
+                         const FunctionGraph& function, bool* needs_session, OptimizationReport* report) {
   OptimizationReport done = *report;
   *needs_session = false;
-  std::unique_ptr<GraphExecutor> executor;
+  const GraphExecutor* executor = nullptr;
   try {
     executor = make(shared, call, function, &done);
     report->why_not = done.why_not;
@@ -170,16 +198,19 @@ const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, con
 
 }  // namespace
 
-IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
-                               const std::set<std::string>& kept, ConstantPool* pool,
-                               std::set<std::string>* frozen, OptimizationReport* report) {
+IsolatedGraph IsolateFunction(const SharedSession& shared, const CallGraph* call,
+                              const FunctionGraph& function) {
+  return Isolate(GraphOf(shared, call), function.feeds, function.feed_types, function.fetches,
+                 function.fetch_types);
+}
+
+void OptimizeFunction(SharedSession* shared, const std::set<std::string>& kept, ConstantPool* pool,
+                      IsolatedGraph* isolated, std::set<std::string>* frozen, OptimizationReport* report) {
   const FloatMode mode;  // constants are folded as runs would compute them
   tf::Device* device = shared->devices().ListDevices().front();
-  IsolatedGraph isolated = Isolate(GraphOf(*shared, call), function.feeds, function.feed_types,
-                                   function.fetches, function.fetch_types);
-  std::set<std::string> written = WrittenVariables(isolated.graph, isolated.fetches);
+  std::set<std::string> written = WrittenVariables(isolated->graph, isolated->fetches);
   written.insert(kept.begin(), kept.end());
-  const std::map<std::string, tf::Tensor> references = ReferenceValues(isolated.graph, written, shared);
+  const std::map<std::string, tf::Tensor> references = ReferenceValues(isolated->graph, written, shared);
   const auto value = [&](const tf::NodeDef& handle, tf::Tensor* tensor) {
     const std::string key = VariableKey(handle);
     if (key.empty() || written.count(key) > 0 || !shared->prepared.variables.MayFreeze(key)) return false;
@@ -195,8 +226,7 @@ IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, con
   device_set.AddDevice(device);
   device_set.set_client_device(device);
   OptimizeGraph(shared->settings.plain_options, device_set, shared->settings.optimize == Optimize::kBf16,
-                value, pool, &isolated, report);
-  return isolated;
+                value, pool, isolated, report);
 }
 
 const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* call,
@@ -210,8 +240,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
   const std::lock_guard<std::mutex> lock(shared->prepared.mutex);
   const FloatMode mode;
   bool needs_session = false;
-  if (auto saved = Try(MakeSaved, shared, call, function, &needs_session, report))
-    return shared->Keep(std::move(saved));
+  if (const auto* saved = Try(MakeSaved, shared, call, function, &needs_session, report)) return saved;
   for (const std::string& why_not : {shared->prepared.saved_why_not, report->why_not}) {
     if (why_not.empty()) continue;
     report->notes.push_back(std::string(kOptimizedDirectory) + " is not used: " + why_not);
@@ -227,8 +256,8 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
     report->why_not = "the model was loaded so";
   } else if (!optimize) {
     report->why_not = "it has not been run often yet";
-  } else if (auto optimized = Try(MakeOptimized, shared, call, function, &needs_session, report)) {
-    return shared->Keep(std::move(optimized));
+  } else if (const auto* optimized = Try(MakeOptimized, shared, call, function, &needs_session, report)) {
+    return optimized;
   } else if (needs_session) {
     return nullptr;  // so would the graph as it was loaded
   }

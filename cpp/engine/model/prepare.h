@@ -13,12 +13,14 @@
 
 namespace savedmodel::engine {
 
-// The function's graph, optimized; `call` as BindFunction has it. What is in `kept` (VariableKey) stays a
-// variable; what does not, goes to `frozen`. The session is open, and its variables have their values. Adds
-// to `report`. Throws Error.
-IsolatedGraph OptimizeFunction(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
-                               const std::set<std::string>& kept, ConstantPool* pool,
-                               std::set<std::string>* frozen, OptimizationReport* report);
+// The function's graph as it was loaded; `call` as BindFunction has it.
+IsolatedGraph IsolateFunction(const SharedSession& shared, const CallGraph* call,
+                              const FunctionGraph& function);
+// Optimizes a function's graph. The variables in `kept` (VariableKey) stay variables; those that become
+// constants go to `frozen`. The session is open, and its variables have their values. Adds to `report`.
+// Throws Error; `isolated` is then unusable.
+void OptimizeFunction(SharedSession* shared, const std::set<std::string>& kept, ConstantPool* pool,
+                      IsolatedGraph* isolated, std::set<std::string>* frozen, OptimizationReport* report);
 
 // Optimizes the function's graph, if the model is to be optimized and `optimize` says so, and makes an
 // executor for it, which `shared` owns. Null, with the reason in `report`, if the session has to run it.

@@ -70,19 +70,41 @@ const tf::DeviceMgr& SharedSession::DevicesFor(bool standalone) {
 }
 
 const GraphExecutor* SharedSession::Keep(std::unique_ptr<GraphExecutor> executor) {
+  return Keep(std::move(executor), "", {});
+}
+
+const GraphExecutor* SharedSession::Keep(std::unique_ptr<GraphExecutor> executor, const std::string& key,
+                                         const OptimizationReport& report) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const GraphExecutor* kept = executor.get();
-  executors_.emplace(kept, std::move(executor));
+  executors_.emplace(kept, Kept{std::move(executor), 1, key, report});
+  if (!key.empty()) shared_[key] = kept;
   return kept;
+}
+
+const GraphExecutor* SharedSession::Share(const std::string& key, OptimizationReport* report) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = shared_.find(key);
+  if (found == shared_.end()) return nullptr;
+  Kept& kept = executors_.at(found->second);
+  ++kept.users;
+  *report = kept.report;
+  return found->second;
 }
 
 void SharedSession::Release(const GraphExecutor* executor,
                             std::optional<tf::Session::CallableHandle> callable) {
+  Executors::node_type released;  // destroyed without the lock
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (session_ != nullptr && callable) session_->ReleaseCallable(*callable).IgnoreError();
-    if (executors_.erase(executor) == 0) return;
+    const auto found = executors_.find(executor);
+    if (found == executors_.end() || --found->second.users > 0) return;
+    const auto shared = shared_.find(found->second.key);
+    if (shared != shared_.end() && shared->second == executor) shared_.erase(shared);
+    released = executors_.extract(found);
   }
+  released = {};
   prepared.constants.DropUnused();
 }
 
@@ -106,6 +128,7 @@ void SharedSession::Close() {
     weights = std::move(prepared.saved);
     session = std::move(session_);
     executors.swap(executors_);
+    shared_.clear();
     graph_.Clear();
   }
   executors.clear();

@@ -17,6 +17,7 @@
 #include "engine/objects/call_graph.h"
 #include "engine/saved/optimized_files.h"
 #include "engine/threads/intra_op.h"
+#include "savedmodel/optimization.h"
 #include "savedmodel/options.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/framework/cancellation.h"
@@ -97,6 +98,11 @@ class SharedSession {
 
   // Takes ownership; the pointer is valid until Release or Close.
   const GraphExecutor* Keep(std::unique_ptr<GraphExecutor> executor);
+  // The same, for functions with this key (CanonicalKey) to share, and with it the report.
+  const GraphExecutor* Keep(std::unique_ptr<GraphExecutor> executor, const std::string& key,
+                            const OptimizationReport& report);
+  // The executor kept for this key, which the caller releases too; null if there is none.
+  const GraphExecutor* Share(const std::string& key, OptimizationReport* report);
   void Release(const GraphExecutor* executor, std::optional<tensorflow::Session::CallableHandle> callable);
   // Makes running calls end with kCancelled; may be called while there are some.
   void Cancel();
@@ -107,7 +113,13 @@ class SharedSession {
   tensorflow::CancellationManager cancellation;  // of all runs
 
  private:
-  using Executors = std::map<const GraphExecutor*, std::unique_ptr<GraphExecutor>>;
+  struct Kept {
+    std::unique_ptr<GraphExecutor> executor;
+    int users = 1;
+    std::string key;  // empty: it is not shared
+    OptimizationReport report;
+  };
+  using Executors = std::map<const GraphExecutor*, Kept>;
 
   void Adopt(OpenedSession opened);
 
@@ -121,8 +133,9 @@ class SharedSession {
   tensorflow::GraphDef graph_;
   std::unique_ptr<PlainPath> path_;  // what the session was restored from
   std::unique_ptr<tensorflow::DeviceMgr> early_devices_;
-  std::unique_ptr<tensorflow::Session> session_;  // null until it is open, and once it is closed
-  Executors executors_;                           // hold kernels on a device, and go before it
+  std::unique_ptr<tensorflow::Session> session_;        // null until it is open, and once it is closed
+  Executors executors_;                                 // hold kernels on a device, and go before it
+  std::map<std::string, const GraphExecutor*> shared_;  // by key
 };
 
 }  // namespace savedmodel::engine
