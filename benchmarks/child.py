@@ -1,7 +1,7 @@
 """A child process that times one Python path. `cpp_floor/main.cc` speaks the same protocol.
 
-The command line says what to open. The first result is told as {"ready": true, "peak_rss_mb"}; then the child
-answers the questions of `savedmodel._process`, and sleeps in between:
+The command line says what to open. The first result is told as {"ready": true, "peak_rss_mb",
+"rss_mb", "private_mb"}; then the child answers the questions of `savedmodel._process`, and sleeps in between:
 
   outputs, "file"              -> {} and an .npz; or {"outputs": {name: [numbers]}}
   round, "seconds"             -> {"p50_us", "min_us", "calls", "seconds"}
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from savedmodel._bench.runtime import Call, Request
-from savedmodel._bench.timing import peak_bytes, together
+from savedmodel._bench.timing import peak_bytes, resident_bytes, together
 from savedmodel._process import serve
 
 from .runners import OPENERS
@@ -101,7 +101,9 @@ class Server:
         self._runtime, self._inputs = opener(request), request.first
         self._calls = [self._runtime.call(self._inputs)]
         self._calls[0]()
-        return {"ready": True, "peak_rss_mb": peak_bytes() / 1024**2}
+        resident, private = resident_bytes()
+        told = {"peak_rss_mb": peak_bytes(), "rss_mb": resident, "private_mb": private}
+        return {"ready": True, **{name: size / 1024**2 for name, size in told.items()}}
 
     def round(self, seconds: float) -> dict[str, float]:
         self._group = self._group or group_size(self._calls[0])

@@ -27,6 +27,9 @@ class ColdResult:
     skipped: str | None = None
     seconds: list[float] = field(default_factory=list)
     peak_mb: list[float] = field(default_factory=list)
+    rss_mb: list[float] = field(default_factory=list)
+    """After the first result; so is `private_mb`, which no other process shares. Not of C++ paths."""
+    private_mb: list[float] = field(default_factory=list)
 
     @property
     def median_seconds(self) -> float:
@@ -40,11 +43,12 @@ class ColdResult:
         head = {"model": self.model, "path": self.path}
         if self.skipped is not None:
             return {**head, "skipped": self.skipped}
-        return {**head, "seconds": self.seconds, "peak_rss_mb": self.peak_mb}
+        memory = {"peak_rss_mb": self.peak_mb, "rss_mb": self.rss_mb, "private_mb": self.private_mb}
+        return {**head, "seconds": self.seconds, **memory}
 
 
-def start_once(path: str, model: ModelSpec, threads: int) -> tuple[float, float]:
-    """Seconds until the first result (a warm file cache) and the peak resident MB by then.
+def start_once(path: str, model: ModelSpec, threads: int) -> tuple[float, dict[str, float]]:
+    """Seconds until the first result (a warm file cache) and what the child says of its memory.
 
     The C++ program's peak starts at its parent's (Linux keeps it across exec): this process stays small.
     """
@@ -52,7 +56,7 @@ def start_once(path: str, model: ModelSpec, threads: int) -> tuple[float, float]
     with Worker(command) as worker:
         ready = worker.receive()
         seconds = time.perf_counter() - worker.started
-    return seconds, float(ready["peak_rss_mb"])
+    return seconds, ready
 
 
 def measure_cold(
@@ -73,11 +77,14 @@ def measure_cold(
             if one.skipped is not None:
                 continue
             try:
-                seconds, peak = start_once(one.path, by_name[one.model], threads)
+                seconds, memory = start_once(one.path, by_name[one.model], threads)
             except ProcessError as error:
                 one.skipped = str(error)
                 continue
             if run > 0:
                 one.seconds.append(seconds)
-                one.peak_mb.append(peak)
+                one.peak_mb.append(memory["peak_rss_mb"])
+                if "rss_mb" in memory:
+                    one.rss_mb.append(memory["rss_mb"])
+                    one.private_mb.append(memory["private_mb"])
     return results

@@ -89,6 +89,27 @@ def cold_table(records: Sequence[Record]) -> str:
     return markdown(["Model", *COLD, "peer/ours, s", "peer/ours, MB"], table)
 
 
+def memory_table(records: Sequence[Record]) -> str:
+    """Resident, private and peak megabytes after the first result; medians."""
+    table = []
+    for model in dict.fromkeys(record["model"] for record in records):
+        found = {
+            record["path"]: record
+            for record in records
+            if record["model"] == model and "median_rss_mb" in record
+        }
+        row = [model]
+        for name in COLD:
+            one = found.get(name)
+            sizes = (one["median_rss_mb"], one["median_private_mb"], one["median_mb"]) if one else ()
+            row.append(" / ".join(f"{size:,.0f}" for size in sizes) or "-")
+        peers = [found[name]["median_rss_mb"] for name in (*PEERS, "openvino_ir") if name in found]
+        ours = found.get("savedmodel")
+        row.append(times(min(peers) / ours["median_rss_mb"] if ours and peers else None))
+        table.append(row)
+    return markdown(["Model", *COLD, "peer/ours"], table)
+
+
 def skipped_lines(results: Results) -> list[str]:
     """Each reason once, with the models it holds for."""
     reasons: dict[tuple[str, str], list[str]] = {}
@@ -166,6 +187,14 @@ def markdown_text(results: Results) -> str:
             "From the start of a process to its first result: batch 1, one thread.\n",
         ]
         text += [cold_table(results.cold), ""]
+        text += [
+            "## Memory",
+            "",
+            "Resident / private / peak megabytes after the first result of these starts. `peer/ours` is",
+            "the ratio of resident memory.\n",
+            memory_table(results.cold),
+            "",
+        ]
     text += ["## Every path", "", detail_table(rows), ""]
     told = {one["model"] for one in (*results.latency, *results.cold)}
     text += [f"- `{name}`: {MODELS[name].about}" for name in MODELS if name in told]

@@ -136,6 +136,9 @@ class Results:
             if "seconds" in record:
                 record["median_seconds"] = median(record["seconds"])
                 record["median_mb"] = median(record["peak_rss_mb"])
+                for kind in ("rss_mb", "private_mb"):
+                    if record.get(kind):
+                        record[f"median_{kind}"] = median(record[kind])
         self._merge(self.cold, new, run, lambda r: (r["model"], r["path"]))
 
     def has_latency(self, model: str, batch: int, threads: int, paths: Sequence[str], about: Record) -> bool:

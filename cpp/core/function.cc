@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/exit.h"
+#include "core/resident_memory.h"
 #include "core/model_state.h"
 #include "core/with_errors.h"
 
@@ -74,7 +75,8 @@ void RunChecked(const FunctionState& function, const RunCall& call) {
 }
 
 void Run(const FunctionState& function, const RunCall& call) {
-  if (!function.bound->called.load(std::memory_order_relaxed)) Prepare(function);
+  const bool is_first = !function.bound->called.load(std::memory_order_relaxed);
+  if (is_first) Prepare(function);
   try {
     Counted(function, [&] {
       Check(function, call);
@@ -85,6 +87,7 @@ void Run(const FunctionState& function, const RunCall& call) {
     HoldAtExit();
     throw;
   }
+  if (is_first) ReduceResidentMemory(function.model->options.drop_library_pages);
 }
 
 Results RunAll(const Function& function, Span<const Tensor> inputs, const RunOptions* options, Trace* trace) {

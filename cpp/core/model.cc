@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/exit.h"
 #include "core/lasting_statics.h"
+#include "core/resident_memory.h"
 #include "core/model_state.h"
 #include "core/runtime.h"
 #include "core/with_errors.h"
@@ -73,6 +74,7 @@ void ModelState::Close() {
   saved_functions.clear();
   ad_hoc.clear();
   engine->Close();
+  ReduceResidentMemory(/*library_pages=*/false);
 }
 
 ModelState::~ModelState() {
@@ -193,6 +195,7 @@ Model Model::Load(const std::string& path, const LoadOptions& options) {
     LoadOptions lent = options;
     lent.thread_pool = std::shared_ptr<ThreadPool>(std::shared_ptr<ThreadPool>(), options.thread_pool.get());
     auto loaded = engine.Load(path, lent);
+    internal::ReduceResidentMemory(options.drop_library_pages);
     internal::CalibrateTicks();
     const auto& signatures = loaded->signatures();
     if (signatures.count(kDefaultServingSignatureDefKey) > 0) {
@@ -298,32 +301,50 @@ std::vector<OptimizationReport> Model::Optimization() const {
   return WithErrors(Subject::Quoted(path()), [&] {
     std::vector<OptimizationReport> reports;
     std::set<const internal::BoundFunction*> told;
-    const auto add = [&](const std::string& label, const auto& make) {
-      try {
-        const Function function = make();
-        reports.push_back(function.state_->engine().optimization());
-        told.insert(function.state_->bound.get());
-      } catch (const Error& error) {
-        reports.emplace_back();
-        reports.back().function = label;
-        reports.back().why_not = error.what();
-      }
+    const auto add = [&](const std::string& label, const internal::BoundFunction* bound) {
+      OptimizationReport report;
+      report.function = label;
+      report.why_not = state_->closed ? "the model is closed" : "it has not been called yet";
+      reports.push_back(bound == nullptr ? std::move(report) : bound->engine->optimization());
+      told.insert(bound);
     };
+    const auto call = signatures().empty() ? functions().find(kCall) : functions().end();
+    const std::lock_guard<std::mutex> lock(state_->mutex);
     for (const auto& [name, signature] : signatures()) {
-      add("signature '" + name + "'", [&, &name = name] { return function(name); });
+      const auto found = state_->functions.lower_bound({name, {}});  // with all outputs, or some
+      const bool has = found != state_->functions.end() && found->first.first == name;
+      add("signature '" + name + "'", has ? found->second.get() : nullptr);
     }
+    for (std::size_t i = 0; call != functions().end() && i < call->second.traces.size(); ++i) {
+      const auto found = state_->saved_functions.find(call->second.traces[i].name);
+      add(call->second.Label(i), found == state_->saved_functions.end() ? nullptr : found->second.get());
+    }
+    for (const auto& [name, bound] : state_->saved_functions) {
+      if (told.count(bound.get()) == 0) reports.push_back(bound->engine->optimization());
+    }
+    return reports;
+  });
+}
+
+std::vector<OptimizationReport> Model::Prepare() const {
+  return WithErrors(Subject::Quoted(path()), [&] {
+    std::map<std::size_t, std::string> failed;
+    std::size_t made = 0;
+    const auto make = [&](const auto& bind) {
+      try {
+        (void)bind();
+      } catch (const Error& error) {
+        failed[made] = error.what();
+      }
+      ++made;
+    };
+    for (const auto& [name, signature] : signatures()) make([&, &name = name] { return function(name); });
     const auto call = signatures().empty() ? functions().find(kCall) : functions().end();
     for (std::size_t i = 0; call != functions().end() && i < call->second.traces.size(); ++i) {
-      add(call->second.Label(i), [&] { return saved_function(kCall, i); });
+      make([&] { return saved_function(kCall, i); });
     }
-    try {
-      const Visit visit(state());
-      const std::lock_guard<std::mutex> lock(state_->mutex);
-      for (const auto& [key, bound] : state_->saved_functions) {
-        if (told.count(bound.get()) == 0) reports.push_back(bound->engine->optimization());
-      }
-    } catch (const Error&) {  // a closed model has no counters
-    }
+    std::vector<OptimizationReport> reports = Optimization();
+    for (const auto& [number, why_not] : failed) reports[number].why_not = why_not;
     return reports;
   });
 }

@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "core/find_tensorflow.h"
+#include "core/resident_memory.h"
 #include "core/stderr_capture.h"
 #include "savedmodel/error.h"
 #include "savedmodel/version.h"
@@ -137,6 +138,7 @@ OpenedTensorFlow OpenTensorFlowLibraries(const std::string& hint) {
     if (result.stderr_level > 0) capture = std::make_unique<StderrCapture>();
     tensorflow = OpenIsolated(directory);
     if (capture != nullptr) result.written = capture->Finish();
+    MayDropLibraryPages();
   }
   auto version = reinterpret_cast<const char* (*)()>(dlsym(tensorflow, "TF_Version"));
   result.version = version == nullptr ? "unknown" : version();

@@ -255,7 +255,7 @@ Model Watcher::LoadModel(const std::string& folder) const {
   if (options_.warm_up) {
     options_.warm_up(model);
   } else if (model.warmed_up() == 0) {
-    (void)model.Optimization();
+    (void)model.Prepare();
   }
   return model;
 }

@@ -173,6 +173,11 @@ void bind_model(py::module_& m) {
              const ReleaseGil release;
              return handle.model.Optimization();
            })
+      .def("prepare",
+           [](const ModelHandle& handle) {
+             const ReleaseGil release;
+             return handle.model.Prepare();
+           })
       .def("placement",
            [](const ModelHandle& handle) {
              const ReleaseGil release;

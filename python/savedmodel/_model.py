@@ -229,9 +229,18 @@ class Model:
     @property
     def optimization(self) -> list[Optimization]:
         """What was done to the graph of each signature, or of each trace of `__call__` if there are no
-        signatures, in their order. Functions that never ran are made ready first. Then follow other
-        functions that were called."""
+        signatures, in their order. Then follow other functions that were called.
+
+        Reading it optimizes nothing: `why_not` of a function that was not called says so.
+        """
         return [Optimization._of(report) for report in self._core.optimization()]
+
+    def prepare(self) -> list[Optimization]:
+        """Make the signatures, or the traces of `__call__`, ready, as their first calls would.
+
+        Returns `optimization`. `why_not` of a function that can't be made ready is its error.
+        """
+        return [Optimization._of(report) for report in self._core.prepare()]
 
     def save_variables(self, path: str | os.PathLike[str], *, saved_model: bool = False) -> None:
         """Write the current values of the variables with the model's own saver (which saves tables, too).

@@ -75,7 +75,7 @@ def verify(model: Model, level: str) -> dict[str, str]:
     if level == "none":
         return {name: "optimize='none'" for name, _ in callees.values()}
     why_not = {}
-    for (label, (name, callee)), report in zip(callees.items(), model.optimization, strict=False):
+    for (label, (name, callee)), report in zip(callees.items(), model.prepare(), strict=False):
         if not report.optimized:
             why_not[name] = "its graph is not optimized"
         elif report.effects:

@@ -278,7 +278,7 @@ def test_a_safe_load_of_a_harmless_model(load: Load, tmp_path: Path, models: Pat
     load("mlp").save_optimized(tmp_path / "copy")
     with sm.load(tmp_path / "copy", ops="safe") as model:
         np.testing.assert_array_equal(model(x)["probs"], expected)
-        assert any("rules for ops" in str(report) for report in model.optimization)
+        assert any("rules for ops" in str(report) for report in model.prepare())
 
 
 def test_the_argument() -> None:

@@ -61,7 +61,7 @@ def check(model: str, load: Load, threads: int, feeds: Callable[[str], list[dict
                 assert isinstance(result, np.ndarray), f"{what}: {result}"
                 assert result.shape == expected.shape, what
                 np.testing.assert_allclose(result, expected, 1e-4, 1e-5, err_msg=what)
-    assert all(report.optimized for report in ours.optimization)
+    assert all(report.optimized for report in ours.prepare())
 
 
 def normal(*shape: int) -> Array:
@@ -86,7 +86,7 @@ def test_no_images_have_tensorflows_shapes(
             inputs = {"x": np.zeros(shape, np.float32)}
             expected = tensorflow.run("v2", models / "edges_images", name, inputs)["y"].shape
             assert [model.signatures[name](inputs)["y"].shape for model in ours] == [expected] * 3, name
-        assert all("read from" in "".join(report.notes) for report in copy.optimization)
+        assert all("read from" in "".join(report.notes) for report in copy.prepare())
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -15,7 +15,7 @@ X = np.random.default_rng(3).normal(size=(4, 8)).astype(np.float32)
 
 
 def report(model: sm.Model, name: str = "serving_default") -> Optimization:
-    return next(r for r in model.optimization if r.function == f"signature {name!r}")
+    return next(r for r in model.prepare() if r.function == f"signature {name!r}")
 
 
 def example(signature: sm.Signature, batch: int) -> dict[str, Array]:

@@ -240,4 +240,4 @@ def test_signatures_share_their_weights(load: Load) -> None:
     for i in range(1, 6):
         np.testing.assert_allclose(model.signatures[f"s{i}"](x)["y"], first * (i + 1), rtol=1e-6)
     assert resident() - before < 40  # one that had its own would take 24
-    assert all(report.optimized for report in model.optimization)
+    assert all(report.optimized for report in model.prepare())

@@ -52,7 +52,7 @@ class TestKerasSaved:
         load("keras_saved").save_optimized(tmp_path / "saved")
         with sm.load(tmp_path / "saved") as model:
             check_golden(model, models, "keras_saved")
-            assert any("earlier" in note for note in model.optimization[0].notes)
+            assert any("earlier" in note for note in model.prepare()[0].notes)
 
     def test_an_edit_mends_it_for_everybody(
         self, models: Path, tmp_path: Path, tensorflow: TensorFlow

@@ -18,13 +18,13 @@ def test_levels_are_checked(models: Path) -> None:
 
 
 def test_none_runs_the_graph_as_it_is(load: Load) -> None:
-    (report,) = load("mlp", optimize="none").optimization
+    (report,) = load("mlp", optimize="none").prepare()
     assert (report.optimized, report.passes, report.variables_frozen) == (False, (), 0)
     assert "not optimized" in repr(report)
 
 
 def test_the_report_says_what_was_done(load: Load) -> None:
-    (report,) = load("mlp").optimization
+    (report,) = load("mlp").prepare()
     assert report.optimized
     assert report.function == "signature 'serving_default'"
     assert report.executor == "sequential"
@@ -38,9 +38,43 @@ def test_the_report_says_what_was_done(load: Load) -> None:
     assert all(len(line) <= 110 for line in text.splitlines())
 
 
+def test_reading_the_report_optimizes_nothing(load: Load) -> None:
+    model = load("keras_conv")
+    assert [report.why_not for report in model.optimization] == ["it has not been called yet"] * 2
+    model.signatures["serve"](np.zeros((1, 16, 16, 3), np.float32))
+    called, other = model.optimization
+    assert called.optimized
+    assert other.why_not == "it has not been called yet"
+    assert all(report.optimized for report in model.prepare())
+    model.close()
+    with pytest.raises(sm.FailedPreconditionError, match="closed"):
+        model.prepare()
+
+
+SHARES = "it computes the same as signature 'serve', and shares its executor"
+
+
+@pytest.mark.parametrize("name", ["keras_conv", "keras_lstm", "rnn_masked", "encoder_exact"])
+def test_signatures_that_compute_the_same_share_an_executor(load: Load, tmp_path: Path, name: str) -> None:
+    model = load(name)
+    first, second = model.prepare()
+    assert SHARES in second.notes
+    assert SHARES not in first.notes
+    assert (second.function, second.seconds) == ("signature 'serving_default'", 0)
+    assert second.nodes_after == first.nodes_after
+    model.save_optimized(tmp_path / "saved")
+    with sm.load(tmp_path / "saved") as saved:
+        assert SHARES in saved.prepare()[1].notes
+
+
+@pytest.mark.parametrize("name", ["rnn_stateful", "augmented", "effects", "random", "v1_ref_counter"])
+def test_state_of_an_executor_is_not_shared(load: Load, name: str) -> None:
+    assert not any("shares its executor" in note for report in load(name).prepare() for note in report.notes)
+
+
 def test_the_level_travels_with_a_pickle(load: Load) -> None:
     model = pickle.loads(pickle.dumps(load("mlp", optimize="none")))
-    assert not model.optimization[0].optimized
+    assert not model.prepare()[0].optimized
 
 
 def test_both_levels_agree(load: Load) -> None:
@@ -56,7 +90,7 @@ def test_bfloat16_is_close(load: Load) -> None:
     exact, close = load("mlp")(x=x)["probs"], model(x=x)["probs"]
     assert close.dtype == np.float32
     assert 0 < np.abs(close - exact).max() < 0.02
-    assert "bf16" in [p.name for p in model.optimization[0].passes]
+    assert "bf16" in [p.name for p in model.prepare()[0].passes]
 
 
 @pytest.mark.skipif(HAS_BFLOAT16, reason="this CPU has bfloat16")
@@ -73,11 +107,11 @@ def test_what_a_signature_writes_stays_a_variable(load: Load) -> None:
             inputs = {} if name == "count" else {"x": x + step}
             for key, value in plain.signatures[name].run(inputs).items():
                 np.testing.assert_allclose(model.signatures[name].run(inputs)[key], value, rtol=1e-6)
-    frozen = {report.function: report.variables_frozen for report in model.optimization}
+    frozen = {report.function: report.variables_frozen for report in model.prepare()}
     assert frozen["signature 'scale'"] == 1  # and not the counter
     assert frozen["signature 'looped'"] == 1
     assert frozen["signature 'branched'"] == 1
-    notes = {report.function: report.notes for report in model.optimization}
+    notes = {report.function: report.notes for report in model.prepare()}
     assert any("stay variables" in note for note in notes["signature 'scale'"])
 
 
@@ -86,7 +120,7 @@ def test_a_run_by_tensor_name_may_write_what_was_frozen(load: Load) -> None:
     model = load("assignable_v1")
     f = model.signatures["serving_default"]
     x = aligned(np.ones(3, np.float32))
-    assert model.optimization[0].variables_frozen == 1
+    assert model.prepare()[0].variables_frozen == 1
     np.testing.assert_array_equal(f(x=x)["y"], 2 * x)
     assert model.run("set_weight:0", {"new_weight:0": np.float32(5)}) == 5
     np.testing.assert_array_equal(f(x=x)["y"], 5 * x)
@@ -147,7 +181,7 @@ def test_verify_refuses_a_model_that_differs(models: Path, monkeypatch: pytest.M
 
 
 def test_a_signature_that_cannot_run_has_a_report(load: Load) -> None:
-    reports = {report.function: report for report in load("bad_sig").optimization}
+    reports = {report.function: report for report in load("bad_sig").prepare()}
     broken = reports["signature 'bad_index'"]
     assert not broken.optimized
     assert "has 1 outputs, and no number 7" in broken.why_not
@@ -191,6 +225,6 @@ def test_a_layer_norm_keeps_its_epsilon(models: Path) -> None:
         for session in (None, in_session):
             with sm.load(models / "layer_norm_by_number", optimize=optimize, session=session) as model:
                 results = model.signatures["serving_default"](x=x)
-                assert model.optimization[0].executor == "session" or session is None
+                assert model.prepare()[0].executor == "session" or session is None
                 assert np.allclose(results["y"], y, atol=1e-5), (optimize, session)
                 assert np.allclose(results["z"], z, atol=1e-5), (optimize, session)

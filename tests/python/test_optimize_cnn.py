@@ -56,7 +56,7 @@ def test_passes_fire(load: Load, name: str) -> None:
     (key, info), *_ = function.inputs.items()
     assert info.shape is not None
     function.run({key: np.zeros([size or 1 for size in info.shape], np.float32)})
-    report = next(one for one in model.optimization if "serving_default" in one.function)
+    report = next(one for one in model.prepare() if "serving_default" in one.function)
     assert report.optimized
     counts = {step.name: step.count for step in report.passes}
     assert {step: counts[step] for step in EXPECTED[name]} == EXPECTED[name]
@@ -66,7 +66,7 @@ def test_passes_fire(load: Load, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(EXPECTED.keys() - {"conv_grouped", "conv_factors"}))
 def test_passes_fire_in_bfloat16(load: Load, name: str) -> None:
     model = load(name, optimize="bf16")
-    report = next(one for one in model.optimization if "serving_default" in one.function)
+    report = next(one for one in model.prepare() if "serving_default" in one.function)
     counts = {step.name: step.count for step in report.passes}
     assert {step: counts[step] for step in EXPECTED[name]} == EXPECTED[name]
     products = sum(counts[step] for step in ["pointwise", "winograd", "dense"])
@@ -92,7 +92,7 @@ model = sm.load(path)
 result = model(image)
 for name, value in expected.items():
     np.testing.assert_allclose(result[name], value, rtol=0, atol=1e-5 * np.abs(value).max())
-report, = model.optimization
+report, = model.prepare()
 print(report.optimized, *[step.count for step in report.passes if step.name == "grouped"])
 """
     output, _ = run_python(code, TF_ENABLE_ONEDNN_OPTS="0")
@@ -102,6 +102,6 @@ print(report.optimized, *[step.count for step in report.passes if step.name == "
 def test_what_tensorflow_must_not_fold(load: Load) -> None:
     model = load("conv_factors")
     model(np.zeros((1, 2, 2, 3), np.float32))
-    (report,) = model.optimization
+    (report,) = model.prepare()
     assert report.optimized
     assert [note for note in report.notes if "constant folding is left out: the factors behind node" in note]

@@ -21,7 +21,7 @@ COUNTS = {
 
 
 def _counts(model: sm.Model) -> dict[str, int]:
-    report = next(r for r in model.optimization if "serving_default" in r.function or r.optimized)
+    report = next(r for r in model.prepare() if "serving_default" in r.function or r.optimized)
     return {p.name: p.count for p in report.passes}
 
 

@@ -262,3 +262,32 @@ except sm.FailedPreconditionError as error:
     assert "2.21" in stdout
     assert "2.19.1" in stdout
     assert "pip install 'tensorflow==2.21.*'" in stdout
+
+
+PAGES = """
+import numpy as np
+import savedmodel as sm
+
+def resident():
+    total, ours = 0, False
+    for line in open("/proc/self/smaps"):
+        if "-" in line.split()[0]:
+            ours = "libtensorflow" in line and "w" not in line.split()[1]
+        elif ours and line.startswith("Rss:"):
+            total += int(line.split()[1])
+    return total
+
+model = sm.load({path!r})
+x = np.ones((1, 64), np.float32)
+first = model(x)["probs"].copy()
+print(resident())
+print(np.array_equal(first, model(x)["probs"]), sm.load({path!r})(x)["probs"].shape)
+"""
+
+
+def test_pages_of_tensorflow_that_no_call_needs_are_dropped(models: Path) -> None:
+    code = PAGES.format(path=str(models / "mlp"))
+    dropped, says = run_python(code)[0].splitlines()
+    kept, also = run_python(code, SAVEDMODEL_KEEP_PAGES="1")[0].splitlines()
+    assert says == also == "True (1, 10)"
+    assert int(dropped) < int(kept) / 2

@@ -26,7 +26,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def notes(model: sm.Model) -> str:
-    return "\n".join(note for report in model.optimization for note in report.notes)
+    return "\n".join(note for report in model.prepare() for note in report.notes)
 
 
 def was_read(model: sm.Model) -> bool:
@@ -62,7 +62,7 @@ def check_golden(source: Path, copy: Path, golden: Path, tags: list[str], name: 
         with sm.load(copy, tags=tags, session=options(name)) as model:
             f = model.signatures[signature]
             goldens.check(f.run(goldens.feeds(run, f)), run, f)
-            assert not any("is not used" in note for report in model.optimization for note in report.notes)
+            assert not any("is not used" in note for report in model.prepare() for note in report.notes)
 
 
 @pytest.mark.parametrize("golden", GENERATED)
@@ -91,8 +91,8 @@ def test_a_load_takes_it_from_there(load: Load, copy: Path) -> None:
     with sm.load(copy) as model:
         np.testing.assert_array_equal(model(X)["probs"], load("mlp")(X)["probs"])
         assert was_read(model)
-        (report,) = model.optimization
-        (original,) = load("mlp").optimization
+        (report,) = model.prepare()
+        (original,) = load("mlp").prepare()
         assert (report.optimized, report.executor) == (True, original.executor)
         assert report.variables_frozen == original.variables_frozen
         assert [p.name for p in report.passes] == [p.name for p in original.passes]

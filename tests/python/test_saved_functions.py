@@ -43,7 +43,7 @@ def copy(load: Load, tmp_path: Path) -> Path:
 def reports(model: sm.Model) -> dict[str, str]:
     """By function, the notes of the traces that are ready."""
     found: dict[str, str] = {}
-    for report in model.optimization:
+    for report in model.prepare():
         function = report.function.partition(", trace")[0]
         found[function] = found.get(function, "") + "\n".join(report.notes)
     return found
@@ -153,7 +153,7 @@ def test_saving_changes_nothing_for_the_model_itself(models: Path, tmp_path: Pat
         model.save_optimized(tmp_path / "copy")
         plain.functions["nested"](SCALARS)
         check(model, plain)
-        assert all(report.optimized for report in model.optimization if report.function != "function 'reset'")
+        assert all(report.optimized for report in model.prepare() if report.function != "function 'reset'")
     with sm.load(tmp_path / "copy") as copy, sm.load(models / "functions", optimize="none") as plain:
         check(copy, plain)  # the count starts anew, as in the files
 
@@ -203,7 +203,7 @@ def test_of_very_many_the_objects_own(models: Path, tmp_path: Path) -> None:
             np.testing.assert_array_equal(copy.functions["layer.call"](x, 7), [7, 14])
             assert was_read(copy, "__call__") is (name == "default")
             assert was_read(copy, "layer.call") is (name == "chosen")
-            assert all(report.optimized for report in copy.optimization)
+            assert all(report.optimized for report in copy.prepare())
 
 
 def test_what_needs_a_session_gets_one(copy: Path, load: Load) -> None:

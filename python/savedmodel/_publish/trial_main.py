@@ -16,8 +16,7 @@ from savedmodel._process import serve
 def _unusable(model: sm.Model) -> dict[str, str]:
     """For each unusable signature, the reason. Raises FailedPreconditionError for the default one, or if
     all are."""
-    # reading the report makes each one ready
-    ready = dict(zip(model.signatures, model.optimization, strict=False))
+    ready = dict(zip(model.signatures, model.prepare(), strict=False))
     unusable = {
         name: report.why_not
         for name, report in ready.items()

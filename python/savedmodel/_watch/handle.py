@@ -247,7 +247,7 @@ def _end_threads() -> None:
 def _make_ready(model: Model) -> None:
     """The first call would do it otherwise; recorded requests have done it."""
     if not model.warmed_up:
-        model.optimization  # noqa: B018 - what it says is of no interest here
+        model.prepare()
 
 
 def watch(

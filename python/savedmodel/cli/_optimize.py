@@ -49,5 +49,5 @@ def command(
         for name, why_not in model.verified.items():
             click.echo(f"{name}: {'not compared: ' + why_not if why_not else 'same results'}")
     with sm.load(dst, tags=chosen, optimize=level) as model:
-        for report in model.optimization:
+        for report in model.prepare():
             click.echo(report)

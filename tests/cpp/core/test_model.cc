@@ -207,7 +207,7 @@ TEST(Saved, AnOptimizedCopyComputesTheSame) {
   const Tensors x{Floats(Numbers(2 * 64), {2, 64})};
   EXPECT_EQ(Values(loaded.function("serving_default").Run(x)[0]),
             Values(model.function("serving_default").Run(x)[0]));
-  EXPECT_TRUE(loaded.Optimization()[0].optimized);
+  EXPECT_TRUE(loaded.Prepare()[0].optimized);
   EXPECT_EQ(loaded.variables().size(), model.variables().size());
   std::filesystem::remove_all(copy);
 }

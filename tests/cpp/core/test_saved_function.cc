@@ -124,7 +124,7 @@ TEST(SavedFunction, IsSavedOptimized) {
   EXPECT_EQ(Values(model.saved_function("__call__", {x}).Run({x})[0]),
             Values(LoadModel("functions").saved_function("__call__").Run({x})[0]));
   int read = 0;
-  for (const OptimizationReport& report : model.Optimization()) {
+  for (const OptimizationReport& report : model.Prepare()) {
     EXPECT_EQ(report.function.find("function '__call__', trace "), 0U);
     for (const std::string& note : report.notes) read += Has(note, "was done earlier") ? 1 : 0;
   }
