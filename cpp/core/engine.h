@@ -60,6 +60,8 @@ class EngineModel {
   virtual void SaveOptimized(const std::string& target,
                              const std::optional<std::vector<std::string>>& functions) = 0;
   virtual void SaveVariables(const std::string& target, bool as_saved_model) = 0;
+  // Drops pages of mapped weights from the resident memory. They are read again when they are needed.
+  virtual void DropMappedPages() = 0;
   // Stops running calls; may be called during calls.
   virtual void Cancel() = 0;
   // Frees the session. No call may be running; existing functions stay destructible.

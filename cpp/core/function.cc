@@ -8,8 +8,8 @@
 
 #include "core/clock.h"
 #include "core/exit.h"
-#include "core/resident_memory.h"
 #include "core/model_state.h"
+#include "core/resident_memory.h"
 #include "core/with_errors.h"
 
 namespace savedmodel {
@@ -82,6 +82,7 @@ void Run(const FunctionState& function, const RunCall& call) {
       Check(function, call);
       const Visit visit(*function.model);
       RunChecked(function, call);
+      if (is_first) function.model->engine->DropMappedPages();
     });
   } catch (const Error&) {
     HoldAtExit();

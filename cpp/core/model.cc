@@ -3,16 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <set>
 
 #include "core/clock.h"
 #include "core/exit.h"
 #include "core/lasting_statics.h"
-#include "core/resident_memory.h"
 #include "core/model_state.h"
+#include "core/resident_memory.h"
 #include "core/runtime.h"
 #include "core/with_errors.h"
 #include "savedmodel/constants.h"
+#include "savedmodel/runtime.h"
 #include "savedmodel/warmup.h"
 
 namespace savedmodel {
@@ -145,6 +147,12 @@ using internal::WithErrors;
 
 namespace {
 
+std::string CacheOfEnvironment() {
+  const char* given = std::getenv("SAVEDMODEL_CACHE");
+  if (given == nullptr) return "";
+  return std::string(given) == "1" ? DefaultCacheDirectory() : given;
+}
+
 constexpr char kCall[] = "__call__";  // Python's name for calling the object itself
 
 template <typename Call>
@@ -178,6 +186,12 @@ std::shared_ptr<internal::BoundFunction> FindOrBind(ModelState& model, Known* kn
 
 }  // namespace
 
+std::string DefaultCacheDirectory() {
+  const char *given = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+  if (given != nullptr && given[0] == '/') return std::string(given) + "/savedmodel";
+  return home == nullptr || home[0] == 0 ? "" : std::string(home) + "/.cache/savedmodel";
+}
+
 Model Model::Load(const std::string& path, const LoadOptions& options) {
   return WithErrors(Subject::Quoted(path), [&] {
     internal::CheckOptions(options);
@@ -193,6 +207,7 @@ Model Model::Load(const std::string& path, const LoadOptions& options) {
     internal::CheckNotExiting();
     // Only the state owns the pool, because only it can release it safely.
     LoadOptions lent = options;
+    if (!lent.cache) lent.cache = CacheOfEnvironment();
     lent.thread_pool = std::shared_ptr<ThreadPool>(std::shared_ptr<ThreadPool>(), options.thread_pool.get());
     auto loaded = engine.Load(path, lent);
     internal::ReduceResidentMemory(options.drop_library_pages);
@@ -209,6 +224,7 @@ Model Model::Load(const std::string& path, const LoadOptions& options) {
     }
     Model model(state);
     if (options.warmup) state->warmed_up = ReplayWarmup(model);
+    if (options.warmup && state->warmed_up == 0) (void)model.Prepare();
     return model;
   });
 }

@@ -10,6 +10,7 @@
 #include "numpy.h"
 #include "runtime.h"
 #include "savedmodel/error.h"
+#include "savedmodel/runtime.h"
 #include "savedmodel/saved_function.h"
 
 namespace savedmodel::python {
@@ -78,6 +79,7 @@ void bind_model(py::module_& m) {
       .def_property(
           "config", [](const SessionOptions& options) { return py::bytes(options.config); },
           [](SessionOptions& options, const py::bytes& config) { options.config = config; });
+  m.def("default_cache_directory", &DefaultCacheDirectory);
   m.def("parse_session_config", [](const std::string& text) { return py::bytes(ParseSessionConfig(text)); });
   py::class_<LoadOptions>(m, "LoadOptions")
       .def(py::init([] {
@@ -96,6 +98,7 @@ void bind_model(py::module_& m) {
                                                   : Optimize::kDefault;
            })
       .def_readwrite("op_libraries", &LoadOptions::op_libraries)
+      .def_readwrite("cache", &LoadOptions::cache)
       .def("set_op_rules",
            [](LoadOptions& options, std::map<std::string, std::string> refused, std::set<std::string> known) {
              options.op_rules = OpRules{std::move(refused), std::move(known)};

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_type_hints
 
@@ -37,6 +38,7 @@ class _Arguments(TypedDict, total=False):
     run: RunOptions | None
     op_libraries: OpLibraries
     ops: Literal["any", "safe"]
+    cache: bool | str | os.PathLike[str] | None
 
 
 class PublishArguments(_Arguments, total=False):
@@ -65,6 +67,7 @@ DEFAULTS: LoadArguments = {
     "run": None,
     "op_libraries": (),
     "ops": "any",
+    "cache": None,
     "warmup": False,
 }
 
@@ -110,6 +113,8 @@ def complete(given: LoadArguments) -> LoadArguments:
     if arguments["ops"] not in ("any", "safe"):
         raise ValueError(f"ops is 'any' or 'safe': {arguments['ops']!r}")
     check_type("device", arguments["device"], str)
+    if not isinstance(arguments["cache"], bool | str | os.PathLike | None):
+        raise TypeError(f"cache is a directory, True for the user's, or False: {arguments['cache']!r}")
     check_type("session", arguments["session"], SessionOptions)
     check_type("run", arguments["run"], RunOptions)
     arguments["tags"] = frozenset(tags)

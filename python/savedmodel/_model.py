@@ -33,6 +33,11 @@ def _core_options(arguments: LoadArguments) -> _core.LoadOptions:
     run = arguments["run"] or RunOptions()
     options.set_run(run.timeout, run.trace, run._proto_bytes())
     options.op_libraries = _op_libraries.find_op_libraries(arguments["op_libraries"])
+    cache = arguments["cache"]
+    if isinstance(cache, bool):
+        options.cache = _core.default_cache_directory() if cache else ""
+    elif cache is not None:
+        options.cache = file_system_path(cache)
     if arguments["ops"] == "safe":
         listed = op_list()
         refused = {op: f"{category}: {reason}" for op, (category, reason) in listed.harmful.items()}
@@ -90,6 +95,8 @@ class Model:
             from savedmodel._warmup import replay
 
             self.warmed_up = replay(self._core)
+            if not self.warmed_up:
+                self.prepare()
 
     @property
     def path(self) -> str:
@@ -326,12 +333,17 @@ def load(path: str | os.PathLike[str], **arguments: Unpack[LoadArguments]) -> Mo
     ops: "safe" refuses a graph with ops that reach beyond its computation (files, network, processes, Python,
         memory, foreign code) or that are unknown, as `scan` lists them, before any part of the model runs.
         Ops that the loader itself needs are allowed. Optimized graphs beside the model are then ignored.
-    warmup: before the model is returned, replay the requests of `assets.extra/tf_serving_warmup_requests`, if
-        there are any. This is TensorFlow Serving's file, which `record_warmup` writes. A request that fails
-        is an error.
+    cache: a directory that keeps optimized functions and their weights, so that later loads of the same model
+        neither optimize nor read variables. True is the user's cache directory. It takes at most 8 GB, and
+        processes may share it. The model's files have to stay as they are while it is loaded. None takes the
+        directory from the environment variable SAVEDMODEL_CACHE ("1": the user's), if it is set.
+    warmup: before the model is returned, replay the requests of `assets.extra/tf_serving_warmup_requests`,
+        TensorFlow Serving's file, which `record_warmup` writes. A request that fails is an error. Without
+        requests, make all signatures ready (`Model.prepare`).
 
     Raises Error's subclasses: NotFoundError (no SavedModel, no such tags, a file is missing), DataLossError
-    (truncated, corrupted), InvalidArgumentError (no such device, ...), PermissionDeniedError (`ops="safe"`).
+    (truncated, corrupted), InvalidArgumentError (no such device, ...), PermissionDeniedError (`ops="safe"`; a
+    cache that other users may write to).
     TensorFlow's errors keep TensorFlow's own message.
     """
     return Model(path, **arguments)

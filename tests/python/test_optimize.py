@@ -67,7 +67,7 @@ def test_signatures_that_compute_the_same_share_an_executor(load: Load, tmp_path
         assert SHARES in saved.prepare()[1].notes
 
 
-@pytest.mark.parametrize("name", ["rnn_stateful", "augmented", "effects", "random", "v1_ref_counter"])
+@pytest.mark.parametrize("name", ["rnn_stateful", "rnn_dropout", "effects", "random", "v1_ref_counter"])
 def test_state_of_an_executor_is_not_shared(load: Load, name: str) -> None:
     assert not any("shares its executor" in note for report in load(name).prepare() for note in report.notes)
 

@@ -47,6 +47,7 @@ def test_a_load_replays_the_requests(stateful: Path) -> None:
 
 def test_a_model_without_requests(models: Path) -> None:
     with sm.load(models / "mlp", warmup=True) as model:
+        assert model.optimization[0].optimized  # without requests, it is made ready
         assert model.warmed_up == 0
     with pytest.raises(TypeError, match="warmup is a bool"):
         sm.load(models / "mlp", warmup="yes")  # type: ignore[arg-type]

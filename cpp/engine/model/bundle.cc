@@ -94,13 +94,16 @@ class Bundle : public internal::EngineModel {
     WriteVariables(shared_->session(), saver_, shared_->settings.run_options,
                    as_saved_model ? source().path() : "", target);
   }
+  void DropMappedPages() override {
+    for (const auto& files : shared_->prepared.saved) files->DropMappedPages();
+  }
   void Cancel() override { shared_->Cancel(); }
   void Close() override { shared_->Close(); }
 
  private:
   void Load(std::unique_ptr<ModelSource> source);
   void CheckLoadOps(const tf::MetaGraphDef& meta_graph) const;
-  void UseSaved(ModelSource* source);
+  void UseSaved(const tf::MetaGraphDef& meta_graph, ModelSource* source);
   void PlanExecutors(const tf::DeviceMgr& devices);
   const ModelSource& source() const { return shared_->source(); }
   static std::string Label(const Signature& signature) { return "signature '" + signature.name + "'"; }
@@ -142,7 +145,7 @@ void Bundle::Load(std::unique_ptr<ModelSource> from) {
     shared_->prepared.variables.AddWritten(WrittenVariables(meta_graph.graph_def(), fetches));
     settings.convolves = Convolves(meta_graph.graph_def());
   }
-  UseSaved(source);
+  UseSaved(meta_graph, source);
   functions_ = std::make_unique<ModelFunctions>(*source, meta_graph);
   if (shared_->state() == SharedSession::State::kDevicesOnly) return;
   shared_->Open(std::move(meta_graph));
@@ -161,27 +164,37 @@ void Bundle::CheckLoadOps(const tf::MetaGraphDef& meta_graph) const {
 }
 
 // Takes what an optimizer left on disk. A function of it that has no state needs no session.
-void Bundle::UseSaved(ModelSource* source) {
+void Bundle::UseSaved(const tf::MetaGraphDef& meta_graph, ModelSource* source) {
   const LoadOptions& options = source->options();
   PreparedFunctions& prepared = shared_->prepared;
-  if (options.optimize == Optimize::kNone || !OptimizedFiles::Exist(source->path())) return;
+  const bool beside = OptimizedFiles::Exist(source->path());
+  const std::string cache = options.cache.value_or("");
+  if (options.optimize == Optimize::kNone || (!beside && cache.empty())) return;
   if (!options.device.empty()) {
-    prepared.saved_why_not = "it was made for no device in particular";
+    if (beside) prepared.saved_why_not = "it was made for no device in particular";
     return;
   }
   if (options.op_rules) {
-    prepared.saved_why_not = "rules for ops hold for the model's own graph";
+    if (beside) prepared.saved_why_not = "rules for ops hold for the model's own graph";
     return;
   }
   const Origin origin = source->MakeOrigin();
   source->Hold(origin);
-  prepared.saved = OptimizedFiles::Read(source->path(), origin, &prepared.saved_why_not);
-  if (prepared.saved == nullptr) {
+  if (auto found = beside ? OptimizedFiles::Read(source->path(), origin, &prepared.saved_why_not) : nullptr) {
+    prepared.saved.push_back(std::move(found));
+    prepared.saved_from = kOptimizedDirectory;
+  } else if (beside) {
     LOG(WARNING) << source->path() << ": " << kOptimizedDirectory
                  << " is not used: " << prepared.saved_why_not;
-    return;
   }
-  if (!prepared.saved->has_standalone()) return;
+  if (prepared.saved.empty() && !cache.empty()) {
+    prepared.cache = std::make_unique<OptimizedCache>(cache, origin);
+    prepared.initialized = InitializedVariables(source->path(), meta_graph);
+    prepared.saved = prepared.cache->Read();
+    prepared.saved_from = "the cache " + Quote(cache);
+  }
+  const auto is_standalone = [](const auto& files) { return files->has_standalone(); };
+  if (std::none_of(prepared.saved.begin(), prepared.saved.end(), is_standalone)) return;
   std::vector<std::unique_ptr<tf::Device>> devices;
   ThrowIfError(
       tf::DeviceFactory::AddDevices(source->session_options(), "/job:localhost/replica:0/task:0", &devices));

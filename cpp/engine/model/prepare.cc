@@ -110,8 +110,13 @@ const GraphExecutor* ShareOr(SharedSession* shared, const std::string& key, Opti
 
 const GraphExecutor* MakeSaved(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                OptimizationReport* report) {
-  const OptimizedFunction* found =
-      shared->prepared.saved == nullptr ? nullptr : shared->prepared.saved->Find(function);
+  const OptimizedFunction* found = nullptr;
+  const ConstantPool* pool = nullptr;
+  for (const auto& files : shared->prepared.saved) {
+    if (found != nullptr) break;
+    found = files->Find(function);
+    pool = &files->pool();
+  }
   if (found == nullptr) return nullptr;
   for (const std::string& key : found->frozen) {
     if (shared->prepared.variables.MayFreeze(key)) continue;
@@ -123,17 +128,28 @@ const GraphExecutor* MakeSaved(SharedSession* shared, const CallGraph* call, con
   const std::vector<std::string> fetches = OptimizedFiles::Fetches(*found, function);
   OptimizationReport saved = found->report;
   saved.function = report->function;
-  saved.notes.push_back(std::string("was done earlier and read from ") + kOptimizedDirectory);
+  saved.notes.push_back("was done earlier and read from " + shared->prepared.saved_from);
   const GraphExecutor* executor =
       ShareOr(shared, CanonicalKey(isolated.graph, isolated.feeds, fetches), &saved, [&] {
         return MakeFrom(isolated.graph, isolated.feeds, fetches, shared->settings.optimized_options,
-                        shared->DevicesFor(found->standalone), &shared->prepared.saved->pool(),
-                        &shared->prepared.stateful_kernels, &saved);
+                        shared->DevicesFor(found->standalone), pool, &shared->prepared.stateful_kernels,
+                        &saved);
       });
   if (executor == nullptr) return nullptr;
   shared->prepared.variables.AddFrozen(found->frozen);
   *report = std::move(saved);
   return executor;
+}
+
+void AddToCache(const SharedSession& shared, OptimizedFunction function, const ConstantPool& pool,
+                OptimizationReport* report) {
+  const OptimizedCache* cache = shared.prepared.cache.get();
+  if (cache == nullptr || shared.prepared.variables.stale()) return;
+  try {
+    cache->Write(std::move(function), pool);
+  } catch (const std::exception& error) {
+    report->notes.push_back("is not kept in the cache: " + std::string(error.what()));
+  }
 }
 
 const GraphExecutor* MakeOptimized(SharedSession* shared, const CallGraph* call,
@@ -144,12 +160,14 @@ const GraphExecutor* MakeOptimized(SharedSession* shared, const CallGraph* call,
     {
       ConstantPool pool;
       std::set<std::string> frozen;
-      OptimizeFunction(shared, {}, &pool, &isolated, &frozen, report);
+      OptimizeFunction(shared, shared->prepared.initialized, &pool, &isolated, &frozen, report);
       shared->prepared.variables.AddFrozen(frozen);
       shared->prepared.constants.Share(&pool);
       executor =
           MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->settings.optimized_options,
                    shared->devices(), &pool, &shared->prepared.stateful_kernels, report);
+      if (executor != nullptr)
+        AddToCache(*shared, {function, isolated, *report, false, frozen}, pool, report);
     }
     shared->prepared.constants.DropUnused();  // what the optimizer made on the way
     return executor;

@@ -115,9 +115,9 @@ void SharedSession::Cancel() {
 }
 
 void SharedSession::Close() {
-  std::unique_ptr<IntraOpThreads> threads;        // goes after the devices
-  std::unique_ptr<tf::DeviceMgr> devices;         // after the executors
-  std::unique_ptr<const OptimizedFiles> weights;  // mapped
+  std::unique_ptr<IntraOpThreads> threads;                     // goes after the devices
+  std::unique_ptr<tf::DeviceMgr> devices;                      // after the executors
+  std::vector<std::unique_ptr<const OptimizedFiles>> weights;  // mapped
   std::unique_ptr<tf::Session> session;
   Executors executors;
   {
@@ -125,7 +125,7 @@ void SharedSession::Close() {
     state_.store(State::kClosed, std::memory_order_release);
     threads = std::move(threads_);
     devices = std::move(early_devices_);
-    weights = std::move(prepared.saved);
+    weights.swap(prepared.saved);
     session = std::move(session_);
     executors.swap(executors_);
     shared_.clear();

@@ -9,12 +9,14 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "engine/executor/executor.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/shared_constants.h"
 #include "engine/model/source.h"
 #include "engine/objects/call_graph.h"
+#include "engine/saved/cache.h"
 #include "engine/saved/optimized_files.h"
 #include "engine/threads/intra_op.h"
 #include "savedmodel/optimization.h"
@@ -59,8 +61,12 @@ struct PreparedFunctions {
   FrozenVariables variables;
   SharedConstants constants;
   StatefulKernels stateful_kernels;
-  std::unique_ptr<const OptimizedFiles> saved;  // what an earlier optimizer left beside the model
+  // What earlier loads left, beside the model or in the cache.
+  std::vector<std::unique_ptr<const OptimizedFiles>> saved;
+  std::string saved_from;                       // where it was read from
   std::string saved_why_not;                    // it is not used, though it is there
+  std::unique_ptr<const OptimizedCache> cache;  // for functions that are optimized here; or null
+  std::set<std::string> initialized;            // with a cache: variables that the load's init op writes
 };
 
 class SharedSession {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/saved/mapped_weights.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
-#include <memory>
 #include <utility>
 
 #include "engine/base/status.h"
@@ -91,19 +92,26 @@ std::vector<tf::BundleEntryProto> WriteWeights(const std::string& file,
   return entries;
 }
 
-std::vector<tf::Tensor> MapWeights(const std::string& file,
-                                   const std::vector<tf::BundleEntryProto>& entries) {
-  std::vector<tf::Tensor> weights;
+MappedWeights MapWeights(const std::string& file, const std::vector<tf::BundleEntryProto>& entries) {
+  MappedWeights weights;
   if (entries.empty()) return weights;
   std::unique_ptr<tf::ReadOnlyMemoryRegion> mapped;
   ThrowIfError(tf::Env::Default()->NewReadOnlyMemoryRegionFromFile(file, &mapped), "'" + file + "'");
-  const std::shared_ptr<tf::ReadOnlyMemoryRegion> region(std::move(mapped));
+  weights.region = std::move(mapped);
   std::int64_t end = 0;
-  for (const tf::BundleEntryProto& entry : entries) weights.push_back(MapOne(file, region, entry, &end));
-  if (static_cast<std::int64_t>(region->length()) != end) {
+  for (const tf::BundleEntryProto& entry : entries) {
+    weights.tensors.push_back(MapOne(file, weights.region, entry, &end));
+  }
+  if (static_cast<std::int64_t>(weights.region->length()) != end) {
     throw Error(Code::kDataLoss, "'" + file + "' is longer than its index says");
   }
   return weights;
+}
+
+void DropPages(const MappedWeights& weights) {
+  if (weights.region == nullptr) return;
+  void* const begin = const_cast<void*>(weights.region->data());
+  (void)madvise(begin, static_cast<std::size_t>(weights.region->length()), MADV_DONTNEED);
 }
 
 }  // namespace savedmodel::engine

@@ -3,11 +3,12 @@
 // share the memory.
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "tensorflow/core/framework/tensor.h"
+#include "tensorflow/core/platform/file_system.h"
 #include "tensorflow/core/protobuf/tensor_bundle.pb.h"
 
 namespace savedmodel::engine {
@@ -16,10 +17,17 @@ namespace savedmodel::engine {
 std::vector<tensorflow::BundleEntryProto> WriteWeights(const std::string& file,
                                                        const std::vector<tensorflow::Tensor>& weights);
 
-// Maps tensors onto the file's pages, which stay mapped until the last tensor is destroyed. No kernel writes
-// into them. The file must not be changed meanwhile, only replaced. Throws Error (kDataLoss) for a file that
-// is too short or has wrong checksums.
-std::vector<tensorflow::Tensor> MapWeights(const std::string& file,
-                                           const std::vector<tensorflow::BundleEntryProto>& entries);
+struct MappedWeights {
+  std::vector<tensorflow::Tensor> tensors;
+  // Null if there are no tensors. Each tensor holds it too.
+  std::shared_ptr<tensorflow::ReadOnlyMemoryRegion> region;
+};
+
+// Maps tensors onto the file's pages. No kernel writes into them. The file must not be changed meanwhile,
+// only replaced. Throws Error (kDataLoss) for a file that is too short or has wrong checksums.
+MappedWeights MapWeights(const std::string& file, const std::vector<tensorflow::BundleEntryProto>& entries);
+
+// Drops the pages from the process's resident memory; one that is needed comes from the page cache.
+void DropPages(const MappedWeights& weights);
 
 }  // namespace savedmodel::engine

@@ -117,9 +117,9 @@ std::unique_ptr<const OptimizedFiles> OptimizedFiles::Read(const std::string& pa
     for (int i = 1; i < proto.meta_graphs_size(); ++i) {
       files->functions_.push_back(ReadFunction(proto.mutable_meta_graphs(i)));
     }
-    for (const tf::Tensor& weight : MapWeights(tf::io::JoinPath(folder, kWeightsFile), manifest.weights)) {
-      files->pool_.Append(weight);
-    }
+    files->weights_ = MapWeights(tf::io::JoinPath(folder, kWeightsFile), manifest.weights);
+    files->is_local_ = folder.find("://") == std::string::npos;
+    for (const tf::Tensor& weight : files->weights_.tensors) files->pool_.Append(weight);
     return files;
   } catch (const Error& error) {
     *why_not = error.what();
@@ -149,6 +149,10 @@ std::vector<std::string> OptimizedFiles::Fetches(const OptimizedFunction& found,
     fetches.push_back(found.isolated.fetches[static_cast<std::size_t>(place)]);
   }
   return fetches;
+}
+
+void OptimizedFiles::DropMappedPages() const {
+  if (is_local_) DropPages(weights_);
 }
 
 bool OptimizedFiles::has_standalone() const {

@@ -12,6 +12,7 @@
 #include "engine/graph/constants.h"
 #include "engine/graph/isolate.h"
 #include "engine/graph/plan.h"
+#include "engine/saved/mapped_weights.h"
 #include "savedmodel/optimization.h"
 
 namespace savedmodel::engine {
@@ -32,7 +33,8 @@ inline constexpr char kModelTopic[] = "model";  // a SourceFingerprint
 class OptimizedFiles {
  public:
   static bool Exist(const std::string& path);
-  // Returns null, with the reason in `why_not`, if the files are not for `origin` or can't be read.
+  // Returns null, with the reason in `why_not`, if the files below kOptimizedDirectory of `path` are not for
+  // `origin` or can't be read.
   static std::unique_ptr<const OptimizedFiles> Read(const std::string& path, const Origin& origin,
                                                     std::string* why_not);
 
@@ -42,10 +44,14 @@ class OptimizedFiles {
   static std::vector<std::string> Fetches(const OptimizedFunction& found, const FunctionGraph& function);
   bool has_standalone() const;
   const ConstantPool& pool() const { return pool_; }
+  // Where most weights have been packed by now, and are not read again.
+  void DropMappedPages() const;
 
  private:
   std::vector<OptimizedFunction> functions_;
   ConstantPool pool_;
+  MappedWeights weights_;
+  bool is_local_ = false;  // the weights' pages are those of a file, and not a copy
 };
 
 // Collects functions, and writes them.

@@ -92,8 +92,8 @@ class SAVEDMODEL_API Model {
   // One report for each signature, or for each trace of __call__ if there are no signatures, in their order.
   // Then follow other functions that were called. One that was not made ready yet says so in `why_not`.
   std::vector<OptimizationReport> Optimization() const;
-  // Makes the signatures, or the traces of __call__, ready, as their first calls would. Returns Optimization();
-  // `why_not` of one that can't be made ready is its error.
+  // Makes the signatures, or the traces of __call__, ready, as their first calls would. Returns
+  // Optimization(); `why_not` of one that can't be made ready is its error.
   std::vector<OptimizationReport> Prepare() const;
 
   // Copies the SavedModel to the directory `target`, which must not exist, and writes its optimized

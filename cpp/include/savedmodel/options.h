@@ -75,9 +75,16 @@ struct LoadOptions {
   // Checked before any part of the model runs: Error (kPermissionDenied). Optimized graphs on disk are then
   // ignored.
   std::optional<OpRules> op_rules;
-  bool warmup = false;  // replays the model's recorded requests (ReplayWarmup); throws what that throws
+  // Replays the model's recorded requests (ReplayWarmup); throws what that throws. Without any, makes all
+  // signatures ready (Model::Prepare).
+  bool warmup = false;
   // The most RunAsync calls of this model that wait; one more ends with kResourceExhausted.
   std::size_t max_queue = 1024;
+  // A directory that keeps optimized functions with their weights for later loads of any model, at most 8 GB;
+  // processes may share it. Nobody else may write to it: Error (kPermissionDenied). The model's files have to
+  // stay as they are while it is loaded. Unset: SAVEDMODEL_CACHE in the environment ("1" for
+  // DefaultCacheDirectory()); empty: none.
+  std::optional<std::string> cache;
   // After the load and after the first call of each function, drops the pages of TensorFlow's libraries from
   // the process's resident memory (about 300 MB). Pages that are needed again come from the page cache.
   // SAVEDMODEL_KEEP_PAGES in the environment switches it off for all models.

@@ -23,6 +23,9 @@ SAVEDMODEL_API std::string TensorFlowVersion();
 // "2.21": the major and minor version that this library was built for.
 SAVEDMODEL_API const char* RequiredTensorFlowVersion();
 
+// For LoadOptions::cache: "savedmodel" below XDG_CACHE_HOME or ~/.cache; empty without a home.
+SAVEDMODEL_API std::string DefaultCacheDirectory();
+
 struct LogRecord {
   int severity = 0;  // 0 info, 1 warning, 2 error, 3 fatal
   std::string file;

@@ -22,7 +22,7 @@ std::vector<tf::Tensor> Weights() {
   return {floats, bytes, floats};
 }
 
-class MappedWeights : public ::testing::Test {
+class MapWeightsTest : public ::testing::Test {
  protected:
   void Write(const std::string& content) { std::ofstream(file_, std::ios::binary) << content; }
   std::string Read() {
@@ -42,9 +42,10 @@ class MappedWeights : public ::testing::Test {
   std::string file_ = ::testing::TempDir() + "/savedmodel_test_mapped_weights.bin";
 };
 
-TEST_F(MappedWeights, ComeBackAsTheyWere) {
+TEST_F(MapWeightsTest, ComeBackAsTheyWere) {
   const std::vector<tf::Tensor> written = Weights();
-  const std::vector<tf::Tensor> read = MapWeights(file_, WriteWeights(file_, written));
+  const MappedWeights mapped = MapWeights(file_, WriteWeights(file_, written));
+  const std::vector<tf::Tensor>& read = mapped.tensors;
   ASSERT_EQ(read.size(), written.size());
   for (std::size_t i = 0; i < read.size(); ++i) {
     EXPECT_EQ(read[i].dtype(), written[i].dtype());
@@ -53,8 +54,18 @@ TEST_F(MappedWeights, ComeBackAsTheyWere) {
   }
 }
 
+TEST_F(MapWeightsTest, ReadTheFileAgainAfterTheirPagesWereDropped) {
+  const std::vector<tf::Tensor> written = Weights();
+  const MappedWeights mapped = MapWeights(file_, WriteWeights(file_, written));
+  DropPages(mapped);
+  for (std::size_t i = 0; i < written.size(); ++i) {
+    EXPECT_EQ(mapped.tensors[i].tensor_data(), written[i].tensor_data());
+  }
+  DropPages({});
+}
+
 // The alignment gaps have no checksum of their own.
-TEST_F(MappedWeights, AnyChangedByteIsNoticed) {
+TEST_F(MapWeightsTest, AnyChangedByteIsNoticed) {
   const std::vector<tf::BundleEntryProto> entries = WriteWeights(file_, Weights());
   const std::string content = Read();
   for (std::size_t i = 0; i < content.size(); ++i) {
