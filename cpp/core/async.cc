@@ -40,13 +40,13 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
     }
     if (model.waiting.fetch_add(1) < model.options.max_queue) return;
     --model.waiting;
-    throw Error(Code::kResourceExhausted,
-                function_->label + ": " + std::to_string(model.options.max_queue) +
-                    " calls of this model wait already, which is LoadOptions::max_queue");
+    throw Error(Code::kResourceExhausted, function_->label + ": the queue of this model is full: " +
+                                              std::to_string(model.options.max_queue) +
+                                              " calls wait already (LoadOptions::max_queue)");
   }
   // A pool that has ended destroys its tasks.
   ~Job() override {
-    if (Take()) Refuse(Code::kUnavailable, "the thread pool did not run it");
+    if (Take()) Refuse(Code::kUnavailable, "the thread pool dropped the call");
   }
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
@@ -91,8 +91,9 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
   // Delivers an error instead of being queued.
   void Fail(const char* why) {
     if (!Take()) return;
-    DeliverError(
-        [&] { return Error(Code::kUnavailable, function_->label + ": it could not be queued: " + why); });
+    DeliverError([&] {
+      return Error(Code::kUnavailable, function_->label + ": the call could not be queued: " + why);
+    });
   }
 
  private:

@@ -35,8 +35,9 @@ void CheckInput(const std::string& label, const TensorSpec& spec, const Tensor& 
 
 void CheckBuffer(const std::string& label, const TensorSpec& spec, const Tensor& buffer) {
   if (buffer.dtype() == DType::kString) {
-    throw UsageError(UsageError::Kind::kDType,
-                     label + ", output '" + spec.key + "': strings have no buffer; leave its Tensor empty");
+    throw UsageError(
+        UsageError::Kind::kDType,
+        label + ", output '" + spec.key + "': strings can't be written to a buffer; leave its Tensor empty");
   }
   Check(label, "the buffer for output", spec, buffer);
   if (!buffer.writable()) {

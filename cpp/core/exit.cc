@@ -92,7 +92,7 @@ void StopRunsAtExit() {
 
 void CheckNotExiting() {
   HoldAtExit();
-  if (exiting.load(std::memory_order_acquire)) throw Error(Code::kCancelled, "the process exits");
+  if (exiting.load(std::memory_order_acquire)) throw Error(Code::kCancelled, "the process is exiting");
 }
 
 void HoldAtExit() {

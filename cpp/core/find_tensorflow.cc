@@ -56,7 +56,7 @@ std::string FindTensorFlow(const std::string& hint) {
                                                kFrameworkLibrary +
                                                "; it must name the 'tensorflow' folder of the wheel");
   }
-  const std::pair<const char*, std::string> places[] = {{"what Python's import system names", hint},
+  const std::pair<const char*, std::string> places[] = {{"found by Python's import system", hint},
                                                         {"beside this package", NeighbourDirectory()},
                                                         {"chosen at build time", SAVEDMODEL_TF_DIRECTORY}};
   std::string looked;
@@ -67,9 +67,9 @@ std::string FindTensorFlow(const std::string& hint) {
   }
   throw Error(Code::kFailedPrecondition,
               std::string("savedmodel ") + Version() + " needs TensorFlow " + SAVEDMODEL_TF_REQUIRED +
-                  ", and none is installed; install it with: " + InstallHint() + "; or let " + kVariable +
-                  " name the 'tensorflow' folder of the wheel. Looked at, without finding " +
-                  kFrameworkLibrary + ": " + looked);
+                  ", and none is installed; install it with: " + InstallHint() + "; or set " + kVariable +
+                  " to the 'tensorflow' folder of the wheel. Searched for " + kFrameworkLibrary +
+                  " in: " + looked);
 }
 
 }  // namespace savedmodel::internal

@@ -20,11 +20,11 @@ void CheckOptions(const std::string& label, const RunOptions& options) {
   const double seconds = options.timeout->count();
   if (!std::isfinite(seconds)) {
     throw UsageError(UsageError::Kind::kValue,
-                     "a timeout is a number of seconds, got " + std::to_string(seconds));
+                     "timeout must be a finite number of seconds, got " + std::to_string(seconds));
   }
   if (seconds <= 0) {
     throw Error(Code::kDeadlineExceeded,
-                label + ": no time is left for it, the timeout is " + std::to_string(seconds) + " s");
+                label + ": no time is left to run: the timeout is " + std::to_string(seconds) + " s");
   }
 }
 
@@ -42,8 +42,8 @@ void Check(const FunctionState& function, const RunCall& call) {
   if (call.options != nullptr) CheckOptions(function.label, *call.options);
   const std::vector<TensorSpec>& inputs = function.engine().inputs();
   const std::vector<TensorSpec>& outputs = function.engine().outputs();
-  CheckCount(function, "takes", "tensors", inputs.size(), call.inputs.size());
-  CheckCount(function, "gives", "results", outputs.size(), call.outputs.size());
+  CheckCount(function, "takes", "input tensors", inputs.size(), call.inputs.size());
+  CheckCount(function, "needs", "output tensors", outputs.size(), call.outputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) CheckInput(function.label, inputs[i], call.inputs[i]);
   for (std::size_t i = 0; call.into && i < outputs.size(); ++i) {
     if (call.outputs[i].dtype() != DType::kInvalid) {
@@ -112,7 +112,7 @@ std::vector<Tensor> Ordered(const FunctionState& function, const Function::Named
     const auto given = inputs.find(spec.key);
     if (given == inputs.end() && !spec.default_value) {
       throw UsageError(UsageError::Kind::kArguments,
-                       function.label + " needs the input '" + spec.key + "': " + spec.ToString());
+                       function.label + ": missing input '" + spec.key + "': " + spec.ToString());
     }
     ordered.push_back(given == inputs.end() ? spec.default_value : given->second);
   }

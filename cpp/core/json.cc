@@ -63,7 +63,7 @@ class Parser {
   Json Whole() {
     Json value = Value(0);
     Space();
-    if (!left_.empty()) Refuse("there is more than one value");
+    if (!left_.empty()) Refuse("text follows the end of the JSON value");
     return value;
   }
 
@@ -76,11 +76,11 @@ class Parser {
     return true;
   }
   void Expect(std::string_view token) {
-    if (!Take(token)) Refuse("no '" + std::string(token) + "' where there should be one");
+    if (!Take(token)) Refuse("expected '" + std::string(token) + "'");
   }
 
   Json Value(int depth) {
-    if (depth > kDeepest) Refuse("it is too deep");
+    if (depth > kDeepest) Refuse("the JSON is nested too deeply");
     if (Take("{")) return {Object(depth)};
     if (Take("[")) return {Array(depth)};
     if (Take("\"")) return {Text()};
@@ -89,7 +89,7 @@ class Parser {
     if (Take("null")) return {nullptr};
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(left_.data(), left_.data() + left_.size(), number);
-    if (error != std::errc()) Refuse("a value is of no kind that is known");
+    if (error != std::errc()) Refuse("a value is not an object, array, string, integer, boolean or null");
     left_.remove_prefix(static_cast<std::size_t>(end - left_.data()));
     return {number};
   }
@@ -119,7 +119,7 @@ class Parser {
     while (!left_.empty() && left_.front() != '"') {
       char32_t point = 0;
       const std::size_t size = Decode(left_, &point);
-      if (size == 0 || point < ' ') Refuse("a string is not UTF-8, or not on one line");
+      if (size == 0 || point < ' ') Refuse("a string is not UTF-8, or has a control character");
       left_.remove_prefix(size);
       if (point == '\\') point = Escaped();
       const bool pair =
@@ -130,12 +130,12 @@ class Parser {
         text.push_back(point);
       }
     }
-    if (left_.empty()) Refuse("a string does not end");
+    if (left_.empty()) Refuse("a string has no closing quote");
     left_.remove_prefix(1);
     return text;
   }
   char32_t Escaped() {
-    if (left_.empty()) Refuse("a string does not end");
+    if (left_.empty()) Refuse("a string has no closing quote");
     const char kind = left_.front();
     left_.remove_prefix(1);
     constexpr std::string_view kKinds = "\"\\/bfnrt";
@@ -148,7 +148,7 @@ class Parser {
     const std::string_view digits = left_.substr(0, kDigits);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), point, 16);
     if (kind != 'u' || error != std::errc() || end != digits.data() + kDigits) {
-      Refuse("an escape of a string is of no kind that is known");
+      Refuse("a string has an unknown escape sequence");
     }
     left_.remove_prefix(kDigits);
     return point;
@@ -217,7 +217,7 @@ struct Dumper {
 template <typename Kind>
 const Kind& As(const Json& json, const char* what) {
   const auto* value = std::get_if<Kind>(&json.value);
-  if (value == nullptr) Refuse(std::string("a value is no ") + what);
+  if (value == nullptr) Refuse(std::string("expected a value of type ") + what);
   return *value;
 }
 
@@ -230,7 +230,7 @@ std::int64_t Json::integer() const { return As<std::int64_t>(*this, "integer"); 
 
 const Json& Json::at(const char* member) const {
   const auto found = object().find(FromBytes(member));
-  if (found == object().end()) Refuse(std::string("there is no '") + member + "'");
+  if (found == object().end()) Refuse(std::string("the member '") + member + "' is missing");
   return found->second;
 }
 

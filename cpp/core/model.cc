@@ -63,7 +63,7 @@ ModelState::ModelState() : fork_generation(ForkGeneration()) { Enlist(this); }
 void ModelState::Close() {
   if (Delivering() == this) {
     throw Error(Code::kFailedPrecondition,
-                "a callback of RunAsync can't close its model, which would wait for it");
+                "a RunAsync callback can't close its own model: Close waits for the callback");
   }
   gate.Shut();
   // A forked child has none of TensorFlow's threads; freeing the session there would wait for them.
@@ -114,26 +114,27 @@ void CheckOptions(const LoadOptions& options) {
     if (!good) throw UsageError(UsageError::Kind::kValue, rule);
   };
   const std::string most = std::to_string(kMaxThreads);
-  check(options.threads >= 0 && options.threads <= kMaxThreads, "LoadOptions::threads is 1 to " + most +
-                                                                    ", or 0 for as many as CPUs, got " +
+  check(options.threads >= 0 && options.threads <= kMaxThreads, "LoadOptions::threads must be 1 to " + most +
+                                                                    ", or 0 for one per CPU, got " +
                                                                     std::to_string(options.threads));
   if (options.thread_pool != nullptr) {
     const int threads = options.thread_pool->NumThreads();
     check(threads >= 1 && threads <= kMaxThreads,
-          "the thread pool has 1 to " + most + " threads, and says " + std::to_string(threads));
+          "the thread pool must have 1 to " + most + " threads, got " + std::to_string(threads));
   }
-  check(options.max_queue > 0, "LoadOptions::max_queue is 1 or more");
+  check(options.max_queue > 0, "LoadOptions::max_queue must be 1 or more");
   const SessionOptions& session = options.session;
   check(!session.inter_op_threads || (*session.inter_op_threads >= 0 && *session.inter_op_threads < 1 << 16),
-        "SessionOptions::inter_op_threads is 0 to 65535");
+        "SessionOptions::inter_op_threads must be 0 to 65535");
   check(
       !session.gpu_memory_fraction || (*session.gpu_memory_fraction > 0 && *session.gpu_memory_fraction <= 1),
-      "SessionOptions::gpu_memory_fraction is above 0, and 1 at most");
+      "SessionOptions::gpu_memory_fraction must be above 0, and 1 at most");
   const auto& timeout = options.run.timeout;
   check(!timeout || (timeout->count() > 0 && std::isfinite(timeout->count())),
-        "LoadOptions::run: a timeout is a number of seconds above 0");
+        "LoadOptions::run: timeout must be a finite number of seconds above 0");
   if (options.run.cancellation != nullptr) {
-    throw UsageError(UsageError::Kind::kArguments, "a cancellation is of single runs, not of a load");
+    throw UsageError(UsageError::Kind::kArguments,
+                     "LoadOptions::run can't have a cancellation; give one to each run");
   }
 }
 

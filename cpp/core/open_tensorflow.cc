@@ -62,9 +62,11 @@ std::string ScopeFor(const std::string& directory) {
   std::string image((std::istreambuf_iterator<char>(file)), {});
   const std::string placeholder = SAVEDMODEL_SCOPE_PLACEHOLDER;
   const auto at = image.find(placeholder);
-  if (at == std::string::npos) throw CannotOpen(std::string(kScopeLibrary) + " is not ours");
+  if (at == std::string::npos)
+    throw CannotOpen(std::string(kScopeLibrary) + " is not part of this savedmodel");
   if (directory.size() >= placeholder.size() || directory.find_first_of(":$") != std::string::npos) {
-    throw CannotOpen("the dynamic linker takes no folder named '" + directory + "'");
+    throw CannotOpen("the dynamic linker can't search the folder '" + directory +
+                     "': its path is too long, or has ':' or '$' in it");
   }
   // The zero cuts off the rest of the search path.
   image.replace(at, directory.size() + 1, directory + '\0');
@@ -151,7 +153,8 @@ OpenedTensorFlow OpenTensorFlowLibraries(const std::string& hint) {
   void* library = Open(OwnDirectory() + "/" + kEngineLibrary, RTLD_NOW | SAVEDMODEL_DEEPBIND);
   result.open_engine = reinterpret_cast<OpenEngineFn>(dlsym(library, kOpenEngineSymbol));
   if (result.open_engine == nullptr) {
-    throw Error(Code::kInternal, std::string(kEngineLibrary) + " is not ours: " + dlerror());
+    throw Error(Code::kInternal,
+                std::string(kEngineLibrary) + " is not part of this savedmodel: " + dlerror());
   }
   return result;
 }

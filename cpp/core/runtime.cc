@@ -91,8 +91,8 @@ void CheckUsableAfterFork() {
   if (threads_started && threads_generation != ForkGeneration()) {
     throw Error(
         Code::kFailedPrecondition,
-        "this process was forked after a SavedModel had been loaded, and TensorFlow's threads did not "
-        "come along: load in the child only, after the fork, or start processes with 'spawn'");
+        "this process was forked after a SavedModel was loaded, and TensorFlow's threads do not run in "
+        "the child: load in the child only, after the fork, or start processes with 'spawn'");
   }
 }
 

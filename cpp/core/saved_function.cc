@@ -225,9 +225,9 @@ std::string SavedFunction::Label(std::size_t trace) const {
 void SavedFunction::CheckTrace(std::size_t trace) const {
   if (trace < traces.size()) return;
   internal::Throw(path, [&] {
-    return UsageError(UsageError::Kind::kValue, "function '" + path + "' has " +
-                                                    std::to_string(traces.size()) +
-                                                    " traces, and no number " + std::to_string(trace));
+    return UsageError(UsageError::Kind::kValue,
+                      "function '" + path + "' has no trace " + std::to_string(trace) + "; it has " +
+                          std::to_string(traces.size()) + " traces, numbered from 0");
   });
 }
 

@@ -25,8 +25,9 @@ struct StringBlock {
 
 void CheckNumeric(DType dtype) {
   if (DTypeSize(dtype) > 0) return;
-  throw UsageError(UsageError::Kind::kDType, std::string("a tensor of ") + DTypeName(dtype) +
-                                                 " has no flat memory; strings have Tensor::Strings");
+  throw UsageError(UsageError::Kind::kDType,
+                   std::string("a tensor of ") + DTypeName(dtype) +
+                       " has no numbers in memory; make strings with Tensor::Strings");
 }
 
 }  // namespace
@@ -36,8 +37,10 @@ bool Shape::operator==(const Shape& other) const {
 }
 
 void Shape::Refuse() const {
-  Throw("a shape",
-        [&] { return UsageError(UsageError::Kind::kValue, ToString() + " is not the shape of a tensor"); });
+  Throw("a shape", [&] {
+    return UsageError(UsageError::Kind::kValue,
+                      ToString() + " is not a valid shape: a size is negative, or too large");
+  });
 }
 
 std::string Shape::ToString() const {
@@ -60,7 +63,7 @@ Tensor Tensor::Empty(DType dtype, const Shape& shape) {
     }
     if (data == nullptr) {
       throw OutOfMemory("out of memory: a tensor of " + std::string(DTypeName(dtype)) + " " +
-                        shape.ToString() + " has " + std::to_string(bytes) + " bytes");
+                        shape.ToString() + " needs " + std::to_string(bytes) + " bytes");
     }
     return Tensor(dtype, shape, data, std::shared_ptr<const void>(data, [](void* p) { std::free(p); }), true);
   });

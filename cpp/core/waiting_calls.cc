@@ -78,7 +78,8 @@ void Watch(std::uint64_t id, std::weak_ptr<WaitingCall> call, Clock::time_point 
     try {
       std::thread([&watcher] { watcher.Run(); }).detach();
     } catch (const std::system_error& error) {
-      throw Error(Code::kResourceExhausted, std::string("no thread to watch timeouts: ") + error.what());
+      throw Error(Code::kResourceExhausted,
+                  std::string("can't start the thread that watches timeouts: ") + error.what());
     }
     watcher.running = true;
   }

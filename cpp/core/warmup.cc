@@ -33,7 +33,7 @@ void MakeFolder(const fs::path& folder) {
   if (!error) return;
   const bool denied = error == std::errc::permission_denied || error == std::errc::read_only_file_system;
   throw Error(denied ? Code::kPermissionDenied : Code::kFailedPrecondition,
-              "can't make '" + folder.string() + "': " + error.message());
+              "can't create '" + folder.string() + "': " + error.message());
 }
 
 void Send(const Model& model, const WarmupRequest& request) {
@@ -80,16 +80,16 @@ std::size_t RecordWarmup(const std::string& path, const std::vector<WarmupReques
   return WithErrors(Subject::Quoted(path), [&] {
     if (IsThere(fs::path(path) / internal::kManifestFile)) {
       throw Error(Code::kFailedPrecondition,
-                  "'" + path + "' is published: what it consists of is not changed");
+                  "'" + path + "' is published and must not change; record requests before publishing");
     }
     const std::string file = WarmupFile(path);
     std::vector<std::string> records;
     if (append && IsThere(file)) records = GetEngine().ReadRecords(file);
     const std::size_t count = records.size() + requests.size();
     if (count == 0 || count > kMaxWarmupRecords) {
-      throw UsageError(UsageError::Kind::kValue, "a SavedModel has 1 to " +
+      throw UsageError(UsageError::Kind::kValue, "a SavedModel must have 1 to " +
                                                      std::to_string(kMaxWarmupRecords) +
-                                                     " warm-up requests: " + std::to_string(count));
+                                                     " warm-up requests, got " + std::to_string(count));
     }
     for (const WarmupRequest& request : requests) records.push_back(GetEngine().SerializeRequest(request));
     MakeFolder(fs::path(file).parent_path());
@@ -111,13 +111,13 @@ std::size_t ReplayWarmup(const Model& model, std::vector<std::string>* warnings)
     for (std::size_t i = 0; i < records.size(); ++i) {
       const std::string where = "warm-up request " + std::to_string(i + 1) + " of '" + file + "'";
       if (i == kMaxWarmupRecords) {
-        warn("'" + file + "': requests after the first " + std::to_string(i) + " are left out");
+        warn("'" + file + "': requests after the first " + std::to_string(i) + " are skipped");
         break;
       }
       if (Answer(model, records[i], where)) {
         ++answered;
       } else {
-        warn(where + " is of a kind that no signature answers; it is skipped");
+        warn(where + " is skipped: no signature answers requests of its type");
       }
     }
     return answered;

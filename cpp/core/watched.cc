@@ -20,10 +20,10 @@ WatchOptions::WatchOptions() { load.warmup = true; }
 Watched Watched::Start(const std::string& directory, WatchOptions options) {
   return WithErrors(internal::Subject::Quoted(directory), [&] {
     if (!(options.poll.count() > 0) || !std::isfinite(options.poll.count())) {
-      throw UsageError(UsageError::Kind::kValue, "WatchOptions::poll is a positive number of seconds");
+      throw UsageError(UsageError::Kind::kValue, "WatchOptions::poll must be a positive number of seconds");
     }
     if (options.versions < 0) {
-      throw UsageError(UsageError::Kind::kValue, "WatchOptions::versions is 0, for all, or more");
+      throw UsageError(UsageError::Kind::kValue, "WatchOptions::versions must be 0 (all) or more");
     }
     return Watched(internal::Watcher::Start(directory, std::move(options)));
   });

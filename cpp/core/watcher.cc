@@ -29,7 +29,7 @@ std::string TextOf(const std::exception_ptr& error) {
   } catch (const std::exception& known) {
     return known.what();
   } catch (...) {
-    return "an exception of a type that is not known";
+    return "an exception of an unknown type";
   }
 }
 
@@ -67,7 +67,8 @@ std::shared_ptr<Watcher> Watcher::Start(const std::string& directory, WatchOptio
   try {
     watcher->thread_ = std::thread([watcher = watcher.get()] { watcher->Run(); });
   } catch (const std::system_error& error) {
-    throw Error(Code::kResourceExhausted, std::string("no thread to watch versions: ") + error.what());
+    throw Error(Code::kResourceExhausted,
+                std::string("can't start the thread that watches versions: ") + error.what());
   }
   return watcher;
 }
@@ -140,9 +141,9 @@ void Watcher::CheckFirst() const {
 
 void Watcher::CheckNotForked() const {
   if (fork_generation_ == ForkGeneration()) return;
-  throw Error(Code::kFailedPrecondition, "this process was forked, and the thread that watches '" +
-                                             directory_ +
-                                             "' did not come along: watch in the child only, after the fork");
+  throw Error(Code::kFailedPrecondition,
+              "this process was forked, and the thread that watches '" + directory_ +
+                  "' does not run in the child: watch in the child only, after the fork");
 }
 
 void Watcher::Look() {
@@ -359,7 +360,7 @@ const Watcher::Version& Watcher::Highest() const { return loaded_.rbegin()->seco
 Model Watcher::model() const {
   CheckNotForked();
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (closed_) throw Error(Code::kFailedPrecondition, "what watched '" + directory_ + "' is closed");
+  if (closed_) throw Error(Code::kFailedPrecondition, "the watched model '" + directory_ + "' is closed");
   if (!loaded_.empty()) return Highest().model;
   const std::string why = failed_.empty() ? error_ : failed_.rbegin()->second.text;
   throw Error(Code::kUnavailable,
@@ -378,8 +379,8 @@ Model Watcher::model(std::int64_t version) const {
   }
   std::string known;
   for (const auto& [number, one] : loaded_) known += (known.empty() ? "" : ", ") + std::to_string(number);
-  throw Error(Code::kNotFound, "there is no version " + std::to_string(version) + " of '" + directory_ +
-                                   "'; those that are loaded: " + (known.empty() ? "none" : known));
+  throw Error(Code::kNotFound, "version " + std::to_string(version) + " of '" + directory_ +
+                                   "' is not loaded; loaded versions: " + (known.empty() ? "none" : known));
 }
 
 std::int64_t Watcher::version() const {

@@ -37,7 +37,7 @@ void ThrowAsError(const Subject& subject) {
 void RefuseEmpty(const char* type) {
   Throw(type, [&] {
     return Error(Code::kFailedPrecondition,
-                 std::string("this ") + type + " holds nothing: it was made empty, or moved from");
+                 std::string("this ") + type + " is empty: it was default-constructed or moved from");
   });
 }
 

@@ -210,7 +210,7 @@ Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& l
   }
   const std::string kind = py::str(array.attr("dtype").attr("kind"));
   if (kind != "O" && kind != "S" && kind != "U" && kind != "T") {
-    RefuseType(label, spec, Describe(array), "; strings are arrays of object, S, U or StringDType");
+    RefuseType(label, spec, Describe(array), "; pass strings as an array of object, S, U or StringDType");
   }
   // A copy, so that no other thread can replace its objects during the run.
   auto strings = std::make_shared<StringArray>();
@@ -218,7 +218,7 @@ Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& l
     strings->array = numpy.attr("array")(array, py::arg("dtype") = "object", py::arg("order") = "C");
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_SystemError)) throw;  // numpy raises it for code points beyond Unicode
-    throw py::value_error(Where(label, spec) + ": the array holds code points that are no Unicode");
+    throw py::value_error(Where(label, spec) + ": the array has code points beyond Unicode");
   }
   const Shape shape = ShapeOf(strings->array.ptr());
   auto** items = reinterpret_cast<PyObject**>(array_proxy(strings->array.ptr())->data);
@@ -235,7 +235,7 @@ Tensor FromStrings(PyObject* value, const TensorSpec& spec, const std::string& l
         const py::error_already_set error;  // clears Python's error, which names no input
         if (!error.matches(PyExc_UnicodeEncodeError)) throw error;
         throw py::value_error(Where(label, spec) + ": the str at flat index " + std::to_string(i) +
-                              " has half a surrogate pair, which UTF-8 cannot hold");
+                              " has a lone surrogate, which UTF-8 can't encode");
       }
     } else {
       RefuseType(label, spec,
@@ -327,8 +327,8 @@ void RefuseMasked(PyObject* array, const std::string& where) {
   PyObject* masked = PyDict_GetItemString(PyImport_GetModuleDict(), "numpy.ma");
   if (masked == nullptr) return;  // numpy.ma is not loaded, so there are no masked arrays
   if (!py::module_::import("numpy.ma").attr("is_masked")(py::handle(array)).cast<bool>()) return;
-  throw py::value_error(where + ": the array is masked, and its mask would be dropped; say what takes the " +
-                        "place of masked elements with .filled(value)");
+  throw py::value_error(where + ": the array is masked, and its mask would be lost; replace its masked " +
+                        "elements with .filled(value)");
 }
 
 Shape ShapeOf(PyObject* array) {
@@ -356,7 +356,7 @@ Tensor ToTensor(PyObject* value, const TensorSpec& spec, const std::string& labe
   const py::object view = ViewAsArray(value);
   if (!view.is_none()) return FromArray(view, spec, label, why, false);
   Tensor tensor = FromArray(FromNumbers(value, spec, label), spec, label, why, false);
-  if (why != nullptr) *why = std::string("it is no array but a ") + Py_TYPE(value)->tp_name;
+  if (why != nullptr) *why = std::string("it is not an array but a ") + Py_TYPE(value)->tp_name;
   return tensor;
 }
 

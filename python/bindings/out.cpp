@@ -58,7 +58,7 @@ void CheckOut(PyObject* array, const TensorSpec& spec, const std::string& label)
   if ((proxy->flags & kWriteable) == 0) throw py::value_error(where + ": the array is read-only");
   if (Py_TYPE(array) != npy_api::get().PyArray_Type_) RefuseMasked(array, where);
   if (MayOverlapItself(array)) {
-    throw py::value_error(where + ": elements of the array share memory, and could not all be kept");
+    throw py::value_error(where + ": elements of the array overlap in memory, so results would be lost");
   }
 }
 

@@ -31,10 +31,10 @@ RunArguments::RunArguments(const std::string& label, PyObject* const* args, Py_s
     if (*value == Py_None) *value = nullptr;
   }
   if (inputs != nullptr && !PyDict_Check(inputs)) {
-    inputs = AsDict(inputs, label + ": inputs is a dict of values by input name", &converted_inputs_);
+    inputs = AsDict(inputs, label + ": inputs must be a dict of values by input name", &converted_inputs_);
   }
   if (out != nullptr && !PyDict_Check(out)) {
-    out = AsDict(out, label + ": out is a dict of arrays by output name", &converted_out_);
+    out = AsDict(out, label + ": out must be a dict of arrays by output name", &converted_out_);
   }
 }
 
@@ -54,7 +54,9 @@ void RunArguments::Set(PyObject* name, PyObject* value) {
   }
   if (found != members.end()) {
     PyObject* RunArguments::*member = found->second;
-    if (this->*member != nullptr) throw py::type_error("run() got an argument twice");
+    if (this->*member != nullptr)
+      throw py::type_error("run() got multiple values for argument " +
+                           std::string(py::repr(py::handle(name))));
     this->*member = value;
     return;
   }
@@ -67,7 +69,7 @@ CallOptions RunArguments::ReadOptions(bool* wants_trace) const {
   if (this->options != nullptr) {
     const py::handle given(this->options);
     if (!py::hasattr(given, "_proto_bytes")) {
-      throw py::type_error(std::string("options is a savedmodel.RunOptions, got ") +
+      throw py::type_error(std::string("options must be a savedmodel.RunOptions, got ") +
                            Py_TYPE(given.ptr())->tp_name);
     }
     SetTimeout(given.attr("timeout").ptr(), &result);

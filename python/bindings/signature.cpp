@@ -170,7 +170,7 @@ class Outs {
       }
       if (slot->spec->encoding != Encoding::kDense) {
         throw py::type_error(state.label + ", out '" + slot->spec->key +
-                             "': a composite has no single buffer");
+                             "': a composite output can't be written to one array");
       }
       CheckOut(array, *slot->spec, state.label);
       const auto index = static_cast<std::size_t>(slot - bound.slots.data());
@@ -229,12 +229,13 @@ std::vector<std::string> OutputKeys(const State& state, PyObject* outputs) {
   std::vector<std::string> keys;
   for (const py::handle item : py::reinterpret_borrow<py::iterable>(outputs)) {
     if (!py::isinstance<py::str>(item)) {
-      throw py::type_error(state.label + ": outputs are names, got " + std::string(py::repr(item)));
+      throw py::type_error(state.label + ": outputs must be names, got " + std::string(py::repr(item)));
     }
     auto key = py::cast<std::string>(item);
     if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(std::move(key));
   }
-  if (keys.empty()) throw py::value_error(state.label + ": outputs is empty; leave it out for all of them");
+  if (keys.empty())
+    throw py::value_error(state.label + ": outputs is empty; leave it out to get all outputs");
   return keys;
 }
 
@@ -281,7 +282,7 @@ PyObject* New(PyTypeObject* type, PyObject* args, PyObject*) {
     const auto arguments = py::reinterpret_borrow<py::tuple>(args);
     const bool saved = arguments.size() == 3;
     if ((arguments.size() != 2 && !saved) || !py::isinstance<ModelHandle>(arguments[0])) {
-      throw py::type_error("signatures are made by savedmodel.load");
+      throw py::type_error("a Signature can't be created directly; load a model");
     }
     auto object = py::reinterpret_steal<py::object>(type->tp_alloc(type, 0));
     if (!object) throw py::error_already_set();

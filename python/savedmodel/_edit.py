@@ -67,11 +67,11 @@ class Edit:
         """
         if function is not None:
             if inputs is not None or outputs is not None:
-                raise TypeError("a function has its own inputs and outputs: give it alone")
+                raise TypeError("add_signature takes a function, or inputs and outputs, not both")
             self._core.add_function_signature(name, function, trace, method_name)
             return self
         if inputs is None or outputs is None:
-            raise TypeError("add_signature takes inputs and outputs, or a function")
+            raise TypeError("add_signature needs inputs and outputs, or a function")
         self._core.add_signature(name, dict(inputs), dict(outputs), method_name)
         return self
 
@@ -160,15 +160,15 @@ class Edit:
         if the source is incomplete.
         """
         if format not in (None, "pb", "pbtxt"):
-            raise ValueError(f"format is 'pb', 'pbtxt' or None, not {format!r}")
+            raise ValueError(f"format must be 'pb', 'pbtxt' or None, got {format!r}")
         return self._core.save(file_system_path(target), overwrite, format or "")
 
 
 def _tag_set(tags: Iterable[str]) -> set[str]:
     if isinstance(tags, str):
-        raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
+        raise TypeError(f"tags must be a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
     given = set(tags)
     for tag in given:
         if not isinstance(tag, str):
-            raise TypeError(f"tags is a set of strings, got {tag!r} in it")
+            raise TypeError(f"tags must be a set of strings, got {tag!r} in it")
     return given

@@ -20,8 +20,8 @@ def _kind(name: str, first: object) -> tuple[type | tuple[type, ...], str]:
     if isinstance(first, int):
         return int, "an integer"
     raise TypeError(
-        f"feature {name!r}: {type(first).__name__} {first!r:.40} is no type of a tf.train.Example; "
-        "it has int, float, str and bytes"
+        f"feature {name!r}: a tf.train.Example can't hold {type(first).__name__} {first!r:.40}; "
+        "use int, float, str or bytes"
     )
 
 
@@ -39,7 +39,7 @@ def _floats(name: str, values: list[Any]) -> list[float]:
 
 def _feature(name: str, values: object) -> list[int] | list[float] | list[bytes]:
     if not isinstance(values, list) or not values:
-        raise TypeError(f"feature {name!r} is a list of values, such as [1, 2], got {values!r:.40}")
+        raise TypeError(f"feature {name!r} must be a list of values, such as [1, 2], got {values!r:.40}")
     types, what = _kind(name, values[0])
     for value in values:
         if not isinstance(value, types):
@@ -63,7 +63,7 @@ def serialize_example(features: Mapping[str, object]) -> bytes:
     Raises TypeError for other values, ValueError for a number that does not fit.
     """
     if not isinstance(features, Mapping):
-        raise TypeError(f"an example is a dict of features, got {features!r:.40}")
+        raise TypeError(f"an example must be a dict of features, got {features!r:.40}")
     checked = {name: _feature(name, values) for name, values in features.items()}
     _tensorflow.locate()
     return _core.serialize_example(checked)

@@ -139,7 +139,7 @@ class Functions(Mapping[str, Function]):
 
     def __getitem__(self, path: str) -> Function:
         if not isinstance(path, str):
-            raise KeyError(path)
+            raise KeyError(f"the path of a function must be a string, got {path!r}")
         if path not in self._made:
             saved = self._model.find_function(path)
             made = self._made.setdefault(saved.path, Function(self._model, saved))

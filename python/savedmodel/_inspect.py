@@ -28,7 +28,7 @@ def file_system_path(path: str | os.PathLike[str]) -> str:
         full.encode()
     except UnicodeEncodeError:
         raise ValueError(
-            f"the path {os.fsencode(full)!r} is not UTF-8; rename it, or name it through a symbolic link"
+            f"the path {os.fsencode(full)!r} is not UTF-8; rename it, or use a symbolic link to it"
         ) from None
     return full
 
@@ -37,7 +37,7 @@ def local_path(path: str | os.PathLike[str]) -> Path:
     """The same for a path of this machine. Raises ValueError for another file system."""
     full = file_system_path(path)
     if "://" in full:
-        raise ValueError(f"{full!r} is no directory of this machine, where versions of models are kept")
+        raise ValueError(f"versions of models must be in a directory of this machine, got {full!r}")
     return Path(full)
 
 

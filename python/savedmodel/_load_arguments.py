@@ -88,7 +88,7 @@ def show_load_arguments(function: Function) -> Function:
 
 def check_type(name: str, value: object, kind: type) -> None:
     if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{name} is a {kind.__name__} or None, got {value!r}")
+        raise TypeError(f"{name} must be a {kind.__name__} or None, got {value!r}")
 
 
 def complete(given: LoadArguments) -> LoadArguments:
@@ -99,19 +99,19 @@ def complete(given: LoadArguments) -> LoadArguments:
     arguments: LoadArguments = {**DEFAULTS, **given}
     tags, threads = arguments["tags"], arguments["threads"]
     if isinstance(tags, str):
-        raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
+        raise TypeError(f"tags must be a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
     if not isinstance(tags, Iterable):
-        raise TypeError(f"tags is a set of strings, got {tags!r}")
+        raise TypeError(f"tags must be a set of strings, got {tags!r}")
     if threads is not None and not hasattr(threads, "__index__"):
-        raise TypeError(f"threads is an int, or None for as many as CPUs, got {threads!r}")
+        raise TypeError(f"threads must be an int, or None for one per CPU, got {threads!r}")
     if threads is not None and not 1 <= operator.index(threads) <= _MAX_THREADS:
-        raise ValueError(f"threads is 1 to {_MAX_THREADS}, or None for as many as CPUs: {threads}")
+        raise ValueError(f"threads must be 1 to {_MAX_THREADS}, or None for one per CPU, got {threads}")
     check_type("verify", arguments["verify"], bool)
     check_type("warmup", arguments["warmup"], bool)
     if arguments["optimize"] not in ("none", "default", "bf16"):
-        raise ValueError(f"optimize is 'none', 'default' or 'bf16': {arguments['optimize']!r}")
+        raise ValueError(f"optimize must be 'none', 'default' or 'bf16', got {arguments['optimize']!r}")
     if arguments["ops"] not in ("any", "safe"):
-        raise ValueError(f"ops is 'any' or 'safe': {arguments['ops']!r}")
+        raise ValueError(f"ops must be 'any' or 'safe', got {arguments['ops']!r}")
     check_type("device", arguments["device"], str)
     if not isinstance(arguments["cache"], bool | str | os.PathLike | None):
         raise TypeError(f"cache is a directory, True for the user's, or False: {arguments['cache']!r}")
@@ -120,6 +120,6 @@ def complete(given: LoadArguments) -> LoadArguments:
     arguments["tags"] = frozenset(tags)
     for tag in arguments["tags"]:
         if not isinstance(tag, str):
-            raise TypeError(f"tags is a set of strings, got {tag!r} in it")
+            raise TypeError(f"tags must be a set of strings, got {tag!r} in it")
     arguments["op_libraries"] = _op_libraries.as_tuple(arguments["op_libraries"])
     return arguments

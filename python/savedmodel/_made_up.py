@@ -49,7 +49,7 @@ def made_up_inputs(specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
         try:
             inputs[key] = _example(spec, generator)
         except (TypeError, ValueError, AttributeError):
-            raise ValueError(f"no value could be made for input {key!r}") from None
+            raise ValueError(f"input {key!r}: no value can be generated") from None
     return inputs
 
 

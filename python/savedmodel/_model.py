@@ -195,17 +195,17 @@ class Model:
         if fetches is None:
             fetches = []
         if isinstance(fetches, bytes):
-            raise TypeError(f"fetches is a tensor name or a sequence of them, got {fetches!r}")
+            raise TypeError(f"fetches must be a tensor name or a sequence of them, got {fetches!r}")
         names = [fetches] if isinstance(fetches, str) else list(fetches)
         if not names and not targets:
-            raise ValueError("fetches is empty")
+            raise ValueError("fetches is empty; name a tensor to fetch, or targets to run")
         if feeds is None:
             feeds = {}
         if not isinstance(feeds, Mapping):
-            raise TypeError(f"feeds is a dict of values by tensor name, got {type(feeds).__name__}")
+            raise TypeError(f"feeds must be a dict of values by tensor name, got {type(feeds).__name__}")
         for name in (*names, *feeds, *targets):
             if not isinstance(name, str):
-                raise TypeError(f"names of tensors and ops are strings, got {name!r}")
+                raise TypeError(f"names of tensors and ops must be strings, got {name!r}")
         collected = Trace() if (self._trace_by_default if trace is None else trace) else None
         values = self._core.run_tensors(
             names, list(feeds), targets, tuple(feeds.values()), timeout, collected, b""
@@ -277,7 +277,7 @@ class Model:
         signature or function that could be optimized; KeyError for an unknown function.
         """
         if isinstance(functions, str):
-            raise TypeError(f"functions is a list of paths, such as [{functions!r}], got a string")
+            raise TypeError(f"functions must be a list of paths, such as [{functions!r}], got a string")
         chosen = None if functions is None else list(functions)
         self._core.save_optimized(file_system_path(path), chosen)
 

@@ -27,6 +27,15 @@ def _integer_range(dtype: np.dtype[Any]) -> tuple[int, int] | None:
     return int(info.min), int(info.max)
 
 
+def _type_of(value: Any) -> str:
+    """The Python type of a value, such as "NoneType" or "list of str [2]"."""
+    if not isinstance(value, list | tuple):
+        return type(value).__name__
+    items = np.asarray(value, object)
+    types = sorted({type(item).__name__ for item in items.ravel()})
+    return f"{type(value).__name__} of {' and '.join(types)} {list(items.shape)}"
+
+
 def _integers(value: Any, dtype: np.dtype[Any], low: int, high: int) -> Array:
     items = np.asarray(value, object)
     numbers = []
@@ -34,7 +43,7 @@ def _integers(value: Any, dtype: np.dtype[Any], low: int, high: int) -> Array:
         try:
             numbers.append(operator.index(item))
         except TypeError:
-            raise TypeError(f"{type(item).__name__} {item!r:.40}, which is no integer") from None
+            raise TypeError(f"{type(item).__name__} {item!r:.40}, which is not an integer") from None
         if not low <= numbers[-1] <= high:
             raise ValueError(f"{item!r:.40}, which does not fit {dtype}: {low} to {high}")
     wide = np.array(numbers, np.uint64 if high > np.iinfo(np.int64).max else np.int64)
@@ -49,7 +58,7 @@ def _reals(value: Any, dtype: np.dtype[Any]) -> Array:
     kind = "f" if dtype.kind == "V" or dtype.num >= 256 else dtype.kind  # ml_dtypes' floats
     found = natural.dtype.kind
     if natural.size and (found not in _RANK or _RANK.index(found) > _RANK.index(kind)):
-        raise TypeError(f"{type(value).__name__} of {natural.dtype} {list(natural.shape)}")
+        raise TypeError(_type_of(value))
     with np.errstate(over="ignore", invalid="ignore"):
         result: Array = natural.astype(dtype)
     if kind == "b" or not natural.size:
@@ -72,7 +81,9 @@ def _reals(value: Any, dtype: np.dtype[Any]) -> Array:
 def refuse_masked(value: Any) -> None:
     """Raise ValueError for a masked array, or a list with one or with a masked element."""
     if np.ma.is_masked(value):
-        raise ValueError("a masked array, whose mask would be dropped; see its method filled")
+        raise ValueError(
+            "a masked array, whose mask would be lost; replace its masked elements with .filled(value)"
+        )
     if isinstance(value, list | tuple):
         for item in value:
             if isinstance(item, list | tuple | np.ndarray):
@@ -93,5 +104,5 @@ def to_array(value: Any, dtype: np.dtype[Any]) -> Array:
         raise ValueError(f"{value!r:.40}, which does not fit {dtype}") from None
     except ValueError as error:
         if "inhomogeneous" in str(error):
-            raise ValueError("a list that is no array: its parts differ in length") from None
+            raise ValueError("a list whose parts differ in length") from None
         raise

@@ -25,7 +25,7 @@ def as_tuple(libraries: OpLibraries) -> tuple[str, ...]:
     """The given library or libraries as strings. Raises TypeError."""
     given = [libraries] if isinstance(libraries, str | os.PathLike) else libraries
     if not isinstance(given, Iterable):
-        raise TypeError(f"op_libraries are paths or names of packages, got {libraries!r}")
+        raise TypeError(f"op_libraries must be paths or names of packages, got {libraries!r}")
     return tuple(os.fspath(library) for library in given)
 
 

@@ -17,7 +17,7 @@ def _proto_bytes(proto: Any, what: str) -> bytes:
     if hasattr(proto, "SerializeToString"):
         serialized: bytes = proto.SerializeToString()
         return serialized
-    raise TypeError(f"{what} is a protocol buffer message or its bytes, got {type(proto).__name__}")
+    raise TypeError(f"{what} must be a protocol buffer message or its bytes, got {type(proto).__name__}")
 
 
 def _check(owner: str, options: object, name: str, types: type | tuple[type, ...]) -> None:
@@ -56,9 +56,14 @@ class SessionOptions:
         for name in ("allow_growth", "allow_soft_placement", "log_device_placement", "xla"):
             _check("SessionOptions", self, name, bool)
         if self.inter_op_threads is not None and not 0 <= self.inter_op_threads < 2**16:
-            raise ValueError(f"SessionOptions.inter_op_threads is 0 to 65535: {self.inter_op_threads}")
+            raise ValueError(
+                f"SessionOptions.inter_op_threads must be 0 to 65535, got {self.inter_op_threads}"
+            )
         if self.gpu_memory_fraction is not None and not 0 < self.gpu_memory_fraction <= 1:
-            raise ValueError(f"SessionOptions.gpu_memory_fraction is 0 to 1: {self.gpu_memory_fraction}")
+            raise ValueError(
+                "SessionOptions.gpu_memory_fraction must be above 0, and 1 at most, got "
+                f"{self.gpu_memory_fraction}"
+            )
 
     def _to_core(self) -> _core.SessionOptions:
         options = _core.SessionOptions()

@@ -51,7 +51,7 @@ def categories() -> dict[str, str]:
 
 def _check_names(names: Iterable[str], what: str) -> frozenset[str]:
     if isinstance(names, str):
-        raise TypeError(f"{what} is a sequence of ops or categories, got the string {names!r}")
+        raise TypeError(f"{what} must be a sequence of ops or categories, got the string {names!r}")
     chosen = frozenset(names)
     for name in sorted(chosen):
         if name.islower() and name not in categories():  # ops are in CamelCase

@@ -22,19 +22,19 @@ def _compare(where: str, result: Any, expected: Any, level: str) -> None:
     if result.dtype == object or np.issubdtype(result.dtype, np.integer) or result.dtype == np.dtype(bool):
         same = np.array_equal(result, expected)
         if not same and level == "default":
-            raise InternalError(f"{where}: optimize={level!r} changed it; load with optimize='none'")
+            raise InternalError(f"{where}: optimize={level!r} changed the result; load with optimize='none'")
         return
     wide = np.complex128 if np.issubdtype(result.dtype, np.complexfloating) else np.float64
     a, b = result.astype(wide), expected.astype(wide)
     finite = np.isfinite(b)
     if not np.array_equal(np.isfinite(a), finite):
-        raise InternalError(f"{where}: optimize={level!r} made values infinite or NaN, or finite")
+        raise InternalError(f"{where}: optimize={level!r} changed which values are finite")
     scale = float(np.abs(b[finite]).max(initial=0))
     difference = float(np.abs(a[finite] - b[finite]).max(initial=0))
     if difference > _TOLERANCE[level] * max(scale, np.finfo(np.float32).tiny):
         raise InternalError(
-            f"{where}: optimize={level!r} changed it by {difference:.2g}, where values reach {scale:.2g}; "
-            f"the tolerance is {_TOLERANCE[level]:g} of that. Load with optimize='none'"
+            f"{where}: optimize={level!r} changed the result by {difference:.2g}, where values reach "
+            f"{scale:.2g}; the tolerance is {_TOLERANCE[level]:g} of that. Load with optimize='none'"
         )
 
 
@@ -47,7 +47,7 @@ def _verify_signature(label: str, signature: Signature, level: str) -> str:
         # A traced run goes through the session, which has the graph as it was loaded.
         expected, _ = signature.run(inputs, trace=True)
     except (Error, TypeError, ValueError) as error:
-        return f"the graph as loaded refuses made-up inputs: {error}"
+        return f"the graph as loaded fails on generated inputs: {error}"
     results = signature.run(inputs)
     for key, value in expected.items():
         if isinstance(value, np.ndarray | np.generic):
@@ -79,7 +79,9 @@ def verify(model: Model, level: str) -> dict[str, str]:
         if not report.optimized:
             why_not[name] = "its graph is not optimized"
         elif report.effects:
-            why_not[name] = f"its calls leave something behind or differ: {', '.join(report.effects)}"
+            why_not[name] = (
+                f"its calls have side effects, or give results that differ: {', '.join(report.effects)}"
+            )
         else:
             why_not[name] = _verify_signature(label, callee, level)
     return why_not

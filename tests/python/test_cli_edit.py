@@ -76,7 +76,7 @@ def test_what_cannot_be_meant_is_one_line(models: Path, tmp_path: Path) -> None:
         ("--rename-signature", "a"): "OLD=NEW",
         ("--rename-signature", "serving=b"): "did you mean 'serving_default'?",
         ("--add-output", "probs=x"): "NAME:KEY=TENSOR",
-        ("--add-signature", "s", "--output", "a=x", "--output", "a=y"): "two are called 'a'",
+        ("--add-signature", "s", "--output", "a=x", "--output", "a=y"): "the key 'a' is given twice",
         ("--set-tags", "serve"): "TAGS=TAGS",
         ("--tag-set", "server"): "did you mean {serve}?",
         ("--add-signature", "s"): "no output",

@@ -80,8 +80,8 @@ def test_bench_errors(models: Path, tmp_path: Path) -> None:
     assert "--against 'torch': there are: tf, onnxruntime" in error(
         "bench", models / "mlp", "--against", "torch"
     )
-    assert "ends in .png" in error("bench", models / "mlp", "--plot", tmp_path / "x.pdf")
-    assert "is sparse: no value is made up" in error(
+    assert "must end in .png" in error("bench", models / "mlp", "--plot", tmp_path / "x.pdf")
+    assert "is sparse: no value can be generated" in error(
         "bench", models / "composite", "--signature-def", "sparse"
     )
     assert "no such directory" in error("bench", tmp_path / "none")

@@ -270,11 +270,11 @@ def test_examples_are_those_of_tensorflow(models: Path) -> None:
 WRONG_EXAMPLES = [
     ('[{"age":[22,"x"]}]', "feature 'age': str 'x' is not an integer, as the first value is"),
     ('[{"age":[22, 1.5]}]', "feature 'age': float 1.5 is not an integer"),
-    ('[{"age":[[1]]}]', "feature 'age': list [1] is no type of a tf.train.Example"),
-    ('[{"age":22}]', "feature 'age' is a list of values"),
-    ('[{"age":[]}]', "feature 'age' is a list of values"),
-    ('{"age":[1]}', "examples are a list of dicts"),
-    ("[1]", "an example is a dict of features"),
+    ('[{"age":[[1]]}]', "feature 'age': a tf.train.Example can't hold list [1]"),
+    ('[{"age":22}]', "feature 'age' must be a list of values"),
+    ('[{"age":[]}]', "feature 'age' must be a list of values"),
+    ('{"age":[1]}', "examples must be a list of dicts"),
+    ("[1]", "an example must be a dict of features"),
     ('[{"age":[99999999999999999999]}]', "does not fit int64"),
     ('[{"age":[1e300]}]', "feature 'age': a number does not fit float32"),
 ]
@@ -300,7 +300,7 @@ def test_sparse_inputs_by_their_parts(models: Path) -> None:
     where = ("run", models / "composite", "--signature-def", "sparse", "--input-exprs")
     text = output(*where, "x#indices=[[0,1]];x#values=[3];x#dense_shape=[2,4]")
     assert text.startswith("Result for output key ")
-    assert "lacks its x#dense_shape" in error(*where, "x#indices=[[0,1]];x#values=[3]")
+    assert "missing part x#dense_shape" in error(*where, "x#indices=[[0,1]];x#values=[3]")
     assert "is sparse: give its parts, x#indices" in error(*where, "x=[1]")
 
 
@@ -340,12 +340,14 @@ def test_session_config(models: Path, tmp_path: Path) -> None:
     where = ("run", models / "mlp", "--random", "--session-config", config)
     assert output(*where).startswith("Result")
     config.write_text("device_count { key: 'CPU' value: 1 }\nnonsense: 3\n")
-    assert re.search(r"no ConfigProto in text form, line 2, column \d+: .*nonsense", error(*where))
+    assert re.search(r"not a ConfigProto in text form: line 2, column \d+: .*nonsense", error(*where))
 
 
 def test_device(models: Path) -> None:
     assert output("run", models / "mlp", "--random", "--device", "cpu").startswith("Result")
-    assert "there is no device" in error("run", models / "mlp", "--random", "--device", "tpu:3")
+    assert "no device '/device:TPU:3' on this machine" in error(
+        "run", models / "mlp", "--random", "--device", "tpu:3"
+    )
 
 
 def test_what_is_missing_is_said(models: Path) -> None:

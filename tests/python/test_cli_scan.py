@@ -282,5 +282,5 @@ def test_a_safe_load_of_a_harmless_model(load: Load, tmp_path: Path, models: Pat
 
 
 def test_the_argument() -> None:
-    with pytest.raises(ValueError, match="ops is 'any' or 'safe'"):
+    with pytest.raises(ValueError, match="ops must be 'any' or 'safe'"):
         sm.load("x", ops="all")  # type: ignore[arg-type]

@@ -93,15 +93,15 @@ def test_a_shape_counts_for_all_keys_of_a_tensor(outcomes: Outcomes) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("no_tensor", "no tensor 'prob:0' in resource-7, a checkpoint; near it: 'probs'"),
+        ("no_tensor", "no tensor 'prob:0' in resource-7, a checkpoint; did you mean 'probs'?"),
         ("no_output", "no tensor 'probs:1' in resource-7, a checkpoint: 'probs' (Softmax) has 1 outputs"),
-        ("no_input_tensor", "no tensor 'X:0' in resource.pbtxt, a frozen graph; near it: 'x'"),
-        ("no_names", "ValueError: inputs= and outputs= (--input, --output) name the tensors"),
-        ("no_checkpoint", "no such checkpoint; near it: 'resource-7'"),
+        ("no_input_tensor", "no tensor 'X:0' in resource.pbtxt, a frozen graph; did you mean 'x'?"),
+        ("no_names", "ValueError: inputs= and outputs= (--input, --output): they name the tensors"),
+        ("no_checkpoint", "no such checkpoint; did you mean 'resource-7'?"),
         ("no_meta", "resource-7.meta: no such file; without it, graph= (--graph) builds the graph"),
         (
             "missing_variable",
-            "lacks 1 of the 1 variables that the signatures need, such as 'head/bias'; near",
+            "lacks 1 of the 1 variables that the signatures need, such as 'head/bias'; did you mean",
         ),
         ("built_nothing", "returns no GraphSignature, so inputs= and outputs="),
         ("missing_op", "MyCompanysSum"),
@@ -110,10 +110,10 @@ def test_a_shape_counts_for_all_keys_of_a_tensor(outcomes: Outcomes) -> None:
         ("garbage_text", "not a GraphDef"),
         (
             "from_queue",
-            "'q_DequeueMany' (QueueDequeueManyV2) waits for what a training script puts into a queue",
+            "'q_DequeueMany' (QueueDequeueManyV2) waits for a queue that a training script fills",
         ),
         ("from_python", "(PyFunc) calls a Python function of this process"),
-        ("from_table", "(MutableHashTableV2) keeps what is no variable, and would be lost"),
+        ("from_table", "(MutableHashTableV2) keeps state outside variables, which would be lost"),
         ("saved_already", "saved_model.pb is a SavedModel already"),
         (
             "baked",
@@ -121,13 +121,13 @@ def test_a_shape_counts_for_all_keys_of_a_tensor(outcomes: Outcomes) -> None:
         ),
         ("baked_3", "two.pb, a frozen graph: it does not take inputs of these shapes: Cannot reshape"),
         ("asset_missing", "words.txt; No such file or directory"),
-        ("sparse", "a checkpoint's signatures have dense tensors; others need the Builder"),
+        ("sparse", "a checkpoint's signature takes dense tensors only; use the Builder"),
         (
             "two_shapes",
             "inputs 'x' and 'rows' are one tensor, 'x:0': it can't have the shape (1, 4) and (3, 4)",
         ),
         ("scalar", "Cannot feed value of shape () for Tensor"),
-        ("total", "output 'total' has no row for each row of the batch of 2"),
+        ("total", "output 'total' does not have one row for each of the 2 rows of a batch"),
     ],
 )
 def test_nothing_is_written_after_an_error(outcomes: Outcomes, name: str, text: str) -> None:

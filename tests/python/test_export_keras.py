@@ -93,19 +93,19 @@ def test_the_report_says_what_was_compared(outcomes: Outcomes) -> None:
     assert "made from functional.keras, Keras 3." in report
     for output in "serving_default: probs", "serving_default: score", "features: hidden":
         assert output in report
-    assert "(2 made-up samples)" in report
-    assert "input 'a b' is 'arg_a_b' for tf.saved_model.load" in report
+    assert "(2 generated samples)" in report
+    assert "tf.saved_model.load gives the input 'a b' the name 'arg_a_b'" in report
     assert "(1 sample)" in outcomes["batch"].report
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("no_layer", "KeyError: \"no layer 'hiden' in the model; near it: 'hidden'"),
+        ("no_layer", "KeyError: \"no layer 'hiden' in the model; did you mean 'hidden'?"),
         ("bad_batch", "ValueError: input 'in' has a batch of 4 in the model; batch=16 does not fit"),
         ("bad_shape", "ValueError: input 'in' has the shape (None, 8) in the model; (None, 9) does not fit"),
-        ("no_input", "KeyError: \"no input 'inn' to give a shape to; near it: 'in'\""),
-        ("few_samples", "ValueError: the samples have not all inputs of any signature"),
+        ("no_input", "KeyError: \"no input 'inn' to give a shape to; did you mean 'in'?\""),
+        ("few_samples", "ValueError: no signature has all its inputs in the samples"),
         ("custom_unknown", "custom layers: custom_objects= (--import MODULE)"),
         ("lambda_refused_keras", "has a Lambda layer, which is Python code that would be run"),
         ("lambda_refused_h5", "has a Lambda layer, which is Python code that would be run"),
@@ -113,7 +113,7 @@ def test_the_report_says_what_was_compared(outcomes: Outcomes) -> None:
         ("lambda_escaped", "has a Lambda layer, which is Python code that would be run"),
         ("lambda_not_json", "its configuration can't be searched for Lambda layers"),
         ("not_built", "ValueError: the model does not say what its inputs are; give input_signature="),
-        ("random", "InternalError: signature 'serving_default', output 'y': the conversion is "),
+        ("random", "InternalError: signature 'serving_default', output 'y': the conversion differs "),
         ("weights_only", "has weights only; a model is saved with model.save()"),
         ("empty", "not a .keras file, or cut short"),
         ("text", "a Keras model is a .keras or .h5 file, or a folder that Keras 2 wrote"),
@@ -149,5 +149,5 @@ def test_a_model_that_holds_its_source_is_not_replaced(outcomes: Outcomes) -> No
 
 def test_what_is_no_savedmodel_is_never_replaced(outcomes: Outcomes) -> None:
     folder = outcomes["folder"]
-    assert "exists and is no SavedModel" in folder.error
+    assert "exists and is not a SavedModel" in folder.error
     assert [each.name for each in folder.path.iterdir()] == ["thesis.txt"]

@@ -108,7 +108,7 @@ def test_why_a_path_can_not_be_reached(path: str, error: type[Exception], says: 
 
 def test_links_that_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "lost").symlink_to("nothing")
-    with pytest.raises(sm.NotFoundError, match="a symbolic link to what is not there"):
+    with pytest.raises(sm.NotFoundError, match="the target of this symbolic link does not exist"):
         sm.load(tmp_path / "lost")
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(sm.InvalidArgumentError, match="Too many levels of symbolic links"):
@@ -125,7 +125,7 @@ def test_what_is_no_file(models: Path, tmp_path: Path) -> None:
             sm.load(copy)
         (copy / name).rmdir()
         os.mkfifo(copy / name)
-        with pytest.raises(sm.NotFoundError, match=f"{name}' is no regular file"):
+        with pytest.raises(sm.NotFoundError, match=f"{name}' is not a regular file"):
             sm.load(copy)
 
 
@@ -361,7 +361,7 @@ def test_op_libraries_of_commands(custom_op: tuple[Path, Path]) -> None:
         ("IO>FileRead", 'op_libraries="tensorflow_io"'),
         ("SimpleMLInferenceOp", 'op_libraries="tensorflow_decision_forests"'),
         ("Addons>Blend", 'op_libraries="tensorflow_addons"'),
-        ("NobodyKnowsIt", "name the shared library that registers them"),
+        ("NobodyKnowsIt", "load the shared library that registers them"),
     ],
 )
 def test_the_package_of_a_missing_op_is_named(tmp_path: Path, op: str, says: str) -> None:

@@ -58,7 +58,7 @@ class TestKerasSaved:
         self, models: Path, tmp_path: Path, tensorflow: TensorFlow
     ) -> None:
         notes = sm.Edit(models / "keras_saved").save(tmp_path / "mended")
-        assert "variables get the names" in notes[0]
+        assert "variables to the names" in notes[0]
         run = read(models, "keras_saved")
         inputs = {key: parts[""] for key, parts in run.inputs.items()}
         for how in "v1", "v2":

@@ -77,7 +77,7 @@ Call = Callable[[sm.Signature], object]
         (
             lambda f: f(A, [[1.0], [2.0, 3.0]]),
             ValueError,
-            r"input 'b': expected float32 \[\?\], got a list that is no array",
+            r"input 'b': expected float32 \[\?\], got a list whose parts differ in length",
         ),
         (
             lambda f: f.run({"a": A, "b": B}, outputs=["sum", "difference"]),
@@ -86,8 +86,8 @@ Call = Callable[[sm.Signature], object]
         ),
         (lambda f: f.run({"a": A, "b": B}, outputs="x"), KeyError, r"no output 'x'"),
         (lambda f: f.run({"a": A, "b": B}, outputs=[]), ValueError, r"outputs is empty"),
-        (lambda f: f.run({"a": A, "b": B}, outputs=[1]), TypeError, r"outputs are names, got 1"),
-        (lambda f: f.run({"a": A, "b": B}, outputs=b"sum"), TypeError, r"outputs are names"),
+        (lambda f: f.run({"a": A, "b": B}, outputs=[1]), TypeError, r"outputs must be names, got 1"),
+        (lambda f: f.run({"a": A, "b": B}, outputs=b"sum"), TypeError, r"outputs must be names"),
     ],
 )
 def test_misuse_of_a_signature(load: Load, call: Call, error: type[Exception], message: str) -> None:
@@ -161,7 +161,7 @@ def test_a_message_that_is_not_utf8(load: Load) -> None:
     [
         ("dangling", r"'dangling', output 'y': the graph has no node 'no_such_node'"),
         ("dangling_in", r"'dangling_in', input 'x': the graph has no node 'no_such_input'"),
-        ("bad_index", r"'bad_index', output 'y': node 'y' has 1 outputs, and no number 7"),
+        ("bad_index", r"'bad_index', output 'y': node 'y' has no output 7; it has 1 outputs"),
     ],
 )
 def test_signatures_that_name_what_is_not_there(load: Load, name: str, message: str) -> None:
@@ -263,19 +263,19 @@ def test_a_variable_of_a_closed_model(models: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"tags": "serve"}, TypeError, r"tags is a set of strings.*got the string 'serve'"),
-        ({"tags": 5}, TypeError, r"tags is a set of strings, got 5"),
-        ({"tags": [5]}, TypeError, r"tags is a set of strings, got 5 in it"),
+        ({"tags": "serve"}, TypeError, r"tags must be a set of strings.*got the string 'serve'"),
+        ({"tags": 5}, TypeError, r"tags must be a set of strings, got 5"),
+        ({"tags": [5]}, TypeError, r"tags must be a set of strings, got 5 in it"),
         ({"tags": ["gpu"]}, sm.NotFoundError, r"tags \{'gpu'\}; its tag sets: \{'serve'\}"),
         ({"tags": []}, sm.NotFoundError, r"tags \{\}; its tag sets: \{'serve'\}"),
         ({"tags": ["serve", "gpu"]}, sm.NotFoundError, r"\{'gpu', 'serve'\}; its tag sets"),
-        ({"threads": 0}, ValueError, r"threads is 1 to"),
-        ({"threads": -2}, ValueError, r"threads is 1 to"),
-        ({"threads": 1.5}, TypeError, r"threads is an int, or None.*, got 1.5"),
-        ({"threads": "2"}, TypeError, r"threads is an int, or None.*, got '2'"),
-        ({"device": "gpu:99"}, sm.InvalidArgumentError, r"no device .*GPU:99.*there is: .*CPU:0"),
-        ({"device": "/device:CPU:7"}, sm.InvalidArgumentError, r"no device '/device:CPU:7' here"),
-        ({"device": "tpu"}, sm.InvalidArgumentError, r"no device .*TPU:0.*there is: .*CPU:0"),
+        ({"threads": 0}, ValueError, r"threads must be 1 to"),
+        ({"threads": -2}, ValueError, r"threads must be 1 to"),
+        ({"threads": 1.5}, TypeError, r"threads must be an int, or None.*, got 1.5"),
+        ({"threads": "2"}, TypeError, r"threads must be an int, or None.*, got '2'"),
+        ({"device": "gpu:99"}, sm.InvalidArgumentError, r"no device .*GPU:99.*there are: .*CPU:0"),
+        ({"device": "/device:CPU:7"}, sm.InvalidArgumentError, r"no device '/device:CPU:7' on this machine"),
+        ({"device": "tpu"}, sm.InvalidArgumentError, r"no device .*TPU:0.*there are: .*CPU:0"),
         ({"device": "/job:worker/device:CPU:0"}, sm.InvalidArgumentError, r"no device"),
         ({"device": "cpu:x"}, sm.InvalidArgumentError, r"'cpu:x' is not the name of a device"),
         ({"device": "a:b:c"}, sm.InvalidArgumentError, r"'a:b:c' is not the name of a device"),
@@ -287,7 +287,7 @@ def test_a_variable_of_a_closed_model(models: Path) -> None:
         ),
         ({"session": sm.SessionOptions(config="x")}, TypeError, r"SessionOptions\.config .* str"),
         ({"op_libraries": "/no/ops.so"}, sm.NotFoundError, r"op library '/no/ops\.so'"),
-        ({"op_libraries": 1}, TypeError, r"op_libraries are paths or names of packages"),
+        ({"op_libraries": 1}, TypeError, r"op_libraries must be paths or names of packages"),
         ({"op_libraries": "no_such_package"}, ModuleNotFoundError, r"no package of this name is installed"),
         ({"op_libraries": "json"}, ValueError, r"has no libraries with ops"),
         ({"op_libraries": ["/no/ops.so"]}, sm.NotFoundError, r"op library '/no/ops\.so'"),
@@ -323,7 +323,7 @@ def test_paths_of_load(models: Path) -> None:
         sm.load("")
     with pytest.raises(sm.NotFoundError, match="no such directory: '/no/such'"):
         sm.load("/no/such")
-    with pytest.raises(sm.NotFoundError, match=r"is a file; a SavedModel is a directory, here '"):
+    with pytest.raises(sm.NotFoundError, match=r"is a file; a SavedModel is a directory; did you mean '"):
         sm.load(models / "add" / "saved_model.pb")
     with pytest.raises(sm.NotFoundError, match="is not a SavedModel"):
         sm.load(models)

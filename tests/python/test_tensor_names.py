@@ -92,7 +92,7 @@ def test_what_is_not_the_name_of_a_tensor(model: sm.Model, name: str) -> None:
     [
         ("nope", "no node 'nope'"),
         ("nope:0", "no node 'nope'"),
-        ("y:7", "'y' has 1 outputs, and no number 7"),
+        ("y:7", "'y' has no output 7; it has 1 outputs"),
         ("y/", "no node 'y/'"),
         (" y", "no node ' y'"),
         ("init", "'init' has 0 outputs"),

@@ -33,15 +33,15 @@ REFUSED = {
     ),
     "an attribute of another kind": (
         node("i", "Identity", "x", attributes='attr { key: "T" value { i: 1 } }'),
-        "node 'i': its attribute 'T' is no type",
+        "node 'i': its attribute 'T' is not of the type 'type'",
     ),
     "an attribute that is not there": (
         node("i", "Identity", "x"),
-        "node 'i': its attribute 'T' is not there",
+        "node 'i': its attribute 'T' is missing",
     ),
     "more inputs counted than there are": (
         node("i", "StringJoin", "x", attributes='attr { key: "N" value { i: 2 } }'),
-        "node 'i': it has 1 inputs, and its attribute 'N' counts 2",
+        "node 'i': it has 1 inputs, but its attribute 'N' is 2",
     ),
     "an input too few": (
         node("i", "AddV2", "x", attributes=STRINGS),

@@ -49,7 +49,7 @@ def test_a_model_without_requests(models: Path) -> None:
     with sm.load(models / "mlp", warmup=True) as model:
         assert model.optimization[0].optimized  # without requests, it is made ready
         assert model.warmed_up == 0
-    with pytest.raises(TypeError, match="warmup is a bool"):
+    with pytest.raises(TypeError, match="warmup must be a bool"):
         sm.load(models / "mlp", warmup="yes")  # type: ignore[arg-type]
 
 
@@ -123,7 +123,7 @@ def test_what_can_be_recorded(models: Path, tmp_path: Path, mlp: Path) -> None:
 
 def test_what_can_not(models: Path, mlp: Path, tmp_path: Path) -> None:
     for inputs, kind, message in (
-        ({}, TypeError, "no value for 'x'"),
+        ({}, TypeError, "missing input 'x'"),
         ({"y": X}, TypeError, "no input 'y'; there are: 'x'"),
         ({"x": X.astype(np.float64)}, TypeError, "expected float32, got float64"),
         ({"x": X[0]}, ValueError, r"expected the shape \(None, 64\), got \(64,\)"),
@@ -230,5 +230,5 @@ def test_a_mask_is_not_recorded(models: Path, tmp_path: Path) -> None:
     copy = tmp_path / "m"
     shutil.copytree(models / "add", copy)
     masked = np.ma.masked_array(np.ones(2, np.float32), [True, False])
-    with pytest.raises(ValueError, match=r"input 'x': a masked array, whose mask would be dropped"):
+    with pytest.raises(ValueError, match=r"input 'x': a masked array, whose mask would be lost"):
         sm.record_warmup(copy, {"x": masked, "y": np.ones(2, np.float32)})

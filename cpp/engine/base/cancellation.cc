@@ -65,7 +65,8 @@ Deadline::Deadline(double seconds, tensorflow::CancellationManager* run) : run_(
     try {
       std::thread([&watch] { watch.Run(); }).detach();
     } catch (const std::system_error& error) {
-      throw Error(Code::kResourceExhausted, std::string("no thread to watch timeouts: ") + error.what());
+      throw Error(Code::kResourceExhausted,
+                  std::string("can't start the thread that watches timeouts: ") + error.what());
     }
     watch.running = true;
   }

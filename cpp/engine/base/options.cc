@@ -30,7 +30,7 @@ std::string ParseConfigText(const std::string& text) {
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
   if (!parser.ParseFromString(text, &config)) {
-    throw Error(Code::kInvalidArgument, "session config: no ConfigProto in text form, " + error.text);
+    throw Error(Code::kInvalidArgument, "session config: not a ConfigProto in text form: " + error.text);
   }
   return config.SerializeAsString();
 }

@@ -40,7 +40,8 @@ Code CodeOf(int error) {
   if (error == ENOENT && lstat(path.c_str(), &link) != 0) {
     throw Error(Code::kNotFound, "no such directory: " + Quote(path));
   }
-  const std::string what = error == ENOENT ? "a symbolic link to what is not there" : std::strerror(error);
+  const std::string what =
+      error == ENOENT ? "the target of this symbolic link does not exist" : std::strerror(error);
   throw Error(CodeOf(error), Quote(path) + " can't be reached: " + what);
 }
 
@@ -49,7 +50,7 @@ Code CodeOf(int error) {
   const auto slash = path.rfind('/');
   const bool inside = slash != std::string::npos && path.substr(slash + 1) == name;
   throw Error(Code::kNotFound, Quote(path) + " is a file; a SavedModel is a directory" +
-                                   (inside ? ", here " + Quote(path.substr(0, slash)) : ""));
+                                   (inside ? "; did you mean " + Quote(path.substr(0, slash)) + "?" : ""));
 }
 
 void CheckRemote(const std::string& path) {
@@ -82,7 +83,7 @@ void CheckRegularFile(const std::string& path) {
   if (!IsLocal(path) || stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return;
   throw Error(Code::kNotFound,
               Quote(path) + (S_ISDIR(info.st_mode) ? " is a directory, where a file is expected"
-                                                   : " is no regular file"));
+                                                   : " is not a regular file"));
 }
 
 PlainPath::PlainPath(const std::string& directory) : name_(directory) {
@@ -91,8 +92,8 @@ PlainPath::PlainPath(const std::string& directory) : name_(directory) {
   if (directory_ < 0) {
     throw Error(Code::kInvalidArgument,
                 Quote(directory) +
-                    ": TensorFlow takes this path for a pattern; rename the directory, or name "
-                    "it through a symbolic link");
+                    ": TensorFlow reads this path as a pattern; rename the directory, or use a "
+                    "symbolic link to it");
   }
   name_ = "/proc/self/fd/" + std::to_string(directory_);
 }

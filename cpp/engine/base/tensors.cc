@@ -134,7 +134,8 @@ void ToTensorFlow(const Tensor& tensor, bool borrow, tf::Tensor* feed) {
       flat(static_cast<Eigen::Index>(i)).assign(views[i].data(), views[i].size());
     }
   } else if (bytes > 0) {
-    if (!feed->IsInitialized()) throw Error(Code::kResourceExhausted, "no memory for a copy of an input");
+    if (!feed->IsInitialized())
+      throw Error(Code::kResourceExhausted, "out of memory: an input can't be copied");
     std::memcpy(feed->data(), tensor.data(), bytes);
   }
 }

@@ -29,8 +29,8 @@ class Editor : public internal::EngineEdit {
       const int mended = MendVariables(path, &meta_graph);
       if (mended > 0) {
         state_.notes.push_back(
-            std::to_string(mended) +
-            " variables get the names that signatures read: other runtimes can now run them");
+            "renamed " + std::to_string(mended) +
+            " variables to the names that signatures read: other runtimes can now run the model");
       }
       state_.captures.emplace(TagsOf(meta_graph), ReadCaptures(path, meta_graph));
       for (const auto& asset : AssetFiles(meta_graph)) state_.assets.insert("assets/" + asset.filename());

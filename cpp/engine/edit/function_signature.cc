@@ -136,15 +136,15 @@ void Apply(const AddFunctionSignature& operation, State* state) {
   const SavedFunctions functions(meta_graph->object_graph_def());
   const SavedFunction& function = functions.Find(operation.function);
   if (operation.trace >= function.traces.size()) {
-    throw UsageError(UsageError::Kind::kValue, "function " + Quote(operation.function) + " has " +
+    throw UsageError(UsageError::Kind::kValue, "function " + Quote(operation.function) + " has no trace " +
+                                                   std::to_string(operation.trace) + "; it has " +
                                                    std::to_string(function.traces.size()) +
-                                                   " traces, and no number " +
-                                                   std::to_string(operation.trace));
+                                                   " traces, numbered from 0");
   }
   const ConcreteFunction& trace = function.traces[operation.trace];
   if (trace.outputs.empty()) {
-    throw UsageError(UsageError::Kind::kValue,
-                     "function " + Quote(operation.function) + " returns no tensor, and a signature has to");
+    throw UsageError(UsageError::Kind::kValue, "function " + Quote(operation.function) +
+                                                   " returns no tensor, but a signature needs an output");
   }
   tf::GraphDef* graph = meta_graph->mutable_graph_def();
   std::map<int, std::string> tensors = ObjectTensors(state->source, *meta_graph, *graph);

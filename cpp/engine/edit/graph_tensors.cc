@@ -131,10 +131,11 @@ std::string FindTensor(const std::string& text, tf::GraphDef* graph) {
       const std::vector<std::string> names = tree.AllNames();
       const std::string function = Near(name.node, names).empty() ? tree.FunctionWith(name.node) : "";
       if (!function.empty()) {
-        throw UsageError(UsageError::Kind::kName,
-                         "no tensor " + Quote(text) + "; the function " + Quote(function) +
-                             " has one, but it is the body of a loop or branch, or is not called at all, "
-                             "and only the bodies of calls can be inlined");
+        throw UsageError(
+            UsageError::Kind::kName,
+            "no tensor " + Quote(text) + "; the function " + Quote(function) +
+                " has one, but it can't be inlined: it is the body of a loop or branch, or is not "
+                "called");
       }
       ThrowNoSuch("node", name.node, names);
     }

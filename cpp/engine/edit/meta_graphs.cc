@@ -122,8 +122,8 @@ void Apply(const DropMetaGraph& operation, State* state) {
   tf::SavedModel* model = &state->model;
   const tf::MetaGraphDef* meta_graph = FindMetaGraph(operation.tags, model);
   if (model->meta_graphs_size() == 1) {
-    throw UsageError(UsageError::Kind::kValue,
-                     "the MetaGraph " + NamedSet(operation.tags) + " is the only one");
+    throw UsageError(UsageError::Kind::kValue, "the MetaGraph " + NamedSet(operation.tags) +
+                                                   " is the only one, so it can't be removed");
   }
   for (int i = 0; i < model->meta_graphs_size(); ++i) {
     if (&model->meta_graphs(i) != meta_graph) continue;

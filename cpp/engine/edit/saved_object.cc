@@ -144,8 +144,8 @@ void PutSignature(const std::string& name, const Captures& captures, tf::MetaGra
   } catch (const Error& error) {
     throw Error(Code::kFailedPrecondition,
                 "signature " + Quote(name) +
-                    " can't be put into the object graph, from which tf.saved_model.load takes signatures: " +
-                    error.what() + "; without the object graph it can be made");
+                    " can't be added to the object graph, where tf.saved_model.load finds signatures: " +
+                    error.what() + "; drop the object graph first");
   }
   PutSignatureFunction(name, std::move(function.definition), function.bound, meta_graph);
 }

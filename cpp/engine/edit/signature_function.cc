@@ -80,8 +80,8 @@ Plan MakePlan(const tf::SignatureDef& signature, const Captures& captures, const
     const auto object = captures.find(tensor);
     if (object == captures.end()) {
       if (!MakesHandle(node)) continue;
-      throw Error(Code::kFailedPrecondition,
-                  "it needs " + Quote(node.name()) + " (" + node.op() + "), which is no part of the object");
+      throw Error(Code::kFailedPrecondition, "it needs " + Quote(node.name()) + " (" + node.op() +
+                                                 "), which is not part of the saved object");
     }
     plan.feeds.push_back(tensor);
     plan.feed_types.push_back(static_cast<tf::DataType>(index.TypeOf(TensorRef::Parse(tensor), tensor)));

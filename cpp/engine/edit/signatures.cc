@@ -38,7 +38,7 @@ void CheckFed(const std::string& name, const tf::MetaGraphDef& meta_graph) {
   for (const tf::NodeDef& node : meta_graph.graph_def().node()) {
     const std::string tensor = node.name() + ":0";
     if (node.op() != "Placeholder" || !needed.Has(node.name()) || fed.count(tensor) > 0) continue;
-    ThrowValue(Named(name) + " needs the placeholder " + Quote(tensor) + ", which is none of its inputs");
+    ThrowValue(Named(name) + " needs the placeholder " + Quote(tensor) + ", which is not one of its inputs");
   }
 }
 
@@ -63,7 +63,7 @@ void AddTensors(const TensorNames& tensors, const std::string& signature, const 
 void CheckFree(const std::string& name, const tf::MetaGraphDef& meta_graph) {
   if (name.empty()) ThrowValue("the name of a signature is empty");
   if (name == tf::kSavedModelInitOpSignatureKey || name == tf::kSavedModelTrainOpSignatureKey) {
-    ThrowValue(Quote(name) + " is a name that TensorFlow's loader uses itself");
+    ThrowValue(Quote(name) + " is reserved for TensorFlow's loader");
   }
   if (meta_graph.signature_def().count(name) > 0) ThrowValue("there is a " + Named(name) + " already");
 }
@@ -71,7 +71,7 @@ void CheckFree(const std::string& name, const tf::MetaGraphDef& meta_graph) {
 void Apply(const AddSignature& operation, State* state) {
   tf::MetaGraphDef* meta_graph = state->Selected();
   CheckFree(operation.name, *meta_graph);
-  if (operation.outputs.empty()) ThrowValue(Named(operation.name) + " has no output");
+  if (operation.outputs.empty()) ThrowValue(Named(operation.name) + " needs an output");
   tf::SignatureDef definition;
   definition.set_method_name(operation.method_name);
   tf::GraphDef* graph = meta_graph->mutable_graph_def();

@@ -116,10 +116,8 @@ std::vector<std::string> Write(const State& state, const std::string& target, co
   const std::set<std::string> unused = UnusedAssets(state);
   const bool warm_up = !Exists(tf::io::JoinPath(source, kWarmupFile)) || AnswersAsSource(state);
   if (!warm_up) {
-    notes.push_back(
-        std::string(kWarmupFile) +
-        " is left out: a signature of the source, or an input or output of one, is gone, which its "
-        "requests may name");
+    notes.push_back(std::string(kWarmupFile) +
+                    " is left out: its requests may name a signature, input or output that was removed");
   }
   WriteWhole(target, options.overwrite, [&](const std::string& folder) {
     CopyFiles(source, folder, [&](const std::string& file) {
@@ -136,7 +134,7 @@ std::vector<std::string> Write(const State& state, const std::string& target, co
     if (!text) {
       WriteFingerprint(folder, &notes);
     } else if (Exists(tf::io::JoinPath(source, kFingerprintFile))) {
-      notes.emplace_back("fingerprint.pb is left out: TensorFlow makes none of a model in text form");
+      notes.emplace_back("fingerprint.pb is left out: TensorFlow makes none for a SavedModel in text form");
     }
   });
   return notes;

@@ -39,7 +39,7 @@ bool MayReplace(const std::string& target, bool replace) {
   if (!std::filesystem::exists(status)) return false;
   const auto refuse = [&](const std::string& why) { throw Error(Code::kAlreadyExists, Quote(target) + why); };
   if (!replace) refuse(" exists already");
-  if (std::filesystem::is_symlink(status)) refuse(" is a symbolic link, which is not replaced");
+  if (std::filesystem::is_symlink(status)) refuse(" is a symbolic link: it is not replaced");
   if (!IsSavedModelOrEmpty(target)) {
     refuse(" is neither a SavedModel nor an empty directory: it is not replaced");
   }
@@ -87,7 +87,7 @@ void CopyFiles(const std::string& source, const std::string& target,
 }
 
 void WriteWhole(const std::string& given, bool replace, const std::function<void(const std::string&)>& fill) {
-  if (given.empty()) throw Error(Code::kInvalidArgument, "the directory to write to has no name");
+  if (given.empty()) throw Error(Code::kInvalidArgument, "the path of the directory to write is empty");
   const std::string target = tf::io::CleanPath(given);
   MayReplace(target, replace);
   tf::Env* env = tf::Env::Default();

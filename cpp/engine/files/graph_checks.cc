@@ -41,7 +41,7 @@ class ConcatAxes {
     const auto at = node.op() == "Concat" ? 0 : count->i();
     if (at < 0 || at >= node.input_size()) return "";
     const std::string source = NodeOf(node.input(static_cast<int>(at)));
-    return arrays_.count(source) > 0 ? "its axis '" + source + "' is not one number" : "";
+    return arrays_.count(source) > 0 ? "its axis '" + source + "' is not a scalar" : "";
   }
 
  private:
@@ -76,7 +76,7 @@ void CheckGraph(const std::string& path, const tf::MetaGraphDef& meta_graph, con
     count += called.Count(node);
     if (count > limits.nodes) {
       Refuse(path, "node '" + node.name() + "'",
-             "it calls functions that call themselves, or each other so often that the graph has no end");
+             "it calls functions that call themselves, or that expand to too many nodes");
     }
   }
   for (const tf::FunctionDef& function : graph.library().function()) {

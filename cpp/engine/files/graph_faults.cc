@@ -39,7 +39,7 @@ std::string FaultOfShape(const tf::TensorShapeProto& shape, const GraphLimits& l
   for (const auto& dim : shape.dim()) {
     if (dim.size() <= 0) continue;
     if (__builtin_mul_overflow(elements, dim.size(), &elements) || elements > limits.elements) {
-      return "a shape of more elements than any machine has bytes";
+      return "a shape with more elements than fit in memory";
     }
   }
   return "";
@@ -76,7 +76,7 @@ std::string FaultOfValue(const tf::AttrValue& value, const GraphLimits& limits) 
   const auto type = [&](int one) {
     if (one == tf::DT_INVALID) return;  // not known
     look(FaultOfDataType(one));
-    if (one > tf::kDataTypeRefOffset) look("a type of references, which no attribute may have");
+    if (one > tf::kDataTypeRefOffset) look("a reference type, which an attribute can't have");
   };
   if (value.value_case() == tf::AttrValue::kType) type(value.type());
   if (value.has_tensor()) look(FaultOfTensor(value.tensor(), limits));
@@ -99,8 +99,8 @@ std::string FaultOfValues(const tf::NodeDef& node, const GraphLimits& limits) {
       value->tensor().dtype() == dtype->type()) {
     return "";
   }
-  return "its value is " + tf::DataTypeString(value->tensor().dtype()) + ", and its attribute 'dtype' " +
-         tf::DataTypeString(dtype->type());
+  return "its value has the type " + tf::DataTypeString(value->tensor().dtype()) +
+         ", but its attribute 'dtype' is " + tf::DataTypeString(dtype->type());
 }
 
 // TensorFlow reads the type of each output from it without checking their number.
@@ -119,11 +119,12 @@ namespace {
 // TensorFlow checks these too late: its oneDNN pass runs earlier and aborts.
 std::string FaultOfAttribute(const tf::OpDef::AttrDef& attribute, const tf::NodeDef& node) {
   const tf::AttrValue* given = FindAttr(node, attribute.name());
-  if (given == nullptr) return attribute.has_default_value() ? "" : "is not there";
+  if (given == nullptr) return attribute.has_default_value() ? "" : "is missing";
   const tf::AttrValue& value = *given;
   // In a function body the value may be one of the function's own attributes.
   if (value.value_case() == tf::AttrValue::kPlaceholder) return "";
-  if (!tf::AttrValueHasType(value, attribute.type()).ok()) return "is no " + attribute.type();
+  if (!tf::AttrValueHasType(value, attribute.type()).ok())
+    return "is not of the type '" + attribute.type() + "'";
   const auto& allowed = attribute.allowed_values().list().s();
   const bool chooses = attribute.type() == "string" && attribute.has_allowed_values();
   if (chooses && std::find(allowed.begin(), allowed.end(), value.s()) == allowed.end())
@@ -143,8 +144,8 @@ std::string FaultOfAttributes(const tf::NodeDef& node, const tf::OpDef* op) {
   for (const auto& argument : op->input_arg()) {
     const std::int64_t number = Attr(node, argument.number_attr()).i();
     if (!argument.number_attr().empty() && number > node.input_size())
-      return "it has " + std::to_string(node.input_size()) + " inputs, and its attribute '" +
-             argument.number_attr() + "' counts " + std::to_string(number);
+      return "it has " + std::to_string(node.input_size()) + " inputs, but its attribute '" +
+             argument.number_attr() + "' is " + std::to_string(number);
   }
   return "";
 }
@@ -176,11 +177,11 @@ std::string FaultOfCall(const tf::NodeDef& node, const tf::OpDef& function) {
     return types != nullptr && single && types->list().type_size() != arguments.size();
   };
   if (differ(function.input_arg(), "Tin"))
-    return "it does not have the inputs of the function '" + function.name() + "'";
+    return "its inputs do not match those of the function '" + function.name() + "'";
   const bool decides = Attr(node, "cond").func().name() == function.name();  // a loop's condition: returns a
                                                                              // boolean
   if (!decides && differ(function.output_arg(), "Tout"))
-    return "it does not have the outputs of the function '" + function.name() + "'";
+    return "its outputs do not match those of the function '" + function.name() + "'";
   return "";
 }
 
@@ -232,7 +233,7 @@ std::string CalledNodes::Fault(const tf::NodeDef& node) const {
   for (const std::string& name : CalledFunctions(node)) {
     const auto found = functions_.find(name);
     if (found == functions_.end() && IsCall(node.op())) continue;  // TensorFlow reports this one
-    if (found == functions_.end()) return "it calls the function '" + name + "', which is not there";
+    if (found == functions_.end()) return "it calls the function '" + name + "', which does not exist";
     std::string fault = FaultOfCall(node, found->second.definition->signature());
     if (!fault.empty()) return fault;
   }

@@ -178,8 +178,9 @@ DType GraphIndex::TypeOf(const TensorRef& tensor, const std::string& what) const
   if (!nodes_[static_cast<std::size_t>(found->second)].known) return DType::kInvalid;
   const auto& outputs = nodes_[static_cast<std::size_t>(found->second)].outputs;
   if (static_cast<std::size_t>(tensor.index) >= outputs.size()) {
-    throw Error(Code::kNotFound, what + ": node '" + tensor.node + "' has " + std::to_string(outputs.size()) +
-                                     " outputs, and no number " + std::to_string(tensor.index));
+    throw Error(Code::kNotFound, what + ": node '" + tensor.node + "' has no output " +
+                                     std::to_string(tensor.index) + "; it has " +
+                                     std::to_string(outputs.size()) + " outputs, numbered from 0");
   }
   return outputs[static_cast<std::size_t>(tensor.index)];
 }

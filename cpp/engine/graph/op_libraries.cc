@@ -21,8 +21,8 @@ namespace {
 constexpr std::size_t kMaxNamed = 5;
 
 constexpr char kCustom[] =
-    "are custom ops: name the shared library that registers them, which whoever made the model has, as "
-    "op_libraries=[\"/path/to/it.so\"] (--op-library)";
+    "are custom ops: load the shared library that registers them, with "
+    "op_libraries=[\"/path/to/it.so\"] (--op-library); the author of the model has it";
 
 struct Package {
   const char* prefix;  // of op names; those that end in '$' are whole names

@@ -97,7 +97,7 @@ void CheckDeviceExists(const std::string& device, const tf::SessionOptions& opti
     const auto local = name.find("/device:");
     known += (known.empty() ? "" : ", ") + (local == std::string::npos ? name : name.substr(local));
   }
-  throw Error(Code::kInvalidArgument, "there is no device '" + device + "' here; there is: " + known);
+  throw Error(Code::kInvalidArgument, "no device '" + device + "' on this machine; there are: " + known);
 }
 
 std::string FullDeviceName(const std::string& device) {

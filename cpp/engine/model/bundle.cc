@@ -171,11 +171,11 @@ void Bundle::UseSaved(const tf::MetaGraphDef& meta_graph, ModelSource* source) {
   const std::string cache = options.cache.value_or("");
   if (options.optimize == Optimize::kNone || (!beside && cache.empty())) return;
   if (!options.device.empty()) {
-    if (beside) prepared.saved_why_not = "it was made for no device in particular";
+    if (beside) prepared.saved_why_not = "it does not apply to a load for a device";
     return;
   }
   if (options.op_rules) {
-    if (beside) prepared.saved_why_not = "rules for ops hold for the model's own graph";
+    if (beside) prepared.saved_why_not = "it does not apply to a load with rules for ops";
     return;
   }
   const Origin origin = source->MakeOrigin();
@@ -265,17 +265,17 @@ void Bundle::SaveOptimized(const std::string& target,
                            const std::optional<std::vector<std::string>>& functions) {
   if (shared_->settings.optimize == Optimize::kNone) {
     throw Error(Code::kFailedPrecondition,
-                "the model was loaded with optimize none: there is nothing to save");
+                "the model was loaded with optimize none: it has no optimized graphs to save");
   }
   if (!source().options().device.empty()) {
     throw Error(Code::kFailedPrecondition, "the model was loaded for the device '" +
                                                source().options().device +
-                                               "': what is saved must run on any");
+                                               "': load it without a device to save its optimized graphs");
   }
   if (!shared_->settings.own_executors) {
-    throw Error(
-        Code::kFailedPrecondition,
-        "the model has options, devices or ops that only a session respects: there is nothing to save");
+    throw Error(Code::kFailedPrecondition,
+                "the model runs in a TensorFlow session, because of its options, devices or ops: it has no "
+                "optimized graphs to save");
   }
   shared_->session();
   const Origin origin = source().MakeOrigin();

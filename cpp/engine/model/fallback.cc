@@ -79,14 +79,15 @@ void Fallback::Adopt(const Error& error) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (std::exchange(adopted_, true)) return;
     const std::string message = error.what();
-    const char* const who = optimized_ ? "the optimized graph refused what the graph as it was loaded runs: "
-                                       : "as TensorFlow optimizes it, it refused what it runs without: ";
+    const char* const who =
+        optimized_ ? "the optimized graph failed on a call that the graph as loaded can run: "
+                   : "TensorFlow's optimized graph failed on a call that the graph as loaded can run: ";
     plain_report_.why_not = who + message.substr(0, message.find('\n'));
     plain_report_.notes.insert(plain_report_.notes.begin(), report_.notes.begin(), report_.notes.end());
     report_ = plain_report_;
     current_.store(*plain_, std::memory_order_release);
   }
-  LOG(WARNING) << report().function << " runs as it was loaded from now on: " << report().why_not;
+  LOG(WARNING) << report().function << " now runs without optimization: " << report().why_not;
 }
 
 }  // namespace savedmodel::engine

@@ -197,8 +197,7 @@ void CallableFunction::CheckSharedFeeds(const Tensor* inputs) const {
     if (SameValue(inputs[first], inputs[second])) continue;
     throw UsageError(UsageError::Kind::kValue, label_ + ": the inputs '" + inputs_[first].key + "' and '" +
                                                    inputs_[second].key + "' are one tensor of the graph (" +
-                                                   inputs_[first].name +
-                                                   "), and were given different values");
+                                                   inputs_[first].name + "), but got different values");
   }
 }
 

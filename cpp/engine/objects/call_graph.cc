@@ -51,7 +51,7 @@ void ForEachDense(std::vector<TensorSpec>* specs, const Visit& visit) {
 
 [[noreturn]] void ThrowMismatch(const std::string& function) {
   throw Error(Code::kInvalidArgument,
-              "function " + Quote(function) + " is not as the object graph describes it");
+              "function " + Quote(function) + " does not match its description in the object graph");
 }
 
 class CallMaker {
@@ -109,10 +109,10 @@ class CallMaker {
     const bool known = object >= 0 && object < objects_.nodes_size() && tensor != tensors_.end();
     const tf::NodeDef* node = known ? graph_.Source(tensor->second) : nullptr;
     if (node == nullptr) {
-      throw Error(Code::kUnimplemented, "function " + Quote(name_) +
-                                            " uses an object that is no variable, table, constant or asset "
-                                            "of the graph (number " +
-                                            std::to_string(object) + ")");
+      throw Error(Code::kUnimplemented, "function " + Quote(name_) + " uses the object number " +
+                                            std::to_string(object) +
+                                            ", which is not a variable, table, constant or asset of the "
+                                            "graph");
     }
     made_.captures.push_back(tensor->second);
     if (objects_.nodes(object).has_asset()) {

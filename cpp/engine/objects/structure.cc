@@ -55,7 +55,7 @@ class Reader {
  public:
   Structure Read(const tf::StructuredValue& value, int depth) {
     Structure read;
-    if (depth > kDepth) return Other("a value that nests too deep");
+    if (depth > kDepth) return Other("a value that is nested too deeply");
     switch (value.kind_case()) {
       case tf::StructuredValue::kNoneValue:
         break;

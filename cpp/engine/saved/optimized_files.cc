@@ -90,7 +90,7 @@ tf::SavedModel ReadGraphs(const std::string& file) {
   CheckChecksum(bytes);
   tf::SavedModel proto;
   if (!proto.ParseFromString(bytes)) {
-    throw Error(Code::kDataLoss, std::string(kGraphsFile) + " is no SavedModel proto");
+    throw Error(Code::kDataLoss, std::string(kGraphsFile) + " is not a SavedModel proto");
   }
   return proto;
 }

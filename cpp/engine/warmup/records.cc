@@ -60,7 +60,7 @@ std::vector<std::string> ReadRecords(const std::string& file) {
       throw Error(Code::kDataLoss, Quote(file) + " ends in the middle of " + number);
     }
     if (!HasChecksum(left.substr(0, length), &left[length])) {
-      throw Error(Code::kDataLoss, Quote(file) + ": " + number + " is not what its checksum says");
+      throw Error(Code::kDataLoss, Quote(file) + ": " + number + " has a wrong checksum");
     }
     records.emplace_back(left.substr(0, length));
     left.remove_prefix(length + kFooter);

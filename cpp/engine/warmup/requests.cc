@@ -38,16 +38,16 @@ std::string SignatureOf(std::string_view spec) {
 Tensor ParseTensor(std::string_view serialized) {
   tensorflow::TensorProto proto;
   if (!proto.ParseFromArray(serialized.data(), static_cast<int>(serialized.size()))) {
-    throw Error(Code::kDataLoss, "a tensor is no valid TensorProto");
+    throw Error(Code::kDataLoss, "a tensor is not a valid TensorProto");
   }
   const tensorflow::DataType dtype = proto.dtype();
   const std::string name = tensorflow::DataTypeString(dtype);
   if (dtype == tensorflow::DT_INVALID || dtype == tensorflow::DT_RESOURCE ||
       dtype == tensorflow::DT_VARIANT || dtype > static_cast<int>(DType::kFloat4E2M1FN)) {
-    throw Error(Code::kUnimplemented, "a tensor of " + name + " has no values to run with");
+    throw Error(Code::kUnimplemented, "a tensor of " + name + " can't be an input");
   }
   const tensorflow::TensorShapeProto& shape = proto.tensor_shape();
-  if (shape.unknown_rank()) throw Error(Code::kDataLoss, "a tensor has no known rank");
+  if (shape.unknown_rank()) throw Error(Code::kDataLoss, "a tensor has an unknown rank");
   if (!tensorflow::TensorShape::IsValid(shape) ||
       tensorflow::TensorShape(shape).num_elements() > kMostElements) {
     throw Error(Code::kDataLoss,
@@ -55,7 +55,7 @@ Tensor ParseTensor(std::string_view serialized) {
   }
   tensorflow::Tensor tensor;
   if (!tensor.FromProto(proto)) {
-    throw Error(Code::kDataLoss, "a tensor of " + name + " has not the values that its shape asks for");
+    throw Error(Code::kDataLoss, "a tensor of " + name + " has values that do not match its shape");
   }
   return FromTensorFlow(std::move(tensor));
 }

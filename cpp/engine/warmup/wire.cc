@@ -49,7 +49,7 @@ std::vector<Field> ReadFields(std::string_view message) {
         }
         break;
       default:
-        throw Error(Code::kDataLoss, "a protocol buffer has a field of the unknown kind " +
+        throw Error(Code::kDataLoss, "a protocol buffer has a field of the unknown wire type " +
                                          std::to_string(WireFormatLite::GetTagWireType(tag)));
     }
     if (!whole) throw Error(Code::kDataLoss, "a protocol buffer ends in the middle of a field");

@@ -28,7 +28,7 @@ def convert(path: str, tags: Sequence[str], signature: str, target: Path, *more:
     )
     if done.returncode != 0 or not target.exists():
         words = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        raise RuntimeError(f"tf2onnx failed: {words[-1] if words else 'it says nothing'}")
+        raise RuntimeError(f"tf2onnx failed: {words[-1] if words else 'it printed nothing'}")
 
 
 def _text(array: Array) -> Array:

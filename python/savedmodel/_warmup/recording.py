@@ -78,7 +78,7 @@ def _tensors(name: str, spec: SignatureInfo, given: Mapping[str, Any]) -> dict[s
             raise TypeError(f"signature {name!r} has no input {key!r}; there are: {known}")
     missing = [key for key, one in spec.inputs.items() if key not in given and one.default is None]
     if missing:
-        raise TypeError(f"signature {name!r}: no value for {', '.join(map(repr, missing))}")
+        raise TypeError(f"signature {name!r}: missing input {', '.join(map(repr, missing))}")
     return {
         key: (one, _array(f"signature {name!r}, input {key!r}", one, given[key]))
         for key, one in spec.inputs.items()
@@ -88,7 +88,7 @@ def _tensors(name: str, spec: SignatureInfo, given: Mapping[str, Any]) -> dict[s
 
 def _array(where: str, spec: TensorSpec, value: Any) -> Array:
     if spec.encoding != "dense":
-        raise ValueError(f"{where} is {spec.encoding}: a request has dense tensors only")
+        raise ValueError(f"{where} is {spec.encoding}, but a warm-up request can only have dense tensors")
     text = spec.dtype == np.dtype(object)
     try:
         refuse_masked(value)

@@ -280,11 +280,11 @@ def watch(
     Raises what the load of the newest version raises if none can be loaded; NotFoundError if there is none.
     """
     if not 0 < poll < float("inf"):
-        raise ValueError(f"poll is a positive number of seconds: {poll!r}")
+        raise ValueError(f"poll must be a positive number of seconds, got {poll!r}")
     if not (isinstance(warmup, bool) or callable(warmup)):
-        raise TypeError(f"warmup is True, False or a function of the model, got {warmup!r}")
+        raise TypeError(f"warmup must be True, False or a function of the model, got {warmup!r}")
     if on_change is not None and not callable(on_change):
-        raise TypeError(f"on_change is a function or None, got {on_change!r}")
+        raise TypeError(f"on_change must be a function or None, got {on_change!r}")
     if warmup is True:
         warm_up: Callable[[Model], object] = _make_ready
     else:

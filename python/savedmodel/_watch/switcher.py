@@ -101,8 +101,8 @@ class Switcher:
         """Look for another version, and put it in place. Raises FailedPreconditionError in a forked child."""
         if self._forked():
             raise FailedPreconditionError(
-                f"this process was forked, and what watches {str(self._directory)!r} did not come along: "
-                "watch in the child only, after the fork, or start processes with 'spawn'"
+                f"this process was forked, and the thread that watches {str(self._directory)!r} does not run "
+                "in the child: watch in the child only, after the fork, or start processes with 'spawn'"
             )
         self._core.refresh()
         self._warn_of_listing()

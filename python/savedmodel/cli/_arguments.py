@@ -137,7 +137,7 @@ def session_options(config: str | None) -> sm.SessionOptions:
     try:
         return sm.SessionOptions.from_text(Path(config).read_text(encoding="utf-8"))
     except UnicodeDecodeError:
-        raise ValueError(f"--session-config {config}: no text") from None
+        raise ValueError(f"--session-config {config}: not a text file") from None
 
 
 def check_plot(file: str) -> None:
@@ -145,7 +145,7 @@ def check_plot(file: str) -> None:
     import importlib.util
 
     if not file.endswith(".png"):
-        raise click.UsageError(f"--plot {file}: it writes PNG, so the name ends in .png")
+        raise click.UsageError(f"--plot {file}: the name of the plot must end in .png")
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError("--plot needs matplotlib; install it with: pip install matplotlib")
 

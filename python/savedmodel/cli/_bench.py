@@ -23,7 +23,9 @@ def _contenders(against: str) -> tuple[list[str], dict[str, str]]:
     names = [name for name in (part.strip() for part in against.split(",")) if name]
     for name in names:
         if name not in ADAPTERS:
-            raise click.UsageError(f"--against {name!r}: there are: {', '.join(list(ADAPTERS)[1:])}")
+            raise click.UsageError(
+                f"--against: no runtime {name!r}; there are: {', '.join(list(ADAPTERS)[1:])}"
+            )
     left_out = {
         name: f"not installed: pip install {' '.join(packages)}"
         for name in names

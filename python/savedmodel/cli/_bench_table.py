@@ -24,7 +24,7 @@ def print_report(report: Report) -> None:
             (
                 "measured",
                 f"{plural(plan.rounds, 'round')} of {plan.seconds:g} s each, interleaved, after "
-                f"{plan.warmup:g} s of warm-up; made-up inputs have the seed {plan.seed}; "
+                f"{plan.warmup:g} s of warm-up; generated inputs have the seed {plan.seed}; "
                 f"optimize={plan.optimize}",
             ),
         ],

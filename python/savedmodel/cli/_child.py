@@ -45,7 +45,7 @@ class Child:
             killed = "its process ended with " if error.ending.status < 0 else ""
             raise ChildError(f"{self.runtime}: {killed}{error}") from None
         except NoAnswer:
-            raise ChildError(f"{self.runtime}: its process answers no more") from None
+            raise ChildError(f"{self.runtime}: its process does not answer") from None
         except ProcessError as error:
             raise ChildError(f"{self.runtime}: {error}") from None
 

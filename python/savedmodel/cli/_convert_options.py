@@ -70,7 +70,7 @@ def tensors(given: Sequence[str]) -> dict[str, str] | list[str] | None:
     if all(with_key):
         return dict(pair(each, "KEY=TENSOR") for each in given)
     if any(with_key):
-        raise click.UsageError("give a KEY= for all tensors of a kind, or for none")
+        raise click.UsageError("write KEY= for all inputs (or all outputs), or for none of them")
     return list(given)
 
 
@@ -95,7 +95,7 @@ def graph_signatures(given: Sequence[str]) -> str | Mapping[str, sm.export.Graph
 def _keyed(given: Mapping[str, str] | Sequence[str]) -> Mapping[str, str]:
     if isinstance(given, Mapping):
         return given
-    raise click.UsageError("the tensors of a --signature have keys: KEY=TENSOR")
+    raise click.UsageError("write each tensor of a --signature as KEY=TENSOR")
 
 
 def named(given: Sequence[str]) -> str | dict[str, str | None]:
@@ -130,7 +130,7 @@ def imported(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise ValueError(f"no module {error.name!r} to import, here or where Python looks") from error
+        raise ValueError(f"no module {error.name!r} in this directory or on Python's path") from error
     except Exception as error:
         raise ValueError(f"importing {module} failed: {type(error).__name__}: {error}") from error
 
@@ -143,7 +143,7 @@ def attribute(text: str) -> Any:
     value = imported(module)
     for name in names.split("."):
         if not hasattr(value, name):
-            raise ValueError(f"{text}: there is no {name!r}")
+            raise ValueError(f"{text}: no attribute {name!r}")
         value = getattr(value, name)
     return value
 

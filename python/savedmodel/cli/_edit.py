@@ -23,7 +23,7 @@ def _tensors(option: str, given: tuple[str, ...]) -> dict[str, str]:
     for text in given:
         key, tensor = _split(option, text, "KEY=TENSOR")
         if key in tensors:
-            raise click.UsageError(f"{option}: two are called {key!r}")
+            raise click.UsageError(f"{option}: the key {key!r} is given twice")
         tensors[key] = tensor
     return tensors
 
@@ -97,10 +97,10 @@ def command(
     """
     if (inputs or outputs or function) and add is None:
         raise click.UsageError(
-            "--input, --output and --function are of a signature to add; give --add-signature NAME"
+            "--input, --output and --function describe a new signature: give --add-signature NAME"
         )
     if function and (inputs or outputs):
-        raise click.UsageError("a function has its own inputs and outputs: give --function alone")
+        raise click.UsageError("give --function, or --input and --output, not both")
     edit = sm.Edit(src)
     for text in copy:
         edit.copy_meta_graph(*_tag_sets("--copy-meta-graph", text))

@@ -64,7 +64,7 @@ def evaluate(text: str, *, seed: int = 0, dicts: bool = False) -> Any:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise ExpressionError(f"{_short(text)} is no expression: {reason}") from None
+        raise ExpressionError(f"{_short(text)} is not a valid expression: {reason}") from None
     except (RecursionError, MemoryError):
         raise ExpressionError(f"{_short(text)} is nested too deeply") from None
     try:
@@ -94,7 +94,7 @@ class _Evaluator:
                 if isinstance(node.value, int) and node.value.bit_length() > MAX_BITS:
                     raise ExpressionError("a number has too many digits")
                 return node.value
-            raise ExpressionError(f"{node.value!r} is no value for a tensor")
+            raise ExpressionError(f"{node.value!r} can't be a tensor's value")
         if isinstance(node, ast.List | ast.Tuple):
             items = [self.value(item, depth + 1) for item in node.elts]
             return items if isinstance(node, ast.List) else tuple(items)
@@ -110,7 +110,7 @@ class _Evaluator:
             name = _numpy_name(node)
             if name in CONSTANTS:
                 return CONSTANTS[name]
-            raise ExpressionError(f"{ast.unparse(node)} is not among what expressions may use")
+            raise ExpressionError(f"{ast.unparse(node)} is not allowed in an expression")
         if isinstance(node, ast.Name):
             raise ExpressionError(f"the name {node.id!r} is not known here (strings need quotes)")
         what = _NAMES.get(type(node), f"{type(node).__name__} (a part of Python)")
@@ -120,7 +120,7 @@ class _Evaluator:
         result: dict[Any, Any] = {}
         for key, value in zip(node.keys, node.values, strict=True):
             if not (isinstance(key, ast.Constant) and isinstance(key.value, str)):
-                raise ExpressionError("the keys of a dict are strings")
+                raise ExpressionError("the keys of a dict must be strings")
             result[key.value] = self.value(value, depth + 1)
         return result
 
@@ -128,11 +128,11 @@ class _Evaluator:
         value = self.value(node, depth + 1)
         if isinstance(value, np.ndarray | np.generic):
             if value.dtype.kind not in "biufc":
-                raise ExpressionError(f"there is no arithmetic on {value.dtype}")
+                raise ExpressionError(f"arithmetic on {value.dtype} is not possible")
             return value
         if not isinstance(value, int | float | complex):
             raise ExpressionError(
-                f"there is no arithmetic on a {type(value).__name__}; np.array(...) makes one"
+                f"arithmetic on a {type(value).__name__} is not possible; wrap it in np.array(...)"
             )
         return value
 
@@ -161,7 +161,7 @@ class _Evaluator:
     def _keep(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
             if value.dtype == object:
-                raise ExpressionError("its parts have no common type that a tensor has")
+                raise ExpressionError("its parts have no common type for a tensor")
             self.bytes += value.nbytes
             if self.bytes > MAX_BYTES:
                 raise ExpressionError(f"it makes more than {MAX_BYTES >> 20} MiB of arrays: use a file")
@@ -176,7 +176,7 @@ class _Evaluator:
                 raise ExpressionError(f".{node.func.attr} is a method of arrays only")
             name = METHODS[node.func.attr]
         if name is None or not (name in CALLS or name in DTYPES):
-            raise ExpressionError(f"{ast.unparse(node.func):.60} is not among what may be called: {_known()}")
+            raise ExpressionError(f"{ast.unparse(node.func):.60} can't be called here; these can: {_known()}")
         call = CALLS["array"] if name in DTYPES else CALLS[name]
         if len(node.args) + len(target) > len(call.parameters):
             raise ExpressionError(f"np.{name} takes {len(call.parameters)} arguments at most here")
@@ -208,7 +208,7 @@ class _Evaluator:
             name = node.value
         if name in DTYPES:
             return DTYPES[name]
-        raise ExpressionError(f"{ast.unparse(node):.60} is no dtype here, such as np.float32")
+        raise ExpressionError(f"{ast.unparse(node):.60} is not a dtype, such as np.float32")
 
 
 def _numpy_name(node: ast.expr) -> str | None:

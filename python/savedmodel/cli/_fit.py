@@ -36,7 +36,7 @@ def compose(key: str, spec: sm.TensorSpec, values: Mapping[str, Any]) -> Any:
     if not given:
         return None
     if missing := parts.keys() - given.keys():
-        raise TypeError(f"input {key!r} lacks its {', '.join(sorted(missing))}")
+        raise TypeError(f"input {key!r}: missing part {', '.join(sorted(missing))}")
     if spec.encoding == "sparse":
         return sm.SparseTensor(*given.values())
     if spec.encoding == "ragged":
@@ -45,7 +45,7 @@ def compose(key: str, spec: sm.TensorSpec, values: Mapping[str, Any]) -> Any:
         for split in reversed(splits):
             value = sm.RaggedTensor(value, split)
         return value
-    raise TypeError(f"input {key!r} is of a composite type that no value is made of here")
+    raise TypeError(f"input {key!r} has a composite type that the command line can't make values of")
 
 
 def fit(value: Any, spec: sm.TensorSpec, key: str) -> Array:
@@ -85,10 +85,10 @@ def _as_array(value: Any, key: str) -> Array:
     try:
         array = np.asarray(value)
     except ValueError:
-        raise ValueError(f"input {key!r}: a list whose parts differ in length is no array") from None
+        raise ValueError(f"input {key!r}: the parts of the list differ in length") from None
     # NumPy turns [1, "a"] into strings.
     if array.dtype.kind in "SU" and not _all_text(np.asarray(value, object)):
-        raise TypeError(f"input {key!r}: a list of strings and numbers is no array")
+        raise TypeError(f"input {key!r}: the list mixes strings and numbers")
     # NumPy's bytes lose zeros at their end.
     return np.asarray(value, object) if array.dtype.kind == "S" else array
 

@@ -40,4 +40,4 @@ def command(directory: str, keep: int, dry_run: bool, as_json: bool) -> None:
         click.echo(f"{verb} {plural(len(done.temporary), 'unfinished folder')}")
     if done.in_use:
         listed = ", ".join(map(str, done.in_use))
-        click.echo(f"kept, for they are in use, or withdraw one that is: {listed}")
+        click.echo(f"kept, because a watcher uses them or a version that they withdraw: {listed}")

@@ -80,7 +80,9 @@ class Sources:
             try:
                 examples = evaluate(text, dicts=True)
                 if not isinstance(examples, list):
-                    raise TypeError(f"examples are a list of dicts, such as [{{...}}], got {examples!r:.40}")
+                    raise TypeError(
+                        f"examples must be a list of dicts, such as [{{...}}], got {examples!r:.40}"
+                    )
                 yield key, np.array([sm.serialize_example(example) for example in examples], object)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"input {key!r}: {error}") from None
@@ -150,7 +152,7 @@ def _unpickle(file: str, name: str | None, allow_pickle: bool) -> Any:
         warn(f"{file} holds one array; its name {name!r} is ignored")
         return data
     if not isinstance(data, Mapping) or name not in data:
-        raise ValueError(f"{file} holds no {name!r}")
+        raise ValueError(f"{file} has no array {name!r}")
     return data[name]
 
 

@@ -43,7 +43,7 @@ def _shape(value: Any) -> tuple[int, ...]:
             tuple(map(operator.index, value)) if isinstance(value, list | tuple) else (operator.index(value),)
         )
     except TypeError:
-        raise TypeError(f"a shape is an integer or a tuple of them, not {value!r:.40}") from None
+        raise TypeError(f"a shape must be an integer or a tuple of them, got {value!r:.40}") from None
 
 
 def _itemsize(given: Given, value: Any = 0.0) -> int:
@@ -54,7 +54,7 @@ def _only_numbers(given: Given, *names: str) -> None:
     """Refuse arrays among the arguments, which could be broadcast to any size."""
     for name in names:
         if not isinstance(given.get(name, 0), int | float | np.number | None):
-            raise TypeError(f"{name} is a number here, not {given[name]!r:.40}")
+            raise TypeError(f"{name} must be a number, got {given[name]!r:.40}")
 
 
 def _array_size(given: Given) -> Size:

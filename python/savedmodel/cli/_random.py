@@ -32,7 +32,7 @@ def random_inputs(
 
 def _value(key: str, spec: sm.TensorSpec, batch: int, generator: np.random.Generator) -> Any:
     if spec.encoding != "dense":
-        raise ValueError(f"input {key!r} is {spec.encoding}: no value is made up for it, give one")
+        raise ValueError(f"input {key!r} is {spec.encoding}: no value can be generated for it, give one")
     dims = (None,) if spec.shape is None else spec.shape
     shape = [(batch if index == 0 else 1) if size is None else size for index, size in enumerate(dims)]
     if spec.dtype == np.dtype(object):
@@ -44,7 +44,7 @@ def _value(key: str, spec: sm.TensorSpec, batch: int, generator: np.random.Gener
     try:
         return generator.normal(size=shape).astype(spec.dtype)
     except TypeError:
-        raise ValueError(f"input {key!r}: no value is made up for {spec.tf_dtype}") from None
+        raise ValueError(f"input {key!r}: no value can be generated for {spec.tf_dtype}") from None
 
 
 def needs_batch(specs: Mapping[str, sm.TensorSpec]) -> bool:

@@ -43,7 +43,7 @@ def command(
     sm.load(..., ops="safe") uses the same list. No part of the model is run.
     """
     if op_denylist is not None and (deny is not None or allow is not None):
-        raise click.UsageError("--op-denylist stands alone: --deny and --allow refine the list of ops")
+        raise click.UsageError("give --op-denylist, or --deny and --allow, not both")
     findings = sm.scan(
         directory,
         tags=None if tags is None else _arguments.split_tags(tags),

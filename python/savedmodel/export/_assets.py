@@ -54,5 +54,5 @@ def check(graph: Any, folder: Path) -> None:
 def _file(tensor: Any) -> Path:
     value = tensorflow().get_static_value(tensor)
     if value is None or not isinstance(value.item(), bytes):
-        raise ValueError(f"an asset is a constant string, which {tensor.name!r} is not")
+        raise ValueError(f"an asset must be a constant string, and {tensor.name!r} is not")
     return Path(os.fsdecode(value.item()))

@@ -87,11 +87,13 @@ class Builder:
         is_session = hasattr(source, "graph")
         graph = source.graph if is_session else source
         if not isinstance(graph, tensorflow().Graph):
-            raise TypeError(f"source is a tf.compat.v1.Session or a tf.Graph, got {source!r}")
+            raise TypeError(f"source must be a tf.compat.v1.Session or a tf.Graph, got {source!r}")
         if not self._tags and not is_session:
-            raise TypeError("the first source is a tf.compat.v1.Session: it has the variables' values")
+            raise TypeError(
+                "the first source must be a tf.compat.v1.Session, which has the variables' values"
+            )
         if isinstance(tags, str):
-            raise TypeError(f"tags is a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
+            raise TypeError(f"tags must be a set of strings, such as {{{tags!r}}}, got the string {tags!r}")
         tag_set = frozenset(tags)
         if tag_set in self._tags:
             raise ValueError(f"there is a MetaGraph with the tags {sorted(tag_set)} already")
@@ -125,7 +127,7 @@ class Builder:
         self._check_open()
         parts = PurePosixPath(name).parts
         if not parts or parts[0] == "/" or ".." in parts:
-            raise ValueError(f"the name of an extra asset is a path below assets.extra, got {name!r}")
+            raise ValueError(f"the name of an extra asset must be a path below assets.extra, got {name!r}")
         target = self._folder / "assets.extra" / name
         if target.exists():
             raise ValueError(f"there is an extra asset {name!r} already")

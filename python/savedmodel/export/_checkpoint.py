@@ -55,7 +55,9 @@ def checkpoint(
     """
     named = named_signatures(inputs, outputs, signatures)
     if isinstance(named, str) and graph is None:
-        raise ValueError("inputs= and outputs= (--input, --output) name the tensors of the signature")
+        raise ValueError(
+            "give inputs= and outputs= (--input, --output): they name the tensors of the signature"
+        )
     prefix = _prefix(Path(src))
     meta = Path(f"{prefix}.meta")
     if graph is None and not meta.is_file():
@@ -128,7 +130,7 @@ def _names(tensors: Mapping[str, Any]) -> dict[str, str]:
         name = each if isinstance(each, str) else getattr(each, "name", None)
         if not isinstance(name, str):
             raise TypeError(
-                f"{key!r} is {each!r}; a checkpoint's signatures have dense tensors; others need the Builder"
+                f"{key!r} is {each!r}, but a checkpoint's signature takes dense tensors only; use the Builder"
             )
         names[key] = tensor_name(name)
     return names

@@ -80,7 +80,7 @@ def compare(
             expected.append((name, not chosen, calls))
         if samples is not None and not used:
             known = {name: list(model.signatures[name].inputs) for name in source.runs}
-            raise ValueError(f"the samples have not all inputs of any signature: {known}")
+            raise ValueError(f"no signature has all its inputs in the samples; inputs by signature: {known}")
         for name, generated, calls in expected:
             signature = model.signatures[name]
             ours = [_run(signature, values) for values, _ in calls]
@@ -118,7 +118,7 @@ def _compared(
             away, size = _difference(where, one[output], other[output])
             if not away <= near * max(size, float(np.finfo(np.float32).tiny)) and near != math.inf:
                 raise sm.InternalError(
-                    f"{where}: the conversion is {away:.2g} away from its source, where values reach "
+                    f"{where}: the conversion differs from its source by {away:.2g}, where values reach "
                     f"{size:.2g}; the tolerance (--tolerance) is {near:g} of that"
                 )
             difference, scale = max(difference, away), max(scale, size)
@@ -144,7 +144,8 @@ def _difference(where: str, ours: Any, theirs: Any) -> tuple[float, float]:
         a, b = a.astype(object), b.astype(object)
     if a.shape != b.shape or a.dtype != b.dtype:
         raise sm.InternalError(
-            f"{where}: {a.dtype} {list(a.shape)}, and in the source {b.dtype} {list(b.shape)}"
+            f"{where}: the conversion gives {a.dtype} {list(a.shape)}, and its source "
+            f"{b.dtype} {list(b.shape)}"
         )
     if a.dtype == object:
         return (0.0 if np.array_equal(a, b) else math.inf), 0.0

@@ -43,7 +43,7 @@ class Conversion:
         rows.append("  compared with it, through savedmodel")
         width = max((len(f"{c.signature}: {c.output}") for c in self.comparisons), default=0)
         for c in self.comparisons:
-            calls = f"{c.samples} {'made-up ' * c.made_up}sample{'s' * (c.samples != 1)}"
+            calls = f"{c.samples} {'generated ' * c.made_up}sample{'s' * (c.samples != 1)}"
             rows.append(f"    {f'{c.signature}: {c.output}':<{width}}  {_text(c)} ({calls})")
         rows += [f"  note: {note}" for note in self.notes]
         return "\n".join(rows) + ">"
@@ -82,7 +82,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.tolerance is not None and not self.tolerance >= 0:
-            raise ValueError(f"tolerance is a number that is not negative: {self.tolerance}")
+            raise ValueError(f"tolerance must be 0 or more, got {self.tolerance}")
 
 
 class Opener(Protocol):
@@ -112,7 +112,7 @@ def _check_portable(folder: Path, name: str) -> None:
         if finding.category == "python":
             raise ValueError(
                 f"{name}: {finding.nodes[0]!r} ({finding.op}) calls a Python function of this process, "
-                "which is no part of the graph"
+                "which is not part of the graph"
             )
 
 
@@ -120,12 +120,12 @@ def destination(dst: Any) -> Path:
     """The absolute path."""
     path = Path(dst)
     if "://" in str(dst):
-        raise ValueError(f"{dst}: the destination is a folder of this machine")
+        raise ValueError(f"{dst}: the destination must be a folder of this machine")
     if path.name in ("", ".."):
         raise ValueError(f"{str(dst)!r} names no folder to write")
     path = path.absolute()
     if set("*?[\\") & set(str(path)):
         raise ValueError(
-            f"{path}: TensorFlow takes *, ?, [ and \\ in a path for a pattern, and finds no variables"
+            f"{path}: TensorFlow reads *, ?, [ and \\ in a path as a pattern, and would find no variables"
         )
     return path

@@ -66,7 +66,7 @@ class Endpoints:
             _rename_inputs(folder, renamed)
             for name, keys in renamed.items():
                 self.notes += [
-                    f"{name}: input {key!r} is {parameter!r} for tf.saved_model.load"
+                    f"{name}: tf.saved_model.load gives the input {key!r} the name {parameter!r}"
                     for parameter, key in keys.items()
                 ]
 
@@ -96,7 +96,7 @@ def _trace(endpoint: Endpoint) -> tuple[Any, dict[str, str]]:
         results = endpoint.call(dict(zip(names, tensors, strict=True)))
         for key, value in results.items():
             if value is None or isinstance(value, tf.RaggedTensor | tf.SparseTensor):
-                raise TypeError(f"outputs are dense tensors; {key!r} is {value!r}")
+                raise TypeError(f"outputs must be dense tensors; {key!r} is {value!r}")
         return {key: tf.convert_to_tensor(value) for key, value in results.items()}
 
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=names[key]) for key, spec in endpoint.specs.items()]

@@ -49,7 +49,9 @@ def frozen_graph(
         raise ValueError(f"{path} is a SavedModel already")
     named = named_signatures(inputs, outputs, signatures)
     if isinstance(named, str):
-        raise ValueError("inputs= and outputs= (--input, --output) name the tensors of the signature")
+        raise ValueError(
+            "give inputs= and outputs= (--input, --output): they name the tensors of the signature"
+        )
 
     options = Options(batch, input_shapes, samples, tolerance, overwrite, [path])
 

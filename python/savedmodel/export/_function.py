@@ -99,7 +99,7 @@ def _endpoint(
     leaves = [leaf for _, leaf in flatten(structure)]
     for leaf in leaves:
         if not isinstance(leaf, tf.TensorSpec):
-            raise TypeError(f"inputs are dense tensors, got {leaf!r}")
+            raise TypeError(f"inputs must be dense tensors, got {leaf!r}")
     names = unique(_names(called, structure))
     specs = dict(zip(names, leaves, strict=True))
     specs = _specs.fix(specs, options.batch, options.input_shapes)

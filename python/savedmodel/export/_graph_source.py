@@ -28,10 +28,10 @@ def named_signatures(
         if inputs is None and outputs is None:
             return signatures
         if not outputs:
-            raise ValueError("which tensors does the signature give? outputs= (--output) names them")
+            raise ValueError("give outputs= (--output): they name the tensors of the signature")
         return {signatures: GraphSignature(by_name(inputs or {}), by_name(outputs))}
     if inputs is not None or outputs is not None:
-        raise ValueError("inputs= and outputs= are for one signature; signatures= has its own")
+        raise ValueError("give inputs= and outputs=, or signatures=, not both")
     if not signatures:
         raise ValueError("signatures is empty")
     return {
@@ -224,7 +224,9 @@ def _by_rows(
     """
     rows, each = {len(feeds[name]) for name in sizes}, set(sizes.values())
     if len(rows) != 1 or len(each) != 1:
-        raise ValueError(f"batches of {sorted(each)} can't be made batches of {sorted(rows)}")
+        raise ValueError(
+            f"the graph takes batches of {sorted(each)}, which can't make up batches of {sorted(rows)}"
+        )
     count, size = rows.pop(), each.pop()
     cut = sizes.keys() | {name for name in free if len(feeds[name]) == count}
     parts = []
@@ -234,7 +236,7 @@ def _by_rows(
         parts.append(session.run(dict(outputs), given))
     for name in outputs:
         if np.shape(parts[0][name])[:1] != (size,):
-            raise ValueError(f"output {name!r} has no row for each row of the batch of {size}")
+            raise ValueError(f"output {name!r} does not have one row for each of the {size} rows of a batch")
     return {name: np.concatenate([part[name] for part in parts])[:count] for name in outputs}
 
 

@@ -14,13 +14,13 @@ from savedmodel.export._tensorflow import tensorflow
 
 # The effect of a node, by the prefix of its op's name.
 _UNFIT = {
-    ("QueueDequeue", "ReaderRead", "Unstage", "BarrierTake"): "waits for what a training script puts into a "
-    "queue; make what it gives an input (--input)",
+    ("QueueDequeue", "ReaderRead", "Unstage", "BarrierTake"): "waits for a queue that a training script "
+    "fills; make its result an input (--input)",
     (
         "MutableHashTable",
         "MutableDenseHashTable",
         "BoostedTrees",
-    ): "keeps what is no variable, and would be lost",
+    ): "keeps state outside variables, which would be lost",
 }
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault", "PlaceholderV2")
 

@@ -11,13 +11,14 @@ from typing import Any
 
 
 def near(name: str, known: Iterable[str], count: int = 5) -> str:
-    """'; near it: ...' or '; there are: ...', the end of a message that `name` does not exist."""
+    """'; did you mean ...?' or '; there are: ...', the end of a message that `name` does not exist."""
     names = list(known)
     folded = {each.lower(): each for each in names}
     matches = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, count, 0.5)]
     matches += [each for each in names if name in each and each not in matches][: count - len(matches)]
     if matches:
-        return f"; near it: {', '.join(map(repr, matches))}"
+        *others, last = map(repr, matches)
+        return f"; did you mean {', '.join(others)}{' or ' * bool(others)}{last}?"
     if not names:
         return "; there are none"
     return f"; there are: {', '.join(map(repr, names[:count]))}" + ", ..." * (len(names) > count)

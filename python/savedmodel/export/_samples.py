@@ -29,7 +29,9 @@ def given(samples: Values | Sequence[Values] | None, inputs: Mapping[str, sm.Ten
     every = [samples] if isinstance(samples, Mapping) else list(samples)
     for one in every:
         if not isinstance(one, Mapping):
-            raise TypeError(f"samples is a mapping of arrays by input, or a sequence of them, got {one!r}")
+            raise TypeError(
+                f"samples must be a mapping of arrays by input, or a sequence of them, got {one!r}"
+            )
     return [
         {key: _cast(key, one[key], inputs[key].dtype) for key in inputs}
         for one in every
@@ -57,7 +59,7 @@ def made_up(name: str, inputs: Mapping[str, sm.TensorSpec], run: Run) -> list[tu
         except (sm.Error, ValueError, TypeError, ArithmeticError) as error:
             reason = error
     raise ValueError(
-        f"signature {name!r}: the source refuses made-up inputs, give samples= (--samples): "
+        f"signature {name!r}: the source fails on generated inputs, give samples= (--samples): "
         f"{one_line(reason)}"
     ) from reason
 

@@ -48,7 +48,7 @@ def classify(examples: Any, classes: Any = None, scores: Any = None) -> GraphSig
     outputs = {CLASSES: classes, SCORES: scores}
     outputs = {key: tensor for key, tensor in outputs.items() if tensor is not None}
     if not outputs:
-        raise ValueError("a classification gives classes, scores, or both")
+        raise ValueError("a classification needs classes, scores, or both")
     return GraphSignature({INPUTS: examples}, outputs, CLASSIFY)
 
 
@@ -75,7 +75,7 @@ def key_of(name: str) -> str:
 def tensor_name(name: str) -> str:
     """The name with the number of the output."""
     if not isinstance(name, str) or not name:
-        raise TypeError(f"a tensor's name is a string such as 'dense/BiasAdd:0', got {name!r}")
+        raise TypeError(f"a tensor's name must be a string such as 'dense/BiasAdd:0', got {name!r}")
     head, colon, tail = name.rpartition(":")
     return name if colon and head and tail.isdigit() else f"{name}:0"
 
@@ -92,7 +92,9 @@ def signature_def(graph: Any, signature: Any, where: str) -> Any:
     if hasattr(signature, "DESCRIPTOR") and signature.DESCRIPTOR.name == "SignatureDef":
         return signature
     if not isinstance(signature, GraphSignature):
-        raise TypeError(f"{where}: a signature is made by predict, classify or regress, got {signature!r}")
+        raise TypeError(
+            f"{where}: a signature must be made by predict, classify or regress, got {signature!r}"
+        )
 
     def infos(tensors: Mapping[str, Any]) -> dict[str, Any]:
         found = {
@@ -101,9 +103,9 @@ def signature_def(graph: Any, signature: Any, where: str) -> Any:
         }
         for key, tensor in found.items():
             if not tf.is_tensor(tensor):
-                raise TypeError(f"{where}: {key!r} is a tensor or the name of one, got {tensor!r}")
+                raise TypeError(f"{where}: {key!r} must be a tensor or the name of one, got {tensor!r}")
             if any(part.graph is not graph for part in tf.nest.flatten(tensor, expand_composites=True)):
-                raise ValueError(f"{where}: {key!r} is {tensor!r} of another graph")
+                raise ValueError(f"{where}: {key!r} is {tensor!r}, which belongs to another graph")
         return {key: v1.saved_model.build_tensor_info(tensor) for key, tensor in found.items()}
 
     made = v1.saved_model.build_signature_def(

@@ -25,7 +25,7 @@ def as_spec(value: Any) -> Any:
         return tf.TensorSpec(value[0], value[1])
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return tf.TensorSpec(value.shape, value.dtype)
-    raise TypeError(f"an input is a tf.TensorSpec or a (shape, dtype), got {value!r}")
+    raise TypeError(f"an input must be a tf.TensorSpec or a (shape, dtype), got {value!r}")
 
 
 def fix(
@@ -62,7 +62,9 @@ def fix(
 
 def check_batch(batch: int | None) -> None:
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
-        raise ValueError(f"batch is a positive integer, or None for a free first dimension: {batch!r}")
+        raise ValueError(
+            f"batch must be a positive integer, or None for a free first dimension, got {batch!r}"
+        )
 
 
 def with_batch(name: str, shape: Any, batch: int | None) -> Any:

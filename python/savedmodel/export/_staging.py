@@ -32,7 +32,7 @@ def check_destination(dst: Path, *, overwrite: bool, sources: Iterable[Path] = (
     if dst.is_symlink():
         raise sm.AlreadyExistsError(f"{dst} is a symbolic link: it is not replaced")
     if not (dst.is_dir() and any((dst / name).exists() for name in _MODEL_FILES)):
-        raise sm.AlreadyExistsError(f"{dst} exists and is no SavedModel: it is not replaced")
+        raise sm.AlreadyExistsError(f"{dst} exists and is not a SavedModel: it is not replaced")
 
 
 @contextlib.contextmanager
@@ -89,7 +89,7 @@ def _rename(folder: Path, dst: Path, *, overwrite: bool) -> None:
         rename_new(folder, dst)
     except FileExistsError:
         if not overwrite:
-            raise sm.AlreadyExistsError(f"{dst} has come to exist in the meantime") from None
+            raise sm.AlreadyExistsError(f"{dst} was created in the meantime") from None
         check_destination(dst, overwrite=True)
         exchange(folder, dst)
         shutil.rmtree(folder, ignore_errors=True)  # the former contents of `dst`

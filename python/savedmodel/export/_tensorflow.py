@@ -45,7 +45,7 @@ def keras3() -> Any:
     backend = keras.config.backend()
     if backend != "tensorflow":
         raise ValueError(
-            f"Keras runs on {backend!r} in this process; a SavedModel is made with KERAS_BACKEND=tensorflow"
+            f"Keras runs on {backend!r} in this process; set KERAS_BACKEND=tensorflow to make a SavedModel"
         )
     return keras
 

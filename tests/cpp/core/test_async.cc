@@ -76,7 +76,7 @@ TEST(RunAsync, DeliversMistakesAndTensorFlowsErrors) {
   const Function add = model.function("serving_default");
   const Outcome mistake = Async(add, {Floats({1})}).get();
   EXPECT_EQ(mistake.code, Code::kInvalidArgument);
-  EXPECT_TRUE(testing::Has(mistake.what, "takes 2 tensors, got 1"));
+  EXPECT_TRUE(testing::Has(mistake.what, "takes 2 input tensors, got 1"));
   const Outcome error = Async(add, {Floats({1, 2}), Floats({1, 2, 3})}).get();
   EXPECT_EQ(error.code, Code::kInvalidArgument);
   EXPECT_TRUE(error.results.empty());
@@ -319,7 +319,7 @@ TEST(RunAsync, ByName) {
   std::string what;
   add.RunAsync({{"x", Floats({1})}},
                [&](const Error* error, const Function::Named&) { what = error->what(); });
-  EXPECT_TRUE(testing::Has(what, "needs the input 'y'"));
+  EXPECT_TRUE(testing::Has(what, "missing input 'y'"));
   RunOptions late;
   late.timeout = -1;
   Code code{};

@@ -143,7 +143,7 @@ TEST(RunInto, WrongBuffersAreMistakesAndNothingIsWritten) {
   Tensors too_few(1);
   const UsageError error = MistakeIn([&] { function.RunInto(inputs, too_few); });
   EXPECT_EQ(error.kind(), UsageError::Kind::kArguments);
-  EXPECT_TRUE(Mentions(error, {"gives 2 results, got 1"}));
+  EXPECT_TRUE(Mentions(error, {"needs 2 output tensors, got 1"}));
 }
 
 TEST(RunInto, StringsAreViews) {

@@ -25,7 +25,7 @@ template <typename F>
 void ExpectHoldsNothing(const char* type, F&& call) {
   const Error error = ThrownBy(std::forward<F>(call));
   EXPECT_EQ(error.code(), Code::kFailedPrecondition);
-  EXPECT_TRUE(Mentions(error, {std::string("this ") + type + " holds nothing"}));
+  EXPECT_TRUE(Mentions(error, {std::string("this ") + type + " is empty"}));
 }
 
 void ExpectEmpty(Model model) {

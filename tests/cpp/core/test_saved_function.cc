@@ -101,8 +101,8 @@ TEST(SavedFunction, NoSuchTrace) {
   const SavedFunction& call = model.find_function("__call__");
   EXPECT_EQ(call.Label(1), "function '__call__', trace 1");
   EXPECT_EQ(model.find_function("counted").Label(0), "function 'counted'");
-  EXPECT_TRUE(Mentions(MistakeIn([&] { (void)call.Describe(2); }), {"has 2 traces, and no number 2"}));
-  EXPECT_TRUE(Mentions(MistakeIn([&] { (void)model.saved_function("__call__", 2); }), {"no number 2"}));
+  EXPECT_TRUE(Mentions(MistakeIn([&] { (void)call.Describe(2); }), {"has no trace 2; it has 2 traces"}));
+  EXPECT_TRUE(Mentions(MistakeIn([&] { (void)model.saved_function("__call__", 2); }), {"no trace 2"}));
 }
 
 TEST(SavedFunction, TakesComponentsOfCompositeArguments) {

@@ -84,7 +84,7 @@ TEST_F(WarmupTest, ADamagedFile) {
   std::fstream(fs::path(path) / kWarmupFile).seekp(30).put('?');
   const Error damaged = ThrownBy([&] { (void)ReplayWarmup(model); });
   EXPECT_EQ(damaged.code(), Code::kDataLoss);
-  EXPECT_TRUE(Mentions(damaged, {"record 1 is not what its checksum says"}));
+  EXPECT_TRUE(Mentions(damaged, {"record 1 has a wrong checksum"}));
 }
 
 TEST_F(WarmupTest, WhatIsNotRecorded) {
@@ -106,7 +106,7 @@ TEST_F(WarmupTest, AFolderThatCanNotBeMade) {
     RecordWarmup(path, {Request("serving_default", {{"x", Floats({1})}})});
   });
   EXPECT_EQ(error.code(), Code::kFailedPrecondition);
-  EXPECT_TRUE(Mentions(error, {"can't make", "assets.extra"}));
+  EXPECT_TRUE(Mentions(error, {"can't create", "assets.extra"}));
 }
 
 TEST_F(WarmupTest, AnExample) {

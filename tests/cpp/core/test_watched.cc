@@ -211,7 +211,7 @@ TEST_F(WatchedTest, SeveralVersions) {
   Publish(5);
   two.Refresh();
   EXPECT_EQ(two.status().versions, (Versions{4, 5}));
-  EXPECT_TRUE(Mentions(ThrownBy([&] { (void)two.model(2); }), {"no version 2", "4, 5"}));
+  EXPECT_TRUE(Mentions(ThrownBy([&] { (void)two.model(2); }), {"version 2 of", "is not loaded", "4, 5"}));
 }
 
 TEST_F(WatchedTest, AFolderThatIsTakenAway) {

@@ -203,7 +203,7 @@ TEST_P(OutOfMemoryTest, Values) {
   Expect(
       "too few", [&] { (void)Tensor::Strings({3}, words); }, "2 strings do not fill");
   Expect(
-      "a negative size", [] { (void)Shape({-1}).num_elements(); }, "[-1] is not the shape");
+      "a negative size", [] { (void)Shape({-1}).num_elements(); }, "[-1] is not a valid shape");
   Tensor tensor = Tensor::Wrap(DType::kFloat32, {1}, data, nullptr);
   Expect(
       "read as another", [&] { (void)tensor.data<int>(); }, "the tensor holds float32");
@@ -214,13 +214,13 @@ TEST_P(OutOfMemoryTest, Values) {
   Expect("Flatten", [&] { (void)Flatten({spec}); });
   Expect("OnCancel", [] { (void)Cancellation().OnCancel([] {}); });
   Expect(
-      "an empty Tensor", [] { (void)Tensor().mutable_data(); }, "this Tensor holds nothing");
+      "an empty Tensor", [] { (void)Tensor().mutable_data(); }, "this Tensor is empty");
   Expect(
-      "an empty Model", [] { (void)Model().path(); }, "this Model holds nothing");
+      "an empty Model", [] { (void)Model().path(); }, "this Model is empty");
   Expect(
-      "an empty Function", [] { (void)Function().Counters(); }, "this Function holds nothing");
+      "an empty Function", [] { (void)Function().Counters(); }, "this Function is empty");
   Expect(
-      "an empty Watched", [] { (void)Watched().status(); }, "this Watched holds nothing");
+      "an empty Watched", [] { (void)Watched().status(); }, "this Watched is empty");
 }
 
 TEST_P(OutOfMemoryTest, Files) {
@@ -228,7 +228,7 @@ TEST_P(OutOfMemoryTest, Files) {
   const std::string path = ModelPath("weights");
   ExpectInEngine("RegisteredOps", [] { (void)RegisteredOps(); });
   ExpectInEngine(
-      "a mistake", [] { (void)ParseSessionConfig("threads: 2"); }, "session config: no ConfigProto");
+      "a mistake", [] { (void)ParseSessionConfig("threads: 2"); }, "session config: not a ConfigProto");
   ExpectInEngine(
       "nothing there", [] { (void)Inspect("/nothing/is/here"); }, "no such directory");
   Edit edit(path);
@@ -312,7 +312,7 @@ TEST_P(OutOfMemoryTest, Versions) {
       "options", [&] { (void)Watched::Start(directory, options); }, "WatchOptions::poll");
   Watched watched = Watched::Start(directory);
   Expect(
-      "no version", [&] { (void)watched.model(7); }, "there is no version 7");
+      "no version", [&] { (void)watched.model(7); }, "version 7 of");
   Expect("status", [&] { (void)watched.status(); });
   watched.Refresh();
   EXPECT_EQ(watched.version(), 1);

@@ -111,7 +111,7 @@ TEST(GraphChecks, ASoundGraphPasses) { EXPECT_EQ(Refusal(Sound(), GraphLimits())
 TEST(GraphChecks, LimitsHoldForEveryNode) {
   GraphLimits limits;
   limits.elements = 2;
-  EXPECT_TRUE(Says(Refusal(Sound(), limits), "a shape of more elements than any machine has bytes"));
+  EXPECT_TRUE(Says(Refusal(Sound(), limits), "a shape with more elements than fit in memory"));
   limits = GraphLimits();
   limits.dimensions = 1;
   EXPECT_TRUE(Says(Refusal(Sound(), limits), "a tensor of 1 dimensions, more than TensorFlow can have"));
@@ -135,8 +135,8 @@ TEST(GraphChecks, FunctionBodiesAreLookedAt) {
   tf::MetaGraphDef meta_graph = Sound();
   tf::FunctionDef* inner = meta_graph.mutable_graph_def()->mutable_library()->mutable_function(1);
   inner->mutable_node_def(0)->mutable_attr()->erase("T");
-  EXPECT_TRUE(Says(Refusal(meta_graph, GraphLimits()),
-                   "node 'n' of function 'inner': its attribute 'T' is not there"));
+  EXPECT_TRUE(
+      Says(Refusal(meta_graph, GraphLimits()), "node 'n' of function 'inner': its attribute 'T' is missing"));
 }
 
 TEST(GraphFaults, DataTypes) {
@@ -148,7 +148,7 @@ TEST(GraphFaults, DataTypes) {
   value.set_type(tf::DT_INVALID);
   EXPECT_EQ(FaultOfValue(value, GraphLimits()), "");
   value.set_type(tf::DT_FLOAT_REF);
-  EXPECT_TRUE(Says(FaultOfValue(value, GraphLimits()), "a type of references"));
+  EXPECT_TRUE(Says(FaultOfValue(value, GraphLimits()), "a reference type"));
 }
 
 TEST(GraphFaults, Shapes) {
@@ -173,18 +173,19 @@ TEST(GraphFaults, AConstantIsOfItsType) {
   (*node.mutable_attr())["dtype"].set_type(tf::DT_INT32);
   EXPECT_EQ(FaultOfValues(node, GraphLimits()), "");
   (*node.mutable_attr())["dtype"].set_type(tf::DT_FLOAT);
-  EXPECT_EQ(FaultOfValues(node, GraphLimits()), "its value is int32, and its attribute 'dtype' float");
+  EXPECT_EQ(FaultOfValues(node, GraphLimits()),
+            "its value has the type int32, but its attribute 'dtype' is float");
 }
 
 TEST(GraphFaults, Attributes) {
   tf::NodeDef node = Node("StringJoin", {"x", "x"});
-  EXPECT_EQ(FaultOfAttributes(node, OpOf(node)), "its attribute 'N' is not there");
+  EXPECT_EQ(FaultOfAttributes(node, OpOf(node)), "its attribute 'N' is missing");
   (*node.mutable_attr())["N"].set_i(2);
   EXPECT_EQ(FaultOfAttributes(node, OpOf(node)), "");  // 'separator' has a default
   (*node.mutable_attr())["N"].set_i(3);
-  EXPECT_EQ(FaultOfAttributes(node, OpOf(node)), "it has 2 inputs, and its attribute 'N' counts 3");
+  EXPECT_EQ(FaultOfAttributes(node, OpOf(node)), "it has 2 inputs, but its attribute 'N' is 3");
   (*node.mutable_attr())["N"].set_s("2");
-  EXPECT_EQ(FaultOfAttributes(node, OpOf(node)), "its attribute 'N' is no int");
+  EXPECT_EQ(FaultOfAttributes(node, OpOf(node)), "its attribute 'N' is not of the type 'int'");
   node = Node("UnicodeTranscode", {"x"});
   (*node.mutable_attr())["input_encoding"].set_s("UTF-8");
   (*node.mutable_attr())["output_encoding"].set_s("UTF-9");
@@ -225,10 +226,10 @@ TEST(GraphFaults, Calls) {
   Types("Tout", 1, &call);
   EXPECT_EQ(FaultOfCall(call, function), "");
   Types("Tin", 1, &call);
-  EXPECT_EQ(FaultOfCall(call, function), "it does not have the inputs of the function 'f'");
+  EXPECT_EQ(FaultOfCall(call, function), "its inputs do not match those of the function 'f'");
   function.add_input_arg()->set_type(tf::DT_FLOAT);
   Types("Tout", 1, &call);
-  EXPECT_EQ(FaultOfCall(call, function), "it does not have the outputs of the function 'f'");
+  EXPECT_EQ(FaultOfCall(call, function), "its outputs do not match those of the function 'f'");
 }
 
 TEST(GraphFaults, FunctionsThatAreNotThere) {
@@ -239,7 +240,7 @@ TEST(GraphFaults, FunctionsThatAreNotThere) {
   EXPECT_EQ(called.Fault(call), "");  // TensorFlow reports this itself
   tf::NodeDef branch = Node("StatelessIf");
   Calls("then_branch", "lost", &branch);
-  EXPECT_EQ(called.Fault(branch), "it calls the function 'lost', which is not there");
+  EXPECT_EQ(called.Fault(branch), "it calls the function 'lost', which does not exist");
 }
 
 TEST(GraphFaults, CountsOfCalledNodes) {

@@ -79,8 +79,9 @@ TEST_F(FallbackTest, OnceAndForGood) {
   EXPECT_EQ(report.function, "signature 's'");
   EXPECT_EQ(report.executor, "fake");
   EXPECT_EQ(report.variables_frozen, 0);
-  EXPECT_EQ(report.why_not,
-            "the optimized graph refused what the graph as it was loaded runs: refused by UNIMPLEMENTED");
+  EXPECT_EQ(
+      report.why_not,
+      "the optimized graph failed on a call that the graph as loaded can run: refused by UNIMPLEMENTED");
 }
 
 TEST_F(FallbackTest, WhatBothRefuseStaysAnError) {
@@ -127,7 +128,8 @@ TEST_F(FallbackTest, WhatIsNotOptimizedRunsWithoutTensorFlowsOptimizer) {
   EXPECT_EQ(Run(&fallback), std::nullopt);
   EXPECT_EQ(fallback.current(), &plain);
   EXPECT_EQ(fallback.report().why_not,
-            "as TensorFlow optimizes it, it refused what it runs without: refused by INVALID_ARGUMENT");
+            "TensorFlow's optimized graph failed on a call that the graph as loaded can run: refused by "
+            "INVALID_ARGUMENT");
 }
 
 TEST_F(FallbackTest, EmptyFeedsThatAreConvolvedRunOnTheGraphAsItWasLoaded) {
