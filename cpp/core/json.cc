@@ -11,11 +11,11 @@ namespace savedmodel::internal {
 namespace {
 
 constexpr int kDeepest = 64;
-constexpr char32_t kEscape = 0xDC00;  // plus a byte that is not UTF-8
+constexpr char32_t kEscape = 0xDC00;  // added to a byte that is not UTF-8
 
 [[noreturn]] void Refuse(const std::string& what) { throw std::invalid_argument(what); }
 
-// The code point at the beginning of `bytes`, and how many bytes it has; 0 for what is not UTF-8.
+// Decodes the first code point of `bytes`. Returns its number of bytes; 0 if it is not UTF-8.
 std::size_t Decode(std::string_view bytes, char32_t* point) {
   const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
   const unsigned char first = at(0);

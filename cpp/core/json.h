@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. JSON as Python's module json reads and writes it, but without fractions: what a manifest needs.
+// INTERNAL. Reads and writes JSON like Python's module json, but without fractions. Manifests need no more.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@
 namespace savedmodel::internal {
 
 struct Json {
-  using Text = std::u32string;  // as a str: half a surrogate pair stands for a byte that is not UTF-8
+  using Text = std::u32string;  // like a Python str: a lone surrogate stands for a byte that is not UTF-8
   using Array = std::vector<Json>;
   using Object = std::map<Text, Json>;
   std::variant<std::nullptr_t, bool, std::int64_t, Text, Array, Object> value;
 
-  // Throw std::invalid_argument for a value of another kind, or a member that is not there.
+  // Throw std::invalid_argument if the value has another type, or the member is missing.
   const Object& object() const;
   const Array& array() const;
   const Text& text() const;
@@ -27,10 +27,10 @@ struct Json {
 
 // Throws std::invalid_argument.
 Json ParseJson(std::string_view text);
-// As json.dumps(value, sort_keys=True).
+// Returns the same text as json.dumps(value, sort_keys=True).
 std::string DumpJson(const Json& value);
 
-// A str of bytes, and bytes of a str, as Python has the names of files (os.fsdecode, os.fsencode).
+// Convert file names between bytes and str, like os.fsdecode and os.fsencode in Python.
 Json::Text FromBytes(std::string_view bytes);
 std::string ToBytes(const Json::Text& text);
 

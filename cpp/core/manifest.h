@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. What a published version consists of: assets.extra/savedmodel_manifest.json.
+// INTERNAL. The manifest of a published version: assets.extra/savedmodel_manifest.json.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,15 @@ inline constexpr char kManifestFile[] =
     "assets.extra/savedmodel_manifest.json";  // below the version's folder
 
 struct Manifest {
-  std::map<std::string, std::int64_t> sizes;  // by relative name, of all files but the manifest
-  std::set<std::int64_t> withdraws;           // versions that it was published to replace, by a rollback
+  std::map<std::string, std::int64_t> sizes;  // by relative name; all files but the manifest
+  std::set<std::int64_t> withdraws;           // versions that a rollback replaced with this one
 };
 
-// None of a version that was put there by other means. Throws Error (kDataLoss): it can't be read, or was
+// Returns nothing for a folder without a manifest. Throws Error (kDataLoss) if it can't be read, or was
 // changed.
 std::optional<Manifest> ReadManifest(const std::string& folder);
 
-// Throws Error (kDataLoss) unless the files of the manifest are those of the folder, with their sizes.
+// Throws Error (kDataLoss) unless the folder has exactly the files of the manifest, with their sizes.
 void CheckComplete(const std::string& folder, const Manifest& manifest, const Stamp& found);
 
 }  // namespace savedmodel::internal

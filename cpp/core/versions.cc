@@ -28,7 +28,7 @@ std::optional<std::int64_t> VersionNumber(std::string_view name) {
   return digits && error == std::errc() ? std::optional(number) : std::nullopt;
 }
 
-constexpr int kDeepest = 32;  // folders; a link may lead back
+constexpr int kDeepest = 32;  // nested folders; a link may form a cycle
 
 [[noreturn]] void RefuseToRead(const fs::path& path, const std::error_code& error) {
   throw std::system_error(error, "can't read '" + path.string() + "'");
@@ -74,7 +74,7 @@ std::map<std::int64_t, std::string> ListVersions(const std::string& directory) {
       const auto number = VersionNumber(name);
       std::error_code ignored;
       if (!number || !entry.is_directory(ignored)) continue;
-      // "7" goes before "007".
+      // "7" takes precedence over "007".
       if (name.front() != '0' || versions.count(*number) == 0) versions[*number] = entry.path();
     }
   } catch (const fs::filesystem_error& error) {
@@ -96,13 +96,13 @@ std::shared_ptr<const void> HoldVersion(const std::string& folder) {
   const int file = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (file < 0) return nullptr;
   const std::shared_ptr<const int> lock(new int(file), [owner = getpid()](const int* held) {
-    if (getpid() == owner) flock(*held, LOCK_UN);  // who was forked meanwhile has the file open still
+    if (getpid() == owner) flock(*held, LOCK_UN);  // a forked child still has the file open
     close(*held);
     delete held;
   });
   struct stat opened = {};
   struct stat there = {};
-  // Who removes it locks it, and renames it then.
+  // A process that removes the folder locks it first, then renames it.
   if (flock(file, LOCK_SH | LOCK_NB) != 0 || fstat(file, &opened) != 0 || stat(folder.c_str(), &there) != 0 ||
       opened.st_ino != there.st_ino || opened.st_dev != there.st_dev) {
     return nullptr;

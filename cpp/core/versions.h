@@ -10,18 +10,18 @@
 
 namespace savedmodel::internal {
 
-// The folders of `directory` that are named by an integer. Throws Error (kNotFound).
+// Returns the folders in `directory` whose names are integers. Throws Error (kNotFound).
 std::map<std::int64_t, std::string> ListVersions(const std::string& directory);
 
-// Whether the file that every SavedModel has is there: not in a folder that is being copied, say.
+// Returns whether the folder has a saved_model file. A folder that is being copied may not have it yet.
 bool IsSavedModel(const std::string& folder);
 
-// Size, time of the last change and inode of each file below a folder, by relative name; links are followed.
-// Throws std::system_error, and Error for what is no file.
+// The size, modification time and inode of each file below a folder, by relative name. Follows links.
+// Throws std::system_error; Error for anything that is neither a file nor a folder.
 using Stamp = std::map<std::string, std::array<std::int64_t, 4>>;
 Stamp StampOf(const std::string& folder);
 
-// Keeps a version from being removed, as long as it lives; null if the folder is gone, or about to go.
+// Returns a lock that keeps a version from being removed. Null if the folder is gone, or is being removed.
 std::shared_ptr<const void> HoldVersion(const std::string& folder);
 
 }  // namespace savedmodel::internal

@@ -49,7 +49,7 @@ void Send(const Model& model, const WarmupRequest& request) {
   (void)function.Run(inputs);
 }
 
-// Errors that name the request.
+// Returns false if no signature answers requests of this type. Errors name the request.
 bool Answer(const Model& model, const std::string& record, const std::string& where) {
   try {
     const std::vector<WarmupRequest> requests = GetEngine().ParseRequests(record);

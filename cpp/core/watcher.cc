@@ -18,9 +18,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-// How soon a replaced version is freed after its last call.
+// The interval of the checks whether a replaced version is still in use.
 constexpr Seconds kDrainPoll(0.02);
-// A clock of nanoseconds holds 292 years.
+// A 64-bit clock in nanoseconds overflows after 292 years.
 constexpr Seconds kLongestPoll(1e9);
 
 std::string TextOf(const std::exception_ptr& error) {
@@ -57,7 +57,7 @@ Watcher::Watcher(std::string directory, WatchOptions options)
 
 std::shared_ptr<Watcher> Watcher::Start(const std::string& directory, WatchOptions options) {
   CountForks();
-  // A forked child has no such thread to join: leaked there.
+  // A forked child has no such thread to join, so it leaks the watcher.
   std::shared_ptr<Watcher> watcher(new Watcher(directory, std::move(options)), [](Watcher* made) {
     if (made->fork_generation_ == ForkGeneration()) delete made;
   });
@@ -112,11 +112,11 @@ void Watcher::Run() {
       return call();
     } catch (const std::bad_alloc&) {
     } catch (const OutOfMemory&) {
-    } catch (const Error&) {  // a load was cancelled: the next look tries again
+    } catch (const Error&) {  // a load was cancelled; the next look tries again
       return true;
     }
     const std::lock_guard<std::mutex> lock(mutex_);
-    error_ = "out of memory";  // until the next look; so short a text takes none
+    error_ = "out of memory";  // until the next look; a text this short allocates nothing
     return true;
   };
   while (or_out_of_memory([&] { return Wait(); })) {
@@ -134,7 +134,7 @@ void Watcher::CheckFirst() const {
   }
   try {
     std::rethrow_exception(failed_.rbegin()->second.error);
-  } catch (const std::system_error& error) {  // of its files
+  } catch (const std::system_error& error) {  // from reading its files
     throw Error(Code::kUnavailable, error.what());
   }
 }
@@ -168,7 +168,7 @@ void Watcher::LookForVersions() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     error_ = error;
-    if (!error_.empty()) return;  // what is loaded goes on
+    if (!error_.empty()) return;  // the loaded versions stay
     for (auto one = failed_.begin(); one != failed_.end();) {
       one = found.count(one->first) == 0 ? failed_.erase(one) : std::next(one);
     }
@@ -248,7 +248,7 @@ std::optional<Watcher::Version> Watcher::Load(const std::string& folder, std::in
   version.model = LoadModel(folder);
   if (StampOf(folder) == failure->stamp) return version;
   if (options_.close_replaced) version.model.Close();
-  return std::nullopt;  // it is being copied still: next time
+  return std::nullopt;  // it is still being copied; the next look tries again
 }
 
 Model Watcher::LoadModel(const std::string& folder) const {
@@ -289,7 +289,7 @@ void Watcher::Drain(const Stays& stays) {
     }
     one = kept ? std::next(one) : loaded_.erase(one);
   }
-  wake_.notify_all();  // there is something to free
+  wake_.notify_all();  // there may be versions to free
 }
 
 std::set<std::int64_t> Watcher::WithdrawnBy(std::int64_t number) const {
@@ -321,7 +321,7 @@ void Watcher::CloseUnused() {
 }
 
 void Watcher::Report() {
-  // One thread at a time tells of changes, those of others too: else an older one could come last.
+  // One thread at a time reports all changes, also those of other threads. This keeps them in order.
   std::unique_lock<std::mutex> lock(mutex_);
   while (!changes_.empty() && !reporting_) {
     const VersionChange change = std::move(changes_.front());

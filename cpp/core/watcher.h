@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERNAL. What Watched values share: the thread, the versions in use, and those on their way out.
+// INTERNAL. The state that Watched values share: the thread, the loaded versions, and the replaced ones.
 #pragma once
 
 #include <condition_variable>
@@ -22,7 +22,7 @@ namespace savedmodel::internal {
 
 class Watcher {
  public:
-  // Looks for the first time, then starts the thread. Throws as Watched::Start.
+  // Looks for versions once, then starts the thread. Throws like Watched::Start.
   static std::shared_ptr<Watcher> Start(const std::string& directory, WatchOptions options);
 
   Model model() const;
@@ -35,15 +35,15 @@ class Watcher {
   void Close();
 
  private:
-  using Found = std::map<std::int64_t, std::string>;  // folders
+  using Found = std::map<std::int64_t, std::string>;  // folder by version
   struct Version {
     std::int64_t number;
     std::shared_ptr<const void> lock;  // outlives the model
-    std::set<std::int64_t> withdraws;  // by its manifest
+    std::set<std::int64_t> withdraws;  // listed in its manifest
     Model model;
   };
   struct Failure {
-    Stamp stamp;  // empty if the files can't be listed: that is tried at every look
+    Stamp stamp;  // empty if the files can't be listed; then each look tries again
     std::set<std::int64_t> withdraws;
     std::exception_ptr error;
     std::string text;
@@ -51,25 +51,25 @@ class Watcher {
 
   Watcher(std::string directory, WatchOptions options);
   ~Watcher();
-  // Throws kFailedPrecondition in a forked child, where the mutexes may be held for good.
+  // Throws kFailedPrecondition in a forked child, where the mutexes may stay locked forever.
   void CheckNotForked() const;
   void Run();
   void CheckFirst() const;
   const Version& Highest() const;
-  // What needs looking_:
+  // These require looking_ to be locked:
   void LookForVersions();
-  // False if the version can't be used now.
+  // Returns false if the version can't be used now.
   bool Use(const Found& found, std::int64_t number);
-  // Nothing if it is being copied or removed.
+  // Returns nothing if the version is being copied or removed.
   std::optional<Version> Load(const std::string& folder, std::int64_t number, Failure* failure);
   Model LoadModel(const std::string& folder) const;
-  // In place of those above it, too, that are not there any more.
+  // Adds a loaded version. Also replaces higher versions whose folders are gone.
   void PutInPlace(Version version, const Found& found);
-  // Lets go of the loaded versions of which `stays` is false; of one it is true.
+  // Releases the loaded versions for which `stays` is false. It must be true for at least one.
   template <typename Stays>
   void Drain(const Stays& stays);
   std::set<std::int64_t> WithdrawnBy(std::int64_t number) const;
-  // What does not:
+  // These do not:
   void CloseUnused();
   void Report();
 
@@ -78,15 +78,15 @@ class Watcher {
   const std::uint32_t fork_generation_;
   std::mutex looking_;
 
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the members below, except thread_
   std::condition_variable wake_;
   bool stop_ = false;
   bool closed_ = false;
   std::map<std::int64_t, Version> loaded_;
-  std::optional<std::int64_t> serving_;  // the highest, once others get it
+  std::optional<std::int64_t> serving_;  // the highest loaded version, once on_switch was called
   std::vector<Version> draining_;
   std::multiset<std::int64_t> closing_;
-  std::deque<VersionChange> changes_;  // that nobody was told of yet
+  std::deque<VersionChange> changes_;  // not reported yet
   bool reporting_ = false;
   std::map<std::int64_t, Failure> failed_;
   std::optional<std::int64_t> loading_;

@@ -8,7 +8,7 @@
 
 namespace savedmodel::engine::warmup {
 
-// A tf.train.Example.
+// Returns a serialized tf.train.Example.
 std::string SerializeExample(const std::map<std::string, Feature>& features);
 
 }  // namespace savedmodel::engine::warmup

@@ -41,7 +41,7 @@ void Write(const std::string& file, const std::vector<std::string>& records) {
 
 }  // namespace
 
-// TensorFlow's reader makes room for as many bytes as a length says.
+// TensorFlow's reader would allocate as many bytes as a damaged length says.
 std::vector<std::string> ReadRecords(const std::string& file) {
   CheckRegularFile(file);
   std::string content;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// TFRecord files: length, checksum of it, data, checksum of that.
+// TFRecord files. A record is a length, its checksum, the data, and its checksum.
 #pragma once
 
 #include <string>
@@ -7,10 +7,10 @@
 
 namespace savedmodel::engine::warmup {
 
-// Throws Error: kDataLoss that names the record.
+// Throws Error; kDataLoss names the record.
 std::vector<std::string> ReadRecords(const std::string& file);
 
-// Writes the file to the disk itself, under another name until it is whole. Throws Error.
+// Writes to a temporary file, syncs it to disk, then renames it. Throws Error.
 void WriteRecords(const std::string& file, const std::vector<std::string>& records);
 
 }  // namespace savedmodel::engine::warmup

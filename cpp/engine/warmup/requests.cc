@@ -18,13 +18,13 @@ namespace {
 
 // Field numbers.
 enum PredictionLog { kClassify = 2, kRegress = 3, kMultiInference = 4, kPredict = 6 };
-constexpr int kRequest = 1;  // of each kind of log
+constexpr int kRequest = 1;  // in each type of log
 enum PredictRequest { kSpec = 1, kInputs = 2, kOutputFilter = 3 };
 enum MapEntry { kKey = 1, kValue = 2 };
-constexpr int kSignatureName = 3;  // of ModelSpec
-constexpr int kInput = 2;          // of ClassificationRequest, RegressionRequest, MultiInferenceRequest
-constexpr int kTasks = 1;          // of MultiInferenceRequest
-constexpr int kTaskSpec = 1;       // of InferenceTask
+constexpr int kSignatureName = 3;  // in ModelSpec
+constexpr int kInput = 2;          // in ClassificationRequest, RegressionRequest, MultiInferenceRequest
+constexpr int kTasks = 1;          // in MultiInferenceRequest
+constexpr int kTaskSpec = 1;       // in InferenceTask
 enum Input { kExampleList = 1, kExampleListWithContext = 2 };
 enum ExampleList { kExamples = 1, kContext = 2 };
 
@@ -70,13 +70,13 @@ WarmupRequest ParsePredict(std::string_view request) {
   return parsed;
 }
 
-// Of an Input: a list of examples, or one with a context that each of them has as well.
+// Reads an Input: a list of examples, or a list with a context that is part of each example.
 Tensor ParseExamples(std::string_view input) {
   const std::string_view with_context = LastOf(input, kExampleListWithContext);
   const std::string context(LastOf(with_context, kContext));
   std::vector<std::string> examples;
   for (const std::string_view list : {LastOf(input, kExampleList), with_context}) {
-    // Serialized messages that follow each other are merged by whoever parses them.
+    // A parser merges concatenated serialized messages.
     for (const std::string_view one : AllOf(list, kExamples)) examples.push_back(context + std::string(one));
   }
   return Tensor::Strings(Shape{static_cast<std::int64_t>(examples.size())}, examples);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// tensorflow.serving.PredictionLog, and the requests in it: tensorflow_serving/apis/*.proto.
+// Reads and writes tensorflow.serving.PredictionLog and its requests (tensorflow_serving/apis/*.proto).
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 
 namespace savedmodel::engine::warmup {
 
-// The requests of a PredictionLog: none if it is of a kind that no signature answers. Throws Error
+// Returns the requests of a PredictionLog; none if no signature answers requests of its type. Throws Error
 // (kDataLoss, kUnimplemented).
 std::vector<WarmupRequest> ParseRequests(const std::string& record);
 
-// A PredictionLog of a PredictRequest; without `examples`.
+// Returns a serialized PredictionLog with a PredictRequest. Ignores `examples`.
 std::string SerializeRequest(const WarmupRequest& request);
 
 }  // namespace savedmodel::engine::warmup

@@ -71,7 +71,7 @@ std::string_view LastOf(std::string_view message, int number) {
 }
 
 void AppendField(int number, std::string_view bytes, std::string* message) {
-  google::protobuf::io::StringOutputStream stream(message);  // appends
+  google::protobuf::io::StringOutputStream stream(message);  // appends to the message
   CodedOutputStream output(&stream);
   output.WriteTag(WireFormatLite::MakeTag(number, WireFormatLite::WIRETYPE_LENGTH_DELIMITED));
   output.WriteVarint64(bytes.size());

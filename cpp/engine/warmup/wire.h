@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fields of serialized messages that have no generated class here: those of TensorFlow Serving.
+// Reads and writes serialized messages without generated classes: those of TensorFlow Serving.
 #pragma once
 
 #include <string>
@@ -13,10 +13,10 @@ struct Field {
   std::string_view bytes;
 };
 
-// The fields that are messages or strings, in their order, as views on `message`. Throws Error (kDataLoss).
+// Returns the fields that are messages or strings, in order, as views on `message`. Throws Error (kDataLoss).
 std::vector<Field> ReadFields(std::string_view message);
 
-// Those of one number; the last of them, or an empty one.
+// Return all fields with a number, or the last of them (empty if there is none).
 std::vector<std::string_view> AllOf(std::string_view message, int number);
 std::string_view LastOf(std::string_view message, int number);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests that a SavedModel is warmed up with, where TensorFlow Serving looks for them, too: in a TFRecord
-// file of tensorflow.serving.PredictionLog.
+// Warm-up requests of a SavedModel: a TFRecord file of tensorflow.serving.PredictionLog. TensorFlow Serving
+// reads the same file.
 #pragma once
 
 #include <cstddef>
@@ -16,38 +16,39 @@
 
 namespace savedmodel {
 
-inline constexpr char kWarmupFile[] = "assets.extra/tf_serving_warmup_requests";  // below the SavedModel
-inline constexpr std::size_t kMaxWarmupRecords = 1000;  // more are an error to TensorFlow Serving
+inline constexpr char kWarmupFile[] = "assets.extra/tf_serving_warmup_requests";  // in the SavedModel
+inline constexpr std::size_t kMaxWarmupRecords = 1000;  // TensorFlow Serving refuses more
 
-// What a signature was asked.
+// A recorded request of a signature.
 struct WarmupRequest {
   std::string signature;
-  std::map<std::string, Tensor> inputs;  // by the signature's names; none if there are `examples`
-  std::vector<std::string> outputs;      // those that were asked for; empty: all
-  // Serialized tf.train.Examples for the only input: what a classification or a regression has. Else empty.
+  std::map<std::string, Tensor> inputs;  // by the signature's names; empty if `examples` is set
+  std::vector<std::string> outputs;      // the requested ones; empty: all
+  // Serialized tf.train.Examples for the only input of a classification or regression; otherwise empty.
   Tensor examples;
 };
 
-// The requests in each record of a SavedModel's file: none in one of a kind that no signature answers. Throws
-// Error: kDataLoss for a damaged file, kUnimplemented for tensors without values.
+// Returns the requests in each record of a SavedModel's file. A record has none if no signature answers
+// requests of its type. Throws Error: kDataLoss for a damaged file, kUnimplemented for tensors without
+// values.
 [[nodiscard]] SAVEDMODEL_API std::vector<std::vector<WarmupRequest>> ReadWarmup(const std::string& path);
 
-// Writes a SavedModel's file whole, a record for each request; or adds to it. Returns how many records it has
-// now. Runs nothing. Throws UsageError for more than kMaxWarmupRecords, or none; Error (kFailedPrecondition)
-// for a published version.
+// Writes a SavedModel's file with one record per request, or appends to it. Runs nothing. Returns the new
+// number of records. Throws UsageError for none, or more than kMaxWarmupRecords. Throws Error
+// (kFailedPrecondition) for a published version.
 SAVEDMODEL_API std::size_t RecordWarmup(const std::string& path, const std::vector<WarmupRequest>& requests,
                                         bool append = false);
 
-// Sends a model its recorded requests, one after the other. Returns how many records it answered: 0 without a
-// file. `warnings`, if not null, gets a text for each record that is skipped. Throws Error that names the
-// request: kDataLoss for a damaged file, kInvalidArgument for one that fits no signature, or what a run
-// throws.
+// Runs the recorded requests of a model, one after the other. Returns the number of records that were run; 0
+// without a file. Adds a text to `warnings`, if not null, for each skipped record. Throws Error that names
+// the request: kDataLoss for a damaged file, kInvalidArgument if no signature takes it, or the error of the
+// run.
 SAVEDMODEL_API std::size_t ReplayWarmup(const Model& model, std::vector<std::string>* warnings = nullptr);
 
 // One feature of a tf.train.Example.
 using Feature = std::variant<std::vector<std::int64_t>, std::vector<float>, std::vector<std::string>>;
 
-// A serialized tf.train.Example: the value of a string input of a signature that parses examples.
+// Returns a serialized tf.train.Example, for a signature that parses examples from a string input.
 [[nodiscard]] SAVEDMODEL_API std::string SerializeExample(const std::map<std::string, Feature>& features);
 
 }  // namespace savedmodel
