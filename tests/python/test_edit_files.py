@@ -51,7 +51,7 @@ def test_places_that_are_not_written_to(models: Path, tmp_path: Path, overwrite:
     for target in tmp_path / "other" / "diary.txt" / "below", Path("/proc/nowhere"), Path("/proc/self/below"):
         with pytest.raises(sm.Error, match=f"^'{target}': "):
             edit.save(target, overwrite=overwrite)
-    with pytest.raises(sm.InvalidArgumentError, match="the path of the directory to write is empty"):
+    with pytest.raises(sm.InvalidArgumentError, match="the path of the target directory is empty"):
         edit.save("", overwrite=overwrite)
     assert contents(tmp_path) == before
     assert {path.name for path in tmp_path.iterdir()} >= {"dangling", "link", "link_to_table"}

@@ -84,7 +84,7 @@ def test_the_version_folder_of_a_model_server_is_hinted_at(models: Path, tmp_pat
 
 
 def test_a_saved_model_pb_as_path(models: Path) -> None:
-    with pytest.raises(sm.NotFoundError, match=r"here '.*/add'"):
+    with pytest.raises(sm.NotFoundError, match=r"did you mean '.*/add'\?"):
         sm.load(models / "add" / "saved_model.pb")
 
 

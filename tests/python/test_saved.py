@@ -308,7 +308,7 @@ def test_nothing_is_left_where_writing_fails(load: Load, tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(sm.Error):
         load("mlp").save_optimized(tmp_path / "file" / "copy")
-    with pytest.raises(sm.InvalidArgumentError, match="directory to write to is empty"):
+    with pytest.raises(sm.InvalidArgumentError, match="target directory is empty"):
         load("mlp").save_optimized("")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 

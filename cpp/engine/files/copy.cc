@@ -87,7 +87,7 @@ void CopyFiles(const std::string& source, const std::string& target,
 }
 
 void WriteWhole(const std::string& given, bool replace, const std::function<void(const std::string&)>& fill) {
-  if (given.empty()) throw Error(Code::kInvalidArgument, "the path of the directory to write is empty");
+  if (given.empty()) throw Error(Code::kInvalidArgument, "the path of the target directory is empty");
   const std::string target = tf::io::CleanPath(given);
   MayReplace(target, replace);
   tf::Env* env = tf::Env::Default();

@@ -41,7 +41,7 @@ class ConcatAxes {
     const auto at = node.op() == "Concat" ? 0 : count->i();
     if (at < 0 || at >= node.input_size()) return "";
     const std::string source = NodeOf(node.input(static_cast<int>(at)));
-    return arrays_.count(source) > 0 ? "its axis '" + source + "' is not a scalar" : "";
+    return arrays_.count(source) > 0 ? "its axis '" + source + "' does not have exactly one value" : "";
   }
 
  private:

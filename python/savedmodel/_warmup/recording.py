@@ -88,7 +88,7 @@ def _tensors(name: str, spec: SignatureInfo, given: Mapping[str, Any]) -> dict[s
 
 def _array(where: str, spec: TensorSpec, value: Any) -> Array:
     if spec.encoding != "dense":
-        raise ValueError(f"{where} is {spec.encoding}, but a warm-up request can only have dense tensors")
+        raise ValueError(f"{where} is {spec.encoding}, but a warm-up request takes dense tensors only")
     text = spec.dtype == np.dtype(object)
     try:
         refuse_masked(value)
