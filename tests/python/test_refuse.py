@@ -47,12 +47,17 @@ Call = Callable[[sm.Signature], object]
         (
             lambda f: f(A, None),
             TypeError,
-            r"input 'b': expected float32 \[\?\], got NoneType",
+            r"input 'b': expected float32 \[\?\], got NoneType$",
         ),
         (
             lambda f: f(A, "text"),
             TypeError,
-            r"input 'b': expected float32 \[\?\], got str",
+            r"input 'b': expected float32 \[\?\], got str$",
+        ),
+        (
+            lambda f: f(A, ["1", None]),
+            TypeError,
+            r"input 'b': expected float32 \[\?\], got list of NoneType and str \[2\]$",
         ),
         (
             lambda f: f(A, np.array(["x"])),
