@@ -28,7 +28,9 @@ def _compare(where: str, result: Any, expected: Any, level: str) -> None:
     a, b = result.astype(wide), expected.astype(wide)
     finite = np.isfinite(b)
     if not np.array_equal(np.isfinite(a), finite):
-        raise InternalError(f"{where}: optimize={level!r} changed which values are finite")
+        raise InternalError(
+            f"{where}: optimize={level!r} changed which values are finite; load with optimize='none'"
+        )
     scale = float(np.abs(b[finite]).max(initial=0))
     difference = float(np.abs(a[finite] - b[finite]).max(initial=0))
     if difference > _TOLERANCE[level] * max(scale, np.finfo(np.float32).tiny):

@@ -208,7 +208,7 @@ class _Evaluator:
             name = node.value
         if name in DTYPES:
             return DTYPES[name]
-        raise ExpressionError(f"{ast.unparse(node):.60} is not a dtype, such as np.float32")
+        raise ExpressionError(f"{ast.unparse(node):.60} is not an allowed dtype, such as np.float32")
 
 
 def _numpy_name(node: ast.expr) -> str | None:

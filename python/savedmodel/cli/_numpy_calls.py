@@ -54,7 +54,7 @@ def _only_numbers(given: Given, *names: str) -> None:
     """Refuse arrays among the arguments, which could be broadcast to any size."""
     for name in names:
         if not isinstance(given.get(name, 0), int | float | np.number | None):
-            raise TypeError(f"{name} must be a number, got {given[name]!r:.40}")
+            raise TypeError(f"{name} must be a number here, got {given[name]!r:.40}")
 
 
 def _array_size(given: Given) -> Size:
