@@ -88,7 +88,7 @@ ERRORS = [
         "give input_signature=",
     ),
     (("function", "add", "e", "--input", "x=float32[2]"), "'add' is not MODULE:NAME"),
-    (("function", "mine:ad", "e", "--input", "x=float32[2]"), "mine:ad: there is no 'ad'"),
+    (("function", "mine:ad", "e", "--input", "x=float32[2]"), "mine:ad: no attribute 'ad'"),
     (("function", "yours:add", "e"), "no module 'yours' in this directory"),
     (("function", "broken:add", "e"), "importing broken failed: ValueError: not today"),
     (("function", "mine:add", "e", "--input", "x=float32"), "is not NAME=DTYPE[SHAPE]"),

@@ -93,11 +93,11 @@ def test_a_shape_counts_for_all_keys_of_a_tensor(outcomes: Outcomes) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("no_tensor", "no tensor 'prob:0' in resource-7, a checkpoint; did you mean 'probs'?"),
+        ("no_tensor", "no tensor 'prob:0' in resource-7, a checkpoint; did you mean 'probs'"),
         ("no_output", "no tensor 'probs:1' in resource-7, a checkpoint: 'probs' (Softmax) has 1 outputs"),
-        ("no_input_tensor", "no tensor 'X:0' in resource.pbtxt, a frozen graph; did you mean 'x'?"),
-        ("no_names", "ValueError: inputs= and outputs= (--input, --output): they name the tensors"),
-        ("no_checkpoint", "no such checkpoint; did you mean 'resource-7'?"),
+        ("no_input_tensor", "no tensor 'X:0' in resource.pbtxt, a frozen graph; did you mean 'x'"),
+        ("no_names", "ValueError: give inputs= and outputs= (--input, --output): they name the tensors"),
+        ("no_checkpoint", "no such checkpoint; did you mean 'resource-7'"),
         ("no_meta", "resource-7.meta: no such file; without it, graph= (--graph) builds the graph"),
         (
             "missing_variable",

@@ -152,7 +152,7 @@ def test_what_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "model" / "saved_model.pb").touch()
     (tmp_path / "link").symlink_to("model")
     (tmp_path / "file").touch()
-    for name, text in ("link", "link is a symbolic link"), ("file", "file exists and is no SavedModel"):
+    for name, text in ("link", "link is a symbolic link"), ("file", "file exists and is not a SavedModel"):
         assert text in staged(f"with staged(Path({name!r}), overwrite=True): pass", tmp_path)
     assert (tmp_path / "link").is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "model"]

@@ -284,7 +284,7 @@ def test_a_variable_of_a_closed_model(models: Path) -> None:
         ({"device": "/job:worker/device:CPU:0"}, sm.InvalidArgumentError, r"no device"),
         ({"device": "cpu:x"}, sm.InvalidArgumentError, r"'cpu:x' is not the name of a device"),
         ({"device": "a:b:c"}, sm.InvalidArgumentError, r"'a:b:c' is not the name of a device"),
-        ({"device": 5}, TypeError, r"device is a str or None, got 5"),
+        ({"device": 5}, TypeError, r"device must be a str or None, got 5"),
         (
             {"session": sm.SessionOptions(config=b"\xff\xff")},
             sm.InvalidArgumentError,

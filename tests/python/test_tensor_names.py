@@ -95,7 +95,7 @@ def test_what_is_not_the_name_of_a_tensor(model: sm.Model, name: str) -> None:
         ("y:7", "'y' has no output 7; it has 1 outputs"),
         ("y/", "no node 'y/'"),
         (" y", "no node ' y'"),
-        ("init", "'init' has 0 outputs"),
+        ("init", "'init' has no output 0; it has 0 outputs"),
     ],
 )
 def test_tensors_that_the_graph_does_not_have(model: sm.Model, name: str, message: str) -> None:

@@ -61,7 +61,7 @@ def test_a_request_that_fails_fails_the_load(mlp: Path) -> None:
         (predict("other", {}), sm.InvalidArgumentError, "request 2 of .*no signature 'other'"),
         (predict("", {}), sm.InvalidArgumentError, "request 2 of .*'x'"),
         (good[:-1], sm.DataLossError, "request 2 of .*ends in the middle of a field"),
-        (b"\x0f", sm.DataLossError, "request 2 of .*unknown kind"),
+        (b"\x0f", sm.DataLossError, "request 2 of .*unknown wire type"),
     ):
         write(mlp, good, record)
         with pytest.raises(kind, match=message):
@@ -128,8 +128,8 @@ def test_what_can_not(models: Path, mlp: Path, tmp_path: Path) -> None:
         ({"x": X.astype(np.float64)}, TypeError, "expected float32, got float64"),
         ({"x": X[0]}, ValueError, r"expected the shape \(None, 64\), got \(64,\)"),
         ({"x": X[:, :3]}, ValueError, "expected the shape"),
-        ([], ValueError, "1 to 1000 warm-up requests: 0"),
-        ([{"x": X}] * 1001, ValueError, "1 to 1000 warm-up requests: 1001"),
+        ([], ValueError, "1 to 1000 warm-up requests, got 0"),
+        ([{"x": X}] * 1001, ValueError, "1 to 1000 warm-up requests, got 1001"),
     ):
         with pytest.raises(kind, match=message):
             sm.record_warmup(mlp, inputs)  # type: ignore[arg-type]

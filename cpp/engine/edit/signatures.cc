@@ -71,7 +71,7 @@ void CheckFree(const std::string& name, const tf::MetaGraphDef& meta_graph) {
 void Apply(const AddSignature& operation, State* state) {
   tf::MetaGraphDef* meta_graph = state->Selected();
   CheckFree(operation.name, *meta_graph);
-  if (operation.outputs.empty()) ThrowValue(Named(operation.name) + " needs an output");
+  if (operation.outputs.empty()) ThrowValue(Named(operation.name) + " has no output");
   tf::SignatureDef definition;
   definition.set_method_name(operation.method_name);
   tf::GraphDef* graph = meta_graph->mutable_graph_def();
