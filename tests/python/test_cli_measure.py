@@ -77,7 +77,7 @@ def test_bench_shows_its_progress_in_a_terminal_only(models: Path) -> None:
 
 def test_bench_errors(models: Path, tmp_path: Path) -> None:
     assert "'1,x' is not a list of positive integers" in error("bench", models / "mlp", "--batch", "1,x")
-    assert "--against 'torch': there are: tf, onnxruntime" in error(
+    assert "--against: no runtime 'torch'; there are: tf, onnxruntime" in error(
         "bench", models / "mlp", "--against", "torch"
     )
     assert "must end in .png" in error("bench", models / "mlp", "--plot", tmp_path / "x.pdf")

@@ -83,7 +83,7 @@ def test_control_flow_of_python(outcomes: Outcomes) -> None:
         ("no_signature", "ValueError: the function does not say what its inputs are; give input_signature="),
         ("no_tensor", "TypeError: an input must be a tf.TensorSpec or a (shape, dtype), got 'float32'"),
         ("contradiction", "the source fails on generated inputs, give samples= (--samples): "),
-        ("no_method", "KeyError: \"Words has no method 'cuonted'; did you mean 'counted'\""),
+        ("no_method", "KeyError: \"Words has no method 'cuonted'; did you mean 'counted'?\""),
         ("untracked", "ValueError: a function uses a resource that nothing holds"),
         ("pattern[1]", "TensorFlow reads *, ?, [ and \\ in a path as a pattern"),
         ("none", "TypeError: outputs must be dense tensors; 'output_0' is None"),

@@ -104,7 +104,7 @@ def test_the_report_says_what_was_compared(outcomes: Outcomes) -> None:
         ("no_layer", "KeyError: \"no layer 'hiden' in the model; did you mean 'hidden'"),
         ("bad_batch", "ValueError: input 'in' has a batch of 4 in the model; batch=16 does not fit"),
         ("bad_shape", "ValueError: input 'in' has the shape (None, 8) in the model; (None, 9) does not fit"),
-        ("no_input", "KeyError: \"no input 'inn' to give a shape to; did you mean 'in'\""),
+        ("no_input", "KeyError: \"no input 'inn' to give a shape to; did you mean 'in'?\""),
         ("few_samples", "ValueError: no signature has all its inputs in the samples"),
         ("custom_unknown", "custom layers: custom_objects= (--import MODULE)"),
         ("lambda_refused_keras", "has a Lambda layer, which is Python code that would be run"),

@@ -274,8 +274,8 @@ void Bundle::SaveOptimized(const std::string& target,
   }
   if (!shared_->settings.own_executors) {
     throw Error(Code::kFailedPrecondition,
-                "the model runs in a TensorFlow session, because of its options, devices or ops: it has no "
-                "optimized graphs to save");
+                "the model has options, devices or ops that only a session respects: it has no optimized "
+                "graphs to save");
   }
   shared_->session();
   const Origin origin = source().MakeOrigin();
