@@ -67,7 +67,7 @@ def test_placement_counts_nodes(load: Load) -> None:
 
 @pytest.mark.parametrize("device", ["/device:CPU:5", "cpu:2", "gpu:63", "tpu"])
 def test_a_device_that_does_not_exist(load: Load, device: str) -> None:
-    with pytest.raises(sm.InvalidArgumentError, match="there is: /device:CPU:0"):
+    with pytest.raises(sm.InvalidArgumentError, match="there are: /device:CPU:0"):
         load("mlp", device=device)
 
 
