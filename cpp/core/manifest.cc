@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/manifest.h"
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -23,10 +24,13 @@ constexpr std::int64_t kFormat = 1;
 }
 
 std::string Read(const fs::path& file) {
+  errno = 0;
   std::ifstream stream(file, std::ios::binary);
   std::string content((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  if (!stream.is_open() || stream.bad()) throw std::invalid_argument("no permission");
-  return content;
+  if (stream.is_open() && !stream.bad()) return content;
+  const bool denied = errno == EACCES || errno == EPERM;
+  throw Error(denied ? Code::kPermissionDenied : Code::kUnavailable,
+              "'" + file.string() + "' can't be read: " + std::generic_category().message(errno));
 }
 
 }  // namespace
@@ -36,7 +40,7 @@ std::optional<Manifest> ReadManifest(const std::string& folder) {
   std::error_code missing;
   const fs::file_status status = fs::status(file, missing);
   if (status.type() == fs::file_type::not_found) return std::nullopt;
-  if (status.type() != fs::file_type::regular) Refuse(folder, "the manifest is no file");
+  if (status.type() != fs::file_type::regular) Refuse(folder, "the manifest is not a file");
   try {
     Json::Object body = ParseJson(Read(file)).object();
     const Json whole{body};

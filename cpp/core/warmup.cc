@@ -49,19 +49,29 @@ void Send(const Model& model, const WarmupRequest& request) {
   (void)function.Run(inputs);
 }
 
-// Returns false if no signature answers requests of this type. Errors name the request.
-bool Answer(const Model& model, const std::string& record, const std::string& where) {
+std::string NameOf(std::size_t index, const std::string& file) {
+  return "warm-up request " + std::to_string(index + 1) + " of '" + file + "'";
+}
+
+// Errors of `body` name the request.
+template <typename Body>
+void NameRequest(std::size_t index, const std::string& file, const Body& body) {
   try {
-    const std::vector<WarmupRequest> requests = GetEngine().ParseRequests(record);
-    for (const WarmupRequest& request : requests) Send(model, request);
-    return !requests.empty();
+    body();
   } catch (const OutOfMemory&) {
     throw;
   } catch (const UsageError& error) {
-    throw Error(Code::kInvalidArgument, where + ": " + error.what());
+    throw Error(Code::kInvalidArgument, NameOf(index, file) + ": " + error.what());
   } catch (const Error& error) {
-    throw Error(error.code(), where + ": " + error.what());
+    throw Error(error.code(), NameOf(index, file) + ": " + error.what());
   }
+}
+
+// Returns false if no signature answers requests of this type.
+bool Answer(const Model& model, const std::string& record) {
+  const std::vector<WarmupRequest> requests = GetEngine().ParseRequests(record);
+  for (const WarmupRequest& request : requests) Send(model, request);
+  return !requests.empty();
 }
 
 }  // namespace
@@ -69,8 +79,9 @@ bool Answer(const Model& model, const std::string& record, const std::string& wh
 std::vector<std::vector<WarmupRequest>> ReadWarmup(const std::string& path) {
   return WithErrors(Subject::Quoted(path), [&] {
     std::vector<std::vector<WarmupRequest>> requests;
-    for (const std::string& record : GetEngine().ReadRecords(WarmupFile(path))) {
-      requests.push_back(GetEngine().ParseRequests(record));
+    const std::string file = WarmupFile(path);
+    for (const std::string& record : GetEngine().ReadRecords(file)) {
+      NameRequest(requests.size(), file, [&] { requests.push_back(GetEngine().ParseRequests(record)); });
     }
     return requests;
   });
@@ -109,16 +120,14 @@ std::size_t ReplayWarmup(const Model& model, std::vector<std::string>* warnings)
     const std::vector<std::string> records = GetEngine().ReadRecords(file);
     std::size_t answered = 0;
     for (std::size_t i = 0; i < records.size(); ++i) {
-      const std::string where = "warm-up request " + std::to_string(i + 1) + " of '" + file + "'";
       if (i == kMaxWarmupRecords) {
         warn("'" + file + "': requests after the first " + std::to_string(i) + " are skipped");
         break;
       }
-      if (Answer(model, records[i], where)) {
-        ++answered;
-      } else {
-        warn(where + " is skipped: no signature answers requests of its type");
-      }
+      bool has_answer = false;
+      NameRequest(i, file, [&] { has_answer = Answer(model, records[i]); });
+      answered += has_answer ? 1 : 0;
+      if (!has_answer) warn(NameOf(i, file) + " is skipped: no signature answers requests of its type");
     }
     return answered;
   });

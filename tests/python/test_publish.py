@@ -443,7 +443,7 @@ def test_the_newest_stay(models: Path, tmp_path: Path) -> None:
     assert names(tmp_path) == {"4", "5", "6"}
     assert sm.remove_old_versions(tmp_path, keep=1).removed == (4, 5)
     assert sm.remove_old_versions(tmp_path, keep=1).removed == ()
-    with pytest.raises(ValueError, match="keep is at least 1"):
+    with pytest.raises(ValueError, match="keep must be at least 1"):
         sm.remove_old_versions(tmp_path, keep=0)
     with pytest.raises(sm.NotFoundError):
         sm.remove_old_versions(tmp_path / "none")

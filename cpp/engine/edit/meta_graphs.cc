@@ -88,7 +88,7 @@ tf::MetaGraphDef* State::Selected() {
   for (const tf::MetaGraphDef& meta_graph : model.meta_graphs()) {
     known += (known.empty() ? "{" : "; {") + Text(TagsOf(meta_graph)) + "}";
   }
-  throw UsageError(UsageError::Kind::kValue, "which MetaGraph? None is selected; there are: " + known);
+  throw UsageError(UsageError::Kind::kValue, "select a MetaGraph first; there are: " + known);
 }
 
 void Apply(const SelectMetaGraph& operation, State* state) {

@@ -271,9 +271,9 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
     return nullptr;
   }
   if (shared->settings.optimize == Optimize::kNone) {
-    report->why_not = "the model was loaded so";
+    report->why_not = "the model was loaded with optimize none";
   } else if (!optimize) {
-    report->why_not = "it has not been run often yet";
+    report->why_not = "functions by tensor name are optimized at their tenth run";
   } else if (const auto* optimized = Try(MakeOptimized, shared, call, function, &needs_session, report)) {
     return optimized;
   } else if (needs_session) {

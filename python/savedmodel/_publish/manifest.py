@@ -62,7 +62,7 @@ class Manifest:
         """The manifest of a version; None if it has none. Raises ManifestError."""
         try:
             if not stat.S_ISREG((folder / NAME).stat().st_mode):  # a read of a FIFO would block
-                raise ManifestError("the manifest is no file")
+                raise ManifestError("the manifest is not a file")
             body = json.loads((folder / NAME).read_bytes())
             digest = body.pop("sha256")
             if digest != _digest(body):

@@ -15,7 +15,7 @@ from savedmodel._publish.publication import Order, Published, carry_out, exists_
 
 def _check_timeout(timeout: float) -> None:
     if not 0 < timeout < float("inf"):
-        raise ValueError(f"timeout is a positive number of seconds: {timeout!r}")
+        raise ValueError(f"timeout must be a positive number of seconds, got {timeout!r}")
 
 
 def publish(
@@ -48,7 +48,7 @@ def publish(
     """
     _check_timeout(timeout)
     if version is not None and not 0 <= version < 2**63:
-        raise ValueError(f"version is 0 to 2**63 - 1: {version!r}")
+        raise ValueError(f"version must be 0 to 2**63 - 1, got {version!r}")
     order = Order(
         source=local_path(source),
         folder=local_path(directory),

@@ -47,7 +47,7 @@ def remove_old_versions(
     Raises NotFoundError if there is no such directory.
     """
     if keep < 1:
-        raise ValueError(f"keep is at least 1: {keep}")
+        raise ValueError(f"keep must be at least 1, got {keep}")
     folder = local_path(directory)
     if not folder.is_dir():
         raise NotFoundError(f"no such directory: {str(folder)!r}")

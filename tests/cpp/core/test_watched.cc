@@ -378,7 +378,7 @@ TEST_F(WatchedTest, AVersionThatIsNotWhatWasPublished) {
   refused("the manifest can't be read");
   fs::remove(folder / "assets.extra/savedmodel_manifest.json");
   fs::create_directory(folder / "assets.extra/savedmodel_manifest.json");
-  refused("the manifest is no file");
+  refused("the manifest is not a file");
 }
 
 TEST_F(WatchedTest, AVersionThatWasWithdrawn) {
