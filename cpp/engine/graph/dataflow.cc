@@ -67,12 +67,14 @@ std::optional<std::int64_t> Integer(const Value& value) {
   return numbers->front();
 }
 
-bool IsConstant(const Value& value, float number) {
+std::optional<float> RepeatedNumber(const Value& value) {
   const auto tensor = value.Is("Const") ? ConstValue(*value.node) : std::nullopt;
-  if (!tensor || tensor->dtype() != tf::DT_FLOAT) return false;
-  if (tensor->NumElements() == 0 || tensor->NumElements() > kManyElements) return false;
+  if (!tensor || tensor->dtype() != tf::DT_FLOAT) return {};
+  if (tensor->NumElements() == 0 || tensor->NumElements() > kManyElements) return {};
   const auto flat = tensor->flat<float>();
-  return std::all_of(flat.data(), flat.data() + flat.size(), [number](float x) { return x == number; });
+  const float first = flat(0);
+  const bool same = std::all_of(flat.data(), flat.data() + flat.size(), [=](float x) { return x == first; });
+  return same ? std::optional<float>(first) : std::nullopt;
 }
 
 std::optional<std::vector<std::int64_t>> StaticShape(const Dataflow& graph, const Value& value) {
@@ -85,6 +87,11 @@ std::optional<std::vector<std::int64_t>> StaticShape(const Dataflow& graph, cons
   }
   const tf::AttrValue* shape = value.Is("VarHandleOp") ? FindAttr(*value.node, "shape") : nullptr;
   return shape == nullptr ? std::nullopt : Whole(shape->shape());
+}
+
+bool AreZero(const Value& value, std::initializer_list<const char*> names) {
+  return std::all_of(names.begin(), names.end(),
+                     [&](const char* name) { return Attr(value, name).i() == 0; });
 }
 
 const tf::AttrValue& Attr(const Value& value, std::string_view name) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,11 +51,13 @@ std::string Reference(const std::string& node, int index);
 // The integers in a Const of rank 0 or 1.
 std::optional<std::vector<std::int64_t>> Integers(const Value& value);
 std::optional<std::int64_t> Integer(const Value& value);  // of rank 0
-// True if the value is a float Const whose elements, at least one, are all `number`.
-bool IsConstant(const Value& value, float number);
+// What all elements, at least one, of a float Const are.
+std::optional<float> RepeatedNumber(const Value& value);
 // The shape of a Const, of a variable or of what is read from one, if it is known whole.
 std::optional<std::vector<std::int64_t>> StaticShape(const Dataflow& graph, const Value& value);
 
+// True if the integer attributes of these names, such as masks, are 0 or not there.
+bool AreZero(const Value& value, std::initializer_list<const char*> names);
 // An attribute of the node; empty if it has none, or there is no node.
 const tensorflow::AttrValue& Attr(const Value& value, std::string_view name);
 

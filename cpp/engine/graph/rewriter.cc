@@ -2,7 +2,6 @@
 #include "engine/graph/rewriter.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -118,12 +117,6 @@ const tf::Tensor* Rewriter::Value(const tf::NodeDef& constant) {
   if (known != constants_.end()) return &known->second;
   std::optional<tf::Tensor> value = ConstValue(constant);
   return value ? &constants_.emplace(&constant, *std::move(value)).first->second : nullptr;
-}
-
-bool Rewriter::IsScalar(const tf::NodeDef& node, int input, double value) {
-  const tf::Tensor* constant = Constant(node, input);
-  if (constant == nullptr || constant->dtype() != tf::DT_FLOAT || constant->NumElements() != 1) return false;
-  return std::abs(constant->flat<float>()(0) - value) <= 1e-6 * std::abs(value);
 }
 
 const tf::TensorShapeProto* Rewriter::Inferred(const std::string& tensor) {

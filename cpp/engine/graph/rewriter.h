@@ -49,8 +49,6 @@ class Rewriter {
   const tensorflow::Tensor* Constant(const tensorflow::NodeDef& node, int input);
   // The same of a node that is constant itself.
   const tensorflow::Tensor* Value(const tensorflow::NodeDef& constant);
-  // True if the input is a float32 scalar (or an array of one element) within 1e-6, relative, of `value`.
-  bool IsScalar(const tensorflow::NodeDef& node, int input, double value);
   // Inferred when first asked for; unknown rank where inference fails. "node:1" or "node".
   tensorflow::PartialTensorShape Shape(const std::string& tensor);
   // True if the two have the same shape whatever is fed; sizes that are not known may be known to be equal.

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/graph/dataflow.h"
+#include "engine/optimize/match/pattern.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/protobuf/rewriter_config.pb.h"
 
@@ -11,28 +11,22 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// A variance over one axis, counted from the first, plus an epsilon other than 0.001.
-bool IsHazard(const Dataflow& flow, const Value& sum) {
-  if (!sum.Is("AddV2") && !sum.Is("Add")) return false;
-  for (const int i : {0, 1}) {
-    const Value variance = flow.Input(sum, i), epsilon = flow.Input(sum, 1 - i);
-    if (!variance.Is("Mean") || !epsilon.Is("Const") || IsConstant(epsilon, 0.001F)) continue;
-    const auto axes = Integers(flow.Input(variance, 1));
-    if (axes && axes->size() == 1 && axes->front() >= 0) return true;
-  }
-  return false;
-}
-
+// The inverse root of a variance over one axis, counted from the first, plus an epsilon other than 0.001.
 template <typename Nodes>
 std::string Find(const Dataflow& flow, const Nodes& nodes) {
+  const auto axes = Constant().where([](const tf::NodeDef& node) {
+    const auto numbers = Integers(Value{&node, 0});
+    return numbers && numbers->size() == 1 && numbers->front() >= 0;
+  });
+  const auto epsilon = Constant().where([](const tf::NodeDef& node) {
+    return RepeatedNumber({&node, 0}) != 0.001F;
+  });
+  const auto root = Op({"Rsqrt"}, {Sum(epsilon, Op({"Mean"}, {Any(), axes}).loose()).loose()}).loose();
+  // Without a constant scale, the remapper matches only (x - mean) * rsqrt.
+  const auto normal = Mul(root, Either({Constant(), Op({"Sub"}).loose()})).loose();
+  Match match(flow);
   for (const tf::NodeDef& node : nodes) {
-    if (node.op() != "Mul") continue;
-    for (const int i : {0, 1}) {
-      const Value root = flow.Input({&node, 0}, i), other = flow.Input({&node, 0}, 1 - i);
-      // Without a constant scale, the remapper matches only (x - mean) * rsqrt.
-      if (!root.Is("Rsqrt") || (!other.Is("Const") && !other.Is("Sub"))) continue;
-      if (IsHazard(flow, flow.Input(root, 0))) return root.node->name();
-    }
+    if (match.Find(normal, node)) return match.Node(root).name();
   }
   return "";
 }

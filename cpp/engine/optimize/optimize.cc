@@ -11,7 +11,6 @@
 #include "engine/optimize/fold.h"
 #include "engine/optimize/freeze.h"
 #include "engine/optimize/grappler.h"
-#include "engine/optimize/passes/convolution.h"
 #include "engine/optimize/passes/passes.h"
 #include "engine/optimize/recurrent/recurrent.h"
 #include "engine/optimize/tidy.h"

@@ -7,14 +7,14 @@
 // |------------------------------------------------------------------------|-----------------------------|
 // | x, then any of Add, AddV2, BiasAdd, Sub (either way), Mul, RealDiv(, c),| _SavedmodelArithmetic(x, c...)|
 // | two at least or one with a row, then maybe an activation               |                             |
-#include "engine/optimize/passes/arithmetic.h"
+#include "engine/ops/arithmetic.h"
 
 #include <string>
 #include <vector>
 
-#include "engine/ops/arithmetic.h"
+#include "engine/optimize/match/match.h"
 #include "engine/optimize/passes/linear.h"
-#include "engine/optimize/passes/match.h"
+#include "engine/optimize/passes/passes.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 
 namespace savedmodel::engine {
@@ -64,7 +64,7 @@ bool IsFusedLater(const Rewriter& graph, const tf::NodeDef& node, const tf::Node
     const tf::NodeDef* from = graph.Input(node, 0);
     return from != nullptr && from->op().rfind("FusedBatchNorm", 0) == 0;
   }
-  return op == "Squeeze" || op == "BatchToSpaceND" || op == "Rsqrt" || op.find("Conv") != std::string::npos ||
+  return IsOneOf(op, {"Squeeze", "BatchToSpaceND", "Rsqrt"}) || op.find("Conv") != std::string::npos ||
          op.find("MatMul") != std::string::npos;
 }
 
@@ -102,11 +102,8 @@ bool Fuse(Rewriter* graph, tf::NodeDef* first) {
 }  // namespace
 
 int FuseArithmetic(Rewriter* graph) {
-  int count = 0;
-  for (tf::NodeDef* node : graph->nodes()) {
-    if (!node->op().empty() && Fuse(graph, node)) ++count;
-  }
-  return count;
+  return CountReplaced(graph, {"Add", "AddV2", "BiasAdd", "Sub", "Mul", "RealDiv"},
+                       [graph](tf::NodeDef* node) { return Fuse(graph, node); });
 }
 
 }  // namespace savedmodel::engine

@@ -10,19 +10,20 @@
 //
 // becomes _SavedmodelAttention(query, key, value[, mask]), if sample comes first and depth last in all of
 // them.
-#include "engine/optimize/passes/attention.h"
+#include "engine/ops/attention.h"
 
 #include <string>
 #include <vector>
 
-#include "engine/ops/attention.h"
-#include "engine/optimize/passes/match.h"
-#include "engine/optimize/passes/pattern.h"
-#include "tensorflow/core/framework/attr_value.pb.h"
+#include "engine/optimize/match/match.h"
+#include "engine/optimize/match/pattern.h"
+#include "engine/optimize/passes/passes.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
+
+const std::initializer_list<const char*> kProducts = {"BatchMatMulV2", "BatchMatMul", "Einsum"};
 
 // Letters of axes: b sample, n head, t query, s key, d depth.
 struct Operand {
@@ -42,11 +43,6 @@ struct Scores {
   double scale = 1;
 };
 
-bool IsProduct(const Rewriter& graph, const tf::NodeDef* node) {
-  return IsPlain(graph, node, "BatchMatMulV2") || IsPlain(graph, node, "BatchMatMul") ||
-         IsPlain(graph, node, "Einsum");
-}
-
 // Of samples and of heads one serves all; other products want as many on both sides.
 bool Broadcasts(const tf::NodeDef& product) { return product.op() == "BatchMatMulV2"; }
 
@@ -64,22 +60,24 @@ std::vector<std::size_t> Permutation(Rewriter* graph, const tf::NodeDef& transpo
 
 // Goes up through Transposes and, if `scales`, products with a constant.
 void Follow(Rewriter* graph, bool scales, Operand* operand) {
+  const auto x = Any(), scaled = Scaled(x);
+  const auto transpose = Op({"Transpose"}, {x}).where([graph](const tf::NodeDef& node) {
+    return !Permutation(graph, node).empty();
+  });
+  const auto step = scales ? Either({transpose, scaled}) : transpose;
+  Match match(graph);
   while (true) {
-    const TensorRef id(operand->tensor);
-    const tf::NodeDef* node = id.index == 0 ? graph->Find(id.node) : nullptr;
-    if (IsPlain(*graph, node, "Transpose")) {
-      const std::vector<std::size_t> permutation = Permutation(graph, *node);
-      if (permutation.empty()) return;
+    const TensorRef tensor(operand->tensor);
+    if (!match.Find(step, {graph->Find(tensor.node), tensor.index}) || match.inside().empty()) return;
+    if (match[transpose].known()) {
+      const std::vector<std::size_t> permutation = Permutation(graph, match.Node(transpose));
       std::string axes(4, '?');
       for (std::size_t i = 0; i < 4; ++i) axes[permutation[i]] = operand->axes[i];
       operand->axes = axes;
-      operand->tensor = node->input(0);
-      continue;
+    } else {
+      operand->scale *= match.Number(scaled);
     }
-    Product product = scales ? Factors(graph, operand->tensor) : Product();
-    if (product.nodes.empty() || product.tensors.size() != 1) return;
-    operand->scale *= product.scale;
-    operand->tensor = product.tensors[0];
+    operand->tensor = match.Name(x);
   }
 }
 
@@ -127,35 +125,9 @@ bool MatchScores(Rewriter* graph, const tf::NodeDef& product, Scores* scores) {
   }
   Follow(graph, true, &first);
   Follow(graph, true, &second);
-  scores->query = first;
-  scores->key = second;
-  scores->scale *= first.scale * second.scale;
+  *scores = {first, second, Broadcasts(product), first.scale * second.scale};
   return first.IsRows('t') && second.IsRows('s') && HasFourDimensions(graph, first) &&
          HasFourDimensions(graph, second);
-}
-
-// The scores behind a Softmax, and the mask, if they have one; `mask_at` says which input of the sum it is.
-bool MatchLogits(Rewriter* graph, const std::string& logits, int mask_at, Pattern* inside, Scores* scores,
-                 std::string* mask) {
-  std::string tensor = logits;
-  if (mask_at >= 0) {
-    const tf::NodeDef* sum = inside->Sum(logits);
-    if (sum == nullptr) return false;
-    *mask = sum->input(mask_at);
-    tensor = sum->input(1 - mask_at);
-    const int rank = graph->Shape(*mask).dims();
-    if (rank < 1 || rank > 4) return false;
-  }
-  const Product factors = Factors(graph, tensor);
-  if (factors.tensors.size() != 1) return false;
-  inside->Include(factors.nodes);
-  const TensorRef id(factors.tensors[0]);
-  const tf::NodeDef* product = id.index == 0 ? graph->Find(id.node) : nullptr;
-  if (!IsProduct(*graph, product)) return false;
-  inside->Include({product});
-  scores->scale = factors.scale;
-  scores->broadcasts = Broadcasts(*product);
-  return MatchScores(graph, *product, scores);
 }
 
 // Matches the product of attention weights (input `weights` of `product`) and values.
@@ -185,15 +157,19 @@ tf::NodeDef* HeadsBehind(Rewriter* graph, const tf::NodeDef& product) {
   return Permutation(graph, *reader) == std::vector<std::size_t>{0, 2, 1, 3} ? reader : nullptr;
 }
 
-bool Fuse(Rewriter* graph, tf::NodeDef* product, int weights, int mask_at) {
-  Pattern inside(graph, product);
-  const tf::NodeDef* softmax = inside.Node(product->input(weights), "Softmax");
+// The product of attention weights, its input `weights`, and values.
+bool Fuse(Rewriter* graph, tf::NodeDef* product, int weights) {
   Operand value, result;
-  if (softmax == nullptr || !MatchResult(graph, *product, weights, &value, &result)) return false;
+  const tf::NodeDef* found = graph->Input(*product, weights, "Softmax");
+  if (found == nullptr || !MatchResult(graph, *product, weights, &value, &result)) return false;
   Scores scores;
-  std::string mask;
-  if (!MatchLogits(graph, softmax->input(0), mask_at, &inside, &scores, &mask) || !inside.IsAlone())
-    return false;
+  const auto match_scores = [&](const tf::NodeDef& node) { return MatchScores(graph, node, &scores); };
+  const auto mask = Any(), logits = Scaled(Op(kProducts).where(match_scores).once()).once();
+  Match match(graph);
+  if (!match.Find(Softmax(Either({logits, Sum(mask, logits).once()})).once(), *found)) return false;
+  const std::string mask_name = match.Name(mask);
+  const int rank = mask_name.empty() ? 1 : graph->Shape(mask_name).dims();
+  if (rank < 1 || rank > 4) return false;
   const bool broadcasts_values = Broadcasts(*product);
   tf::NodeDef* root = product;
   bool heads_first = result.heads_first();
@@ -201,32 +177,21 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product, int weights, int mask_at) {
     root = transpose;
     heads_first = false;
   }
-  const auto first = [](const Operand& operand) { return operand.heads_first(); };
-  AttentionSpec spec{scores.query.tensor, scores.key.tensor, value.tensor, mask};
-  spec.scale = static_cast<float>(scores.scale);
-  spec.heads_first = {first(scores.query), first(scores.key), first(value), heads_first};
+  AttentionSpec spec{scores.query.tensor, scores.key.tensor, value.tensor, mask_name};
+  spec.scale = static_cast<float>(scores.scale * match.Number(logits));
+  spec.heads_first = {scores.query.heads_first(), scores.key.heads_first(), value.heads_first(), heads_first};
   spec.broadcasts = {scores.broadcasts, broadcasts_values};
   graph->Become(root, AttentionNode(spec));
   return true;
 }
 
-bool FuseAny(Rewriter* graph, tf::NodeDef* product) {
-  for (const int weights : {0, 1}) {
-    for (const int mask_at : {-1, 0, 1}) {
-      if (Fuse(graph, product, weights, mask_at)) return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 int FuseAttention(Rewriter* graph) {
-  int count = 0;
-  for (tf::NodeDef* node : graph->nodes()) {
-    if (IsProduct(*graph, node)) count += FuseAny(graph, node) ? 1 : 0;
-  }
-  return count;
+  return CountReplaced(graph, kProducts, [graph](tf::NodeDef* product) {
+    return IsPlain(*graph, product, product->op().c_str()) &&
+           (Fuse(graph, product, 0) || Fuse(graph, product, 1));
+  });
 }
 
 }  // namespace savedmodel::engine

@@ -15,9 +15,9 @@
 
 #include "engine/ops/dense.h"
 #include "engine/ops/depthwise.h"
-#include "engine/optimize/passes/convolution.h"
+#include "engine/optimize/match/match.h"
 #include "engine/optimize/passes/linear.h"
-#include "engine/optimize/passes/match.h"
+#include "engine/optimize/passes/passes.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 
 namespace savedmodel::engine {
@@ -26,10 +26,7 @@ namespace {
 
 bool IsPointwise(const Rewriter& graph, const tf::NodeDef* node) {
   if (node == nullptr || node->op() != kDenseOp || Attr(*node, "transpose_b").b()) return false;
-  for (const std::int64_t stride : Attr(*node, "strides").list().i()) {
-    if (stride != 1) return false;
-  }
-  return ConstantNode(graph, *node, 1) != nullptr;
+  return AreOnes(*node, "strides") && ConstantNode(graph, *node, 1) != nullptr;
 }
 
 bool Fuse(Rewriter* graph, tf::NodeDef* depthwise) {
@@ -50,11 +47,7 @@ bool Fuse(Rewriter* graph, tf::NodeDef* depthwise) {
 }  // namespace
 
 int FuseBottlenecks(Rewriter* graph) {
-  int count = 0;
-  for (tf::NodeDef* node : graph->nodes()) {
-    if (node->op() == kDepthwiseOp) count += Fuse(graph, node) ? 1 : 0;
-  }
-  return count;
+  return CountReplaced(graph, {kDepthwiseOp}, [graph](tf::NodeDef* node) { return Fuse(graph, node); });
 }
 
 }  // namespace savedmodel::engine

@@ -6,10 +6,11 @@
 // |   [-> BiasAdd, AddV2 or Add of a constant row]                        |   (zeros where no bias is)    |
 // |   [-> AddV2 or Add of anything of the same shape]                     |   adds in place               |
 // |   [-> Relu, Relu6, LeakyRelu, Elu, Tanh, Sigmoid or _SavedmodelGelu]  |                               |
-#include "engine/optimize/passes/dense.h"
-
 #include "engine/ops/dense.h"
-#include "engine/optimize/passes/match.h"
+
+#include "engine/optimize/match/match.h"
+#include "engine/optimize/passes/layer.h"
+#include "engine/optimize/passes/passes.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -19,14 +20,10 @@ bool IsTransposed(const tf::NodeDef& product) {
   return Attr(product, "transpose_b").b() || Attr(product, "adj_y").b();
 }
 
-struct DenseLayer {
-  tf::NodeDef* product = nullptr;
+struct DenseLayer : Layer {
   tf::NodeDef* reshape = nullptr;  // or null
-  tf::NodeDef* last = nullptr;     // what the readers read
   int column_dims = 1;             // of what `reshape` makes
-  std::string input;
-  std::string rows_of;  // what a Reshape made `input` of, or empty
-  Epilogue epilogue;
+  std::string rows_of;             // what a Reshape made the product's input of, or empty
 };
 
 // True if a reshape of one to the other can only keep all but the last dimensions as they are.
@@ -42,8 +39,7 @@ bool SameRows(const tf::PartialTensorShape& a, const tf::PartialTensorShape& b) 
 
 // Rows are made of `a` by a Reshape that need not be: the op takes any rank.
 void MatchInput(Rewriter* graph, std::int64_t depth, DenseLayer* layer) {
-  layer->input = layer->product->input(0);
-  const tf::NodeDef* reshape = graph->Input(*layer->product, 0, "Reshape");
+  const tf::NodeDef* reshape = graph->Input(*layer->root, 0, "Reshape");
   if (!IsPlain(*graph, reshape, "Reshape") || graph->OnlyReader(*reshape) == nullptr) return;
   const tf::PartialTensorShape before = graph->Shape(reshape->input(0));
   if (before.dims() >= 2 && before.dim_size(before.dims() - 1) == depth) layer->rows_of = reshape->input(0);
@@ -91,17 +87,10 @@ void MatchAddend(Rewriter* graph, bool reshaped, DenseLayer* layer) {
   layer->last = next;
 }
 
-void MatchActivation(Rewriter* graph, DenseLayer* layer) {
-  tf::NodeDef* next = graph->OnlyReader(*layer->last);
-  if (IsActivation(*graph, next, &layer->epilogue.activation, &layer->epilogue.alpha)) layer->last = next;
-}
-
 void Rewrite(Rewriter* graph, std::int64_t columns, bool drop, DenseLayer* layer) {
-  tf::NodeDef* product = layer->product;
-  Epilogue& epilogue = layer->epilogue;
-  if (epilogue.bias.empty()) epilogue.bias = ZeroBias(graph, product->name(), columns);
-  graph->Become(product, DenseNode(drop ? layer->rows_of : layer->input, product->input(1),
-                                   IsTransposed(*product), {1, 1}, epilogue));
+  tf::NodeDef* product = layer->root;
+  graph->Become(product, DenseNode(drop ? layer->rows_of : product->input(0), product->input(1),
+                                   IsTransposed(*product), {1, 1}, WithBias(*layer, columns, graph)));
   tf::NodeDef* result = layer->reshape == nullptr || drop ? product : layer->reshape;
   if (layer->last != result) graph->Replace(*layer->last, *result);
 }
@@ -116,7 +105,7 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product) {
   const std::int64_t columns = shape.dim_size(last);
   if (graph->Shape(product->input(0)).dims() < 2) return false;  // BatchMatMulV2 of an unknown rank
   DenseLayer layer;
-  layer.product = layer.last = product;
+  layer.root = layer.last = product;
   MatchInput(graph, shape.dim_size(1 - last), &layer);
   MatchReshape(graph, columns, &layer);
   MatchBias(graph, columns, &layer);
@@ -132,12 +121,9 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product) {
 }  // namespace
 
 int FuseDense(Rewriter* graph) {
-  int count = 0;
-  for (tf::NodeDef* node : graph->nodes()) {
-    if (graph->Type(*node) != tf::DT_FLOAT) continue;
-    if (node->op() == "MatMul" || node->op() == "BatchMatMulV2") count += Fuse(graph, node) ? 1 : 0;
-  }
-  return count;
+  return CountReplaced(graph, {"MatMul", "BatchMatMulV2"}, [graph](tf::NodeDef* node) {
+    return graph->Type(*node) == tf::DT_FLOAT && Fuse(graph, node);
+  });
 }
 
 }  // namespace savedmodel::engine

@@ -13,8 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/optimize/passes/convolution.h"
+#include "engine/optimize/match/match.h"
 #include "engine/optimize/passes/linear.h"
+#include "engine/optimize/passes/passes.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 
 namespace savedmodel::engine {
@@ -26,10 +27,6 @@ struct Affine {
   std::vector<double> shift;
 };
 
-bool IsAdd(const std::string& op) { return op == "Add" || op == "AddV2" || op == "BiasAdd"; }
-
-bool IsQuotient(const std::string& op) { return op == "RealDiv" || op == "Div"; }
-
 // Adds what `node` does to its input number `from`; false if that isn't affine.
 bool Append(const tf::NodeDef& node, int from, int rank, Rewriter* graph, Affine* sum) {
   if (HasControlInputs(node) || graph->Type(node) != tf::DT_FLOAT) return false;
@@ -40,16 +37,17 @@ bool Append(const tf::NodeDef& node, int from, int rank, Rewriter* graph, Affine
     if (from != 0 || !IsConstantBatchNorm(node, graph, &scale, &shift) || scale.size() != channels)
       return false;
   } else {
-    const bool known = IsAdd(op) || op == "Sub" || op == "Mul" || IsQuotient(op);
-    if (!known || from > 1 || (from == 1 && (op == "BiasAdd" || IsQuotient(op)))) return false;
+    const bool adds = IsOneOf(op, {"Add", "AddV2", "BiasAdd"}), divides = IsOneOf(op, {"RealDiv", "Div"});
+    const bool known = adds || divides || op == "Sub" || op == "Mul";
+    if (!known || from > 1 || (from == 1 && (op == "BiasAdd" || divides))) return false;
     if (op == "BiasAdd" && !IsChannelsLast(node)) return false;
     const tf::Tensor* constant = graph->Constant(node, 1 - from);
     if (constant == nullptr || !PerChannel(*constant, rank, static_cast<std::int64_t>(channels), &values))
       return false;
     for (std::size_t i = 0; i < channels; ++i) {
       if (op == "Mul") scale[i] = values[i];
-      if (IsQuotient(op)) scale[i] = 1 / values[i];
-      if (IsAdd(op)) shift[i] = values[i];
+      if (divides) scale[i] = 1 / values[i];
+      if (adds) shift[i] = values[i];
       if (op == "Sub") shift[i] = from == 0 ? -values[i] : values[i];
       if (op == "Sub" && from == 1) scale[i] = -1;
     }
@@ -118,11 +116,8 @@ bool Fold(tf::NodeDef* linear, Rewriter* graph) {
 }  // namespace
 
 int FoldAffineIntoWeights(Rewriter* graph) {
-  int count = 0;
-  for (tf::NodeDef* node : graph->nodes()) {
-    if (!node->op().empty() && IsLinear(*graph, *node) && Fold(node, graph)) ++count;
-  }
-  return count;
+  return CountReplaced(graph, {"Conv2D", "DepthwiseConv2dNative", "MatMul"},
+                       [graph](tf::NodeDef* node) { return IsLinear(*graph, *node) && Fold(node, graph); });
 }
 
 }  // namespace savedmodel::engine

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/optimize/passes/convolution.h"
 #include "engine/optimize/passes/linear.h"
+#include "engine/optimize/passes/passes.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 
 namespace savedmodel::engine {

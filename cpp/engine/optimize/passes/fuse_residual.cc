@@ -8,14 +8,15 @@
 // and the same with Relu6, Elu and LeakyRelu. The convolution and its bias have no other reader, so y can't
 // depend on them. Shapes must be equal: the kernel doesn't broadcast.
 #include <algorithm>
-#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "engine/optimize/passes/convolution.h"
+#include "engine/optimize/match/match.h"
+#include "engine/optimize/match/pattern.h"
+#include "engine/optimize/passes/layer.h"
 #include "engine/optimize/passes/linear.h"
-#include "tensorflow/core/framework/attr_value.pb.h"
+#include "engine/optimize/passes/passes.h"
 #include "tensorflow/core/util/util.h"
 
 namespace savedmodel::engine {
@@ -29,23 +30,17 @@ class Depths {
 
   int Of(const tf::NodeDef& node) {
     std::vector<std::pair<const tf::NodeDef*, int>> pending{{&node, 0}};
+    depths_.emplace(&node, 0);
     while (!pending.empty()) {
       auto& [current, input] = pending.back();
-      if (depths_.count(current) > 0) {
+      const tf::NodeDef* source = graph_.Input(*current, input);
+      if (input == current->input_size()) {
         pending.pop_back();
-      } else if (input < current->input_size()) {
-        const tf::NodeDef* source = graph_.Input(*current, input++);
-        // A loop of TensorFlow 1 leads back.
-        if (source != nullptr && depths_.count(source) == 0 && open_.insert({source, true}).second)
-          pending.emplace_back(source, 0);
+      } else if (source != nullptr && depths_.emplace(source, 0).second) {
+        pending.emplace_back(source, 0);  // and then again, when its depth is known
       } else {
-        int depth = 0;
-        for (int i = 0; i < current->input_size(); ++i) {
-          const auto found = depths_.find(graph_.Input(*current, i));
-          if (found != depths_.end()) depth = std::max(depth, found->second + 1);
-        }
-        depths_[current] = depth;
-        pending.pop_back();
+        if (source != nullptr) depths_[current] = std::max(depths_[current], depths_[source] + 1);
+        ++input;
       }
     }
     return depths_.at(&node);
@@ -54,71 +49,45 @@ class Depths {
  private:
   const Rewriter& graph_;
   std::unordered_map<const tf::NodeDef*, int> depths_;
-  std::unordered_map<const tf::NodeDef*, bool> open_;
 };
-
-bool IsActivation(const tf::NodeDef& node) {
-  const std::string& op = node.op();
-  return op == "Relu" || op == "Relu6" || op == "Elu" || op == "LeakyRelu";
-}
-
-// The BiasAdd of a convolution behind input `input` of `add`, if nothing else reads either; or null.
-tf::NodeDef* BiasedConvolution(const tf::NodeDef& add, int input, Rewriter* graph) {
-  tf::NodeDef* bias = graph->Input(add, input, "BiasAdd");
-  if (bias == nullptr || HasControlInputs(*bias) || graph->OnlyReader(*bias) != &add) return nullptr;
-  tf::NodeDef* convolution = graph->Input(*bias, 0, "Conv2D");
-  const bool fits = convolution != nullptr && IsLinear(*graph, *convolution) && IsChannelsLast(*bias) &&
-                    !HasControlInputs(*convolution) && graph->OnlyReader(*convolution) == bias;
-  return fits ? bias : nullptr;
-}
-
-void Fuse(tf::NodeDef* add, int input, tf::NodeDef* bias, Rewriter* graph) {
-  tf::NodeDef* last = add;
-  std::vector<std::string> fused{"BiasAdd", "Add"};
-  float slope = 0.2F;
-  tf::NodeDef* reader = graph->OnlyReader(*add);
-  if (reader != nullptr && IsActivation(*reader) && graph->Input(*reader, 0) == add) {
-    fused.push_back(reader->op());
-    if (const tf::AttrValue* alpha = FindAttr(*reader, "alpha"); alpha != nullptr) slope = alpha->f();
-    last = reader;
-  }
-  tf::NodeDef* convolution = graph->Input(*bias, 0);
-  const tf::NodeDef copy = *convolution;
-  graph->Become(last, "_FusedConv2D", {copy.input(0), copy.input(1), bias->input(1), add->input(1 - input)});
-  auto& attributes = *last->mutable_attr();
-  attributes = copy.attr();
-  attributes["TArgs"].mutable_list()->add_type(tf::DT_FLOAT);
-  attributes["TArgs"].mutable_list()->add_type(tf::DT_FLOAT);
-  attributes["num_args"].set_i(2);
-  attributes["num_host_args"].set_i(0);
-  for (const std::string& op : fused) attributes["fused_ops"].mutable_list()->add_s(op);
-  attributes["epsilon"].set_f(0);
-  attributes["leakyrelu_alpha"].set_f(slope);
-  if (last != add) graph->Remove(add);
-  graph->Remove(bias);
-  graph->Remove(convolution);
-}
 
 }  // namespace
 
 int FuseResidualAdds(Rewriter* graph) {
   if (!tf::IsMKLEnabled()) return 0;  // only oneDNN's kernel takes an addend
-  int count = 0;
-  for (tf::NodeDef* add : graph->nodes()) {
-    if ((add->op() != "Add" && add->op() != "AddV2") || HasControlInputs(*add)) continue;
-    if (graph->Type(*add) != tf::DT_FLOAT || !graph->SameShape(add->input(0), add->input(1))) continue;
-    tf::NodeDef* const biases[] = {BiasedConvolution(*add, 0, graph), BiasedConvolution(*add, 1, graph)};
-    int chosen = biases[0] != nullptr ? 0 : 1;
-    if (biases[chosen] == nullptr) continue;
-    // Of two, the one that would be done later: the other's result is there by then.
-    if (biases[0] != nullptr && biases[1] != nullptr) {
-      Depths depths(*graph);
-      chosen = depths.Of(*biases[1]) > depths.Of(*biases[0]) ? 1 : 0;
+  const auto is_linear = [graph](const tf::NodeDef& node) { return IsLinear(*graph, node); };
+  const auto convolution = Op({"Conv2D"}).where(is_linear).once();
+  const auto biased = Op({"BiasAdd"}, {convolution}).where(IsChannelsLast).once();
+  const auto activation = Op({"Relu", "Relu6", "Elu", "LeakyRelu"}).loose();
+  Match match(graph);
+  return CountReplaced(graph, {"Add", "AddV2"}, [&](tf::NodeDef* add) {
+    if (!IsSum(*graph, add)) return false;
+    std::vector<int> inputs;
+    for (const int i : {0, 1}) {
+      const tf::NodeDef* bias = graph->Input(*add, i);
+      if (bias != nullptr && match.Find(biased, *bias)) inputs.push_back(i);
     }
-    Fuse(add, chosen, biases[chosen], graph);
-    ++count;
-  }
-  return count;
+    if (inputs.empty() || !graph->SameShape(add->input(0), add->input(1))) return false;
+    // Of two, the one that would be done later: the other's result is there by then.
+    Depths depths(*graph);
+    if (inputs.size() == 2 && depths.Of(*graph->Input(*add, 1)) <= depths.Of(*graph->Input(*add, 0)))
+      inputs.pop_back();
+    tf::NodeDef* bias = graph->Input(*add, inputs.back());
+    Epilogue epilogue{bias->input(1), add->input(1 - inputs.back()), ""};
+    tf::NodeDef *last = add, *reader = graph->OnlyReader(*add);
+    if (reader != nullptr && match.Find(activation, *reader)) {
+      epilogue.activation = reader->op();
+      if (const tf::AttrValue* alpha = FindAttr(*reader, "alpha"); alpha != nullptr)
+        epilogue.alpha = alpha->f();
+      last = reader;
+    }
+    tf::NodeDef* convolved = graph->Input(*bias, 0);
+    BecomeFused(last, *convolved, epilogue, graph);
+    if (last != add) graph->Remove(add);
+    graph->Remove(bias);
+    graph->Remove(convolved);
+    return true;
+  });
 }
 
 }  // namespace savedmodel::engine

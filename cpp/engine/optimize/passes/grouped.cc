@@ -10,16 +10,13 @@
 // | any of these without addend, undilated, a group for each channel and result   | _SavedmodelDepthwise|
 #include "engine/ops/grouped.h"
 
-#include <algorithm>
 #include <string>
-#include <vector>
 
 #include "engine/ops/depthwise.h"
-#include "engine/optimize/passes/convolution.h"
+#include "engine/optimize/match/match.h"
 #include "engine/optimize/passes/layer.h"
 #include "engine/optimize/passes/linear.h"
-#include "engine/optimize/passes/match.h"
-#include "tensorflow/core/framework/attr_value.pb.h"
+#include "engine/optimize/passes/passes.h"
 #include "tensorflow/core/util/util.h"
 
 namespace savedmodel::engine {
@@ -29,15 +26,10 @@ namespace {
 // Zero where there is one group, or where the image's channels are not known.
 std::int64_t Groups(const tf::NodeDef& convolution, const tf::PartialTensorShape& weights, Rewriter* graph) {
   const tf::PartialTensorShape image = graph->Shape(convolution.input(0));
-  if (image.dims() != 4 || weights.dims() != 4 || weights.num_elements() <= 0) return 0;
+  if (image.dims() != 4) return 0;
   const std::int64_t channels = image.dim_size(3), each = weights.dim_size(2);
   if (channels <= each || channels % each != 0) return 0;
   return weights.dim_size(3) % (channels / each) == 0 ? channels / each : 0;
-}
-
-bool Undilated(const tf::NodeDef& convolution) {
-  const std::vector<std::int64_t> dilations = SpatialAttribute(convolution, "dilations");
-  return std::all_of(dilations.begin(), dilations.end(), [](std::int64_t dilation) { return dilation == 1; });
 }
 
 // The same values as weights of a depthwise convolution; empty where they can't be read.
@@ -51,20 +43,16 @@ std::string DepthwiseWeights(const tf::NodeDef& convolution, Rewriter* graph) {
 }
 
 bool Replace(Rewriter* graph, tf::NodeDef* convolution, bool only_each) {
-  if (graph->Type(*convolution) != tf::DT_FLOAT || !IsChannelsLast(*convolution)) return false;
-  const tf::NodeDef* weights = ConstantNode(*graph, *convolution, 1);
-  if (weights == nullptr) return false;
-  const tf::PartialTensorShape shape = ConstantShape(*weights);
-  const std::int64_t groups = Groups(*convolution, shape, graph);
+  const tf::PartialTensorShape weights = ConvolutionWeights(*graph, *convolution);
+  const std::int64_t groups = weights.dims() == 4 ? Groups(*convolution, weights, graph) : 0;
   if (groups < 2) return false;
   Layer layer;
-  const bool undilated_each =
-      shape.dim_size(2) == 1 && shape.dim_size(3) == groups && Undilated(*convolution);
-  if (only_each && !undilated_each) return false;
-  if (!MatchLayer(convolution, graph, &layer) || (only_each && !layer.epilogue.addend.empty())) return false;
-  const bool each = undilated_each && layer.epilogue.addend.empty();
+  bool each = weights.dim_size(2) == 1 && weights.dim_size(3) == groups && AreOnes(*convolution, "dilations");
+  if ((only_each && !each) || !MatchLayer(convolution, graph, &layer)) return false;
+  each = each && layer.epilogue.addend.empty();
+  if (only_each && !each) return false;
   const std::string depthwise = each ? DepthwiseWeights(*convolution, graph) : "";
-  const Epilogue epilogue = WithBias(layer, shape.dim_size(3), graph);
+  const Epilogue epilogue = WithBias(layer, weights.dim_size(3), graph);
   ReplaceLayer(layer,
                depthwise.empty() ? GroupedNode(*convolution, epilogue)
                                  : DepthwiseNode(*convolution, depthwise, epilogue),
@@ -73,12 +61,8 @@ bool Replace(Rewriter* graph, tf::NodeDef* convolution, bool only_each) {
 }
 
 int ReplaceAll(Rewriter* graph, bool only_each) {
-  int count = 0;
-  for (tf::NodeDef* node : graph->nodes()) {
-    if (node->op() == "Conv2D" || node->op() == "_FusedConv2D")
-      count += Replace(graph, node, only_each) ? 1 : 0;
-  }
-  return count;
+  return CountReplaced(graph, {"Conv2D", "_FusedConv2D"},
+                       [=](tf::NodeDef* node) { return Replace(graph, node, only_each); });
 }
 
 }  // namespace

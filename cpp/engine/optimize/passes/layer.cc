@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/passes/layer.h"
 
+#include <algorithm>
+#include <string>
 #include <vector>
 
-#include "engine/optimize/passes/linear.h"
-#include "engine/optimize/passes/match.h"
+#include "engine/optimize/match/match.h"
+#include "engine/optimize/match/pattern.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 
 namespace savedmodel::engine {
@@ -25,8 +27,7 @@ bool MatchFused(const tf::NodeDef& convolution, Layer* layer) {
   const std::string& act = epilogue.activation;
   if (const tf::AttrValue* alpha = FindAttr(convolution, "leakyrelu_alpha"); alpha != nullptr)
     epilogue.alpha = alpha->f();
-  return at == fused.size() && (act.empty() || act == "Relu" || act == "Relu6" || act == "LeakyRelu" ||
-                                act == "Elu" || act == "_FusedHardSwish");
+  return at == fused.size() && IsOneOf(act, {"", "Relu", "Relu6", "LeakyRelu", "Elu", "_FusedHardSwish"});
 }
 
 void MatchBias(Rewriter* graph, Layer* layer) {
@@ -39,45 +40,69 @@ void MatchBias(Rewriter* graph, Layer* layer) {
 }
 
 // The product of `x` and its Sigmoid, which are all that read it, or null.
-tf::NodeDef* SwishOf(const tf::NodeDef& x, const Rewriter& graph) {
-  const std::vector<Rewriter::Reader>& readers = graph.Readers(x);
+tf::NodeDef* SwishOf(const tf::NodeDef& node, Rewriter* graph) {
+  const std::vector<Rewriter::Reader>& readers = graph->Readers(node);
   if (readers.size() != 2) return nullptr;
-  for (int i = 0; i < 2; ++i) {
-    tf::NodeDef* sigmoid = readers[static_cast<std::size_t>(i)].node;
-    tf::NodeDef* product = readers[static_cast<std::size_t>(1 - i)].node;
-    if (IsPlain(graph, sigmoid, "Sigmoid") && IsPlain(graph, product, "Mul") &&
-        graph.OnlyReader(*sigmoid) == product)
-      return product;
-  }
-  return nullptr;
+  const auto x = Is({&node, 0}), swish = Mul(x, Sigmoid(x).once());
+  const auto found = std::find_if(readers.begin(), readers.end(), [&](const Rewriter::Reader& reader) {
+    return Match(graph).Find(swish, *reader.node);
+  });
+  return found == readers.end() ? nullptr : found->node;
 }
 
 }  // namespace
 
 bool MatchLayer(tf::NodeDef* convolution, Rewriter* graph, Layer* layer) {
-  layer->convolution = layer->last = convolution;
+  layer->root = layer->last = convolution;
   if (convolution->op().rfind("_Fused", 0) == 0) return MatchFused(*convolution, layer);
   MatchBias(graph, layer);
-  tf::NodeDef* next = SwishOf(*layer->last, *graph);
-  if (next != nullptr) {
+  tf::NodeDef* next = SwishOf(*layer->last, graph);
+  if (next == nullptr) {
+    MatchActivation(graph, layer);
+  } else {
     layer->epilogue.activation = "Swish";
-    layer->last = next;
-  } else if (next = graph->OnlyReader(*layer->last);
-             IsActivation(*graph, next, &layer->epilogue.activation, &layer->epilogue.alpha)) {
     layer->last = next;
   }
   return true;
 }
 
+void MatchActivation(Rewriter* graph, Layer* layer) {
+  tf::NodeDef* next = graph->OnlyReader(*layer->last);
+  if (IsActivation(*graph, next, &layer->epilogue.activation, &layer->epilogue.alpha)) layer->last = next;
+}
+
 Epilogue WithBias(const Layer& layer, std::int64_t channels, Rewriter* graph) {
   Epilogue epilogue = layer.epilogue;
-  if (epilogue.bias.empty()) epilogue.bias = ZeroBias(graph, layer.convolution->name(), channels);
+  if (!epilogue.bias.empty()) return epilogue;
+  tf::Tensor zeros(tf::DT_FLOAT, {channels});
+  zeros.flat<float>().setZero();
+  epilogue.bias = graph->AddConstant(layer.root->name() + "/no_bias", zeros)->name();
   return epilogue;
 }
 
 void ReplaceLayer(const Layer& layer, const tf::NodeDef& node, Rewriter* graph) {
-  graph->Become(layer.convolution, node);
-  if (layer.last != layer.convolution) graph->Replace(*layer.last, *layer.convolution);
+  graph->Become(layer.root, node);
+  if (layer.last != layer.root) graph->Replace(*layer.last, *layer.root);
+}
+
+void BecomeFused(tf::NodeDef* node, const tf::NodeDef& convolution, const Epilogue& epilogue,
+                 Rewriter* graph) {
+  const tf::NodeDef copy = convolution;
+  const bool depthwise = copy.op() == "DepthwiseConv2dNative";
+  std::vector<std::string> inputs{copy.input(0), copy.input(1), epilogue.bias};
+  if (!epilogue.addend.empty()) inputs.push_back(epilogue.addend);
+  graph->Become(node, depthwise ? "_FusedDepthwiseConv2dNative" : "_FusedConv2D", inputs);
+  auto& attributes = *node->mutable_attr();
+  attributes = copy.attr();
+  attributes["num_args"].set_i(static_cast<std::int64_t>(inputs.size()) - 2);
+  for (const char* op : {"BiasAdd", epilogue.addend.empty() ? "" : "Add", epilogue.activation.c_str()}) {
+    if (*op != 0) attributes["fused_ops"].mutable_list()->add_s(op);
+  }
+  attributes["epsilon"].set_f(0);
+  attributes["leakyrelu_alpha"].set_f(epilogue.alpha);
+  if (depthwise) return;
+  attributes["num_host_args"].set_i(0);
+  for (std::size_t i = 2; i < inputs.size(); ++i) attributes["TArgs"].mutable_list()->add_type(tf::DT_FLOAT);
 }
 
 }  // namespace savedmodel::engine

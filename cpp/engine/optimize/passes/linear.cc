@@ -4,14 +4,33 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/optimize/match/match.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 
 bool IsLinear(const Rewriter& graph, const tf::NodeDef& node) {
-  const bool known = node.op() == "Conv2D" || node.op() == "DepthwiseConv2dNative" || node.op() == "MatMul";
-  return known && graph.Type(node) == tf::DT_FLOAT && IsChannelsLast(node);
+  return IsOneOf(node.op(), {"Conv2D", "DepthwiseConv2dNative", "MatMul"}) &&
+         graph.Type(node) == tf::DT_FLOAT && IsChannelsLast(node);
+}
+
+tf::PartialTensorShape ConvolutionWeights(const Rewriter& graph, const tf::NodeDef& convolution) {
+  if (graph.Type(convolution) != tf::DT_FLOAT || !IsChannelsLast(convolution)) return {};
+  const tf::NodeDef* weights = ConstantNode(graph, convolution, 1);
+  const tf::PartialTensorShape shape =
+      weights == nullptr ? tf::PartialTensorShape() : ConstantShape(*weights);
+  return shape.dims() == 4 && shape.num_elements() > 0 ? shape : tf::PartialTensorShape();
+}
+
+bool IsOneGroup(const tf::NodeDef& convolution, const tf::PartialTensorShape& weights, Rewriter* graph) {
+  const tf::PartialTensorShape image = graph->Shape(convolution.input(0));
+  return image.dims() == 4 && image.dim_size(3) == weights.dim_size(2);
+}
+
+bool AreOnes(const tf::NodeDef& node, const char* attribute) {
+  const auto& values = Attr(node, attribute).list().i();
+  return std::all_of(values.begin(), values.end(), [](std::int64_t value) { return value == 1; });
 }
 
 std::vector<std::int64_t> SpatialAttribute(const tf::NodeDef& node, const char* name) {
@@ -65,8 +84,7 @@ bool AllFinite(const tf::Tensor& values) {
 
 bool IsConstantBatchNorm(const tf::NodeDef& node, Rewriter* graph, std::vector<double>* scale,
                          std::vector<double>* shift) {
-  if (node.op() != "FusedBatchNorm" && node.op() != "FusedBatchNormV2" && node.op() != "FusedBatchNormV3")
-    return false;
+  if (!IsOneOf(node.op(), {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})) return false;
   const tf::AttrValue *training = FindAttr(node, "is_training"), *epsilon = FindAttr(node, "epsilon");
   if (training == nullptr || training->b() || graph->Type(node) != tf::DT_FLOAT || !IsChannelsLast(node))
     return false;

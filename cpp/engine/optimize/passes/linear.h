@@ -13,6 +13,15 @@ namespace savedmodel::engine {
 
 // Conv2D, DepthwiseConv2dNative or MatMul in float32; its result has the channels last.
 bool IsLinear(const Rewriter& graph, const tensorflow::NodeDef& node);
+// The shape of the constant weights, four dimensions and none of 0, of a float32 convolution that has the
+// channels last; of an unknown rank for others.
+tensorflow::PartialTensorShape ConvolutionWeights(const Rewriter& graph,
+                                                  const tensorflow::NodeDef& convolution);
+// True if the image has as many channels as these weights.
+bool IsOneGroup(const tensorflow::NodeDef& convolution, const tensorflow::PartialTensorShape& weights,
+                Rewriter* graph);
+// True of a list of integers, such as strides, also if there is none.
+bool AreOnes(const tensorflow::NodeDef& node, const char* attribute);
 // By axis of NHWC; ones if there is no such attribute.
 std::vector<std::int64_t> SpatialAttribute(const tensorflow::NodeDef& node, const char* name);
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/passes/passes.h"
 
-#include "engine/optimize/passes/arithmetic.h"
-#include "engine/optimize/passes/attention.h"
-#include "engine/optimize/passes/convolution.h"
-#include "engine/optimize/passes/dense.h"
-#include "engine/optimize/passes/gelu.h"
-#include "engine/optimize/passes/layer_norm.h"
-#include "engine/optimize/passes/softmax.h"
-
 namespace savedmodel::engine {
+
+namespace {
+
+constexpr Pass::After kPads{"pad", "it takes a convolution's paddings"};
+constexpr Pass::After kHardSwish{"hard swish",
+                                 "it takes what is fused into a convolution, and does not look for it"};
+constexpr Pass::After kResidual{"residual", "the same"};
+
+}  // namespace
 
 const std::vector<Pass>& Passes() {
   static const auto* const passes = new std::vector<Pass>{
@@ -30,25 +31,16 @@ const std::vector<Pass>& Passes() {
       {"pointwise",
        "1x1 convolutions become matrix products",
        ReplacePointwiseConvolutions,
-       {{"hard swish", "it takes what is fused into a convolution, and does not look for it"},
-        {"residual", "the same"}}},
-      {"winograd",
-       "3x3 convolutions with fewer products",
-       UseWinograd,
-       {{"pad", "it takes a convolution's paddings"},
-        {"hard swish", "it takes what is fused into a convolution, and does not look for it"},
-        {"residual", "the same"}}},
+       {kHardSwish, kResidual}},
+      {"winograd", "3x3 convolutions with fewer products", UseWinograd, {kPads, kHardSwish, kResidual}},
       {"grouped",
        "grouped convolutions apply the activation behind them",
        ReplaceSlowGroupedConvolutions,
-       {{"pad", "it takes a convolution's paddings"},
-        {"hard swish", "it takes what is fused into a convolution, and does not look for it"},
-        {"residual", "the same"}}},
+       {kPads, kHardSwish, kResidual}},
       {"depthwise",
        "depthwise convolutions apply the activation behind them",
        ReplaceDepthwiseConvolutions,
-       {{"pad", "it takes a convolution's paddings"},
-        {"hard swish", "it takes what is fused into a convolution, and does not look for it"}}},
+       {kPads, kHardSwish}},
       {"squeeze-excite",
        "means of images, and factors for their channels",
        ReplaceSqueezeAndExcite,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rewrites, one file each. Each keeps the arithmetic of float32 up to rounding.
+// The rewrites, one file each. Each takes float32, images in NHWC, leaves the rest alone, and returns how
+// often it fired. Each keeps the arithmetic of float32 up to rounding.
 #pragma once
 
 #include <string>
@@ -20,6 +21,27 @@ struct Pass {
   int (*apply)(Rewriter* graph);  // returns how often it fired
   std::vector<After> after;       // passes that have to run before it
 };
+
+int FoldAffineIntoWeights(Rewriter* graph);
+int SplitBatchNorm(Rewriter* graph);
+int FoldPads(Rewriter* graph);
+int FuseHardSwish(Rewriter* graph);
+int FuseResidualAdds(Rewriter* graph);
+int ReplacePointwiseConvolutions(Rewriter* graph);
+int UseWinograd(Rewriter* graph);
+int ReplaceGroupedConvolutions(Rewriter* graph);
+// The same where TensorFlow has none that is as fast: oneDNN's are, but for a group for each channel.
+int ReplaceSlowGroupedConvolutions(Rewriter* graph);
+int ReplaceDepthwiseConvolutions(Rewriter* graph);
+int ReplaceSqueezeAndExcite(Rewriter* graph);
+int FuseBottlenecks(Rewriter* graph);
+int FuseGelu(Rewriter* graph);
+int FuseLayerNorm(Rewriter* graph);
+int ReplaceTensordot(Rewriter* graph);
+int FuseDense(Rewriter* graph);
+int FuseAttention(Rewriter* graph);
+int ReplaceSoftmax(Rewriter* graph);
+int FuseArithmetic(Rewriter* graph);
 
 // In the order in which they run, between constant folding and TensorFlow's own fusions.
 const std::vector<Pass>& Passes();

@@ -2,26 +2,25 @@
 // | pattern (float32)                              | becomes                    |
 // |------------------------------------------------|----------------------------|
 // | [Mul by a positive constant scalar ->] Softmax | _SavedmodelSoftmax {scale} |
-#include "engine/optimize/passes/softmax.h"
-
 #include "engine/ops/softmax.h"
-#include "engine/optimize/passes/match.h"
+
+#include "engine/optimize/match/match.h"
+#include "engine/optimize/match/pattern.h"
+#include "engine/optimize/passes/passes.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 
 int ReplaceSoftmax(Rewriter* graph) {
-  int count = 0;
-  for (tf::NodeDef* node : graph->nodes()) {
-    if (node->op() != "Softmax" || graph->Type(*node) != tf::DT_FLOAT) continue;
-    const Product product = Factors(graph, node->input(0));
-    const bool scaled = !product.nodes.empty() && product.tensors.size() == 1 && product.scale > 0 &&
-                        graph->OnlyReader(*product.nodes.front()) == node;
-    graph->Become(node, scaled ? SoftmaxNode(product.tensors[0], static_cast<float>(product.scale))
+  const auto x = Any(), scaled = Scaled(x).once(), softmax = Op({"Softmax"}, {scaled}).loose();
+  Match match(graph);
+  return CountReplaced(graph, {"Softmax"}, [&](tf::NodeDef* node) {
+    if (graph->Type(*node) != tf::DT_FLOAT) return false;
+    const bool scales = match.Find(softmax, *node) && match.Number(scaled) > 0;
+    graph->Become(node, scales ? SoftmaxNode(match.Name(x), static_cast<float>(match.Number(scaled)))
                                : SoftmaxNode(node->input(0), 1.0F));
-    ++count;
-  }
-  return count;
+    return true;
+  });
 }
 
 }  // namespace savedmodel::engine

@@ -11,9 +11,8 @@
 
 #include "engine/ops/scale_channels.h"
 #include "engine/ops/spatial_mean.h"
-#include "engine/optimize/passes/convolution.h"
-#include "engine/optimize/passes/linear.h"
-#include "engine/optimize/passes/match.h"
+#include "engine/optimize/match/match.h"
+#include "engine/optimize/passes/passes.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 
 namespace savedmodel::engine {
@@ -50,12 +49,10 @@ bool ReplaceProduct(Rewriter* graph, tf::NodeDef* product) {
 }  // namespace
 
 int ReplaceSqueezeAndExcite(Rewriter* graph) {
-  int count = 0;
-  for (tf::NodeDef* node : graph->nodes()) {
-    if (IsPlain(*graph, node, "Mean")) count += ReplaceMean(graph, node) ? 1 : 0;
-    if (IsPlain(*graph, node, "Mul")) count += ReplaceProduct(graph, node) ? 1 : 0;
-  }
-  return count;
+  return CountReplaced(graph, {"Mean", "Mul"}, [graph](tf::NodeDef* node) {
+    return IsPlain(*graph, node, "Mean") ? ReplaceMean(graph, node)
+                                         : IsPlain(*graph, node, "Mul") && ReplaceProduct(graph, node);
+  });
 }
 
 }  // namespace savedmodel::engine

@@ -24,6 +24,7 @@ struct StepMatcher::Columns {
 };
 
 struct StepMatcher::Bias {
+  bool operator==(const Bias& other) const { return weight == other.weight && row == other.row; }
   Weight weight;
   int row = -1;  // of two; -1: the weight itself
 };
@@ -35,5 +36,14 @@ struct StepMatcher::Linear {
   Value recurrent;  // a weight, or columns of one
   std::vector<Bias> bias;
 };
+
+// The sums of the gates. The state's part of the candidate is a product, `h`, which the reset gate scales;
+// or, with reset before, a product of the scaled state with the weights `h`.
+struct StepMatcher::GruParts {
+  Value update, reset, x, h;
+  bool reset_after;
+};
+
+bool IsFloatProduct(const Value& value);  // of matrices as they are
 
 }  // namespace savedmodel::engine

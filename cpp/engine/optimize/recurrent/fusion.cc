@@ -101,7 +101,7 @@ void Fusion::ReadX() {
 
 bool Fusion::IsZeros(int input) {
   const Value value = InputOfLoop(input);
-  return value.Is("ZerosLike") || (value.Is("Fill") && IsConstant(flow_.Input(value, 1), 0.0F));
+  return value.Is("ZerosLike") || (value.Is("Fill") && RepeatedNumber(flow_.Input(value, 1)) == 0.0F);
 }
 
 void Fusion::ReadMask() {
@@ -129,7 +129,7 @@ void Fusion::ReadStates() {
     }
     Require(state.known(), "its initial state can't be found");
     const Value shape = flow_.Input(state, 0);
-    zeros = zeros && state.Is("Fill") && IsConstant(flow_.Input(state, 1), 0.0F) && shape.Is("Pack") &&
+    zeros = zeros && state.Is("Fill") && RepeatedNumber(flow_.Input(state, 1)) == 0.0F && shape.Is("Pack") &&
             CountDataInputs(*shape.node) == 2 && ReadExtent(flow_, flow_.Input(shape, 0)) == batch &&
             Integer(flow_.Input(shape, 1)) == loop_.step.units;
     states_.push_back(Name(state));

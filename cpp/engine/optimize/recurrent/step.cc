@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <numeric>
-#include <string>
+#include <vector>
 
+#include "engine/optimize/match/pattern.h"
 #include "engine/optimize/recurrent/columns.h"
 
 namespace savedmodel::engine {
@@ -15,18 +16,9 @@ bool IsSum(const Value& value) { return value.Is("AddV2") || value.Is("Add"); }
 
 }  // namespace
 
-bool StepMatcher::EitherWay(const Value& value, const char* op,
-                            const std::function<bool(Value, Value)>& match) const {
-  const bool sum = std::string("AddV2") == op;
-  if (sum ? !IsSum(value) : !value.Is(op)) return false;
-  if (Attr(value, "T").type() != tf::DT_FLOAT) return false;
-  const Value a = In(value, 0), b = In(value, 1);
-  return match(a, b) || match(b, a);
-}
-
-std::optional<Value> StepMatcher::Unary(const Value& value, const char* op) const {
-  if (!value.Is(op) || Attr(value, "T").type() != tf::DT_FLOAT) return {};
-  return In(value, 0);
+bool IsFloatProduct(const Value& value) {
+  return value.Is("MatMul") && Attr(value, "T").type() == tf::DT_FLOAT && !Attr(value, "transpose_a").b() &&
+         !Attr(value, "transpose_b").b();
 }
 
 std::optional<Weight> StepMatcher::ReadWeight(const Value& value) const {
@@ -67,48 +59,42 @@ std::optional<StepMatcher::Bias> StepMatcher::ReadBias(const Value& value) const
   return bias;
 }
 
-std::optional<StepMatcher::Columns> StepMatcher::ReadColumns(const Value& value) const {
-  if (!value.Is("StridedSlice")) return {};
-  for (const char* mask : {"ellipsis_mask", "new_axis_mask", "shrink_axis_mask"}) {
-    if (Attr(value, mask).i() != 0) return {};
-  }
+std::optional<StepMatcher::Columns> StepMatcher::ReadSlice(const Value& value, int rank) const {
+  if (!AreZero(value, {"ellipsis_mask", "new_axis_mask", "shrink_axis_mask"})) return {};
+  const auto size = static_cast<std::size_t>(rank);
   const auto begin = Integers(In(value, 1)), end = Integers(In(value, 2)), strides = Integers(In(value, 3));
-  if (!begin || !end || !strides || begin->size() != 2 || end->size() != 2 || strides->size() != 2) return {};
-  if ((*strides)[0] != 1 || (*strides)[1] != 1) return {};
+  if (!begin || !end || begin->size() != size || end->size() != size) return {};
+  if (strides != std::vector<std::int64_t>(size, 1)) return {};
   const std::int64_t from = Attr(value, "begin_mask").i(), to = Attr(value, "end_mask").i();
-  const bool all_rows = ((from & 1) != 0 || (*begin)[0] == 0) && (to & 1) != 0;
-  if (!all_rows) return {};
-  Columns columns;
-  columns.matrix = In(value, 0);
-  columns.begin = (from & 2) != 0 ? 0 : (*begin)[1];
-  columns.end = (to & 2) != 0 ? kToTheEnd : (*end)[1];
-  if (columns.begin < 0 || ((to & 2) == 0 && columns.end < 0)) return {};
+  const bool all_rows = ((from & 1) != 0 || begin->front() == 0) && (to & 1) != 0;
+  if (rank > 1 && !all_rows) return {};
+  const bool from_start = (from & rank) != 0, to_end = (to & rank) != 0;  // bit 0 of one, bit 1 of two
+  const Columns columns{In(value, 0), 0, 0, from_start ? 0 : begin->back(), to_end ? kToTheEnd : end->back()};
+  if (columns.begin < 0 || (!to_end && columns.end < 0)) return {};
   return columns;
 }
 
-std::optional<StepMatcher::Columns> StepMatcher::ReadGate(const Value& value) const {
-  if (value.Is("SplitV")) {  // Keras 2, for the state's product
-    const auto sizes = Integers(In(value, 1));
-    const auto axis = Integer(In(value, 2));
-    if (!sizes || value.index >= static_cast<int>(sizes->size()) || !axis || (*axis != 1 && *axis != -1))
-      return {};
-    Columns columns;
-    columns.matrix = In(value, 0);
-    const auto own = sizes->begin() + value.index;
-    if (std::any_of(sizes->begin(), own, [](std::int64_t size) { return size < 0; })) return {};
-    columns.begin = std::accumulate(sizes->begin(), own, std::int64_t{0});
-    columns.end = *own < 0 ? kToTheEnd : columns.begin + *own;
-    if (*own < 0 && own + 1 != sizes->end()) return {};
-    return columns;
+std::optional<StepMatcher::Columns> StepMatcher::ReadPart(const Value& value, int rank) const {
+  const auto is_last = [rank](const std::optional<std::int64_t>& axis) {
+    return axis == rank - 1 || (rank > 1 && axis == -1);
+  };
+  if (value.Is("StridedSlice")) return ReadSlice(value, rank);
+  if (value.Is("Split")) {
+    if (!is_last(Integer(In(value, 0)))) return {};
+    return Columns{In(value, 1), value.index, static_cast<int>(Attr(value, "num_split").i()), 0, 0};
   }
-  if (!value.Is("Split")) return ReadColumns(value);
-  const auto axis = Integer(In(value, 0));
-  if (!axis || (*axis != 1 && *axis != -1)) return {};
-  Columns columns;
-  columns.matrix = In(value, 1);
-  columns.part = value.index;
-  columns.parts = static_cast<int>(Attr(value, "num_split").i());
-  return columns;
+  if (!value.Is("SplitV") || rank == 1) return {};  // Keras 2, for the state's product
+  const auto sizes = Integers(In(value, 1));
+  if (!sizes || value.index >= static_cast<int>(sizes->size()) || !is_last(Integer(In(value, 2)))) return {};
+  const auto own = sizes->begin() + value.index;
+  if (std::any_of(sizes->begin(), own, [](std::int64_t size) { return size < 0; })) return {};
+  if (*own < 0 && own + 1 != sizes->end()) return {};
+  const std::int64_t begin = std::accumulate(sizes->begin(), own, std::int64_t{0});
+  return Columns{In(value, 0), 0, 0, begin, *own < 0 ? kToTheEnd : begin + *own};
+}
+
+std::optional<StepMatcher::Columns> StepMatcher::ReadGate(const Value& value) const {
+  return ReadPart(value, 2);
 }
 
 bool StepMatcher::ReadLinear(const Value& sum, const Value& state, Linear* linear) const {
@@ -119,9 +105,7 @@ bool StepMatcher::ReadLinear(const Value& sum, const Value& state, Linear* linea
     if (bias) linear->bias.push_back(*bias);
     return bias && ReadLinear(In(sum, 0), state, linear);
   }
-  if (sum.Is("MatMul")) {
-    if (Attr(sum, "T").type() != tf::DT_FLOAT || Attr(sum, "transpose_a").b() || Attr(sum, "transpose_b").b())
-      return false;
+  if (IsFloatProduct(sum)) {
     const Value left = In(sum, 0), right = In(sum, 1);
     if (left == state && !linear->recurrent.known()) {
       linear->recurrent = right;
@@ -164,33 +148,17 @@ bool StepMatcher::AddBiases(const Bias& of_x, const Bias& of_h, RecurrentStep* s
 }
 
 std::optional<RecurrentStep> StepMatcher::Lstm(int h, int c, const Value& next_h, const Value& next_c) const {
-  const Value state{nullptr, h}, cell{nullptr, c};
-  Value i, f, g, o;
-  const auto gate_of = [this](const Value& value, const char* activation, Value* gate) {
-    const auto in = Unary(value, activation);
-    if (in) *gate = *in;
-    return in.has_value();
-  };
-  const auto kept = [&](const Value& product) {
-    return EitherWay(product, "Mul",
-                     [&](Value a, Value b) { return b == cell && gate_of(a, "Sigmoid", &f); });
-  };
-  const auto added = [&](const Value& product) {
-    return EitherWay(product, "Mul",
-                     [&](Value a, Value b) { return gate_of(a, "Sigmoid", &i) && gate_of(b, "Tanh", &g); });
-  };
-  const bool step_matches = EitherWay(next_h, "Mul",
-                                      [&](Value a, Value b) {
-                                        const auto squashed = Unary(b, "Tanh");
-                                        return squashed == next_c && gate_of(a, "Sigmoid", &o);
-                                      }) &&
-                            EitherWay(next_c, "AddV2", [&](Value a, Value b) { return kept(a) && added(b); });
-  if (!step_matches) return {};
+  const Value state{nullptr, h};
+  const auto i = Any(), f = Any(), g = Any(), o = Any();
+  const auto cell = Sum(Mul(Sigmoid(f), Is({nullptr, c})), Mul(Sigmoid(i), Tanh(g)));
+  Match match(body_);
+  if (!match.Find(Mul(Sigmoid(o), Tanh(cell)), next_h) || match[cell] != next_c) return {};
 
-  if (auto apart = LstmApart({i, f, g, o}, state)) return apart;
+  if (auto apart = LstmApart({match[i], match[f], match[g], match[o]}, state)) return apart;
   RecurrentStep step;
   step.cell = rnn::Cell::kLstm;
-  const std::optional<Columns> gates[] = {ReadGate(i), ReadGate(f), ReadGate(g), ReadGate(o)};
+  const std::optional<Columns> gates[] = {ReadGate(match[i]), ReadGate(match[f]), ReadGate(match[g]),
+                                          ReadGate(match[o])};
   Linear linear;
   if (!gates[0] || !ReadLinear(gates[0]->matrix, state, &linear)) return {};
   const auto recurrent = ReadWeight(linear.recurrent);
@@ -205,85 +173,55 @@ std::optional<RecurrentStep> StepMatcher::Lstm(int h, int c, const Value& next_h
 }
 
 // A sum of the same gate of the input's and of the state's product.
-bool StepMatcher::GruGates(const Value& sum, int gate, const Value& state, Columns* x, Columns* h) const {
-  return EitherWay(sum, "AddV2", [&](Value a, Value b) {
-    const auto left = ReadGate(a), right = ReadGate(b);
+bool StepMatcher::GruGates(const Value& sum, const Value& state, Columns* x, Columns* h) const {
+  if (!IsSum(sum)) return false;
+  for (const int i : {0, 1}) {
+    const auto left = ReadGate(In(sum, i)), right = ReadGate(In(sum, 1 - i));
     Linear from_x, from_h;
     if (!left || !right || !ReadLinear(left->matrix, state, &from_x) ||
-        !ReadLinear(right->matrix, state, &from_h)) {
-      return false;
-    }
-    const bool apart =
-        from_x.kernel && !from_x.recurrent.known() && from_h.recurrent.known() && !from_h.kernel;
-    // All gates must use the same two matrices.
-    if (!apart || (gate > 0 && (left->matrix != x->matrix || right->matrix != h->matrix))) return false;
+        !ReadLinear(right->matrix, state, &from_h) || !from_x.kernel || from_x.recurrent.known() ||
+        !from_h.recurrent.known() || from_h.kernel)
+      continue;
     *x = *left;
     *h = *right;
     return true;
-  });
+  }
+  return false;
 }
 
 std::optional<RecurrentStep> StepMatcher::Gru(int h, const Value& next_h) const {
   const Value state{nullptr, h};
-  Value update, candidate;
-  const auto kept = [&](const Value& product) {
-    return EitherWay(product, "Mul", [&](Value a, Value b) {
-      update = a;
-      return b == state && a.Is("Sigmoid");
-    });
-  };
-  const auto added = [&](const Value& product) {
-    return EitherWay(product, "Mul", [&](Value a, Value b) {
-      candidate = b;
-      return a.Is("Sub") && IsConstant(In(a, 0), 1.0F) && In(a, 1) == update && b.Is("Tanh");
-    });
-  };
-  if (!EitherWay(next_h, "AddV2", [&](Value a, Value b) { return kept(a) && added(b); })) return {};
+  const auto old = Is(state), z = Any(), r = Any(), from_input = Any(), product = Any(), weights = Any();
+  const auto update = Sigmoid(z), reset = Sigmoid(r), after_product = Mul(reset, product);
+  const auto before_product = Op({"MatMul"}, {Mul(reset, old), weights}).where([](const tf::NodeDef& node) {
+    return IsFloatProduct({&node, 0});
+  });
+  const auto candidate = Tanh(Sum(from_input, Either({after_product, before_product})));
+  const auto gru = Sum(Mul(update, old), Mul(Sub(Scalar(1), update), candidate));
+  Match match(body_);
+  if (!match.Find(gru, next_h)) return {};
+  const bool after = match[after_product].known();
+  const GruParts parts{match[z], match[r], match[from_input], match[after ? product : weights], after};
+  if (auto apart = GruApart(parts, state)) return apart;
 
-  const auto update_sum = Unary(update, "Sigmoid"), candidate_sum = Unary(candidate, "Tanh");
-  if (!update_sum || !candidate_sum) return {};
-  if (auto apart = GruApart(*update_sum, *candidate_sum, state)) return apart;
+  RecurrentStep step;
+  step.cell = after ? rnn::Cell::kGruResetAfter : rnn::Cell::kGruResetBefore;
   // For each gate, the columns of the input's product and of the state's.
   Columns x[3], hs[3];
-  if (!GruGates(*update_sum, 0, state, &x[0], &hs[0])) return {};
-  x[1] = x[0];
-  hs[1] = hs[0];
-
-  const auto is_reset = [&](const Value& value) {
-    const auto sum = Unary(value, "Sigmoid");
-    return sum && GruGates(*sum, 1, state, &x[1], &hs[1]);
-  };
-  RecurrentStep step;
-  Linear from_candidate;  // reset before: (r * h) * its own columns
-  const bool matches = EitherWay(*candidate_sum, "AddV2", [&](Value a, Value b) {
-    const auto left = ReadGate(a);
-    if (!left || left->matrix != x[0].matrix) return false;
-    x[2] = *left;
-    if (b.Is("Mul")) {
-      step.cell = rnn::Cell::kGruResetAfter;
-      return EitherWay(b, "Mul", [&](Value r, Value product) {
-        const auto gate = ReadGate(product);
-        if (!gate || gate->matrix != hs[0].matrix || !is_reset(r)) return false;
-        hs[2] = *gate;
-        return true;
-      });
-    }
-    step.cell = rnn::Cell::kGruResetBefore;
-    if (!b.Is("MatMul")) return false;
-    from_candidate = {};
-    const Value reset_h = In(b, 0);
-    const bool product =
-        EitherWay(reset_h, "Mul", [&](Value r, Value s) { return s == state && is_reset(r); });
-    return product && ReadLinear(b, reset_h, &from_candidate) && from_candidate.recurrent.known();
-  });
-  if (!matches) return {};
+  if (!GruGates(parts.update, state, &x[0], &hs[0]) || !GruGates(parts.reset, state, &x[1], &hs[1]))
+    return {};
+  const auto x_columns = ReadGate(parts.x), h_columns = ReadGate(parts.h);
+  if (!x_columns || !h_columns) return {};
+  x[2] = *x_columns;
+  hs[2] = *h_columns;
+  for (const int k : {1, 2}) {  // all gates must use the same two matrices
+    if (x[k].matrix != x[0].matrix || ((after || k < 2) && hs[k].matrix != hs[0].matrix)) return {};
+  }
 
   Linear from_x, from_h;
   if (!ReadLinear(x[0].matrix, state, &from_x) || !ReadLinear(hs[0].matrix, state, &from_h)) return {};
-  const bool after = step.cell == rnn::Cell::kGruResetAfter;
-  const auto gates = after ? std::nullopt : ReadColumns(from_h.recurrent);
-  const auto rest = after ? std::nullopt : ReadColumns(from_candidate.recurrent);
-  if (!after && (!gates || !rest)) return {};
+  const auto gates = after ? std::nullopt : ReadGate(from_h.recurrent);
+  if (!after && !gates) return {};
   const auto recurrent = ReadWeight(after ? from_h.recurrent : gates->matrix);
   if (!recurrent) return {};
   step.recurrent = *recurrent;
@@ -294,9 +232,9 @@ std::optional<RecurrentStep> StepMatcher::Gru(int h, const Value& next_h) const 
     if ((after || k < 2) && !hs[k].Are(k, after ? 3 : 2, units)) return {};
   }
   if (!after) {
-    const auto same = ReadWeight(rest->matrix);
+    const auto same = ReadWeight(hs[2].matrix);
     if (!same || !(*same == step.recurrent) || gates->begin != 0 || gates->end != 2 * units ||
-        !rest->Are(2, 3, units)) {
+        !hs[2].Are(2, 3, units)) {
       return {};
     }
     if (!from_h.bias.empty() || from_x.bias.size() > 1) return {};

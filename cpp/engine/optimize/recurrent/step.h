@@ -47,28 +47,28 @@ class StepMatcher {
   struct Linear;
   struct Apart;
 
+  struct GruParts;
+
   Value In(const Value& value, int i) const { return body_.Input(value, i); }
-  // Calls `match` with the inputs of a sum or product in both orders, until it returns true.
-  bool EitherWay(const Value& value, const char* op, const std::function<bool(Value, Value)>& match) const;
-  std::optional<Value> Unary(const Value& value, const char* op) const;
   std::optional<Weight> ReadWeight(const Value& value) const;
   std::optional<Bias> ReadBias(const Value& value) const;
-  std::optional<Columns> ReadColumns(const Value& value) const;
+  // A part of the last of `rank` dimensions.
+  std::optional<Columns> ReadSlice(const Value& value, int rank) const;
+  std::optional<Columns> ReadPart(const Value& value, int rank) const;
   std::optional<Columns> ReadGate(const Value& value) const;
   bool ReadLinear(const Value& sum, const Value& state, Linear* linear) const;
-  bool GruGates(const Value& sum, int gate, const Value& state, Columns* x, Columns* h) const;
+  bool GruGates(const Value& sum, const Value& state, Columns* x, Columns* h) const;
   bool Finish(const Linear& linear, RecurrentStep* step) const;
   bool AddBias(const Bias& bias, int row, RecurrentStep* step) const;
   bool AddBiases(const Bias& of_x, const Bias& of_h, RecurrentStep* step) const;
 
   // The same for layers with a product per gate; `sums` are the inputs of the gates' activations.
   std::optional<RecurrentStep> LstmApart(const std::vector<Value>& sums, const Value& state) const;
-  std::optional<RecurrentStep> GruApart(const Value& update, const Value& candidate,
-                                        const Value& state) const;
-  std::optional<Columns> ReadPart(const Value& value) const;
+  std::optional<RecurrentStep> GruApart(const GruParts& parts, const Value& state) const;
   bool ReadApart(const Value& value, const Value& state, Apart* apart) const;
-  std::optional<Weight> Whole(const std::vector<std::optional<Columns>>& columns, std::int64_t units) const;
-  std::optional<Bias> WholeBias(const std::vector<Columns>& parts, std::int64_t units) const;
+  template <typename Found>
+  std::optional<Found> Whole(const std::vector<Columns>& parts, std::int64_t units,
+                             std::optional<Found> (StepMatcher::*read)(const Value&) const) const;
   bool FinishApart(const std::vector<const Apart*>& from_x, const std::vector<const Apart*>& from_h,
                    RecurrentStep* step) const;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // FuseArithmetic: patterns that it replaces, near misses, and results that are equal to the last bit.
-#include "engine/optimize/passes/arithmetic.h"
+#include "engine/optimize/passes/passes.h"
 #include "tests/cpp/graph_builder.h"
 
 namespace savedmodel::testing {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/graph/rewriter.h"
-#include "engine/optimize/passes/attention.h"
+#include "engine/optimize/passes/passes.h"
 #include "tests/cpp/transformer_graphs.h"
 
 namespace savedmodel::engine {

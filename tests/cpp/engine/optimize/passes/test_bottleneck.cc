@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // FuseBottlenecks: patterns that it replaces, near misses, and equal results.
-#include "engine/optimize/passes/convolution.h"
+#include "engine/optimize/passes/passes.h"
 #include "tests/cpp/graph_builder.h"
 
 namespace savedmodel::testing {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Grouped convolutions: patterns that become one op, near misses, and equal results.
-#include "engine/optimize/passes/convolution.h"
+#include "engine/optimize/passes/passes.h"
 #include "tensorflow/core/util/util.h"
 #include "tests/cpp/graph_builder.h"
 

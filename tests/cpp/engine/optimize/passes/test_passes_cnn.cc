@@ -2,7 +2,7 @@
 // Passes for convolutional networks: patterns that each replaces, near misses, and equal results.
 #include <functional>
 
-#include "engine/optimize/passes/convolution.h"
+#include "engine/optimize/passes/passes.h"
 #include "tests/cpp/graph_builder.h"
 
 namespace savedmodel::testing {

@@ -6,10 +6,7 @@
 #include <functional>
 
 #include "engine/graph/rewriter.h"
-#include "engine/optimize/passes/dense.h"
-#include "engine/optimize/passes/gelu.h"
-#include "engine/optimize/passes/layer_norm.h"
-#include "engine/optimize/passes/softmax.h"
+#include "engine/optimize/passes/passes.h"
 #include "tests/cpp/transformer_graphs.h"
 
 namespace savedmodel::engine {

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matching helpers: constants, factors, sums and activations.
+// Matching helpers: constants, sums and activations; the loop of a pass.
 #pragma once
 
+#include <functional>
+#include <initializer_list>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/graph/attributes.h"
@@ -12,36 +16,26 @@ namespace savedmodel::engine {
 
 // The Const behind a data input, through Identity nodes; null if there is none. Its value is not decoded.
 const tensorflow::NodeDef* ConstantNode(const Rewriter& graph, const tensorflow::NodeDef& node, int input);
-const tensorflow::NodeDef* FloatConstant(const Rewriter& graph, const tensorflow::NodeDef& node, int input);
 // The name of a constant of the same values and one dimension.
 std::string FlatConstant(Rewriter* graph, const tensorflow::NodeDef& constant, const std::string& name);
 tensorflow::PartialTensorShape ConstantShape(const tensorflow::NodeDef& constant);
-// The name of a new constant of `columns` zeros, the bias of a node that has none.
-std::string ZeroBias(Rewriter* graph, const std::string& node, std::int64_t columns);
 // Only the last dimension is not 1: what broadcasting adds to, or multiplies with, each row.
 bool IsRow(const tensorflow::PartialTensorShape& shape, std::int64_t columns, int most_dims);
 
-// scale * the product of `tensors`.
-struct Product {
-  double scale = 1;
-  std::vector<std::string> tensors;
-  std::vector<const tensorflow::NodeDef*> nodes;  // Mul, Neg and RealDiv that make it
-
-  // Takes one away; false if it is not there.
-  bool Take(const std::string& tensor);
-};
-
-// Follows Mul, Neg and division by a constant as long as a node has one reader. The nodes are float32.
-Product Factors(Rewriter* graph, const std::string& tensor);
 // A float32 constant of no dimension, or of one element and few enough dimensions to change no shape.
-bool ScalarValue(Rewriter* graph, const tensorflow::NodeDef& node, int input, double* value);
+std::optional<double> ScalarValue(Rewriter* graph, const tensorflow::NodeDef& node, int input);
 bool IsClose(double a, double b);
-// AddV2, Add or BiasAdd's relatives: which input is the scalar `value`, or -1.
-int ScalarInput(Rewriter* graph, const tensorflow::NodeDef& node, double value);
+bool IsOneOf(const std::string& op, std::initializer_list<const char*> ops);
+bool IsListed(std::string_view ops, const std::string& op);  // each between spaces
 // A float32 node of this op that no control edge leads to.
 bool IsPlain(const Rewriter& graph, const tensorflow::NodeDef* node, const char* op);
 bool IsSum(const Rewriter& graph, const tensorflow::NodeDef* node);
 // False for null. `name` is what _SavedmodelDense calls it; `alpha` is LeakyRelu's.
 bool IsActivation(const Rewriter& graph, const tensorflow::NodeDef* node, std::string* name, float* alpha);
+
+// Calls `replace` with each node of these ops that is there when its turn comes; returns how often it was
+// true.
+int CountReplaced(Rewriter* graph, std::initializer_list<const char*> ops,
+                  const std::function<bool(tensorflow::NodeDef* node)>& replace);
 
 }  // namespace savedmodel::engine
