@@ -101,15 +101,9 @@ bool HasLoops(const tf::GraphDef& graph) {
 }
 
 void LowerLoops(tf::GraphDef* graph) {
-  const auto lower = [](google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
-    for (tf::NodeDef& node : *nodes) {
-      if (IsLoop(node)) (*node.mutable_attr())["_lower_using_switch_merge"].set_b(true);
-    }
-  };
-  lower(graph->mutable_node());
-  for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
-    lower(function.mutable_node_def());
-  }
+  ForEachNode(graph, [](tf::NodeDef* node) {
+    if (IsLoop(*node)) (*node->mutable_attr())["_lower_using_switch_merge"].set_b(true);
+  });
 }
 
 }  // namespace savedmodel::engine

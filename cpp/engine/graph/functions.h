@@ -2,9 +2,19 @@
 // Rewrites function calls, loops and branches: removes compilers and missing devices, lowers loops.
 #pragma once
 
+#include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/graph.pb.h"
 
 namespace savedmodel::engine {
+
+// Calls `change` with each node of a graph and of its functions.
+template <typename Change>
+void ForEachNode(tensorflow::GraphDef* graph, const Change& change) {
+  for (tensorflow::NodeDef& node : *graph->mutable_node()) change(&node);
+  for (tensorflow::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
+    for (tensorflow::NodeDef& node : *function.mutable_node_def()) change(&node);
+  }
+}
 
 // Functions that TensorFlow would compile (jit_compile=True) become plain ones, where all their ops have
 // kernels for the CPU.

@@ -11,6 +11,7 @@
 #include "engine/graph/attributes.h"
 #include "engine/graph/constants.h"
 #include "engine/graph/graph_view.h"
+#include "engine/optimize/match/match.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/op.h"
@@ -23,61 +24,20 @@ namespace {
 
 constexpr int kSeveral = 2;
 
-using Nodes = GraphView::Nodes;
-using Names = std::set<std::string>;
-
-bool IsConvolution(const std::string& op) { return op == "Conv2D" || op == "Conv3D"; }
-
 bool IsFactor(const std::string& op) {
-  static const auto* const ops = new Names{"Div", "DivNoNan", "Mul", "MulNoNan", "RealDiv", "Xdivy"};
-  return ops->count(op) > 0;
+  return IsOneOf(op, {"Div", "DivNoNan", "Mul", "MulNoNan", "RealDiv", "Xdivy"});
 }
 
 // Ops that TensorFlow's optimizer may remove, or move a factor across.
 bool PassesOn(const std::string& op) {
-  static const auto* const ops = new Names{"Add",
-                                           "AddN",
-                                           "AddV2",
-                                           "BatchToSpaceND",
-                                           "BiasAdd",
-                                           "BroadcastTo",
-                                           "Bitcast",
-                                           "Cast",
-                                           "CheckNumerics",
-                                           "Concat",
-                                           "ConcatV2",
-                                           "Enter",
-                                           "Exit",
-                                           "ExpandDims",
-                                           "Identity",
-                                           "IdentityN",
-                                           "MirrorPad",
-                                           "Neg",
-                                           "Pack",
-                                           "Pad",
-                                           "PadV2",
-                                           "PlaceholderWithDefault",
-                                           "PreventGradient",
-                                           "Reshape",
-                                           "Reverse",
-                                           "ReverseV2",
-                                           "Select",
-                                           "SelectV2",
-                                           "Slice",
-                                           "Snapshot",
-                                           "SpaceToBatchND",
-                                           "Split",
-                                           "SplitV",
-                                           "Squeeze",
-                                           "StopGradient",
-                                           "StridedSlice",
-                                           "Sub",
-                                           "Switch",
-                                           "Merge",
-                                           "Tile",
-                                           "Transpose",
-                                           "Unpack"};
-  return ops->count(op) > 0 || op.rfind("FusedBatchNorm", 0) == 0;
+  return IsListed(
+             " Add AddN AddV2 BatchToSpaceND BiasAdd Bitcast BroadcastTo Cast CheckNumerics Concat ConcatV2"
+             " Enter Exit ExpandDims Identity IdentityN Merge MirrorPad Neg Pack Pad PadV2"
+             " PlaceholderWithDefault PreventGradient Reshape Reverse ReverseV2 Select SelectV2 Slice"
+             " Snapshot SpaceToBatchND Split SplitV Squeeze StopGradient StridedSlice Sub Switch Tile"
+             " Transpose Unpack ",
+             op) ||
+         op.rfind("FusedBatchNorm", 0) == 0;
 }
 
 struct Summary {
@@ -102,30 +62,12 @@ class Search {
 
  private:
   struct Body {
-    const Nodes& nodes;
+    GraphView view;
     bool is_function;
-    std::unordered_map<std::string, int> index;
-    std::vector<std::vector<int>> readers;
-    std::vector<char> constant[2];  // for functions' arguments taken as constant, and as not; kUnknown until
-                                    // computed
-    bool shapes = true;             // whether shapes count as constant
+    // For functions' arguments taken as constant, and as not.
+    std::unordered_map<const tf::NodeDef*, bool> constant[2] = {};
+    bool shapes = true;  // whether shapes count as constant
   };
-  static constexpr char kNo = 0, kYes = 1, kUnknown = 2;
-
-  static Body Read(const Nodes& nodes, bool is_function) {
-    Body body{nodes, is_function, {}, {}, {}, true};
-    const auto count = static_cast<std::size_t>(nodes.size());
-    body.readers.resize(count);
-    for (std::vector<char>& constant : body.constant) constant.assign(count, kUnknown);
-    for (int i = 0; i < nodes.size(); ++i) body.index.emplace(nodes[i].name(), i);
-    for (int i = 0; i < nodes.size(); ++i) {
-      for (const std::string& input : nodes[i].input()) {
-        const auto source = body.index.find(IsControl(input) ? "" : NodeOf(input));
-        if (source != body.index.end()) body.readers[static_cast<std::size_t>(source->second)].push_back(i);
-      }
-    }
-    return body;
-  }
 
   // For an op with data inputs: true if it is constant when they are.
   static bool DependsOnInputs(const tf::NodeDef& node) {
@@ -135,58 +77,54 @@ class Search {
   }
 
   // True if the node may become a constant; `given`: arguments of functions count as constant.
-  static bool MayBeConstant(Body* body, int node, bool given = true) {
-    std::vector<char>& constant = body->constant[given ? 0 : 1];
-    std::vector<std::pair<int, int>> pending{{node, 0}};
+  static bool MayBeConstant(Body* body, const tf::NodeDef& node, bool given = true) {
+    auto& constant = body->constant[given ? 0 : 1];
+    std::vector<std::pair<const tf::NodeDef*, int>> pending{{&node, 0}};
     while (!pending.empty()) {
-      auto& [at, input] = pending.back();
-      const tf::NodeDef& current = body->nodes[at];
-      char& value = constant[static_cast<std::size_t>(at)];
+      auto& [current, input] = pending.back();
+      bool& value = constant[current];
       if (input == 0) {
-        const std::string& op = current.op();
-        const bool shape = body->shapes && (op == "Shape" || op == "ShapeN" || op == "Size" || op == "Rank");
+        const std::string& op = current->op();
         // No, until proven otherwise: a loop leads back here.
-        value = op == "Const" || shape ? kYes : kNo;
-        const bool inputs = current.input_size() > 0 && !IsControl(current.input(0));
-        if (value == kYes || !inputs || op == kPooledConstantOp || !DependsOnInputs(current)) {
+        value = op == "Const" || (body->shapes && IsOneOf(op, {"Shape", "ShapeN", "Size", "Rank"}));
+        const bool inputs = current->input_size() > 0 && !IsControl(current->input(0));
+        if (value || !inputs || op == kPooledConstantOp || !DependsOnInputs(*current)) {
           pending.pop_back();
           continue;
         }
       }
-      if (input == current.input_size() || IsControl(current.input(input))) {
-        value = kYes;
+      if (input == current->input_size() || IsControl(current->input(input))) {
+        value = true;
         pending.pop_back();
         continue;
       }
-      const auto source = body->index.find(NodeOf(current.input(input)));
-      const char known = source == body->index.end() ? (body->is_function && given ? kYes : kNo)
-                                                     : constant[static_cast<std::size_t>(source->second)];
-      if (known == kNo) {
-        pending.pop_back();
-      } else if (known == kYes) {
+      const tf::NodeDef* source = body->view.Source(current->input(input));
+      const auto known = constant.find(source);
+      if (source != nullptr && known == constant.end()) {
+        pending.emplace_back(source, 0);
+      } else if (source == nullptr ? body->is_function && given : known->second) {
         ++input;
       } else {
-        pending.emplace_back(source->second, 0);
+        pending.pop_back();
       }
     }
-    return constant[static_cast<std::size_t>(node)] == kYes;
+    return constant[&node];
   }
 
   // Looks at inputs from number `first` on.
-  static bool HasConstantInput(Body* body, int node, int first) {
-    const auto& inputs = body->nodes[node].input();
-    for (int i = first; i < inputs.size() && inputs[i][0] != '^'; ++i) {
-      const std::string& input = inputs[i];
-      const auto source = body->index.find(NodeOf(input));
-      const bool outside = source == body->index.end();
-      if (outside ? body->is_function : MayBeConstant(body, source->second)) return true;
+  static bool HasConstantInput(Body* body, const tf::NodeDef& node, int first) {
+    for (int i = first; i < CountDataInputs(node); ++i) {
+      const tf::NodeDef* source = body->view.Source(node.input(i));
+      if (source == nullptr ? body->is_function : MayBeConstant(body, *source)) return true;
     }
     return false;
   }
 
-  static bool IsConstantImage(Body* body, const std::string& input) {
-    const auto source = body->index.find(NodeOf(input));
-    return source != body->index.end() && MayBeConstant(body, source->second, false);
+  // An argument of a function is no constant image.
+  static bool IsConstantImage(Body* body, const tf::NodeDef& convolution) {
+    const tf::NodeDef* source =
+        convolution.input_size() > 0 ? body->view.Source(convolution.input(0)) : nullptr;
+    return source != nullptr && MayBeConstant(body, *source, false);
   }
 
   // All functions that a node names, however it uses them.
@@ -206,19 +144,16 @@ class Search {
     const auto [entry, fresh] = summaries_.try_emplace(function.signature().name());
     if (!fresh) return entry->second;
     Summary summary;
-    Body body = Read(function.node_def(), true);
-    for (int i = 0; i < body.nodes.size(); ++i) Add(&body, i, &summary);
+    Body body{GraphView(function.node_def()), true};
+    for (const tf::NodeDef& node : body.view.nodes()) Add(&body, node, &summary);
     return summaries_[function.signature().name()] = summary;
   }
 
-  void Add(Body* body, int at, Summary* summary) {
-    const tf::NodeDef& node = body->nodes[at];
-    // An image that is an argument of a function is not constant.
-    const bool image =
-        IsConvolution(node.op()) && node.input_size() > 0 && IsConstantImage(body, node.input(0));
-    if (IsConvolution(node.op()) && (image || HasConstantInput(body, at, 1)))
+  void Add(Body* body, const tf::NodeDef& node, Summary* summary) {
+    if (IsOneOf(node.op(), {"Conv2D", "Conv3D"}) &&
+        (IsConstantImage(body, node) || HasConstantInput(body, node, 1)))
       summary->convolution = node.name();
-    if (IsFactor(node.op()) && HasConstantInput(body, at, 0) && !MayBeConstant(body, at, false))
+    if (IsFactor(node.op()) && HasConstantInput(body, node, 0) && !MayBeConstant(body, node, false))
       ++summary->factors;
     for (const tf::FunctionDef* called : Calls(node)) {
       const Summary inner = Summarize(*called);
@@ -229,35 +164,33 @@ class Search {
 
   template <typename Find>
   std::string InAny(const Find& find) const {
-    Body body = Read(graph_.node(), false);
+    Body body{GraphView(graph_), false};
     std::string found = find(&body);
     for (auto function = functions_.begin(); found.empty() && function != functions_.end(); ++function) {
-      Body inner = Read(function->second->node_def(), true);
+      Body inner{GraphView(function->second->node_def()), true};
       found = find(&inner);
     }
     return found;
   }
 
   std::string FactorsIn(Body* body) {
-    for (int i = 0; i < body->nodes.size(); ++i) {
+    for (const tf::NodeDef& node : body->view.nodes()) {
       Summary start;
-      Add(body, i, &start);
-      if (IsFactor(body->nodes[i].op())) start.factors = 0;
-      if (!start.convolution.empty() && Follow(body, i, start.factors)) return start.convolution;
+      Add(body, node, &start);
+      if (IsFactor(node.op())) start.factors = 0;
+      if (!start.convolution.empty() && Follow(body, node, start.factors)) return start.convolution;
     }
     return "";
   }
 
   // A sum with a constant that may not have a value for each channel.
-  static bool Broadcasts(Body* body, int at) {
-    const tf::NodeDef& node = body->nodes[at];
-    if (node.op() != "Add" && node.op() != "AddV2" && node.op() != "Sub") return false;
-    for (const std::string& input : node.input()) {
-      const auto source = body->index.find(NodeOf(input));
-      if (IsControl(input) || source == body->index.end() || !MayBeConstant(body, source->second)) continue;
-      const tf::NodeDef& constant = body->nodes[source->second];
-      if (constant.op() != "Const") return true;
-      const tf::TensorShapeProto& shape = Attr(constant, "value").tensor().tensor_shape();
+  static bool Broadcasts(Body* body, const tf::NodeDef& node) {
+    if (!IsOneOf(node.op(), {"Add", "AddV2", "Sub"})) return false;
+    for (int i = 0; i < CountDataInputs(node); ++i) {
+      const tf::NodeDef* constant = body->view.Source(node.input(i));
+      if (constant == nullptr || !MayBeConstant(body, *constant)) continue;
+      if (constant->op() != "Const") return true;
+      const tf::TensorShapeProto& shape = Attr(*constant, "value").tensor().tensor_shape();
       if (shape.dim_size() > 0 && shape.dim(shape.dim_size() - 1).size() == 1) return true;
     }
     return false;
@@ -265,16 +198,16 @@ class Search {
 
   static std::string BroadcastIn(Body* body) {
     body->shapes = false;
-    for (int i = 0; i < body->nodes.size(); ++i) {
-      if (body->nodes[i].op() != "BiasAdd") continue;
-      std::set<int> seen{i};
-      std::vector<int> pending{i};
+    for (const tf::NodeDef& node : body->view.nodes()) {
+      if (node.op() != "BiasAdd") continue;
+      std::set<const tf::NodeDef*> seen{&node};
+      std::vector<const tf::NodeDef*> pending{&node};
       while (!pending.empty()) {
-        const int at = pending.back();
+        const tf::NodeDef* at = pending.back();
         pending.pop_back();
-        for (const int reader : body->readers[static_cast<std::size_t>(at)]) {
-          if (Broadcasts(body, reader)) return body->nodes[i].name();
-          if (PassesOn(body->nodes[reader].op()) && seen.insert(reader).second) pending.push_back(reader);
+        for (const GraphView::Reader& reader : body->view.Readers(at->name())) {
+          if (Broadcasts(body, *reader.node)) return node.name();
+          if (PassesOn(reader.node->op()) && seen.insert(reader.node).second) pending.push_back(reader.node);
         }
       }
     }
@@ -282,25 +215,25 @@ class Search {
   }
 
   // True if a path from this node, which itself counts `factors`, has several factors.
-  bool Follow(Body* body, int from, int factors) {
-    std::map<int, int> seen{{from, factors}};
-    std::vector<int> pending{from};
+  bool Follow(Body* body, const tf::NodeDef& from, int factors) {
+    std::map<const tf::NodeDef*, int> seen{{&from, factors}};
+    std::vector<const tf::NodeDef*> pending{&from};
     if (factors >= kSeveral) return true;
     while (!pending.empty()) {
-      const int at = pending.back();
+      const tf::NodeDef* at = pending.back();
       pending.pop_back();
-      for (const int reader : body->readers[static_cast<std::size_t>(at)]) {
+      for (const GraphView::Reader& reader : body->view.Readers(at->name())) {
+        const tf::NodeDef& node = *reader.node;
         Summary step;
-        Add(body, reader, &step);
-        const tf::NodeDef& node = body->nodes[reader];
+        Add(body, node, &step);
         if (step.factors == 0 && !PassesOn(node.op()) && !IsFactor(node.op()) && Calls(node).empty())
           continue;
         const int count = seen[at] + step.factors;
         if (count >= kSeveral) return true;
-        const auto [entry, fresh] = seen.try_emplace(reader, count);
+        const auto [entry, fresh] = seen.try_emplace(&node, count);
         if (!fresh && entry->second >= count) continue;
         entry->second = count;
-        pending.push_back(reader);
+        pending.push_back(&node);
       }
     }
     return false;

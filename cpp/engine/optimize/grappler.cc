@@ -8,6 +8,7 @@
 
 #include "engine/base/status.h"
 #include "engine/graph/attributes.h"
+#include "engine/graph/functions.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/rewriter.h"
 #include "engine/kernels/gemm_strip.h"
@@ -65,14 +66,6 @@ tf::ConfigProto Config(std::initializer_list<const char*> optimizers) {
   rewrite->set_disable_tfg_optimizer(true);  // it converts to MLIR and back, which some types do not support
   for (const char* optimizer : optimizers) rewrite->add_optimizers(optimizer);
   return config;
-}
-
-void KeepControlFlow(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
-  for (tf::NodeDef& node : *nodes) {
-    if (node.op().find("PartitionedCall") == std::string::npos) {
-      node.mutable_attr()->erase("_lower_using_switch_merge");
-    }
-  }
 }
 
 // The negative of a scalar larger than 1, of a type that TensorFlow turns into a LeakyRelu.
@@ -135,10 +128,10 @@ std::vector<std::string> GroupedConvolutions(const tf::GraphDef& graph) {
 }  // namespace
 
 void InlineFunctions(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
-  KeepControlFlow(isolated->graph.mutable_node());
-  for (tf::FunctionDef& function : *isolated->graph.mutable_library()->mutable_function()) {
-    KeepControlFlow(function.mutable_node_def());
-  }
+  ForEachNode(&isolated->graph, [](tf::NodeDef* node) {
+    if (node->op().find("PartitionedCall") == std::string::npos)
+      node->mutable_attr()->erase("_lower_using_switch_merge");
+  });
   Run(Config({"function", "pruning"}), devices, isolated);
 }
 
@@ -190,15 +183,9 @@ int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
 std::string OptimizeAsSession(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool fold,
                               IsolatedGraph* isolated) {
   // TensorFlow does not fuse nodes without a device, because it can't know that they run on the CPU.
-  const auto place = [&](google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
-    for (tf::NodeDef& node : *nodes) {
-      if (node.device().empty()) node.set_device(devices.client_device()->name());
-    }
-  };
-  place(isolated->graph.mutable_node());
-  for (tf::FunctionDef& function : *isolated->graph.mutable_library()->mutable_function()) {
-    place(function.mutable_node_def());
-  }
+  ForEachNode(&isolated->graph, [&](tf::NodeDef* node) {
+    if (node->device().empty()) node->set_device(devices.client_device()->name());
+  });
   tf::ConfigProto config = options.config;
   if (!fold) LeaveOutFolding(&config);
   const std::string note = LeaveOutRemapping(isolated->graph, &config);

@@ -36,19 +36,12 @@ void RefuseLoweredControlFlow(const tf::GraphDef& graph) {
   }
 }
 
-void AddDefaultAttributes(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
-  for (tf::NodeDef& node : *nodes) {
-    const tf::OpDef* op = nullptr;
-    if (tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) tf::AddDefaultsToNodeDef(*op, &node);
-  }
-}
-
 // A SavedModel may omit attributes with their default; TensorFlow's passes abort without them.
 void AddDefaultAttributes(tf::GraphDef* graph) {
-  AddDefaultAttributes(graph->mutable_node());
-  for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
-    AddDefaultAttributes(function.mutable_node_def());
-  }
+  ForEachNode(graph, [](tf::NodeDef* node) {
+    const tf::OpDef* op = nullptr;
+    if (tf::OpRegistry::Global()->LookUpOpDef(node->op(), &op).ok()) tf::AddDefaultsToNodeDef(*op, node);
+  });
 }
 
 class Stopwatch {

@@ -10,10 +10,6 @@ namespace savedmodel::engine {
 namespace {
 namespace tf = tensorflow;
 
-void Require(bool condition, const char* why) {
-  if (!condition) throw Mismatch{why};
-}
-
 bool IsVector(const Value& value, std::initializer_list<std::int64_t> numbers) {
   const auto found = Integers(value);
   return found && std::equal(found->begin(), found->end(), numbers.begin(), numbers.end());
@@ -31,9 +27,7 @@ bool IsReverse(const Dataflow& graph, const Value& value, std::int64_t axis) {
 // tensor[-1], or tensor[0] if there is only one.
 bool IsLast(const Dataflow& graph, const Value& value, bool only_one) {
   if (!value.Is("StridedSlice") || Attr(value, "shrink_axis_mask").i() != 1) return false;
-  for (const char* mask : {"begin_mask", "ellipsis_mask", "new_axis_mask"}) {
-    if (Attr(value, mask).i() != 0) return false;
-  }
+  if (!AreZero(value, {"begin_mask", "ellipsis_mask", "new_axis_mask"})) return false;
   const Value begin = graph.Input(value, 1);
   return IsVector(graph.Input(value, 3), {1}) &&
          (IsVector(begin, {-1}) || (only_one && IsVector(begin, {0})));
@@ -43,35 +37,31 @@ bool IsLast(const Dataflow& graph, const Value& value, bool only_one) {
 
 Fusion::Fusion(tf::GraphDef* graph, const std::unordered_set<std::string>& keep, tf::NodeDef* node,
                const tf::FunctionDef& cond, const tf::FunctionDef& body)
-    : graph_(graph), keep_(keep), flow_(*graph), node_(node), loop_(ReadLoop(flow_, *node, cond, body)) {
+    : keep_(keep), flow_(*graph), node_(node), loop_(ReadLoop(flow_, *node, cond, body)), graph_(graph) {
   Require(node->device().empty() || node->device().find("CPU") != std::string::npos, "it is not on a CPU");
   Require(!Kept(*node), "its outputs are fetched");
   const auto& inputs = node->input();
   std::copy_if(inputs.begin(), inputs.end(), std::back_inserter(controls_), IsControl);
-  FindUses();
   ReadX();
   ReadMask();
   ReadStates();
   ReadOutputs();
 }
 
-void Fusion::FindUses() {
-  for (tf::NodeDef& node : *graph_->mutable_node()) {
-    for (int i = 0; i < CountDataInputs(node); ++i) {
-      const Value source = flow_.Source(node.input(i));
-      if (source.node != nullptr) uses_[source.node->name()].push_back({&node, i});
-    }
-  }
+std::vector<Fusion::Use> Fusion::DirectUses(const tf::NodeDef& node, int index) const {
+  std::vector<Use> found = graph_.Readers(node);
+  found.erase(
+      std::remove_if(found.begin(), found.end(),
+                     [&](const Use& use) { return TensorRef(use.node->input(use.input)).index != index; }),
+      found.end());
+  return found;
 }
 
-std::vector<Fusion::Use> Fusion::Uses(const std::string& node, int index) const {
+std::vector<Fusion::Use> Fusion::Uses(const tf::NodeDef& node, int index) const {
   std::vector<Use> found;
-  const auto uses = uses_.find(node);
-  if (uses == uses_.end()) return found;
-  for (const Use& use : uses->second) {
-    if (flow_.Source(use.node->input(use.input)).index != index) continue;
+  for (const Use& use : DirectUses(node, index)) {
     if (use.node->op() == "Identity" && use.node->input_size() == 1 && !Kept(*use.node)) {
-      const auto further = Uses(use.node->name(), 0);
+      const auto further = Uses(*use.node, 0);
       found.insert(found.end(), further.begin(), further.end());
     } else {
       found.push_back(use);
@@ -140,18 +130,15 @@ void Fusion::ReadStates() {
 void Fusion::ReadOutputs() {
   for (int i = 0; i < CountDataInputs(*node_); ++i) {
     if (loop_.stays[static_cast<std::size_t>(i)] || i == loop_.h || i == loop_.c) continue;
-    const bool read = uses_.count(node_->name()) != 0 && !Uses(node_->name(), i).empty();
     const char* const why =
         i == loop_.previous ? "the result that it carries is read" : "its counter is read";
-    Require(i == loop_.y || !read, why);
+    Require(i == loop_.y || Uses(*node_, i).empty(), why);
   }
   if (loop_.y >= 0) ReadResultUses();
 }
 
 void Fusion::ReadResultUses() {
-  const auto& all = uses_[node_->name()];
-  for (const Use& use : all) {
-    if (flow_.Source(use.node->input(use.input)).index != loop_.y) continue;
+  for (const Use& use : DirectUses(*node_, loop_.y)) {
     const Value stack{use.node, 0};
     Require(stack.Is("TensorListStack") && Attr(stack, "element_dtype").type() == tf::DT_FLOAT,
             "its list of results is not made a tensor");
@@ -162,7 +149,7 @@ void Fusion::ReadResultUses() {
     stacks_.push_back(use.node);
     if (no_steps_ != "error") no_steps_ = HasShapeWithoutSteps(*use.node) ? "zeros" : "error";
     stack_is_read_ = stack_is_read_ || Kept(*use.node);
-    for (const Use& reader : Uses(use.node->name(), 0)) {
+    for (const Use& reader : Uses(*use.node, 0)) {
       const Value value{reader.node, 0};
       if (reader.input == 0 && IsLast(flow_, value, !loop_.y_all)) {
         lasts_.push_back(reader.node);
@@ -176,7 +163,7 @@ void Fusion::ReadResultUses() {
   }
   if (!loop_.y_all || stack_is_read_ || transposes_.size() != 1 || Kept(*transposes_[0])) return;
   // Bidirectional reverses the results of its backward half.
-  for (const Use& reader : Uses(transposes_[0]->name(), 0)) {
+  for (const Use& reader : Uses(*transposes_[0], 0)) {
     if (reader.input != 0 || !IsReverse(flow_, {reader.node, 0}, 1)) return reverses_.clear();
     reverses_.push_back(reader.node);
   }
@@ -198,23 +185,11 @@ bool Fusion::HasShapeWithoutSteps(const tf::NodeDef& stack) {
   return true;
 }
 
-std::string Fusion::UniqueName(const std::string& wanted) const {
-  const auto taken = [this](const std::string& name) {
-    return std::any_of(graph_->node().begin(), graph_->node().end(),
-                       [&](const tf::NodeDef& node) { return node.name() == name; });
-  };
-  std::string name = wanted;
-  for (int i = 1; taken(name); ++i) name = wanted + "_" + std::to_string(i);
-  return name;
-}
-
-tf::NodeDef* Fusion::AddNode(const std::string& name, const char* op) {
-  tf::NodeDef added;
-  added.set_name(UniqueName(node_->name() + "/" + name));
-  added.set_op(op);
-  added.set_device(node_->device());
-  *graph_->add_node() = added;
-  return graph_->mutable_node(graph_->node_size() - 1);
+tf::NodeDef* Fusion::AddNode(const std::string& name, const char* op,
+                             const std::vector<std::string>& inputs) {
+  tf::NodeDef* added = graph_.Add(node_->name() + "/" + name, op, inputs);
+  added->set_device(node_->device());
+  return added;
 }
 
 // The name of a tensor of the graph; `constant` becomes false if it could be changed in place, or fed.
@@ -231,37 +206,21 @@ std::string Fusion::WeightInput(const Weight& weight, bool* constant) {
   }
   const Value input = InputOfLoop(weight.argument);
   if (!weight.variable) return NameOfWeight(input, constant);
-  tf::NodeDef* read = AddNode("read", "ReadVariableOp");
-  read->add_input(Name(input));
-  for (const std::string& reference : node_->input()) {
-    if (IsControl(reference)) read->add_input(reference);
-  }
+  std::vector<std::string> inputs{Name(input)};
+  std::copy_if(node_->input().begin(), node_->input().end(), std::back_inserter(inputs), IsControl);
+  tf::NodeDef* read = AddNode("read", "ReadVariableOp", inputs);
   (*read->mutable_attr())["dtype"].set_type(tf::DT_FLOAT);
   return read->name();
 }
 
-void Fusion::Redirect(const std::string& node, int index, const std::string& source) {
-  const auto uses = uses_.find(node);
-  if (uses == uses_.end()) return;
-  for (const Use& use : uses->second) {
-    // Some uses read something else by now.
-    if (use.input >= CountDataInputs(*use.node)) continue;
-    const std::string& reference = use.node->input(use.input);
-    const bool same = reference == Reference(node, index) || reference == node + ":" + std::to_string(index);
-    if (same) use.node->set_input(use.input, source);
-  }
+void Fusion::Redirect(int index, const std::string& source, const tf::NodeDef& node) {
+  for (const Use& use : DirectUses(node, index)) graph_.SetInput(use.node, use.input, source);
 }
 
 void Fusion::PassOn(tf::NodeDef* node, const std::string& source) {
-  std::vector<std::string> controls;
-  std::copy_if(node->input().begin(), node->input().end(), std::back_inserter(controls), IsControl);
-  node->set_op("Identity");
-  node->clear_attr();
-  node->clear_input();
-  node->add_input(source);
-  for (const std::string& control : controls) node->add_input(control);
+  graph_.Become(node, "Identity", {source});
   (*node->mutable_attr())["T"].set_type(tf::DT_FLOAT);
-  if (controls.empty()) Redirect(node->name(), 0, source);
+  if (!HasControlInputs(*node)) Redirect(0, source, *node);
 }
 
 // All nodes stay valid, even those without readers.
@@ -269,15 +228,10 @@ void Fusion::MoveResults() {
   const std::string y = node_->name(), last = Reference(node_->name(), IsLstm() ? 3 : 2);
   for (tf::NodeDef* reader : lasts_) PassOn(reader, last);
   if (!loop_.y_all) {
-    tf::NodeDef* axis = AddNode("axis", "Const");
-    tf::Tensor zero(std::int32_t{0});
-    zero.AsProtoTensorContent((*axis->mutable_attr())["value"].mutable_tensor());
-    (*axis->mutable_attr())["dtype"].set_type(tf::DT_INT32);
+    tf::NodeDef* axis = graph_.AddConstant(node_->name() + "/axis", tf::Tensor(std::int32_t{0}));
+    axis->set_device(node_->device());
     for (tf::NodeDef* stack : stacks_) {
-      stack->set_op("ExpandDims");
-      stack->set_input(0, last);
-      stack->set_input(1, axis->name());
-      stack->clear_attr();
+      graph_.Become(stack, "ExpandDims", {last, axis->name()});
       (*stack->mutable_attr())["T"].set_type(tf::DT_FLOAT);
       (*stack->mutable_attr())["Tdim"].set_type(tf::DT_INT32);
     }
@@ -289,9 +243,7 @@ void Fusion::MoveResults() {
       continue;
     }
     const tf::NodeDef& transpose = *transposes_[0];
-    stack->set_op("Transpose");
-    stack->set_input(0, y);
-    stack->set_input(1, transpose.input(1));
+    graph_.Become(stack, "Transpose", {y, transpose.input(1)});
     *stack->mutable_attr() = transpose.attr();
   }
   if (stack_is_read_) return;
@@ -300,11 +252,9 @@ void Fusion::MoveResults() {
       PassOn(transpose, y);
       continue;
     }
-    transpose->set_op("ReverseV2");
-    transpose->set_input(0, y);
-    transpose->set_input(1, reverses_[0]->input(1));
+    graph_.Become(transpose, "ReverseV2", {y, reverses_[0]->input(1)});
     *transpose->mutable_attr() = reverses_[0]->attr();
-    stacks_[0]->set_input(0, transpose->name());
+    graph_.SetInput(stacks_[0], 0, transpose->name());
   }
   for (tf::NodeDef* reverse : reverses_) PassOn(reverse, y);
 }
@@ -368,18 +318,13 @@ std::string Fusion::Apply() {
   std::vector<std::string> inputs(node_->input().begin(), node_->input().end());
   const std::string name = node_->name();
   for (int i = 0; i < static_cast<int>(loop_.stays.size()); ++i) {
-    if (loop_.stays[static_cast<std::size_t>(i)]) Redirect(name, i, inputs[static_cast<std::size_t>(i)]);
+    if (loop_.stays[static_cast<std::size_t>(i)]) Redirect(i, inputs[static_cast<std::size_t>(i)], *node_);
   }
   // A state's new output number may be another output's old one, so both are collected before either changes.
-  std::vector<Use> h_uses, c_uses;
-  for (const Use& use : uses_[name]) {
-    const Value source = flow_.Source(use.node->input(use.input));
-    if (source.node != node_) continue;
-    if (source.index == loop_.h) h_uses.push_back(use);
-    if (source.index == loop_.c) c_uses.push_back(use);
-  }
-  for (const Use& use : h_uses) use.node->set_input(use.input, Reference(name, 1));
-  for (const Use& use : c_uses) use.node->set_input(use.input, Reference(name, 2));
+  const std::vector<Use> h_uses = DirectUses(*node_, loop_.h);
+  const std::vector<Use> c_uses = loop_.c < 0 ? std::vector<Use>() : DirectUses(*node_, loop_.c);
+  for (const Use& use : h_uses) graph_.SetInput(use.node, use.input, Reference(name, 1));
+  for (const Use& use : c_uses) graph_.SetInput(use.node, use.input, Reference(name, 2));
   MoveResults();
   *node_ = op;
   return IsLstm() ? "LSTM" : "GRU";

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "engine/graph/dataflow.h"
+#include "engine/graph/rewriter.h"
 #include "engine/optimize/recurrent/loop.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/graph.pb.h"
@@ -25,19 +25,16 @@ class Fusion {
   std::string Apply();
 
  private:
-  struct Use {
-    tensorflow::NodeDef* node;
-    int input;
-  };
+  using Use = Rewriter::Reader;
 
   bool Kept(const tensorflow::NodeDef& node) const { return keep_.count(node.name()) != 0; }
   bool IsLstm() const { return loop_.step.cell == rnn::Cell::kLstm; }
   Value InputOfLoop(int i) { return flow_.Resolve(node_->input(i), &controls_); }
   static std::string Name(const Value& value) { return Reference(value.node->name(), value.index); }
 
-  void FindUses();
+  std::vector<Use> DirectUses(const tensorflow::NodeDef& node, int index) const;
   // The readers of an output, seen through nodes that pass it on and are not fetched.
-  std::vector<Use> Uses(const std::string& node, int index) const;
+  std::vector<Use> Uses(const tensorflow::NodeDef& node, int index) const;
   void ReadX();
   // The value before transposes and reversals: [time, batch, ...] while `time_major`.
   Value Unturned(Value value, bool* time_major, bool* reverse);
@@ -48,22 +45,21 @@ class Fusion {
   void ReadResultUses();
   bool HasShapeWithoutSteps(const tensorflow::NodeDef& stack);
 
-  std::string UniqueName(const std::string& wanted) const;
-  tensorflow::NodeDef* AddNode(const std::string& name, const char* op);
+  tensorflow::NodeDef* AddNode(const std::string& name, const char* op,
+                               const std::vector<std::string>& inputs = {});
   std::string NameOfWeight(const Value& value, bool* constant) const;
   std::string WeightInput(const Weight& weight, bool* constant);
   std::vector<std::string> BiasInputs(bool* constant);
   // Makes `node` an Identity of `source`, and lets its readers read `source`.
   void PassOn(tensorflow::NodeDef* node, const std::string& source);
-  void Redirect(const std::string& node, int index, const std::string& source);
+  void Redirect(int index, const std::string& source, const tensorflow::NodeDef& node);
   void MoveResults();
 
-  tensorflow::GraphDef* graph_;
   const std::unordered_set<std::string>& keep_;
   const Dataflow flow_;
   tensorflow::NodeDef* node_;
   const RecurrentLoop loop_;
-  std::unordered_map<std::string, std::vector<Use>> uses_;  // by the name of the source node
+  Rewriter graph_;
 
   std::vector<std::string> controls_;
   Value x_;

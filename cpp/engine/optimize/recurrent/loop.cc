@@ -5,54 +5,25 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <unordered_set>
+
+#include "engine/optimize/match/match.h"
 
 namespace savedmodel::engine {
 namespace {
 namespace tf = tensorflow;
 
-void Require(bool condition, const char* why) {
-  if (!condition) throw Mismatch{why};
-}
-
 // Ops without side effects: an output of one that leads to no result does not matter.
 bool IsPure(const std::string& op) {
-  static const auto* pure = new std::unordered_set<std::string>{"Add",
-                                                                "AddV2",
-                                                                "BiasAdd",
-                                                                "Const",
-                                                                "Identity",
-                                                                "Less",
-                                                                "LogicalAnd",
-                                                                "MatMul",
-                                                                "Mul",
-                                                                "NoOp",
-                                                                "Pack",
-                                                                "Range",
-                                                                "ReadVariableOp",
-                                                                "Reshape",
-                                                                "Select",
-                                                                "SelectV2",
-                                                                "Shape",
-                                                                "Sigmoid",
-                                                                "Split",
-                                                                "SplitV",
-                                                                "Squeeze",
-                                                                "StridedSlice",
-                                                                "Sub",
-                                                                "Tanh",
-                                                                "TensorListGetItem",
-                                                                "TensorListSetItem",
-                                                                "Tile",
-                                                                "Transpose",
-                                                                "Unpack"};
-  return pure->count(op) != 0;
+  return IsListed(
+      " Add AddV2 BiasAdd Const Identity Less LogicalAnd MatMul Mul NoOp Pack Range ReadVariableOp"
+      " Reshape Select SelectV2 Shape Sigmoid Split SplitV Squeeze StridedSlice Sub Tanh"
+      " TensorListGetItem TensorListSetItem Tile Transpose Unpack ",
+      op);
 }
 
 bool Has(const tf::FunctionDef& function, std::initializer_list<const char*> ops) {
-  return std::any_of(function.node_def().begin(), function.node_def().end(), [&](const tf::NodeDef& node) {
-    return std::any_of(ops.begin(), ops.end(), [&](const char* op) { return node.op() == op; });
-  });
+  return std::any_of(function.node_def().begin(), function.node_def().end(),
+                     [&](const tf::NodeDef& node) { return IsOneOf(node.op(), ops); });
 }
 
 class Reader {
@@ -282,9 +253,7 @@ Extent ReadExtent(const Dataflow& graph, const Value& scalar) {
   } else if (scalar.Is("Max")) {
     return ReadExtent(graph, graph.Input(scalar, 0));  // of a scalar, as all extents are
   } else if (scalar.Is("StridedSlice") && Attr(scalar, "shrink_axis_mask").i() == 1) {
-    for (const char* mask : {"begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask"}) {
-      if (Attr(scalar, mask).i() != 0) return {};
-    }
+    if (!AreZero(scalar, {"begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask"})) return {};
     const Value shape = graph.Input(scalar, 0);
     const auto begin = Integers(graph.Input(scalar, 1)), strides = Integers(graph.Input(scalar, 3));
     if (!shape.Is("Shape") || !begin || begin->size() != 1 || begin->front() < 0 || !strides) return {};

@@ -15,6 +15,9 @@ namespace savedmodel::engine {
 struct Mismatch {
   std::string why;
 };
+inline void Require(bool condition, const char* why) {
+  if (!condition) throw Mismatch{why};
+}
 
 // A scalar: a number, or a dimension of a tensor of the graph.
 struct Extent {

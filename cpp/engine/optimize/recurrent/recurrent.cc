@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/optimize/recurrent/recurrent.h"
 
-#include <unordered_map>
-
 #include "engine/graph/attributes.h"
+#include "engine/graph/functions.h"
 #include "engine/graph/graph_view.h"
 #include "engine/ops/rnn.h"
 #include "engine/optimize/recurrent/fusion.h"
@@ -18,12 +17,9 @@ bool IsLoop(const tf::NodeDef& node) { return node.op() == "While" || node.op() 
 }  // namespace
 
 void KeepLoops(tf::GraphDef* graph) {
-  for (tf::NodeDef& node : *graph->mutable_node()) node.mutable_attr()->erase("_lower_using_switch_merge");
-  for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
+  ForEachNode(graph, [](tf::NodeDef* node) { node->mutable_attr()->erase("_lower_using_switch_merge"); });
+  for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function())
     function.mutable_attr()->erase("api_implements");
-    for (tf::NodeDef& node : *function.mutable_node_def())
-      node.mutable_attr()->erase("_lower_using_switch_merge");
-  }
 }
 
 std::vector<RecurrentRewrite> FuseRecurrent(tf::GraphDef* graph,
