@@ -87,14 +87,6 @@ void MatchAddend(Rewriter* graph, bool reshaped, DenseLayer* layer) {
   layer->last = next;
 }
 
-void Rewrite(Rewriter* graph, std::int64_t columns, bool drop, DenseLayer* layer) {
-  tf::NodeDef* product = layer->root;
-  graph->Become(product, DenseNode(drop ? layer->rows_of : product->input(0), product->input(1),
-                                   IsTransposed(*product), {1, 1}, WithBias(*layer, columns, graph)));
-  tf::NodeDef* result = layer->reshape == nullptr || drop ? product : layer->reshape;
-  if (layer->last != result) graph->Replace(*layer->last, *result);
-}
-
 bool Fuse(Rewriter* graph, tf::NodeDef* product) {
   if (Attr(*product, "transpose_a").b() || Attr(*product, "adj_x").b()) return false;
   const tf::NodeDef* weights = ConstantNode(*graph, *product, 1);
@@ -114,7 +106,10 @@ bool Fuse(Rewriter* graph, tf::NodeDef* product) {
                     SameRows(graph->Shape(layer.rows_of), graph->Shape(layer.reshape->name()));
   MatchAddend(graph, layer.reshape != nullptr && !drop, &layer);
   MatchActivation(graph, &layer);
-  Rewrite(graph, columns, drop, &layer);
+  graph->Become(product, DenseNode(drop ? layer.rows_of : product->input(0), product->input(1),
+                                   IsTransposed(*product), {1, 1}, WithBias(layer, columns, graph)));
+  tf::NodeDef* result = layer.reshape == nullptr || drop ? product : layer.reshape;
+  if (layer.last != result) graph->Replace(*layer.last, *result);
   return true;
 }
 

@@ -9,12 +9,7 @@
 #include "tensorflow/core/framework/function.pb.h"
 
 namespace savedmodel::engine {
-namespace {
 namespace tf = tensorflow;
-
-bool IsLoop(const tf::NodeDef& node) { return node.op() == "While" || node.op() == "StatelessWhile"; }
-
-}  // namespace
 
 void KeepLoops(tf::GraphDef* graph) {
   ForEachNode(graph, [](tf::NodeDef* node) { node->mutable_attr()->erase("_lower_using_switch_merge"); });
@@ -29,7 +24,7 @@ std::vector<RecurrentRewrite> FuseRecurrent(tf::GraphDef* graph,
   const int count = graph->node_size();
   for (int i = 0; i < count; ++i) {
     tf::NodeDef* node = graph->mutable_node(i);
-    if (!IsLoop(*node)) continue;
+    if (node->op() != "While" && node->op() != "StatelessWhile") continue;
     const tf::FunctionDef* cond = functions.Find(Attr(*node, "cond").func().name());
     const tf::FunctionDef* body = functions.Find(Attr(*node, "body").func().name());
     if (cond == nullptr || body == nullptr || !LooksRecurrent(*body)) continue;
