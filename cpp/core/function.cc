@@ -75,20 +75,21 @@ void RunChecked(const FunctionState& function, const RunCall& call) {
 }
 
 void Run(const FunctionState& function, const RunCall& call) {
-  const bool is_first = !function.bound->called.load(std::memory_order_relaxed);
-  if (is_first) Prepare(function);
+  const bool is_new = !function.bound->called.load(std::memory_order_relaxed);
+  if (is_new) Prepare(function);
+  const bool leaves_much = is_new && !function.bound->by_tensor_name;
   try {
     Counted(function, [&] {
       Check(function, call);
       const Visit visit(*function.model);
       RunChecked(function, call);
-      if (is_first) function.model->engine->DropMappedPages();
+      if (leaves_much) function.model->engine->DropMappedPages();
     });
   } catch (const Error&) {
     HoldAtExit();
     throw;
   }
-  if (is_first) ReduceResidentMemory(function.model->options.drop_library_pages);
+  if (leaves_much) ReduceResidentMemory(function.model->options.drop_library_pages);
 }
 
 Results RunAll(const Function& function, Span<const Tensor> inputs, const RunOptions* options, Trace* trace) {

@@ -274,7 +274,7 @@ Function Model::function(const std::vector<std::string>& fetches, const std::vec
       return Function(std::move(state));
     }
     lock.unlock();
-    state->bound = std::make_shared<internal::BoundFunction>(engine.Bind(fetches, feeds, targets));
+    state->bound = std::make_shared<internal::BoundFunction>(engine.Bind(fetches, feeds, targets), true);
     lock.lock();
     recent.emplace_front(std::move(key), state->bound);
     if (recent.size() > internal::kAdHocFunctions) evicted.splice(evicted.begin(), recent, --recent.end());

@@ -24,8 +24,10 @@ namespace savedmodel::internal {
 
 // The state that all copies of a function share.
 struct BoundFunction {
-  explicit BoundFunction(std::unique_ptr<EngineFunction> made) : engine(std::move(made)) {}
+  explicit BoundFunction(std::unique_ptr<EngineFunction> made, bool by_tensors = false)
+      : engine(std::move(made)), by_tensor_name(by_tensors) {}
   const std::unique_ptr<EngineFunction> engine;
+  const bool by_tensor_name;  // there may be many, each called once
   CallCounters counters;
   std::atomic<bool> called{false};
 };

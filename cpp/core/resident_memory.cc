@@ -42,7 +42,10 @@ int DropSegments(dl_phdr_info* library, std::size_t /*size*/, void* /*data*/) {
 }  // namespace
 
 void ReduceResidentMemory(bool library_pages) {
-  static const bool keeps = std::getenv("SAVEDMODEL_KEEP_PAGES") != nullptr;
+  static const bool keeps = [] {
+    const char* setting = std::getenv("SAVEDMODEL_KEEP_PAGES");
+    return setting != nullptr && *setting != 0 && std::string_view(setting) != "0";
+  }();
 #ifdef __GLIBC__
   (void)malloc_trim(0);
 #endif
