@@ -79,6 +79,11 @@ bool IsActivation(const Rewriter& graph, const tf::NodeDef* node, std::string* n
   return true;
 }
 
+bool HasAny(const Rewriter& graph, std::initializer_list<const char*> ops) {
+  const std::vector<tf::NodeDef*> nodes = graph.nodes();
+  return std::any_of(nodes.begin(), nodes.end(), [&](tf::NodeDef* node) { return IsOneOf(node->op(), ops); });
+}
+
 int CountReplaced(Rewriter* graph, std::initializer_list<const char*> ops,
                   const std::function<bool(tf::NodeDef*)>& replace) {
   int count = 0;

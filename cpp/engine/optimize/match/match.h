@@ -33,6 +33,8 @@ bool IsSum(const Rewriter& graph, const tensorflow::NodeDef* node);
 // False for null. `name` is what _SavedmodelDense calls it; `alpha` is LeakyRelu's.
 bool IsActivation(const Rewriter& graph, const tensorflow::NodeDef* node, std::string* name, float* alpha);
 
+// True if a node is of one of these ops: without it a pass need not make its patterns.
+bool HasAny(const Rewriter& graph, std::initializer_list<const char*> ops);
 // Calls `replace` with each node of these ops that is there when its turn comes; returns how often it was
 // true.
 int CountReplaced(Rewriter* graph, std::initializer_list<const char*> ops,

@@ -17,7 +17,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 
 int FuseHardSwish(Rewriter* graph) {
-  if (!tf::IsMKLEnabled()) return 0;
+  if (!tf::IsMKLEnabled() || !HasAny(*graph, {"Relu6"})) return 0;
   const auto fits = [graph](const tf::NodeDef& convolution) {
     // The depthwise fused kernel ends the process at explicit paddings.
     return IsLinear(*graph, convolution) &&

@@ -29,6 +29,7 @@ bool IsFloat(const tf::NodeDef& constant) { return Attr(constant, "dtype").type(
 }  // namespace
 
 int FuseLayerNorm(Rewriter* graph) {
+  if (!HasAny(*graph, {"Rsqrt", "Sqrt"})) return 0;
   const auto average = [graph](const Pattern& of) {
     return Op({"Mean"}, {of}).where([graph](const tf::NodeDef& mean) { return IsOverLastAxis(mean, graph); });
   };

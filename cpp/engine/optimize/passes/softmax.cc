@@ -12,6 +12,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 
 int ReplaceSoftmax(Rewriter* graph) {
+  if (!HasAny(*graph, {"Softmax"})) return 0;
   const auto x = Any(), scaled = Scaled(x).once(), softmax = Op({"Softmax"}, {scaled}).loose();
   Match match(graph);
   return CountReplaced(graph, {"Softmax"}, [&](tf::NodeDef* node) {

@@ -16,6 +16,7 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 
 int ReplaceTensordot(Rewriter* graph) {
+  if (!HasAny(*graph, {"GatherV2"})) return 0;
   using Numbers = std::vector<std::int64_t>;
   const auto numbers = [graph](const tf::NodeDef& constant) { return Integers(graph->Value(constant)); };
   const auto zero = [&] {
