@@ -233,6 +233,7 @@ def test_simd_sees_no_inline_functions() -> None:
         "attention_kernels.h",
         "gemm_strip.h",
         "image_kernels.h",
+        "isa_kernels.h",
         "rnn/routines.h",
         "vector_kernels.h",
         "winograd_kernels.h",
@@ -243,7 +244,7 @@ def test_simd_sees_no_inline_functions() -> None:
         assert set(rest) <= tables, relative(path)
     for table in tables:
         path = CPP / table.strip('"')
-        assert includes(path) == ["<cstdint>"], relative(path)
+        assert set(includes(path)) <= {"<cstdint>"}, relative(path)
         assert not re.search(r"^\s*(inline|template)\b", path.read_text(), re.MULTILINE), relative(path)
 
 

@@ -81,7 +81,7 @@ def test_numbers(models: Path, tmp_path: Path) -> None:
     assert publish(models / "add", tmp_path).version == 21
     (tmp_path / "22").write_text("a file")
     assert publish(models / "add", tmp_path).version == 23
-    with pytest.raises(ValueError, match="version is 0"):
+    with pytest.raises(ValueError, match="version must be 0"):
         publish(models / "add", tmp_path, version=-1)
     assert not any(name.startswith(".") for name in names(tmp_path))
 
