@@ -66,24 +66,29 @@ class Campaign:
 
     def run(self, name: str, seeds: range) -> None:
         start, counts = time.monotonic(), Counter[str]()
-        for seed in seeds:
-            recipe = GENERATORS[name](seed)
-            answer = self.supervisor.judge(recipe)
-            counts["seeds"] += 1
-            counts["no graph"] += "invalid" in answer
-            counts["refused by TensorFlow"] += bool(answer.get("refused"))
-            counts["without float64"] += answer.get("exact") is False
-            counts["TensorFlow died"] += bool(answer["died"])
-            counts["failed"] += bool(answer["findings"])
-            if "invalid" in answer:
-                print(f"{name} {seed}: no graph: {answer['invalid'][:200]}", flush=True)
-            if answer["died"]:
-                print(f"{name} {seed}: TensorFlow's {lines(answer['died'])}", flush=True)
-            if answer["findings"]:
-                self._failed(recipe, answer["findings"])
-        took = time.monotonic() - start
-        said = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
-        print(f"{name}: {said}; {took:.0f} s", flush=True)
+        try:
+            for seed in seeds:
+                self._judge(name, seed, counts)
+        finally:  # an interrupted campaign says how far it came
+            took = time.monotonic() - start
+            said = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+            print(f"{name}: {said or 'no seeds'}; {took:.0f} s", flush=True)
+
+    def _judge(self, name: str, seed: int, counts: Counter[str]) -> None:
+        recipe = GENERATORS[name](seed)
+        answer = self.supervisor.judge(recipe)
+        counts["seeds"] += 1
+        counts["no graph"] += "invalid" in answer
+        counts["refused by TensorFlow"] += bool(answer.get("refused"))
+        counts["without float64"] += answer.get("exact") is False
+        counts["TensorFlow died"] += bool(answer["died"])
+        counts["failed"] += bool(answer["findings"])
+        if "invalid" in answer:
+            print(f"{name} {seed}: no graph: {answer['invalid'][:200]}", flush=True)
+        if answer["died"]:
+            print(f"{name} {seed}: TensorFlow's {lines(answer['died'])}", flush=True)
+        if answer["findings"]:
+            self._failed(recipe, answer["findings"])
 
     def _failed(self, recipe: Recipe, findings: list[dict[str, Any]]) -> None:
         self.failures += 1
