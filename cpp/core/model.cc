@@ -151,6 +151,7 @@ namespace {
 std::string CacheOfEnvironment() {
   const char* given = std::getenv("SAVEDMODEL_CACHE");
   if (given == nullptr) return "";
+  if (std::string(given) == "0") return "";
   return std::string(given) == "1" ? DefaultCacheDirectory() : given;
 }
 

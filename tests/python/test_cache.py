@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,75 @@ def test_written_variables_stay_variables(models: Path, tmp_path: Path) -> None:
             assert not np.array_equal(value(), before)
 
 
+ROWS = np.random.default_rng(1).normal(size=(2, 64)).astype(np.float32)
+
+
+@pytest.fixture(params=["cache", "save_optimized"])
+def different_weights(request: pytest.FixtureRequest, models: Path, tmp_path: Path) -> Callable[[], sm.Model]:
+    """Loads the model, from the cache or an optimized copy."""
+    if request.param == "cache":
+        return lambda: sm.load(models / "different_weights", cache=tmp_path / "cache")
+    sm.load(models / "different_weights").save_optimized(tmp_path / "copy")
+    return lambda: sm.load(tmp_path / "copy")
+
+
+def products(model: sm.Model) -> list[Any]:
+    return [model.signatures[name](ROWS)["y"].copy() for name in ("times_a", "times_b")]
+
+
+def test_functions_that_differ_in_their_weights(
+    different_weights: Callable[[], sm.Model], models: Path
+) -> None:
+    expected = products(sm.load(models / "different_weights", optimize="none"))
+    for _ in range(3):
+        for value, right in zip(products(different_weights()), expected, strict=True):
+            np.testing.assert_allclose(value, right, rtol=1e-4, atol=1e-4)
+
+
+def test_targets_run_beside_what_is_kept(different_weights: Callable[[], sm.Model]) -> None:
+    for _ in range(2):
+        model = different_weights()
+        expected = products(model)[0]
+        result = model.run("times_a", {"x": ROWS}, targets=["increment"])
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
+        model.run(targets=["increment"])
+        assert float(model.run("count_now")) == 2
+
+
+@pytest.mark.parametrize("first", ["reads", "writes"])
+def test_a_writer_that_is_kept_is_a_writer(
+    different_weights: Callable[[], sm.Model], models: Path, first: str
+) -> None:
+    plain = products(sm.load(models / "different_weights", optimize="none"))[0]
+    for _ in range(12):
+        different_weights().run("added", {"by": 0.0})
+    with different_weights() as model:  # by now it is optimized, and kept
+        for _ in range(12):
+            model.run("added", {"by": 0.0})
+    for _ in range(2):
+        model = different_weights()
+        if first == "reads":
+            np.testing.assert_allclose(products(model)[0], plain, rtol=1e-4, atol=1e-4)
+        model.run("added", {"by": 1.0})
+        added = plain + ROWS.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(products(model)[0], added, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(products(different_weights())[0], plain, rtol=1e-4, atol=1e-4)
+
+
+def test_a_link_that_changes_during_loads(models: Path, tmp_path: Path) -> None:
+    """What a load reads belongs to one of the two models, and so does what it keeps."""
+    for number in (1, 2):
+        shutil.copytree(models / "mlp", tmp_path / f"v{number}")
+    (tmp_path / "current").symlink_to("v1")
+    model = sm.load(tmp_path / "current", cache=tmp_path / "cache")
+    (tmp_path / "next").symlink_to("v2")
+    (tmp_path / "next").replace(tmp_path / "current")
+    (tmp_path / "v1").rename(tmp_path / "old")
+    model(X)
+    assert "is not kept in the cache" in notes(model)
+    assert not entries(tmp_path / "cache")
+
+
 def test_threads_and_processes_share_it(model: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     code = f"""
@@ -196,10 +266,10 @@ def test_golden_models_from_the_cache(models: Path, tmp_path: Path, golden: str)
 
 
 def test_entries_used_longest_ago_go_first(model: Path, tmp_path: Path) -> None:
-    """A load counts as a use. The limit is too large for this test: test_cache.cc has it."""
+    """A first call counts as a use. The limit is too large for this test: test_cache.cc has it."""
     cache = tmp_path / "cache"
     sm.load(model, cache=cache)(X)
     (entry,) = entries(cache)
     os.utime(entry, (1, 1))
-    sm.load(model, cache=cache)
+    sm.load(model, cache=cache)(X)
     assert entry.stat().st_mtime > time.time() - 60

@@ -31,6 +31,7 @@ GENERATED = [
     "defaults",
     "defun",
     "dense_epilogues",
+    "different_weights",
     "dtypes",
     "effects",
     "encoder_exact",

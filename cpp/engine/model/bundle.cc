@@ -95,6 +95,8 @@ class Bundle : public internal::EngineModel {
                    as_saved_model ? source().path() : "", target);
   }
   void DropMappedPages() override {
+    const std::unique_lock<std::mutex> lock(shared_->prepared.mutex, std::try_to_lock);
+    if (!lock.owns_lock()) return;  // another function is being prepared: after its first call
     for (const auto& files : shared_->prepared.saved) files->DropMappedPages();
   }
   void Cancel() override { shared_->Cancel(); }
@@ -103,7 +105,8 @@ class Bundle : public internal::EngineModel {
  private:
   void Load(std::unique_ptr<ModelSource> source);
   void CheckLoadOps(const tf::MetaGraphDef& meta_graph) const;
-  void UseSaved(const tf::MetaGraphDef& meta_graph, ModelSource* source);
+  static Origin OriginOfSaved(const ModelSource& source);
+  void UseSaved(const tf::MetaGraphDef& meta_graph, const Origin& origin, ModelSource* source);
   void PlanExecutors(const tf::DeviceMgr& devices);
   const ModelSource& source() const { return shared_->source(); }
   static std::string Label(const Signature& signature) { return "signature '" + signature.name + "'"; }
@@ -119,6 +122,7 @@ void Bundle::Load(std::unique_ptr<ModelSource> from) {
   const std::string& path = from->path();
   OpenOpLibraries(options.op_libraries);
   if (!options.device.empty()) CheckDeviceExists(from->full_device(), from->session_options());
+  const Origin origin = OriginOfSaved(*from);
   tf::MetaGraphDef meta_graph = from->ReadGraph();
   if (options.op_rules) CheckOps(path, meta_graph, *options.op_rules);
   CheckGraph(path, meta_graph);
@@ -145,7 +149,7 @@ void Bundle::Load(std::unique_ptr<ModelSource> from) {
     shared_->prepared.variables.AddWritten(WrittenVariables(meta_graph.graph_def(), fetches));
     settings.convolves = Convolves(meta_graph.graph_def());
   }
-  UseSaved(meta_graph, source);
+  UseSaved(meta_graph, origin, source);
   functions_ = std::make_unique<ModelFunctions>(*source, meta_graph);
   if (shared_->state() == SharedSession::State::kDevicesOnly) return;
   shared_->Open(std::move(meta_graph));
@@ -163,13 +167,26 @@ void Bundle::CheckLoadOps(const tf::MetaGraphDef& meta_graph) const {
   RefuseMissingOps(Quote(source().path()), shared_->index().MissingOps(run));
 }
 
+// Taken before the model is read, which may be replaced meanwhile. Empty if no optimized functions are to be
+// used, or if the model can't be read.
+Origin Bundle::OriginOfSaved(const ModelSource& source) {
+  const LoadOptions& options = source.options();
+  const bool uses = OptimizedFiles::Exist(source.path()) || !options.cache.value_or("").empty();
+  if (options.optimize == Optimize::kNone || !uses) return {};
+  try {
+    return source.MakeOrigin();
+  } catch (const Error&) {  // reading the graph says why
+    return {};
+  }
+}
+
 // Takes what an optimizer left on disk. A function of it that has no state needs no session.
-void Bundle::UseSaved(const tf::MetaGraphDef& meta_graph, ModelSource* source) {
+void Bundle::UseSaved(const tf::MetaGraphDef& meta_graph, const Origin& origin, ModelSource* source) {
   const LoadOptions& options = source->options();
   PreparedFunctions& prepared = shared_->prepared;
   const bool beside = OptimizedFiles::Exist(source->path());
   const std::string cache = options.cache.value_or("");
-  if (options.optimize == Optimize::kNone || (!beside && cache.empty())) return;
+  if (origin.empty()) return;
   if (!options.device.empty()) {
     if (beside) prepared.saved_why_not = "it does not apply to a load for a device";
     return;
@@ -178,7 +195,6 @@ void Bundle::UseSaved(const tf::MetaGraphDef& meta_graph, ModelSource* source) {
     if (beside) prepared.saved_why_not = "it does not apply to a load with rules for ops";
     return;
   }
-  const Origin origin = source->MakeOrigin();
   source->Hold(origin);
   if (auto found = beside ? OptimizedFiles::Read(source->path(), origin, &prepared.saved_why_not) : nullptr) {
     prepared.saved.push_back(std::move(found));
@@ -190,11 +206,12 @@ void Bundle::UseSaved(const tf::MetaGraphDef& meta_graph, ModelSource* source) {
   if (prepared.saved.empty() && !cache.empty()) {
     prepared.cache = std::make_unique<OptimizedCache>(cache, origin);
     prepared.initialized = InitializedVariables(source->path(), meta_graph);
-    prepared.saved = prepared.cache->Read();
     prepared.saved_from = "the cache " + Quote(cache);
   }
-  const auto is_standalone = [](const auto& files) { return files->has_standalone(); };
-  if (std::none_of(prepared.saved.begin(), prepared.saved.end(), is_standalone)) return;
+  const bool may_need_no_session = prepared.saved.empty()
+                                       ? prepared.cache != nullptr && prepared.cache->HasAny()
+                                       : prepared.saved.front()->has_standalone();
+  if (!may_need_no_session) return;
   std::vector<std::unique_ptr<tf::Device>> devices;
   ThrowIfError(
       tf::DeviceFactory::AddDevices(source->session_options(), "/job:localhost/replica:0/task:0", &devices));

@@ -2,6 +2,7 @@
 #include "engine/model/prepare.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <exception>
 #include <map>
 #include <optional>
@@ -108,33 +109,44 @@ const GraphExecutor* ShareOr(SharedSession* shared, const std::string& key, Opti
   return shared->Keep(std::move(executor), key, *report);
 }
 
+// In a saved graph, a large constant is known by its number in the pool only.
+std::string KeyOfSaved(const IsolatedGraph& isolated, const std::vector<std::string>& fetches,
+                       const ConstantPool* pool) {
+  const std::string key = CanonicalKey(isolated.graph, isolated.feeds, fetches);
+  return key.empty() ? "" : key + "@" + std::to_string(reinterpret_cast<std::uintptr_t>(pool));
+}
+
 const GraphExecutor* MakeSaved(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                OptimizationReport* report) {
+  PreparedFunctions& prepared = shared->prepared;
+  if (prepared.cache != nullptr) {
+    if (auto files = prepared.cache->Read(function)) prepared.saved.push_back(std::move(files));
+  }
   const OptimizedFunction* found = nullptr;
   const ConstantPool* pool = nullptr;
-  for (const auto& files : shared->prepared.saved) {
-    if (found != nullptr) break;
-    found = files->Find(function);
-    pool = &files->pool();
+  for (auto files = prepared.saved.rbegin(); files != prepared.saved.rend() && found == nullptr; ++files) {
+    found = (*files)->Find(function);
+    pool = &(*files)->pool();
   }
   if (found == nullptr) return nullptr;
+  // Before it is used: what it writes must be a constant nowhere.
+  if (!found->standalone) {
+    shared->session();
+    NoteWrites(GraphOf(*shared, call), function, shared);
+  }
   for (const std::string& key : found->frozen) {
     if (shared->prepared.variables.MayFreeze(key)) continue;
     throw Error(Code::kFailedPrecondition, "another function writes the variable " + Quote(key));
   }
-  // Variables that signatures write are constants nowhere.
-  if (call != nullptr && !found->standalone) NoteWrites(call->graph, function, shared);
   const IsolatedGraph& isolated = found->isolated;
   const std::vector<std::string> fetches = OptimizedFiles::Fetches(*found, function);
   OptimizationReport saved = found->report;
   saved.function = report->function;
   saved.notes.push_back("was done earlier and read from " + shared->prepared.saved_from);
-  const GraphExecutor* executor =
-      ShareOr(shared, CanonicalKey(isolated.graph, isolated.feeds, fetches), &saved, [&] {
-        return MakeFrom(isolated.graph, isolated.feeds, fetches, shared->settings.optimized_options,
-                        shared->DevicesFor(found->standalone), pool, &shared->prepared.stateful_kernels,
-                        &saved);
-      });
+  const GraphExecutor* executor = ShareOr(shared, KeyOfSaved(isolated, fetches, pool), &saved, [&] {
+    return MakeFrom(isolated.graph, isolated.feeds, fetches, shared->settings.optimized_options,
+                    shared->DevicesFor(found->standalone), pool, &shared->prepared.stateful_kernels, &saved);
+  });
   if (executor == nullptr) return nullptr;
   shared->prepared.variables.AddFrozen(found->frozen);
   *report = std::move(saved);
@@ -146,6 +158,7 @@ void AddToCache(const SharedSession& shared, OptimizedFunction function, const C
   const OptimizedCache* cache = shared.prepared.cache.get();
   if (cache == nullptr || shared.prepared.variables.stale()) return;
   try {
+    shared.source().CheckUnchanged();
     cache->Write(std::move(function), pool);
   } catch (const std::exception& error) {
     report->notes.push_back("is not kept in the cache: " + std::string(error.what()));
@@ -258,7 +271,9 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
   const std::lock_guard<std::mutex> lock(shared->prepared.mutex);
   const FloatMode mode;
   bool needs_session = false;
-  if (const auto* saved = Try(MakeSaved, shared, call, function, &needs_session, report)) return saved;
+  if (function.targets.empty()) {
+    if (const auto* saved = Try(MakeSaved, shared, call, function, &needs_session, report)) return saved;
+  }
   for (const std::string& why_not : {shared->prepared.saved_why_not, report->why_not}) {
     if (why_not.empty()) continue;
     report->notes.push_back(std::string(kOptimizedDirectory) + " is not used: " + why_not);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/model/source.h"
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -40,6 +42,14 @@ std::set<std::string> TagsOf(const tf::MetaGraphDef& meta_graph) {
   return {meta_graph.meta_info_def().tags().begin(), meta_graph.meta_info_def().tags().end()};
 }
 
+// What a link leads to now, so that all that is read belongs to one model. The path itself if it is no
+// local file.
+std::string RealPath(const std::string& path) {
+  std::error_code failed;
+  const std::filesystem::path real = std::filesystem::canonical(path, failed);
+  return failed ? path : real.string();
+}
+
 tf::MetaGraphDef SelectMetaGraph(const std::string& path, const std::set<std::string>& tags) {
   tf::SavedModel proto = ReadSavedModelProto(path);
   std::string known;
@@ -54,7 +64,7 @@ tf::MetaGraphDef SelectMetaGraph(const std::string& path, const std::set<std::st
 }  // namespace
 
 ModelSource::ModelSource(std::string path, LoadOptions options)
-    : path_(std::move(path)),
+    : path_(options.cache.value_or("").empty() ? std::move(path) : RealPath(path)),
       options_(std::move(options)),
       session_options_(MakeSessionOptions(options_)),
       run_options_(MakeRunOptions(options_.run, tf::RunOptions())) {}

@@ -43,12 +43,11 @@ class ModelSource {
   Origin MakeOrigin() const;
   // From now on the model has to stay as `origin` describes it.
   void Hold(const Origin& origin) { fingerprint_ = origin.at(kModelTopic); }
+  void CheckUnchanged() const;  // throws Error if it has not; without Hold it may change
   // `threads` may be null. Throws Error.
   OpenedSession Open(tensorflow::MetaGraphDef meta_graph, IntraOpThreads* threads) const;
 
  private:
-  void CheckUnchanged() const;
-
   std::string path_;
   LoadOptions options_;
   tensorflow::SessionOptions session_options_;

@@ -90,17 +90,29 @@ void Remove(const fs::path& folder) {
   if (!failed) fs::remove_all(hidden, failed);
 }
 
-std::vector<fs::path> FoldersOf(const fs::path& directory) {
+std::vector<fs::path> FoldersOf(const fs::path& directory, bool hidden = false) {
   std::vector<fs::path> folders;
   std::error_code failed;
   for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end;
        entry.increment(failed)) {
     std::error_code vanished;
-    if (entry->path().filename().string()[0] != kHidden && entry->is_directory(vanished))
+    if ((entry->path().filename().string()[0] == kHidden) == hidden && entry->is_directory(vanished))
       folders.push_back(entry->path());
   }
   std::sort(folders.begin(), folders.end());
   return folders;
+}
+
+// Removes what a process left that ended in the middle of a write or a removal, a day ago or more.
+void RemoveLeftovers(const fs::path& source) {
+  std::error_code failed;
+  for (const fs::path& folder : FoldersOf(source, /*hidden=*/true)) {
+    const fs::file_time_type written = fs::last_write_time(folder, failed);
+    if (!failed && fs::file_time_type::clock::now() - written > std::chrono::hours(24)) {
+      fs::remove_all(folder, failed);
+    }
+  }
+  fs::remove(source, failed);  // only if it is empty
 }
 
 void Bound(const std::string& directory, const fs::path& fresh, std::int64_t limit) {
@@ -111,7 +123,9 @@ void Bound(const std::string& directory, const fs::path& fresh, std::int64_t lim
   };
   std::vector<Entry> entries;
   std::int64_t total = 0;
+  RemoveLeftovers(directory);
   for (const fs::path& source : FoldersOf(directory)) {
+    RemoveLeftovers(source);
     for (const fs::path& folder : FoldersOf(source)) {
       std::error_code vanished;
       const fs::file_time_type used = fs::last_write_time(folder, vanished);
@@ -139,26 +153,29 @@ OptimizedCache::OptimizedCache(std::string directory, Origin origin)
   CheckOwner(directory_);
 }
 
-std::vector<std::unique_ptr<const OptimizedFiles>> OptimizedCache::Read() const {
-  std::vector<std::unique_ptr<const OptimizedFiles>> found;
-  for (const fs::path& folder : FoldersOf(folder_)) {
-    std::string why_not;
-    auto files = OptimizedFiles::Read(folder.string(), origin_, &why_not);
-    if (files == nullptr) {
-      LOG(WARNING) << "the cache's " << folder << " is removed: " << why_not;
-      Remove(folder);
-      continue;
-    }
-    std::error_code failed;  // the time of the last use
-    fs::last_write_time(folder, fs::file_time_type::clock::now(), failed);
-    found.push_back(std::move(files));
+bool OptimizedCache::HasAny() const { return !FoldersOf(folder_).empty(); }
+
+std::unique_ptr<const OptimizedFiles> OptimizedCache::Read(const FunctionGraph& function) const {
+  const fs::path folder = fs::path(folder_) / Digest(Describe(function));
+  std::error_code failed;
+  if (!fs::exists(folder, failed)) return nullptr;
+  CheckOwner(folder_);
+  std::string why_not;
+  auto files = OptimizedFiles::Read(folder.string(), origin_, &why_not);
+  if (files == nullptr) {
+    LOG(WARNING) << "the cache's " << folder << " is removed: " << why_not;
+    Remove(folder);
+    return nullptr;
   }
-  return found;
+  fs::last_write_time(folder, fs::file_time_type::clock::now(), failed);  // it was used
+  return files;
 }
 
 void OptimizedCache::Write(OptimizedFunction function, const ConstantPool& pool, std::int64_t limit) const {
   const fs::path folder = fs::path(folder_) / Digest(Describe(function.function));
   const fs::path fresh = fs::path(folder_) / Unique();
+  MakeDirectory(folder_);
+  CheckOwner(folder_);
   OptimizedWriter writer;
   writer.Add(std::move(function), pool);
   std::error_code failed;

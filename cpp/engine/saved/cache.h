@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "engine/graph/constants.h"
 #include "engine/saved/optimized_files.h"
@@ -19,8 +18,10 @@ class OptimizedCache {
   // lies there is run.
   OptimizedCache(std::string directory, Origin origin);
 
-  // The functions of this source that can be read; others are removed.
-  std::vector<std::unique_ptr<const OptimizedFiles>> Read() const;
+  // True if there is a function of this source.
+  bool HasAny() const;
+  // The entry of a function; null if there is none. One that can't be read is removed. Throws Error.
+  std::unique_ptr<const OptimizedFiles> Read(const FunctionGraph& function) const;
   // Adds a function, and removes those used longest ago while all take more than `limit` bytes. Throws Error.
   void Write(OptimizedFunction function, const ConstantPool& pool, std::int64_t limit = kLimit) const;
 

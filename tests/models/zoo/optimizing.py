@@ -52,6 +52,25 @@ def assignable_v1(m: Workspace) -> None:
 
 
 @model
+def different_weights(m: Workspace) -> None:
+    """Two signatures with equal graphs but for their weights; ops that write, which no signature reaches."""
+    with v1.new_session() as session:
+        weights = [v1.v1.get_variable(n, initializer=m.normal(64, 64), use_resource=True) for n in ("a", "b")]
+        count = v1.v1.get_variable("count", initializer=0.0, use_resource=True)
+        x = v1.v1.placeholder(tf.float32, [None, 64], "x")
+        by = v1.v1.placeholder(tf.float32, [], "by")
+        products = [tf.matmul(x, w, name=f"times_{n}") for n, w in zip(("a", "b"), weights, strict=True)]
+        with tf.control_dependencies([weights[0].assign_add(tf.fill([64, 64], by), read_value=False)]):
+            tf.reduce_sum(weights[0].read_value(), name="added")
+        tf.group(count.assign_add(1.0, read_value=False), name="increment")
+        tf.identity(count.read_value(), "count_now")
+        named = zip(("times_a", "times_b"), products, strict=True)
+        v1.save(m, session, {name: v1.signature({"x": x}, {"y": y}) for name, y in named})
+    for name in ("times_a", "times_b"):
+        m.golden(name, {"x": m.normal(2, 64)})
+
+
+@model
 def returns_weights(m: Workspace) -> None:
     """Returns a weight that is too large for a place inside the graph."""
     large = tf.Variable(m.normal(128, 256), name="large")

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cache of optimized functions: what it finds, its limit, and other users.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <string>
-#include <vector>
 
 #include "engine/saved/cache.h"
 #include "savedmodel/error.h"
@@ -63,21 +63,20 @@ class OptimizedCacheTest : public ::testing::Test {
 
 TEST_F(OptimizedCacheTest, FindsTheFunctionsOfOneSource) {
   const OptimizedCache cache(directory_.string(), origin_);
-  EXPECT_TRUE(cache.Read().empty());
+  EXPECT_FALSE(cache.HasAny());
   Write(cache, "x:0", 8192);
   Write(cache, "z:0", 8192);
   Write(cache, "z:0", 8192);  // as another process may
-  const auto found = cache.Read();
-  ASSERT_EQ(found.size(), 2);
-  int known = 0;
-  for (const auto& files : found) {
-    known += files->Find(Function("x:0")) != nullptr ? 1 : 0;
-    known += files->Find(Function("z:0")) != nullptr ? 1 : 0;
-    EXPECT_EQ(files->Find(Function("w:0")), nullptr);
+  EXPECT_TRUE(cache.HasAny());
+  for (const char* feed : {"x:0", "z:0"}) {
+    const auto files = cache.Read(Function(feed));
+    ASSERT_NE(files, nullptr);
+    EXPECT_NE(files->Find(Function(feed)), nullptr);
   }
-  EXPECT_EQ(known, 2);
+  EXPECT_EQ(cache.Read(Function("w:0")), nullptr);
   const OptimizedCache other(directory_.string(), {{"model", "b"}, {"TensorFlow", "1"}});
-  EXPECT_TRUE(other.Read().empty());
+  EXPECT_FALSE(other.HasAny());
+  EXPECT_EQ(other.Read(Function("x:0")), nullptr);
 }
 
 TEST_F(OptimizedCacheTest, StaysBelowItsLimit) {
@@ -87,17 +86,19 @@ TEST_F(OptimizedCacheTest, StaysBelowItsLimit) {
   Write(first, "x:0", kFloats, kLimit);
   Write(second, "x:0", kFloats, kLimit);
   Write(second, "y:0", kFloats, kLimit);
-  EXPECT_EQ(first.Read().size() + second.Read().size(), 3);
   for (const auto& entry : fs::recursive_directory_iterator(directory_)) {
-    if (entry.is_directory())
+    if (entry.is_directory()) {
       fs::last_write_time(entry, fs::file_time_type::clock::now() - std::chrono::hours(1));
+    }
   }
-  EXPECT_EQ(first.Read().size(), 1);  // used again
+  EXPECT_NE(first.Read(Function("x:0")), nullptr);  // used again
+  EXPECT_NE(second.Read(Function("y:0")), nullptr);
   Write(second, "z:0", kFloats, kLimit);
-  EXPECT_EQ(first.Read().size(), 1);
-  EXPECT_EQ(second.Read().size(), 2);
+  EXPECT_EQ(second.Read(Function("x:0")), nullptr);
+  EXPECT_NE(first.Read(Function("x:0")), nullptr);
   Write(second, "large:0", 8 * kFloats, kLimit);  // over the limit alone: the last one stays
-  EXPECT_EQ(first.Read().size() + second.Read().size(), 1);
+  EXPECT_FALSE(first.HasAny());
+  EXPECT_NE(second.Read(Function("large:0")), nullptr);
 }
 
 TEST_F(OptimizedCacheTest, RemovesWhatItCannotRead) {
@@ -106,9 +107,37 @@ TEST_F(OptimizedCacheTest, RemovesWhatItCannotRead) {
   for (const auto& entry : fs::recursive_directory_iterator(directory_)) {
     if (entry.path().filename() == "weights.bin") fs::resize_file(entry.path(), 100);
   }
-  EXPECT_TRUE(cache.Read().empty());
+  EXPECT_EQ(cache.Read(Function("x:0")), nullptr);
+  EXPECT_FALSE(cache.HasAny());
   Write(cache, "x:0", 8192);
-  EXPECT_EQ(cache.Read().size(), 1);
+  EXPECT_NE(cache.Read(Function("x:0")), nullptr);
+}
+
+TEST_F(OptimizedCacheTest, RemovesWhatKilledProcessesLeft) {
+  const OptimizedCache cache(directory_.string(), origin_);
+  Write(cache, "x:0", 8192);
+  const fs::path source = fs::directory_iterator(directory_)->path();
+  fs::create_directories(source / ".1-2" / "assets.extra");
+  fs::create_directories(source / ".3-4");  // by a process that is still at it
+  fs::create_directories(directory_ / "empty");
+  fs::last_write_time(source / ".1-2", fs::file_time_type::clock::now() - std::chrono::hours(25));
+  Write(cache, "y:0", 8192);
+  EXPECT_FALSE(fs::exists(source / ".1-2"));
+  EXPECT_TRUE(fs::exists(source / ".3-4"));
+  EXPECT_FALSE(fs::exists(directory_ / "empty"));
+}
+
+TEST_F(OptimizedCacheTest, LetsNobodyElseInWhateverTheUmask) {
+  const mode_t before = umask(0);
+  fs::create_directory(directory_);
+  fs::permissions(directory_, fs::perms(0755));
+  const OptimizedCache cache(directory_.string(), origin_);
+  Write(cache, "x:0", 8192);
+  umask(before);
+  const fs::path source = fs::directory_iterator(directory_)->path();
+  EXPECT_EQ(fs::status(source).permissions(), fs::perms::owner_all);
+  fs::permissions(source, fs::perms::all);
+  EXPECT_THROW((void)cache.Read(Function("x:0")), Error);
 }
 
 TEST_F(OptimizedCacheTest, RefusesADirectoryThatOthersMayWriteTo) {
