@@ -55,7 +55,8 @@ def assignable_v1(m: Workspace) -> None:
 def different_weights(m: Workspace) -> None:
     """Two signatures with equal graphs but for their weights; ops that write, which no signature reaches."""
     with v1.new_session() as session:
-        weights = [v1.v1.get_variable(n, initializer=m.normal(64, 64), use_resource=True) for n in ("a", "b")]
+        values = {name: m.normal(64, 64) / 8 for name in ("a", "b")}
+        weights = [v1.v1.get_variable(n, initializer=v, use_resource=True) for n, v in values.items()]
         count = v1.v1.get_variable("count", initializer=0.0, use_resource=True)
         x = v1.v1.placeholder(tf.float32, [None, 64], "x")
         by = v1.v1.placeholder(tf.float32, [], "by")
