@@ -68,15 +68,16 @@ def detail_table(rows: Sequence[Row]) -> str:
     return markdown(headers, table, left=5)
 
 
+def by_path(records: Sequence[Record], model: str, key: str) -> dict[str, Record]:
+    """Those of a model that have `key`: not the skipped ones."""
+    return {record["path"]: record for record in records if record["model"] == model and key in record}
+
+
 def cold_table(records: Sequence[Record]) -> str:
     """Seconds to the first result, and peak megabytes by then; medians."""
     table = []
     for model in dict.fromkeys(record["model"] for record in records):
-        found = {
-            record["path"]: record
-            for record in records
-            if record["model"] == model and "median_seconds" in record
-        }
+        found = by_path(records, model, "median_seconds")
         row = [model]
         for name in COLD:
             one = found.get(name)
@@ -93,11 +94,7 @@ def memory_table(records: Sequence[Record]) -> str:
     """Resident, private and peak megabytes after the first result; medians."""
     table = []
     for model in dict.fromkeys(record["model"] for record in records):
-        found = {
-            record["path"]: record
-            for record in records
-            if record["model"] == model and "median_rss_mb" in record
-        }
+        found = by_path(records, model, "median_rss_mb")
         row = [model]
         for name in COLD:
             one = found.get(name)

@@ -20,8 +20,8 @@ struct Manifest {
   std::set<std::int64_t> withdraws;           // versions that a rollback replaced with this one
 };
 
-// Returns nothing for a folder without a manifest. Throws Error (kDataLoss) if it can't be read, or was
-// changed.
+// Returns nothing for a folder without a manifest. Throws Error: kDataLoss if it was changed or is no
+// manifest, kPermissionDenied or kUnavailable if the system can't read it.
 std::optional<Manifest> ReadManifest(const std::string& folder);
 
 // Throws Error (kDataLoss) unless the folder has exactly the files of the manifest, with their sizes.

@@ -150,9 +150,8 @@ namespace {
 
 std::string CacheOfEnvironment() {
   const char* given = std::getenv("SAVEDMODEL_CACHE");
-  if (given == nullptr) return "";
-  if (std::string(given) == "0") return "";
-  return std::string(given) == "1" ? DefaultCacheDirectory() : given;
+  const std::string setting = given == nullptr ? "" : given;
+  return setting == "0" ? "" : setting == "1" ? DefaultCacheDirectory() : setting;
 }
 
 constexpr char kCall[] = "__call__";  // Python's name for calling the object itself

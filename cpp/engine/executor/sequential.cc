@@ -326,7 +326,9 @@ void SequentialExecutor::Compute(const Step& step, tf::OpKernelContext::Params* 
   params->op_kernel = step.kernel;
   params->inputs = absl::MakeSpan(values->arguments);
   if (step.window != nullptr) {
-    if (const std::optional<tf::TensorShape> shape = step.window->Result(params->inputs)) {
+    const auto first = required_.begin() + step.first_output;
+    const bool others = std::any_of(first + 1, first + step.outputs, [](bool required) { return required; });
+    if (const auto shape = others ? std::nullopt : step.window->Result(params->inputs)) {
       Keep(static_cast<std::size_t>(step.first_output), new tf::Tensor(step.kernel->output_type(0), *shape),
            values);
       return;

@@ -2,31 +2,28 @@
 #include "engine/graph/canonical.h"
 
 #include <cstddef>
-#include <cstdint>
 #include <map>
 #include <set>
 #include <unordered_map>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/digest.h"
 #include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/op.h"
-#include "tensorflow/core/platform/hash.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// From this size on, bytes are represented by 128 bits of hashes.
+// From this size on, bytes are represented by their digest.
 constexpr std::size_t kLong = 1024;
 
 std::string Shortened(const std::string& bytes) {
-  if (bytes.size() < kLong) return absl::StrCat(bytes.size(), ":", bytes);
-  const std::uint64_t first = tf::Hash64(bytes.data(), bytes.size(), 0);
-  return absl::StrCat(bytes.size(), "#", first, ",", tf::Hash64(bytes.data(), bytes.size(), ~first));
+  return absl::StrCat(bytes.size(), bytes.size() < kLong ? ":" + bytes : "#" + Digest(bytes));
 }
 
 // Handles of resources: without a shared name, the resource has the node's.

@@ -119,16 +119,15 @@ std::string KeyOfSaved(const IsolatedGraph& isolated, const std::vector<std::str
 const GraphExecutor* MakeSaved(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                OptimizationReport* report) {
   PreparedFunctions& prepared = shared->prepared;
-  if (prepared.cache != nullptr) {
-    if (auto files = prepared.cache->Read(function)) prepared.saved.push_back(std::move(files));
+  const auto has_it = [&](const auto& files) { return files->Find(function) != nullptr; };
+  auto files = std::find_if(prepared.saved.begin(), prepared.saved.end(), has_it);
+  if (files == prepared.saved.end()) {
+    auto kept = prepared.cache == nullptr ? nullptr : prepared.cache->Read(function);
+    if (kept == nullptr || !has_it(kept)) return nullptr;
+    files = prepared.saved.insert(prepared.saved.end(), std::move(kept));
   }
-  const OptimizedFunction* found = nullptr;
-  const ConstantPool* pool = nullptr;
-  for (auto files = prepared.saved.rbegin(); files != prepared.saved.rend() && found == nullptr; ++files) {
-    found = (*files)->Find(function);
-    pool = &(*files)->pool();
-  }
-  if (found == nullptr) return nullptr;
+  const OptimizedFunction* const found = (*files)->Find(function);
+  const ConstantPool* const pool = &(*files)->pool();
   // Before it is used: what it writes must be a constant nowhere.
   if (!found->standalone) {
     shared->session();

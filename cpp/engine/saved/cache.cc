@@ -12,22 +12,16 @@
 
 #include "absl/log/log.h"
 #include "absl/strings/str_format.h"
+#include "engine/base/digest.h"
 #include "engine/base/quote.h"
 #include "savedmodel/error.h"
-#include "tensorflow/core/platform/hash.h"
 
 namespace savedmodel::engine {
-namespace tf = tensorflow;
 namespace fs = std::filesystem;
 namespace {
 
 // Folders that are being written or removed begin so.
 constexpr char kHidden = '.';
-
-std::string Digest(const std::string& text) {
-  const std::uint64_t first = tf::Hash64(text.data(), text.size(), 0);
-  return absl::StrFormat("%016x%016x", first, tf::Hash64(text.data(), text.size(), ~first));
-}
 
 std::string Describe(const Origin& origin) {
   std::string text;
