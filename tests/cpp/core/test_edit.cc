@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -12,6 +10,7 @@
 #include "savedmodel/inspect.h"
 #include "savedmodel/model.h"
 #include "tests/cpp/support.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace savedmodel {
 namespace {
@@ -27,15 +26,10 @@ const std::string kHidden = "StatefulPartitionedCall/StatefulPartitionedCall/Rel
 
 class EditTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / ("edit_" + std::to_string(getpid()));
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string Path(const std::string& name) const { return folder_.Path(name); }
 
  private:
-  std::filesystem::path folder_;
+  const testing::TemporaryFolder folder_;
 };
 
 TEST_F(EditTest, SignaturesOfTheCopy) {

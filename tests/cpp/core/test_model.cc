@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loading, properties of a loaded model, variables, devices. test_model_threads.cc also tests closing.
 #include <cmath>
-#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "savedmodel/model.h"
 #include "tests/cpp/support.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace savedmodel {
 namespace {
@@ -198,8 +198,8 @@ TEST(Load, AnOpLibraryThatIsNotThereIsAnError) {
 }
 
 TEST(Saved, AnOptimizedCopyComputesTheSame) {
-  const std::string copy = ::testing::TempDir() + "savedmodel_copy";
-  std::filesystem::remove_all(copy);
+  const testing::TemporaryFolder folder;
+  const std::string copy = folder.Path("copy");
   const Model model = LoadModel("mlp");
   model.SaveOptimized(copy);
   EXPECT_EQ(ThrownBy([&] { model.SaveOptimized(copy); }).code(), Code::kAlreadyExists);
@@ -209,7 +209,6 @@ TEST(Saved, AnOptimizedCopyComputesTheSame) {
             Values(model.function("serving_default").Run(x)[0]));
   EXPECT_TRUE(loaded.Prepare()[0].optimized);
   EXPECT_EQ(loaded.variables().size(), model.variables().size());
-  std::filesystem::remove_all(copy);
 }
 
 TEST(Signatures, TheInitOpIsHidden) {

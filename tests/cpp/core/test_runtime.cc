@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening TensorFlow, logging, forks and exits; each in a separate process, see child.cc.
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <filesystem>
@@ -14,6 +13,7 @@
 #include "savedmodel/runtime.h"
 #include "tests/cpp/process.h"
 #include "tests/cpp/support.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace savedmodel {
 namespace {
@@ -86,8 +86,8 @@ TEST(Runtime, AWrongDirectoryInTheEnvironmentIsAClearError) {
 }
 
 TEST(Runtime, ALibraryThatIsNoneIsAClearError) {
-  const std::string directory = ::testing::TempDir() + "savedmodel_broken_tensorflow";
-  mkdir(directory.c_str(), 0700);
+  const testing::TemporaryFolder folder;
+  const std::string directory = folder.path().string();
   std::ofstream(directory + "/libtensorflow_framework.so.2") << "not a library";
   const Finished child = Child("run", "", With("SAVEDMODEL_TENSORFLOW_DIR", directory));
   EXPECT_TRUE(child.exited_with(3));
@@ -171,11 +171,9 @@ TEST_P(Fork, AfterALoadTheChildGetsErrorsAndExits) {
 }
 
 TEST_P(Fork, AWatchingThreadStaysWithTheParent) {
-  const std::string directory = ::testing::TempDir() + "/watched_fork";
-  std::filesystem::create_directories(directory);
-  std::error_code there;
-  std::filesystem::create_directory_symlink(ModelPath("add"), directory + "/1", there);
-  const Finished child = RunChild({"fork_while_watching", directory, GetParam()}, kPlain);
+  const testing::TemporaryFolder folder;
+  std::filesystem::create_directory_symlink(ModelPath("add"), folder.path() / "1");
+  const Finished child = RunChild({"fork_while_watching", folder.path().string(), GetParam()}, kPlain);
   EXPECT_TRUE(child.exited_with(0)) << "status " << child.status;
   EXPECT_TRUE(Has(child.out, "run: FAILED_PRECONDITION: this process was forked"));
   EXPECT_TRUE(Has(child.out, "child status: 0\n"));
@@ -183,9 +181,8 @@ TEST_P(Fork, AWatchingThreadStaysWithTheParent) {
 }
 
 TEST_P(Fork, AThreadThatWaitsForAVersionStaysWithTheParent) {
-  const std::string directory = ::testing::TempDir() + "/watched_fork_empty";
-  std::filesystem::create_directories(directory);
-  const Finished child = RunChild({"fork_while_waiting", directory, GetParam()}, kPlain);
+  const testing::TemporaryFolder folder;
+  const Finished child = RunChild({"fork_while_waiting", folder.path().string(), GetParam()}, kPlain);
   EXPECT_TRUE(child.exited_with(0)) << "status " << child.status;
   EXPECT_TRUE(Has(child.out, "run: FAILED_PRECONDITION: this process was forked"));
   EXPECT_TRUE(Has(child.out, "child status: 0\n"));

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Functions of the saved object, and ops that are run for their side effects.
-#include <unistd.h>
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -10,6 +8,7 @@
 #include "savedmodel/model.h"
 #include "savedmodel/saved_function.h"
 #include "tests/cpp/support.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace savedmodel {
 namespace {
@@ -116,10 +115,10 @@ TEST(SavedFunction, TakesComponentsOfCompositeArguments) {
 }
 
 TEST(SavedFunction, IsSavedOptimized) {
-  const std::filesystem::path copy =
-      std::filesystem::temp_directory_path() / ("saved_function." + std::to_string(getpid()));
-  LoadModel("functions").SaveOptimized(copy.string(), std::vector<std::string>{"__call__"});
-  const Model model = Model::Load(copy.string());
+  const testing::TemporaryFolder folder;
+  const std::string copy = folder.Path("copy");
+  LoadModel("functions").SaveOptimized(copy, std::vector<std::string>{"__call__"});
+  const Model model = Model::Load(copy);
   const Tensor x = Floats({1, 2, 3, 4}, {1, 4});
   EXPECT_EQ(Values(model.saved_function("__call__", {x}).Run({x})[0]),
             Values(LoadModel("functions").saved_function("__call__").Run({x})[0]));
@@ -129,7 +128,6 @@ TEST(SavedFunction, IsSavedOptimized) {
     for (const std::string& note : report.notes) read += Has(note, "was done earlier") ? 1 : 0;
   }
   EXPECT_EQ(read, 2);
-  std::filesystem::remove_all(copy);
 }
 
 TEST(Targets, TakeSteps) {

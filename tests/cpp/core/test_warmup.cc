@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "savedmodel/warmup.h"
 #include "tests/cpp/support.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace savedmodel {
 namespace {
@@ -23,18 +24,13 @@ using testing::Values;
 
 class WarmupTest : public ::testing::Test {
  protected:
-  WarmupTest() {
-    std::string pattern = (fs::temp_directory_path() / "warmup.XXXXXX").string();
-    directory_ = mkdtemp(pattern.data());
-  }
-  ~WarmupTest() override { fs::remove_all(directory_); }
-
   std::string Copy(const std::string& model) {
     fs::copy(ModelPath(model), directory_ / model, fs::copy_options::recursive);
     return (directory_ / model).string();
   }
 
-  fs::path directory_;
+  const testing::TemporaryFolder temporary_;
+  const fs::path& directory_ = temporary_.path();
 };
 
 WarmupRequest Request(const std::string& signature, std::map<std::string, Tensor> inputs,

@@ -23,6 +23,7 @@
 #include "savedmodel/warmup.h"
 #include "savedmodel/watched.h"
 #include "tests/cpp/support.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace savedmodel {
 namespace {
@@ -52,12 +53,6 @@ float Add(const Model& model) {
 
 class WatchedTest : public ::testing::Test {
  protected:
-  WatchedTest() {
-    std::string pattern = (fs::temp_directory_path() / "watched.XXXXXX").string();
-    directory_ = mkdtemp(pattern.data());
-  }
-  ~WatchedTest() override { fs::remove_all(directory_); }
-
   // Publishes atomically, as `savedmodel publish` does.
   void Publish(int version, const std::string& model = "add") {
     const fs::path hidden = directory_ / ".new";
@@ -81,7 +76,8 @@ class WatchedTest : public ::testing::Test {
     return Watched::Start(directory_, options);
   }
 
-  fs::path directory_;
+  const testing::TemporaryFolder temporary_;
+  const fs::path& directory_ = temporary_.path();
   std::vector<VersionChange> changes_;
 };
 

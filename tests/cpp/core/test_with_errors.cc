@@ -21,6 +21,7 @@
 #include "gtest/gtest.h"
 #include "savedmodel/savedmodel.h"
 #include "tests/cpp/support.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace {
 
@@ -127,8 +128,6 @@ class OutOfMemoryTest : public ::testing::TestWithParam<bool> {
     void* first[4];
     backtrace(first, 4);  // makes its own allocations in advance
     once = GetParam();
-    folder_ = std::filesystem::temp_directory_path() / ("out_of_memory_" + std::to_string(getpid()));
-    std::filesystem::create_directories(folder_);
   }
   // Includes the engine's allocations, except those for TensorFlow.
   template <typename Call>
@@ -138,8 +137,7 @@ class OutOfMemoryTest : public ::testing::TestWithParam<bool> {
     engine = false;
   }
 
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string Path(const std::string& name) const { return folder_.Path(name); }
 
   // Calls it with the first allocation failing, with the second, and so on in growing steps, until it
   // succeeds. `otherwise` is what it throws apart from that.
@@ -182,7 +180,7 @@ class OutOfMemoryTest : public ::testing::TestWithParam<bool> {
   }
 
  private:
-  std::filesystem::path folder_;
+  const testing::TemporaryFolder folder_;
 };
 
 TEST_P(OutOfMemoryTest, Values) {

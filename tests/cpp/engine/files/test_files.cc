@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading and checking files: folders that the tests write, and the errors for missing ones.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -17,6 +16,7 @@
 #include "tensorflow/core/platform/env.h"
 #include "tensorflow/core/util/tensor_bundle/tensor_bundle.h"
 #include "tests/cpp/nodes.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace savedmodel::engine {
 namespace {
@@ -30,12 +30,6 @@ bool Says(const std::string& text, const std::string& part) { return text.find(p
 
 class FilesTest : public ::testing::Test {
  protected:
-  FilesTest() : folder_(fs::temp_directory_path() / ("files_" + std::to_string(getpid()))) {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  ~FilesTest() override { fs::remove_all(folder_); }
-
   std::string Path(const std::string& name) const { return (folder_ / name).string(); }
   void Folder(const std::string& name) const { fs::create_directories(folder_ / name); }
   void Write(const std::string& name, const std::string& bytes) const {
@@ -56,7 +50,8 @@ class FilesTest : public ::testing::Test {
     return Refusal([&] { ReadSavedModelProto(name.empty() ? folder_.string() : Path(name)); });
   }
 
-  const fs::path folder_;
+  const testing::TemporaryFolder temporary_;
+  const fs::path& folder_ = temporary_.path();
 };
 
 using ReadTest = FilesTest;

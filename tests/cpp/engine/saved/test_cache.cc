@@ -10,6 +10,7 @@
 #include "engine/saved/cache.h"
 #include "savedmodel/error.h"
 #include "tests/cpp/graph_builder.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace savedmodel::engine {
 namespace {
@@ -18,14 +19,6 @@ namespace tf = tensorflow;
 
 class OptimizedCacheTest : public ::testing::Test {
  protected:
-  OptimizedCacheTest()
-      : directory_(
-            fs::path(::testing::TempDir()) /
-            ("cache-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()))) {
-    fs::remove_all(directory_);
-  }
-  ~OptimizedCacheTest() override { fs::remove_all(directory_); }
-
   // The function of one weight of `floats` elements, fed by the tensor `feed`.
   static void Write(const OptimizedCache& cache, const std::string& feed, std::int64_t floats,
                     std::int64_t limit = OptimizedCache::kLimit) {
@@ -57,7 +50,8 @@ class OptimizedCacheTest : public ::testing::Test {
     return {{feed}, {tf::DT_FLOAT}, {"y:0"}, {tf::DT_FLOAT}, {}};
   }
 
-  const fs::path directory_;
+  const testing::TemporaryFolder temporary_;
+  const fs::path directory_ = temporary_.path() / "cache";
   const Origin origin_{{"model", "a"}, {"TensorFlow", "1"}};
 };
 

@@ -9,6 +9,7 @@
 
 #include "engine/saved/mapped_weights.h"
 #include "savedmodel/error.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace savedmodel::engine {
 namespace {
@@ -39,7 +40,8 @@ class MapWeightsTest : public ::testing::Test {
     }
     return false;
   }
-  std::string file_ = ::testing::TempDir() + "/savedmodel_test_mapped_weights.bin";
+  const testing::TemporaryFolder folder_;
+  const std::string file_ = folder_.Path("weights.bin");
 };
 
 TEST_F(MapWeightsTest, ComeBackAsTheyWere) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // CPUs that a process may use, read from files like the kernel's.
 #include <sched.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -10,6 +9,7 @@
 
 #include "engine/threads/cpus.h"
 #include "gtest/gtest.h"
+#include "tests/cpp/temporary_folder.h"
 
 namespace savedmodel::engine {
 namespace {
@@ -18,10 +18,6 @@ namespace fs = std::filesystem;
 
 class Cgroup : public ::testing::Test {
  protected:
-  Cgroup() : root_(fs::temp_directory_path() / ("savedmodel-cpus-" + std::to_string(getpid()))) {
-    fs::remove_all(root_);
-  }
-  ~Cgroup() override { fs::remove_all(root_); }
   void Write(const std::string& path, const std::string& text) {
     fs::create_directories((root_ / path).parent_path());
     std::ofstream(root_ / path) << text;
@@ -29,7 +25,8 @@ class Cgroup : public ::testing::Test {
   std::optional<int> Cpus() const { return CgroupCpus(root_ / "proc", root_ / "sys"); }
 
  private:
-  fs::path root_;
+  const testing::TemporaryFolder temporary_;
+  const fs::path& root_ = temporary_.path();
 };
 
 TEST(CpuMax, IsRoundedUp) {
