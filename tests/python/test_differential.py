@@ -105,6 +105,25 @@ def test_an_error_as_large_as_tensorflows_is_none() -> None:
     assert not compare("default/1", outcome(2e-7), outcome(), EXACT, [EXACT], RECIPE)
 
 
+def test_an_output_that_tensorflow_has_right_by_chance_is_measured_next_to_it() -> None:
+    def found(nudged: float) -> int:
+        near = [(outcome(nudged), EXACT)]
+        return len(compare("default/1", outcome(1e-4), outcome(), EXACT, [EXACT], RECIPE, outcome(), near))
+
+    assert found(1e-5) == 1
+    assert found(6e-5) == 0
+
+
+def test_a_loop_that_blows_up_roundings_may_differ_by_more() -> None:
+    def found(error: float, moved: float) -> int:
+        shaken: list[Outcome] = [{"y": np.array([1.0 + moved, -2.0, 1.0])}]
+        return len(compare("default/1", outcome(error), outcome(), EXACT, [shaken], RECIPE))
+
+    assert found(3e-3, 1e-3) == 0
+    assert found(1e-2, 1e-3) == 1
+    assert found(3e-4, 1e-4) == 1
+
+
 def test_steps_that_nothing_needs_are_pruned() -> None:
     recipe = copy.deepcopy(RECIPE)
     recipe["steps"][1] = {"id": 1, "op": "same", "inputs": [1], "options": {}}

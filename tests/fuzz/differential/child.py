@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .recipe import Recipe
+from .recipe import Outcome, Recipe
 
 
 def judge(recipe: Recipe, skip: list[str], say: Callable[[str], None]) -> dict[str, Any]:
@@ -44,6 +44,7 @@ def judge(recipe: Recipe, skip: list[str], say: Callable[[str], None]) -> dict[s
         if theirs is None:
             theirs = next(iter(ours.values()), [])
         exact, shaken, plain = None, [], None
+        nudged: list[tuple[list[Outcome], list[Outcome]]] = []
         if "float64" not in skip:
             say("float64")
             try:
@@ -56,15 +57,17 @@ def judge(recipe: Recipe, skip: list[str], say: Callable[[str], None]) -> dict[s
             return [
                 finding
                 for path, outcomes in ours.items()
-                for finding in compare(path, outcomes, theirs, exact, shaken, recipe, plain)
+                for finding in compare(path, outcomes, theirs, exact, shaken, recipe, plain, nudged)
             ]
 
         findings = differences()
         if exact is not None and findings:
-            # A closer look at what rounding alone can do, and at what TensorFlow's ops refuse one by one.
+            # A closer look at what rounding alone can do, how far off TensorFlow's ops are for inputs like
+            # these, and what they refuse one by one.
             say("float64")
             shaken += [paths.exact(recipe, names, shaken=seed) for seed in (2, 3, 4)]
             plain = paths.op_by_op(recipe, names)
+            nudged = [paths.nudged(recipe, names, seed) for seed in range(1, 9)]
             cancels = paths.cancels(recipe, names)
             findings = [
                 f for f in differences() if f["kind"] not in ("values", "places") or not cancels[f["call"]]

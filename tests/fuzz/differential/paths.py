@@ -32,10 +32,24 @@ def order(recipe: Recipe) -> list[int]:
     return [*range(count)] if keeps_state(recipe) else [*range(count), 0]
 
 
-def _calls(recipe: Recipe, run: Callable[[dict[str, Array]], dict[str, Array]]) -> list[Outcome]:
+def _nudge(values: Array, seed: int) -> Array:
+    """Each number as it is or moved by one unit in the last place."""
+    if values.dtype.kind != "f":
+        return values
+    away = np.random.default_rng(seed).choice([-np.inf, np.nan, np.inf], size=values.shape)
+    moved = np.nextafter(values, away.astype(values.dtype))
+    return np.where(np.isnan(away) | ~np.isfinite(moved), values, moved)
+
+
+def _calls(
+    recipe: Recipe, run: Callable[[dict[str, Array]], dict[str, Array]], nudged: int = 0
+) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for call in order(recipe):
-        feeds = {f"x{i}": values for i, values in enumerate(data(recipe, call))}
+        feeds = {
+            f"x{i}": _nudge(values, nudged) if nudged else values
+            for i, values in enumerate(data(recipe, call))
+        }
         try:
             outcomes.append({key: np.array(value) for key, value in run(feeds).items()})
         except (*ERRORS, tf.errors.OpError) as error:
@@ -119,6 +133,15 @@ def quiet() -> Iterator[None]:
 def exact(recipe: Recipe, names: list[str], shaken: int = 0) -> list[Outcome]:
     run = OpByOp(recipe, True, shaken)
     return _calls(recipe, lambda feeds: run.run(feeds, names))
+
+
+def nudged(recipe: Recipe, names: list[str], seed: int) -> tuple[list[Outcome], list[Outcome]]:
+    """Op by op, as TensorFlow has it and in float64, for the inputs next to the recipe's own."""
+    own, wide = OpByOp(recipe, False), OpByOp(recipe, True)
+    return (
+        _calls(recipe, lambda feeds: own.run(feeds, names), seed),
+        _calls(recipe, lambda feeds: wide.run(feeds, names), seed),
+    )
 
 
 def cancels(recipe: Recipe, names: list[str]) -> list[bool]:

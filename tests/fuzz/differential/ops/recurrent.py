@@ -64,7 +64,9 @@ def _inner(library: Any, node: Node, dtype: str) -> Any:
             library.layers.GRUCell(3, dtype=dtype),
             library.layers.SimpleRNNCell(common["units"], dtype=dtype),
         ]
-        return library.layers.RNN(cells, return_sequences=common["return_sequences"], dtype=dtype)
+        # A list would be stacked in the library's default dtype.
+        stacked = library.layers.StackedRNNCells(cells, dtype=dtype)
+        return library.layers.RNN(stacked, return_sequences=common["return_sequences"], dtype=dtype)
     if kind == "SimpleRNN":
         return library.layers.SimpleRNN(**common)
     common["recurrent_activation"] = node.get("recurrent", "sigmoid")
