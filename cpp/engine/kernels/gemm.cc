@@ -2,7 +2,9 @@
 #include "engine/kernels/gemm.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "engine/kernels/integers.h"
@@ -16,12 +18,31 @@ using Index = std::int64_t;
 // Words of depth that are summed at once. A panel of them and the next take a quarter of a second-level cache
 // of 1 MB, and the rows of `a` that they multiply at most half.
 constexpr Index kMaxDepth = 1024;
+// The same for integers, but in numbers and for all instruction sets: a block of a row has its own scale.
+constexpr Index kMaxNumbers = 2048;
+static_assert(kMaxNumbers * 255 * 127 <= std::numeric_limits<std::int32_t>::max(), "sums do not overflow");
 constexpr double kNsPerPacked = 0.5;  // time to write a float of new memory
+constexpr double kNsPerRead = 0.2;
 constexpr Index kFloatsOfA = Index{1} << 17;
 // So few weights stay in the second-level cache; the rows of `a` should then be in the first.
 constexpr Index kFewWeights = Index{1} << 15;
 constexpr Index kFloatsOfANearby = Index{1} << 12;
 constexpr Index kPanelsBetweenLooks = 16;  // panels between stop checks
+
+std::uint32_t MagnitudeBits(float value) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits & 0x7FFFFFFFU;
+}
+
+float Inverse(float scale) { return scale > 0 ? 1 / scale : 0; }
+
+// The bits of the largest magnitude; those of an infinity or a NaN are above all others.
+std::uint32_t LargestBits(const float* values, Index count) {
+  std::uint32_t largest = 0;
+  for (Index i = 0; i < count; ++i) largest = std::max(largest, MagnitudeBits(values[i]));
+  return largest;
+}
 
 const float* Row(const GemmRows& a, Index row) {
   if (a.rows_per_line == 0) return a.data + row * a.row_stride;
@@ -81,6 +102,8 @@ class Part {
       const Index at = row * problem_.c_stride + column;
       strip_.weights = weights_.Panel(step, panel);
       strip_.next = strip_.weights + strip_.depth * width;
+      strip_.scales = weights_.Scales(panel);
+      strip_.sums = weights_.Sums(step, panel);
       strip_.bias = last && problem_.bias != nullptr ? problem_.bias + column : nullptr;
       strip_.addend = addend == nullptr ? nullptr : addend + at;
       strip_.c = problem_.c + at;
@@ -95,7 +118,7 @@ class Part {
     const Index step = RoundUp(strip_.depth, kLine) + kLine;
     const Index depth = first * kernel.numbers;
     const Index count = std::min(strip_.depth * kernel.numbers, weights_.depth() - depth);
-    float* const room = ThreadRoom(strip_.rows * step);
+    float* const room = ThreadRoom(strip_.rows * step + kLine) + kLine;
     for (Index i = 0; i < strip_.rows; ++i) {
       const float* from = Row(problem_.a, row + i) + depth;
       if (kernel.round != nullptr) {
@@ -132,15 +155,44 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
       steps_(DivideUp(depth, kernel.numbers)),
       panel_width_(Index{kernel.lanes} * kernel.panel_vectors) {
   const Index lanes = kernel.lanes;
-  const Index blocks = std::max<Index>(DivideUp(steps_, kMaxDepth), 1);
-  depth_block_ = RoundUp(std::max<Index>(DivideUp(steps_, blocks), 1), 16);
+  const bool integers = kernel.round_weights != nullptr;
+  const Index blocks = std::max<Index>(DivideUp(steps_, integers ? kMaxNumbers / kernel.numbers : kMaxDepth), 1);
+  depth_block_ = RoundUp(std::max<Index>(DivideUp(steps_, blocks), 1), integers ? 64 / kernel.numbers : 16);
   padded_ = RoundUp(columns, lanes);
+  if (integers) {
+    scales_ = Floats(padded_);
+    sums_.resize(static_cast<std::size_t>(blocks * padded_));
+    const double read = kNsPerRead * static_cast<double>(panel_width_ * depth);
+    run(panels(), read, [&](Index begin, Index end) {
+      for (Index panel = begin; panel < end; ++panel) Scale(weights, transposed, panel);
+    });
+  }
   data_ = Floats(padded_ * steps_, false);
   const Index count = DivideUp(steps_, depth_block_) * panels();
   const double cost = kNsPerPacked * static_cast<double>(panel_width_ * std::min(depth_block_, steps_));
   run(count, cost, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) Pack(weights, transposed, i / panels() * depth_block_, i % panels());
   });
+}
+
+void PackedWeights::Scale(const float* weights, bool transposed, Index panel) {
+  const Index first = panel * panel_width_, width = std::min(panel_width_, columns_ - first);
+  std::vector<std::uint32_t> largest(static_cast<std::size_t>(width));
+  if (transposed) {
+    for (Index j = 0; j < width; ++j) largest[j] = LargestBits(weights + (first + j) * depth_, depth_);
+  } else {
+    for (Index k = 0; k < depth_; ++k) {
+      const float* row = weights + k * columns_ + first;
+      for (Index j = 0; j < width; ++j) largest[j] = std::max(largest[j], MagnitudeBits(row[j]));
+    }
+  }
+  for (Index j = 0; j < width; ++j) {
+    float most = 0;
+    std::memcpy(&most, &largest[j], sizeof(most));
+    const float scale = std::isfinite(most) ? most / 127 : std::numeric_limits<float>::quiet_NaN();
+    // The inverse of a subnormal scale may be an infinity.
+    scales_.get()[first + j] = scale < std::numeric_limits<float>::min() ? 0 : scale;
+  }
 }
 
 void PackedWeights::Pack(const float* weights, bool transposed, Index begin, Index panel) {
@@ -152,6 +204,12 @@ void PackedWeights::Pack(const float* weights, bool transposed, Index begin, Ind
     for (Index k = begin; k < end; ++k, packed += width)
       std::memcpy(packed, weights + k * columns_ + first, static_cast<std::size_t>(width) * sizeof(float));
     return;
+  }
+  std::vector<float> inverses;
+  std::int32_t* sums = nullptr;
+  if (kernel_.round_weights != nullptr) {
+    for (Index j = 0; j < whole; ++j) inverses.push_back(Inverse(Scales(panel)[j]));
+    sums = sums_.data() + begin / depth_block_ * padded_ + first;
   }
   // Words of one step: each column has as many numbers as a word holds.
   std::vector<float> numbers(static_cast<std::size_t>(panel_width_ * kernel_.numbers));
@@ -165,7 +223,13 @@ void PackedWeights::Pack(const float* weights, bool transposed, Index begin, Ind
       float* to = numbers.data() + i;
       for (Index j = 0; j < whole; ++j) to[j * kernel_.numbers] = from[j * stride];
     }
-    if (kernel_.round != nullptr) {
+    if (kernel_.round_weights != nullptr) {
+      float* to = numbers.data();
+      for (Index j = 0; j < whole; ++j) {
+        for (int i = 0; i < kernel_.numbers; ++i) *to++ *= inverses[static_cast<std::size_t>(j)];
+      }
+      kernel_.round_weights(numbers.data(), width, packed, sums);
+    } else if (kernel_.round != nullptr) {
       kernel_.round(numbers.data(), width * kernel_.numbers, packed);
     } else {
       std::memcpy(packed, numbers.data(), static_cast<std::size_t>(width) * sizeof(float));
@@ -175,6 +239,18 @@ void PackedWeights::Pack(const float* weights, bool transposed, Index begin, Ind
 
 const float* PackedWeights::Panel(Index step, Index panel) const {
   return data_.get() + step * padded_ + panel * panel_width_ * std::min(depth_block_, steps_ - step);
+}
+
+const float* PackedWeights::Scales(Index panel) const {
+  return scales_.get() == nullptr ? nullptr : scales_.get() + panel * panel_width_;
+}
+
+const std::int32_t* PackedWeights::Sums(Index step, Index panel) const {
+  return sums_.empty() ? nullptr : sums_.data() + step / depth_block_ * padded_ + panel * panel_width_;
+}
+
+bool AllFinite(const float* values, Index count) {
+  return LargestBits(values, count) < MagnitudeBits(std::numeric_limits<float>::infinity());
 }
 
 bool TakesLong(const GemmProblem& problem, const PackedWeights& weights) {

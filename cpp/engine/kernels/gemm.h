@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// c = activation(a * weights + bias + addend), with weights that are packed once. float32; a bfloat16 kernel
-// rounds the factors. Independent of TensorFlow.
+// c = activation(a * weights + bias + addend), with weights that are packed once. float32; a bfloat16 or an int8
+// kernel rounds the factors. Independent of TensorFlow.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "engine/kernels/floats.h"
 #include "engine/kernels/gemm_strip.h"
@@ -25,6 +26,16 @@ inline void RunHere(std::int64_t count, double /*cost*/,
   work(0, count);
 }
 
+struct NamedGemmKernel {
+  const char* name;
+  const GemmKernel* kernel;
+};
+// All variants of the int8 kernel that this machine supports, the fastest last.
+const std::vector<NamedGemmKernel>& Int8GemmKernels();
+
+// An int8 kernel can't represent weights unless all are finite: the results of other columns are NaN.
+bool AllFinite(const float* values, std::int64_t count);
+
 // Weights in reading order: blocks of `depth_block` rows; in each block, its panels of columns; in each
 // panel, its rows. The last panel has as many vectors as it needs, padded with zeros.
 class PackedWeights {
@@ -41,9 +52,14 @@ class PackedWeights {
   std::int64_t panels() const { return DivideUp(columns_, panel_width_); }
   // The rows of panel number `panel` in the block that begins at `step`, a multiple of the block.
   const float* Panel(std::int64_t step, std::int64_t panel) const;
+  // For integers: the scales of the panel's columns, and the sums of their numbers in the block; else null.
+  const float* Scales(std::int64_t panel) const;
+  const std::int32_t* Sums(std::int64_t step, std::int64_t panel) const;
   const GemmKernel& kernel() const { return kernel_; }
 
  private:
+  // Sets the scales of one panel's columns.
+  void Scale(const float* weights, bool transposed, std::int64_t panel);
   // Packs one panel of the block of rows that begins at `begin`.
   void Pack(const float* weights, bool transposed, std::int64_t begin, std::int64_t panel);
 
@@ -52,6 +68,8 @@ class PackedWeights {
   std::int64_t depth_block_;
   std::int64_t padded_;  // columns including the padding
   Floats data_;
+  Floats scales_;
+  std::vector<std::int32_t> sums_;
 };
 
 // The layout of the rows of `a`. A matrix is one line. A convolution that takes every other pixel has lines

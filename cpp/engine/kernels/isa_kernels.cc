@@ -2,7 +2,7 @@
 #include "engine/kernels/isa_kernels.h"
 
 #include "engine/kernels/attention_kernels.h"
-#include "engine/kernels/gemm_strip.h"
+#include "engine/kernels/gemm.h"
 #include "engine/kernels/image_kernels.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/vector_kernels.h"
@@ -13,16 +13,27 @@ namespace savedmodel::engine {
 // Defined by simd/isa_kernels.cc, which is compiled for each instruction set.
 namespace generic {
 extern const IsaKernels kKernels;
+extern const GemmKernel kInt8GemmKernel;
 }
 #ifdef __x86_64__
 namespace avx2 {
 extern const IsaKernels kKernels;
+extern const GemmKernel kInt8GemmKernel;
 }
 namespace avx512 {
 extern const IsaKernels kKernels;
 }
 namespace avx512bf16 {
 extern const GemmKernel kGemmKernel;
+}
+namespace avx512bw {
+extern const GemmKernel kInt8GemmKernel;
+}
+namespace avx512vnni {
+extern const GemmKernel kInt8GemmKernel;
+}
+namespace avxvnni {
+extern const GemmKernel kInt8GemmKernel;
 }
 #endif
 
@@ -46,6 +57,26 @@ const GemmKernel* Bfloat16GemmKernel() {
 #endif
   return nullptr;
 }
+
+const std::vector<NamedGemmKernel>& Int8GemmKernels() {
+  static const auto* const kernels = [] {
+    auto* found = new std::vector<NamedGemmKernel>{{"generic", &generic::kInt8GemmKernel}};
+#ifdef __x86_64__
+    if (BestIsa() != Isa::kGeneric) {
+      found->push_back({"avx2", &avx2::kInt8GemmKernel});
+      if (__builtin_cpu_supports("avxvnni")) found->push_back({"avxvnni", &avxvnni::kInt8GemmKernel});
+    }
+    if (BestIsa() == Isa::kAvx512 && __builtin_cpu_supports("avx512bw")) {
+      found->push_back({"avx512bw", &avx512bw::kInt8GemmKernel});
+      if (__builtin_cpu_supports("avx512vnni")) found->push_back({"avx512vnni", &avx512vnni::kInt8GemmKernel});
+    }
+#endif
+    return found;
+  }();
+  return *kernels;
+}
+
+const GemmKernel* Int8GemmKernel() { return Int8GemmKernels().back().kernel; }
 
 const AttentionKernels& AttentionKernelsOf(Isa isa) { return KernelsOf(isa).attention; }
 const GemmKernel& GemmKernelOf(Isa isa) { return KernelsOf(isa).gemm; }

@@ -13,6 +13,8 @@ struct Pairs {
     *sum = reinterpret_cast<Vec>(_mm512_dpbf16_ps(
         reinterpret_cast<__m512>(*sum), reinterpret_cast<__m512bh>(w), reinterpret_cast<__m512bh>(pair)));
   }
+  static void AddSum(Vec other, Vec* sum) { *sum += other; }
+  static Vec Value(const GemmStrip& /*strip*/, const float* /*a*/, int /*v*/, Vec sum) { return sum; }
 };
 
 inline void RoundTwo(Vec low, Vec high, float* to, std::int64_t words) {
@@ -36,6 +38,6 @@ void Round(const float* from, std::int64_t count, float* to) {
 }  // namespace
 
 extern const GemmKernel kGemmKernel;
-const GemmKernel kGemmKernel = {kLanes, kPanelVectors, kTileRows, 2, Round, Strip<Pairs>};
+const GemmKernel kGemmKernel = {kLanes, kPanelVectors, kTileRows, 2, Round, Strip<Pairs>, nullptr};
 
 }  // namespace savedmodel::engine::SAVEDMODEL_ISA

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of int8 weights and rows that are rounded to uint8, summed in int32. With VNNI a word holds four
+// numbers; else it holds two of 16 bits, because instructions for pairs of bytes saturate.
+#include "engine/kernels/simd/gemm.inc"
+
+namespace savedmodel::engine::SAVEDMODEL_ISA {
+namespace {
+
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+using Number = std::uint8_t;
+#else
+using Number = std::int16_t;
+#endif
+constexpr int kNumbers = sizeof(float) / sizeof(Number);
+using Numbers = Number __attribute__((vector_size(kLanes * sizeof(Number)), aligned(1), may_alias));
+using Ints = std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
+using UnalignedInts =
+    std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t)), aligned(4), may_alias));
+using Word = std::int32_t __attribute__((may_alias));
+
+// Adds the products of each word's numbers. Those of `x` are not negative.
+inline Ints AddProducts(Ints sum, Ints x, Ints w) {
+#if defined(__AVX512VNNI__)
+  return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(
+      reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(w)));
+#elif defined(__AVXVNNI__)
+  return reinterpret_cast<Ints>(_mm256_dpbusd_avx_epi32(
+      reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(w)));
+#elif defined(__AVX512BW__)
+  return sum + reinterpret_cast<Ints>(
+                   _mm512_madd_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(w)));
+#elif defined(__AVX2__)
+  return sum + reinterpret_cast<Ints>(
+                   _mm256_madd_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(w)));
+#elif defined(__x86_64__)
+  return sum +
+         reinterpret_cast<Ints>(_mm_madd_epi16(reinterpret_cast<__m128i>(x), reinterpret_cast<__m128i>(w)));
+#else
+  constexpr Ints kHalf = Ints{} + 16;
+  return sum + (x & 0xFFFF) * ((w << kHalf) >> kHalf) + (x >> kHalf) * (w >> kHalf);
+#endif
+}
+
+struct Integers {
+  static void AddProduct(const float* x, Vec w, Vec* sum) {
+    *sum = reinterpret_cast<Vec>(AddProducts(reinterpret_cast<Ints>(*sum),
+                                             Ints{} + *reinterpret_cast<const Word*>(x),
+                                             reinterpret_cast<Ints>(w)));
+  }
+  static void AddSum(Vec other, Vec* sum) {
+    *sum = reinterpret_cast<Vec>(reinterpret_cast<Ints>(*sum) + reinterpret_cast<Ints>(other));
+  }
+  static Vec Value(const GemmStrip& strip, const float* a, int v, Vec sum) {
+    const std::int32_t zero = reinterpret_cast<const Word*>(a)[-1];
+    const Ints sums = *reinterpret_cast<const UnalignedInts*>(strip.sums + v * kLanes);
+    const Vec scale = a[-2] * Load(strip.scales + v * kLanes);
+    return __builtin_convertvector(reinterpret_cast<Ints>(sum) - zero * sums, Vec) * scale;
+  }
+};
+
+// To the nearest integer, and the even one of two.
+inline Ints Nearest(Vec x) {
+#if defined(__AVX512F__)
+  // A full mask avoids a warning of GCC in its own headers.
+  return reinterpret_cast<Ints>(_mm512_maskz_cvtps_epi32(0xFFFF, reinterpret_cast<__m512>(x)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Ints>(_mm256_cvtps_epi32(reinterpret_cast<__m256>(x)));
+#elif defined(__x86_64__)
+  return reinterpret_cast<Ints>(_mm_cvtps_epi32(reinterpret_cast<__m128>(x)));
+#else
+  Ints nearest = {};
+  for (int i = 0; i < kLanes; ++i) {
+    if (x[i] == x[i]) nearest[i] = static_cast<std::int32_t>(__builtin_rintf(x[i]));
+  }
+  return nearest;
+#endif
+}
+
+// Rounds to multiples of a scale. A product is not added to anything, so no instruction set fuses it.
+void RoundAll(const float* from, std::int64_t count, float inverse, std::int32_t zero, float* to) {
+  const float most = static_cast<float>(255 - zero);
+  Number* numbers = reinterpret_cast<Number*>(to);
+  const auto store = [&](Vec x) {
+    const Ints nearest = Nearest(AtMost(most, x * inverse)) + zero;
+    *reinterpret_cast<Numbers*>(numbers) = __builtin_convertvector(nearest, Numbers);
+  };
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes, numbers += kLanes) store(Load(from + i));
+  if (i < count) store(LoadSome(from + i, count - i));
+}
+
+// Lane i of the result is lane i ^ kDistance.
+template <int kDistance>
+inline Vec Exchange(Vec x) {
+  constexpr int d = kDistance;
+#if defined(__AVX512F__)
+  return __builtin_shufflevector(x, x, 0 ^ d, 1 ^ d, 2 ^ d, 3 ^ d, 4 ^ d, 5 ^ d, 6 ^ d, 7 ^ d, 8 ^ d, 9 ^ d,
+                                 10 ^ d, 11 ^ d, 12 ^ d, 13 ^ d, 14 ^ d, 15 ^ d);
+#elif defined(__AVX2__)
+  return __builtin_shufflevector(x, x, 0 ^ d, 1 ^ d, 2 ^ d, 3 ^ d, 4 ^ d, 5 ^ d, 6 ^ d, 7 ^ d);
+#else
+  return __builtin_shufflevector(x, x, 0 ^ d, 1 ^ d, 2 ^ d, 3 ^ d);
+#endif
+}
+
+template <int kDistance>
+inline Vec MostOf(Vec x) {
+  x = AtLeast(x, Exchange<kDistance>(x));
+  if constexpr (kDistance > 1) x = MostOf<kDistance / 2>(x);
+  return x;
+}
+
+template <int kDistance>
+inline Vec SumOf(Vec x) {
+  x += Exchange<kDistance>(x);
+  if constexpr (kDistance > 1) x = SumOf<kDistance / 2>(x);
+  return x;
+}
+
+// The range of a row and zero. It may ignore a NaN, but then `other` is one; otherwise `other` is zero.
+struct Range {
+  Range(const float* from, std::int64_t count) {
+    constexpr int kChains = 4;
+    Vec highs[kChains] = {}, lows[kChains] = {}, others[kChains] = {};
+    std::int64_t i = 0;
+    for (; i + kChains * kLanes <= count; i += kChains * kLanes) {
+#pragma GCC unroll 4
+      for (int chain = 0; chain < kChains; ++chain) {
+        Include(Load(from + i + chain * kLanes), &highs[chain], &lows[chain], &others[chain]);
+      }
+    }
+    for (; i + kLanes <= count; i += kLanes) Include(Load(from + i), &highs[0], &lows[0], &others[0]);
+    if (i < count) Include(LoadSome(from + i, count - i), &highs[0], &lows[0], &others[0]);
+#pragma GCC unroll 4
+    for (int chain = 1; chain < kChains; ++chain) {
+      highs[0] = AtLeast(highs[chain], highs[0]);
+      lows[0] = AtMost(lows[chain], lows[0]);
+      others[0] += others[chain];
+    }
+    // Both at once: half a vector for each.
+    constexpr int kHalf = kLanes / 2;
+    const Vec high = AtLeast(highs[0], Exchange<kHalf>(highs[0]));
+    const Vec low = -AtMost(lows[0], Exchange<kHalf>(lows[0]));
+    const Vec both = MostOf<kHalf / 2>(Join(LowHalf(high), LowHalf(low)));
+    most = both[0];
+    least = -both[kHalf];
+    other = SumOf<kHalf>(others[0])[0];
+  }
+  float least, most, other;
+
+ private:
+  static void Include(Vec x, Vec* high, Vec* low, Vec* other) {
+    *high = AtLeast(x, *high);
+    *low = AtMost(x, *low);
+    *other += x * 0.0F;
+  }
+};
+
+void Round(const float* from, std::int64_t count, float* to) {
+  const Range range(from, count);
+  // In double precision, where it can't overflow.
+  const double width = static_cast<double>(range.most) - static_cast<double>(range.least);
+  float scale = static_cast<float>(width / 255);
+  float inverse = static_cast<float>(255 / width);
+  if (!(range.other == 0)) {
+    scale = __builtin_nanf("");
+    inverse = 0;
+  } else if (scale < __FLT_MIN__) {  // the inverse may be an infinity
+    scale = inverse = 0;
+  }
+  const std::int32_t zero = Nearest(Broadcast(-range.least * inverse))[0];
+  to[-2] = scale;
+  reinterpret_cast<Word*>(to)[-1] = zero;
+  RoundAll(from, count, inverse, zero, to);
+}
+
+void RoundWeights(const float* from, std::int64_t words, float* to, std::int32_t* sums) {
+  RoundAll(from, words * kNumbers, 1, 0, to);
+  constexpr std::int32_t kOnes = kNumbers == 4 ? 0x01010101 : 0x00010001;
+  for (std::int64_t i = 0; i < words; i += kLanes) {
+    const auto packed = reinterpret_cast<Ints>(Load(to + i));
+    auto* const sum = reinterpret_cast<UnalignedInts*>(sums + i);
+    *sum = AddProducts(*sum, Ints{} + kOnes, packed);
+  }
+}
+
+}  // namespace
+
+extern const GemmKernel kInt8GemmKernel;
+const GemmKernel kInt8GemmKernel = {kLanes, kPanelVectors,   kTileRows,   kNumbers,
+                                    Round,  Strip<Integers>, RoundWeights};
+
+}  // namespace savedmodel::engine::SAVEDMODEL_ISA
