@@ -156,7 +156,8 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
       panel_width_(Index{kernel.lanes} * kernel.panel_vectors) {
   const Index lanes = kernel.lanes;
   const bool integers = kernel.round_weights != nullptr;
-  const Index blocks = std::max<Index>(DivideUp(steps_, integers ? kMaxNumbers / kernel.numbers : kMaxDepth), 1);
+  const Index blocks =
+      std::max<Index>(DivideUp(steps_, integers ? kMaxNumbers / kernel.numbers : kMaxDepth), 1);
   depth_block_ = RoundUp(std::max<Index>(DivideUp(steps_, blocks), 1), integers ? 64 / kernel.numbers : 16);
   padded_ = RoundUp(columns, lanes);
   if (integers) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// c = activation(a * weights + bias + addend), with weights that are packed once. float32; a bfloat16 or an int8
-// kernel rounds the factors. Independent of TensorFlow.
+// c = activation(a * weights + bias + addend), with weights that are packed once. float32; a bfloat16 or an
+// int8 kernel rounds the factors. Independent of TensorFlow.
 #pragma once
 
 #include <cstdint>

@@ -27,8 +27,8 @@ struct GemmStrip {
   std::int64_t depth;      // in words
   Activation activation;
   float alpha;
-  // For integers: each column's scale and sum, padded to whole vectors. `a` has each row's scale and zero point
-  // (a std::int32_t) in the two words before it.
+  // For integers: each column's scale and sum, padded to whole vectors. `a` has each row's scale and zero
+  // point (a std::int32_t) in the two words before it.
   const float* scales;
   const std::int32_t* sums;
 };
@@ -38,20 +38,21 @@ struct GemmKernel {
   int panel_vectors;  // vectors in a panel of weights
   int tile_rows;      // rows whose sums fit into registers
   int numbers;        // numbers per word
-  // Packs `count` floats into words and fills the last, with zeros if they are bfloat16. Null if words are floats.
-  // Integers: also writes the scale and the zero point before `to`, and less than 16 words too many after it.
+  // Packs `count` floats into words and fills the last, with zeros if they are bfloat16. Null if words are
+  // floats. Integers: also writes the scale and the zero point before `to`, and less than 16 words too many
+  // after it.
   void (*round)(const float* from, std::int64_t count, float* to);
   void (*strip)(const GemmStrip& strip);
-  // Integers: packs so many words of whole vectors from integers in [-127, 127], rounded to nearest, and adds the
-  // numbers of each to its sum. Null for other kernels, which pack weights with `round`.
+  // Integers: packs so many words of whole vectors from integers in [-127, 127], rounded to nearest, and adds
+  // the numbers of each to its sum. Null for other kernels, which pack weights with `round`.
   void (*round_weights)(const float* from, std::int64_t words, float* to, std::int32_t* sums);
 };
 
 const GemmKernel& GemmKernelOf(Isa isa);
 // Rounds to bfloat16; null if this machine has no instructions for it.
 const GemmKernel* Bfloat16GemmKernel();
-// Rounds weights to int8, with a scale for each column, and `a` to uint8, with a scale and a zero point for each row
-// and block of depth. Sums are exact, so they are the same on all machines. Never null.
+// Rounds weights to int8, with a scale for each column, and `a` to uint8, with a scale and a zero point for
+// each row and block of depth. Sums are exact, so they are the same on all machines. Never null.
 const GemmKernel* Int8GemmKernel();
 
 }  // namespace savedmodel::engine

@@ -14,12 +14,12 @@ namespace savedmodel::engine {
 namespace generic {
 extern const IsaKernels kKernels;
 extern const GemmKernel kInt8GemmKernel;
-}
+}  // namespace generic
 #ifdef __x86_64__
 namespace avx2 {
 extern const IsaKernels kKernels;
 extern const GemmKernel kInt8GemmKernel;
-}
+}  // namespace avx2
 namespace avx512 {
 extern const IsaKernels kKernels;
 }
@@ -68,7 +68,8 @@ const std::vector<NamedGemmKernel>& Int8GemmKernels() {
     }
     if (BestIsa() == Isa::kAvx512 && __builtin_cpu_supports("avx512bw")) {
       found->push_back({"avx512bw", &avx512bw::kInt8GemmKernel});
-      if (__builtin_cpu_supports("avx512vnni")) found->push_back({"avx512vnni", &avx512vnni::kInt8GemmKernel});
+      if (__builtin_cpu_supports("avx512vnni"))
+        found->push_back({"avx512vnni", &avx512vnni::kInt8GemmKernel});
     }
 #endif
     return found;

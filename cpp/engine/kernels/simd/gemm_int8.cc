@@ -12,6 +12,8 @@ using Number = std::uint8_t;
 using Number = std::int16_t;
 #endif
 constexpr int kNumbers = sizeof(float) / sizeof(Number);
+// With AVX-512, sums of pairs leave six registers for operands and products.
+constexpr int kRows = kLanes == 16 && kNumbers == 2 ? 13 : kTileRows;
 using Numbers = Number __attribute__((vector_size(kLanes * sizeof(Number)), aligned(1), may_alias));
 using Ints = std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
 using UnalignedInts =
@@ -21,31 +23,30 @@ using Word = std::int32_t __attribute__((may_alias));
 // Adds the products of each word's numbers. Those of `x` are not negative.
 inline Ints AddProducts(Ints sum, Ints x, Ints w) {
 #if defined(__AVX512VNNI__)
-  return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(
+  sum = reinterpret_cast<Ints>(_mm512_dpbusd_epi32(
       reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(w)));
 #elif defined(__AVXVNNI__)
-  return reinterpret_cast<Ints>(_mm256_dpbusd_avx_epi32(
+  sum = reinterpret_cast<Ints>(_mm256_dpbusd_avx_epi32(
       reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(w)));
 #elif defined(__AVX512BW__)
-  return sum + reinterpret_cast<Ints>(
-                   _mm512_madd_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(w)));
+  sum +=
+      reinterpret_cast<Ints>(_mm512_madd_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(w)));
 #elif defined(__AVX2__)
-  return sum + reinterpret_cast<Ints>(
-                   _mm256_madd_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(w)));
+  sum +=
+      reinterpret_cast<Ints>(_mm256_madd_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(w)));
 #elif defined(__x86_64__)
-  return sum +
-         reinterpret_cast<Ints>(_mm_madd_epi16(reinterpret_cast<__m128i>(x), reinterpret_cast<__m128i>(w)));
+  sum += reinterpret_cast<Ints>(_mm_madd_epi16(reinterpret_cast<__m128i>(x), reinterpret_cast<__m128i>(w)));
 #else
   constexpr Ints kHalf = Ints{} + 16;
-  return sum + (x & 0xFFFF) * ((w << kHalf) >> kHalf) + (x >> kHalf) * (w >> kHalf);
+  sum += (x & 0xFFFF) * ((w << kHalf) >> kHalf) + (x >> kHalf) * (w >> kHalf);
 #endif
+  return sum;
 }
 
 struct Integers {
   static void AddProduct(const float* x, Vec w, Vec* sum) {
-    *sum = reinterpret_cast<Vec>(AddProducts(reinterpret_cast<Ints>(*sum),
-                                             Ints{} + *reinterpret_cast<const Word*>(x),
-                                             reinterpret_cast<Ints>(w)));
+    *sum = reinterpret_cast<Vec>(AddProducts(
+        reinterpret_cast<Ints>(*sum), Ints{} + *reinterpret_cast<const Word*>(x), reinterpret_cast<Ints>(w)));
   }
   static void AddSum(Vec other, Vec* sum) {
     *sum = reinterpret_cast<Vec>(reinterpret_cast<Ints>(*sum) + reinterpret_cast<Ints>(other));
@@ -53,8 +54,9 @@ struct Integers {
   static Vec Value(const GemmStrip& strip, const float* a, int v, Vec sum) {
     const std::int32_t zero = reinterpret_cast<const Word*>(a)[-1];
     const Ints sums = *reinterpret_cast<const UnalignedInts*>(strip.sums + v * kLanes);
-    const Vec scale = a[-2] * Load(strip.scales + v * kLanes);
-    return __builtin_convertvector(reinterpret_cast<Ints>(sum) - zero * sums, Vec) * scale;
+    const Vec scaled = __builtin_convertvector(reinterpret_cast<Ints>(sum) - zero * sums, Vec) *
+                       Load(strip.scales + v * kLanes);
+    return scaled * a[-2];  // the scales' product might be subnormal
   }
 };
 
@@ -76,14 +78,23 @@ inline Ints Nearest(Vec x) {
 #endif
 }
 
+inline void StoreNumbers(Number* to, Ints numbers) {
+#if defined(__AVXVNNI__) && !defined(__AVX512F__)
+  // GCC would move each number to an integer register. The lowest byte of each, in the first four of a half:
+  constexpr std::int32_t kLowest = 0x0C080400;
+  const __m256i packed = _mm256_shuffle_epi8(reinterpret_cast<__m256i>(numbers), _mm256_set1_epi32(kLowest));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to),
+                   _mm_unpacklo_epi32(_mm256_castsi256_si128(packed), _mm256_extracti128_si256(packed, 1)));
+#else
+  *reinterpret_cast<Numbers*>(to) = __builtin_convertvector(numbers, Numbers);
+#endif
+}
+
 // Rounds to multiples of a scale. A product is not added to anything, so no instruction set fuses it.
 void RoundAll(const float* from, std::int64_t count, float inverse, std::int32_t zero, float* to) {
   const float most = static_cast<float>(255 - zero);
   Number* numbers = reinterpret_cast<Number*>(to);
-  const auto store = [&](Vec x) {
-    const Ints nearest = Nearest(AtMost(most, x * inverse)) + zero;
-    *reinterpret_cast<Numbers*>(numbers) = __builtin_convertvector(nearest, Numbers);
-  };
+  const auto store = [&](Vec x) { StoreNumbers(numbers, Nearest(AtMost(most, x * inverse)) + zero); };
   std::int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes, numbers += kLanes) store(Load(from + i));
   if (i < count) store(LoadSome(from + i, count - i));
@@ -119,8 +130,8 @@ inline Vec SumOf(Vec x) {
 
 // The range of a row and zero. It may ignore a NaN, but then `other` is one; otherwise `other` is zero.
 struct Range {
-  Range(const float* from, std::int64_t count) {
-    constexpr int kChains = 4;
+  inline __attribute__((always_inline)) Range(const float* from, std::int64_t count) {
+    constexpr int kChains = 2;
     Vec highs[kChains] = {}, lows[kChains] = {}, others[kChains] = {};
     std::int64_t i = 0;
     for (; i + kChains * kLanes <= count; i += kChains * kLanes) {
@@ -187,7 +198,7 @@ void RoundWeights(const float* from, std::int64_t words, float* to, std::int32_t
 }  // namespace
 
 extern const GemmKernel kInt8GemmKernel;
-const GemmKernel kInt8GemmKernel = {kLanes, kPanelVectors,   kTileRows,   kNumbers,
+const GemmKernel kInt8GemmKernel = {kLanes, kPanelVectors,   kRows,       kNumbers,
                                     Round,  Strip<Integers>, RoundWeights};
 
 }  // namespace savedmodel::engine::SAVEDMODEL_ISA
