@@ -22,7 +22,9 @@ constexpr Index kMaxDepth = 1024;
 constexpr Index kMaxNumbers = 2048;
 static_assert(kMaxNumbers * 255 * 127 <= std::numeric_limits<std::int32_t>::max(), "sums do not overflow");
 constexpr double kNsPerPacked = 0.5;  // time to write a float of new memory
-constexpr double kNsPerRead = 0.2;
+constexpr double kNsPerRead = 0.3;
+constexpr Index kRowsAhead = 32;       // prefetched while weights are rounded
+constexpr Index kScaledColumns = 256;  // at once: in many rows, a few would each take a page's address
 constexpr Index kFloatsOfA = Index{1} << 17;
 // So few weights stay in the second-level cache; the rows of `a` should then be in the first.
 constexpr Index kFewWeights = Index{1} << 15;
@@ -163,9 +165,9 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
   if (integers) {
     scales_ = Floats(padded_);
     sums_.resize(static_cast<std::size_t>(blocks * padded_));
-    const double read = kNsPerRead * static_cast<double>(panel_width_ * depth);
-    run(panels(), read, [&](Index begin, Index end) {
-      for (Index panel = begin; panel < end; ++panel) Scale(weights, transposed, panel);
+    const double cost = kNsPerRead * static_cast<double>(kScaledColumns * depth);
+    run(DivideUp(columns, kScaledColumns), cost, [&](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) Scale(weights, transposed, i * kScaledColumns);
     });
   }
   data_ = Floats(padded_ * steps_, false);
@@ -176,18 +178,18 @@ PackedWeights::PackedWeights(const GemmKernel& kernel, const float* weights, boo
   });
 }
 
-void PackedWeights::Scale(const float* weights, bool transposed, Index panel) {
-  const Index first = panel * panel_width_, width = std::min(panel_width_, columns_ - first);
-  std::vector<std::uint32_t> largest(static_cast<std::size_t>(width));
+void PackedWeights::Scale(const float* weights, bool transposed, Index first) {
+  const Index count = std::min(kScaledColumns, columns_ - first);
+  std::uint32_t largest[kScaledColumns] = {};
   if (transposed) {
-    for (Index j = 0; j < width; ++j) largest[j] = LargestBits(weights + (first + j) * depth_, depth_);
+    for (Index j = 0; j < count; ++j) largest[j] = LargestBits(weights + (first + j) * depth_, depth_);
   } else {
     for (Index k = 0; k < depth_; ++k) {
       const float* row = weights + k * columns_ + first;
-      for (Index j = 0; j < width; ++j) largest[j] = std::max(largest[j], MagnitudeBits(row[j]));
+      for (Index j = 0; j < count; ++j) largest[j] = std::max(largest[j], MagnitudeBits(row[j]));
     }
   }
-  for (Index j = 0; j < width; ++j) {
+  for (Index j = 0; j < count; ++j) {
     float most = 0;
     std::memcpy(&most, &largest[j], sizeof(most));
     const float scale = std::isfinite(most) ? most / 127 : std::numeric_limits<float>::quiet_NaN();
@@ -206,10 +208,11 @@ void PackedWeights::Pack(const float* weights, bool transposed, Index begin, Ind
       std::memcpy(packed, weights + k * columns_ + first, static_cast<std::size_t>(width) * sizeof(float));
     return;
   }
-  std::vector<float> inverses;
+  std::vector<float> inverses;  // of the scale of each number's column
   std::int32_t* sums = nullptr;
   if (kernel_.round_weights != nullptr) {
-    for (Index j = 0; j < whole; ++j) inverses.push_back(Inverse(Scales(panel)[j]));
+    for (Index j = 0; j < whole; ++j)
+      inverses.insert(inverses.end(), kernel_.numbers, Inverse(Scales(panel)[j]));
     sums = sums_.data() + begin / depth_block_ * padded_ + first;
   }
   // Words of one step: each column has as many numbers as a word holds.
@@ -221,14 +224,14 @@ void PackedWeights::Pack(const float* weights, bool transposed, Index begin, Ind
       const Index k = step * kernel_.numbers + i;
       const float* from = transposed ? weights + first * depth_ + k : weights + k * columns_ + first;
       const Index stride = transposed ? depth_ : 1;
+      if (!transposed && k + kRowsAhead < depth_) {
+        for (Index j = 0; j < whole; j += 16) __builtin_prefetch(from + kRowsAhead * columns_ + j);
+      }
       float* to = numbers.data() + i;
       for (Index j = 0; j < whole; ++j) to[j * kernel_.numbers] = from[j * stride];
     }
     if (kernel_.round_weights != nullptr) {
-      float* to = numbers.data();
-      for (Index j = 0; j < whole; ++j) {
-        for (int i = 0; i < kernel_.numbers; ++i) *to++ *= inverses[static_cast<std::size_t>(j)];
-      }
+      for (std::size_t i = 0; i < inverses.size(); ++i) numbers[i] *= inverses[i];
       kernel_.round_weights(numbers.data(), width, packed, sums);
     } else if (kernel_.round != nullptr) {
       kernel_.round(numbers.data(), width * kernel_.numbers, packed);

@@ -58,8 +58,8 @@ class PackedWeights {
   const GemmKernel& kernel() const { return kernel_; }
 
  private:
-  // Sets the scales of one panel's columns.
-  void Scale(const float* weights, bool transposed, std::int64_t panel);
+  // Sets the scales of some columns from `first` on.
+  void Scale(const float* weights, bool transposed, std::int64_t first);
   // Packs one panel of the block of rows that begins at `begin`.
   void Pack(const float* weights, bool transposed, std::int64_t begin, std::int64_t panel);
 

@@ -128,58 +128,58 @@ inline Vec SumOf(Vec x) {
   return x;
 }
 
-// The range of a row and zero. It may ignore a NaN, but then `other` is one; otherwise `other` is zero.
+// Of a row and zero. It may ignore a NaN, but then `other` is one; otherwise `other` is zero.
 struct Range {
-  inline __attribute__((always_inline)) Range(const float* from, std::int64_t count) {
-    constexpr int kChains = 2;
-    Vec highs[kChains] = {}, lows[kChains] = {}, others[kChains] = {};
-    std::int64_t i = 0;
-    for (; i + kChains * kLanes <= count; i += kChains * kLanes) {
-#pragma GCC unroll 4
-      for (int chain = 0; chain < kChains; ++chain) {
-        Include(Load(from + i + chain * kLanes), &highs[chain], &lows[chain], &others[chain]);
-      }
-    }
-    for (; i + kLanes <= count; i += kLanes) Include(Load(from + i), &highs[0], &lows[0], &others[0]);
-    if (i < count) Include(LoadSome(from + i, count - i), &highs[0], &lows[0], &others[0]);
-#pragma GCC unroll 4
-    for (int chain = 1; chain < kChains; ++chain) {
-      highs[0] = AtLeast(highs[chain], highs[0]);
-      lows[0] = AtMost(lows[chain], lows[0]);
-      others[0] += others[chain];
-    }
-    // Both at once: half a vector for each.
-    constexpr int kHalf = kLanes / 2;
-    const Vec high = AtLeast(highs[0], Exchange<kHalf>(highs[0]));
-    const Vec low = -AtMost(lows[0], Exchange<kHalf>(lows[0]));
-    const Vec both = MostOf<kHalf / 2>(Join(LowHalf(high), LowHalf(low)));
-    most = both[0];
-    least = -both[kHalf];
-    other = SumOf<kHalf>(others[0])[0];
-  }
   float least, most, other;
-
- private:
-  static void Include(Vec x, Vec* high, Vec* low, Vec* other) {
-    *high = AtLeast(x, *high);
-    *low = AtMost(x, *low);
-    *other += x * 0.0F;
-  }
 };
 
+struct RangeLanes {
+  void Include(Vec x) {
+    most = AtLeast(x, most);
+    least = AtMost(x, least);
+    other += x * 0.0F;
+  }
+  Vec least = {}, most = {}, other = {};
+};
+
+inline Range RangeOf(const float* from, std::int64_t count) {
+  // Two, so that a comparison need not wait for the previous one.
+  RangeLanes first, second;
+  std::int64_t i = 0;
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+    first.Include(Load(from + i));
+    second.Include(Load(from + i + kLanes));
+  }
+  if (i + kLanes <= count) {
+    first.Include(Load(from + i));
+    i += kLanes;
+  }
+  if (i < count) first.Include(LoadSome(from + i, count - i));
+  first.Include(second.least);
+  first.Include(second.most);
+  // Half a vector for each end.
+  constexpr int kHalf = kLanes / 2;
+  const Vec most = AtLeast(first.most, Exchange<kHalf>(first.most));
+  const Vec least = AtMost(first.least, Exchange<kHalf>(first.least));
+  const Vec ends = MostOf<kHalf / 2>(Join(LowHalf(most), LowHalf(-least)));
+  return {-ends[kHalf], ends[0], SumOf<kHalf>(first.other + second.other)[0]};
+}
+
 void Round(const float* from, std::int64_t count, float* to) {
-  const Range range(from, count);
+  const Range range = RangeOf(from, count);
   // In double precision, where it can't overflow.
   const double width = static_cast<double>(range.most) - static_cast<double>(range.least);
   float scale = static_cast<float>(width / 255);
-  float inverse = static_cast<float>(255 / width);
+  float inverse = 0;
+  std::int32_t zero = 0;
   if (!(range.other == 0)) {
     scale = __builtin_nanf("");
-    inverse = 0;
   } else if (scale < __FLT_MIN__) {  // the inverse may be an infinity
-    scale = inverse = 0;
+    scale = 0;
+  } else {
+    inverse = static_cast<float>(255 / width);
+    zero = Nearest(Broadcast(-range.least * inverse))[0];
   }
-  const std::int32_t zero = Nearest(Broadcast(-range.least * inverse))[0];
   to[-2] = scale;
   reinterpret_cast<Word*>(to)[-1] = zero;
   RoundAll(from, count, inverse, zero, to);
