@@ -2,7 +2,6 @@
 #include "engine/kernels/gemm.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -192,8 +191,9 @@ void PackedWeights::Scale(const float* weights, bool transposed, Index first) {
   for (Index j = 0; j < count; ++j) {
     float most = 0;
     std::memcpy(&most, &largest[j], sizeof(most));
-    const float scale = std::isfinite(most) ? most / 127 : std::numeric_limits<float>::quiet_NaN();
-    // The inverse of a subnormal scale may be an infinity.
+    // An infinity or a NaN remains, and a column of zeros times it is NaN. The inverse of a subnormal number
+    // may be an infinity.
+    const float scale = most / 127;
     scales_.get()[first + j] = scale < std::numeric_limits<float>::min() ? 0 : scale;
   }
 }

@@ -38,9 +38,8 @@ struct GemmKernel {
   int panel_vectors;  // vectors in a panel of weights
   int tile_rows;      // rows whose sums fit into registers
   int numbers;        // numbers per word
-  // Packs `count` floats into words and fills the last, with zeros if they are bfloat16. Null if words are
-  // floats. Integers: also writes the scale and the zero point before `to`, and less than 16 words too many
-  // after it.
+  // Packs `count` floats into words; the rest of the last one has no effect. Null if words are floats.
+  // Integers: also writes the scale and the zero point before `to`, and up to 15 words too many after it.
   void (*round)(const float* from, std::int64_t count, float* to);
   void (*strip)(const GemmStrip& strip);
   // Integers: packs so many words of whole vectors from integers in [-127, 127], rounded to nearest, and adds

@@ -263,6 +263,16 @@ TEST_P(Int8GemmTest, HalvesAreRoundedToEven) {
   }
 }
 
+// Both ends are rounded away from zero, to 256 steps: the upper one has to give way.
+TEST_P(Int8GemmTest, HalvesAtBothEnds) {
+  Case c{1, 2, 2};
+  c.x = {127.5F, -127.5F};
+  c.weights = {1, 0, 0, 1};
+  const Values y = c.Run(kernel());
+  EXPECT_FLOAT_EQ(y[0], 127);
+  EXPECT_FLOAT_EQ(y[1], -128);
+}
+
 TEST_P(Int8GemmTest, RandomProducts) {
   for (const Index rows : {1, 2, 14, 40}) {
     for (const Index depth : {1, 3, 50, 129}) {
