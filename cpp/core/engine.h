@@ -60,8 +60,9 @@ class EngineModel {
   virtual void SaveOptimized(const std::string& target,
                              const std::optional<std::vector<std::string>>& functions) = 0;
   virtual void SaveVariables(const std::string& target, bool as_saved_model) = 0;
-  // Drops pages of mapped weights from the resident memory. They are read again when they are needed.
-  virtual void DropMappedPages() = 0;
+  // Frees what nothing needs after the first call of a function: pages of mapped weights; variables. They are
+  // read again when they are needed.
+  virtual void FreeUnused() = 0;
   // Stops running calls; may be called during calls.
   virtual void Cancel() = 0;
   // Frees the session. No call may be running; existing functions stay destructible.

@@ -83,7 +83,7 @@ void Run(const FunctionState& function, const RunCall& call) {
       Check(function, call);
       const Visit visit(*function.model);
       RunChecked(function, call);
-      if (leaves_much) function.model->engine->DropMappedPages();
+      if (leaves_much) function.model->engine->FreeUnused();
     });
   } catch (const Error&) {
     HoldAtExit();

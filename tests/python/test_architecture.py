@@ -64,7 +64,7 @@ ENGINE_INCLUDES: dict[str, set[str]] = {
     "files": {"base", "graph"},
     "objects": {"base", "files", "graph"},
     "executor": {"base", "graph", "threads"},
-    "ops": {"graph", "kernels", "kernels/rnn", "threads"},
+    "ops": {"base", "graph", "kernels", "kernels/rnn", "threads"},
     "optimize/match": {"graph", "ops"},
     "optimize/passes": {"graph", "ops", "optimize/match"},
     "optimize/recurrent": {"graph", "kernels/rnn", "ops", "optimize/match"},

@@ -48,6 +48,7 @@ GENERATED = [
     "keras_saved_lstm",
     "keras_saved_trained",
     "large_in_branches",
+    "large_weights",
     "larger_of_products",
     "layer_norm_by_number",
     "many_signatures",

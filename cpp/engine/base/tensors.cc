@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/base/tensors.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -146,6 +150,20 @@ bool EndFeed(tf::Tensor* feed) {
   if (buffer != nullptr) buffer->Own();
   *feed = tf::Tensor();
   return buffer != nullptr;
+}
+
+void DropPages(const tf::Tensor& tensor) {
+  constexpr std::size_t kLarge = std::size_t{1} << 16;
+  if (!tf::DataTypeCanUseMemcpy(tensor.dtype()) || tensor.TotalBytes() < kLarge) return;
+  static const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(tensor.data());
+  const std::uintptr_t first = (begin + page - 1) / page * page;
+  const std::uintptr_t end = (begin + tensor.TotalBytes()) / page * page;
+  madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);  // NOLINT(performance-no-int-to-ptr)
+}
+
+void FreePages(tf::Tensor tensor) {
+  if (tensor.RefCountIsOne()) DropPages(tensor);  // once it is freed, it may be another tensor's memory
 }
 
 Tensor FromTensorFlow(tf::Tensor tensor) {

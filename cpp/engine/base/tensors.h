@@ -18,6 +18,12 @@ void ToTensorFlow(const Tensor& tensor, bool borrow, tensorflow::Tensor* feed);
 // source and returns true.
 bool EndFeed(tensorflow::Tensor* feed);
 
+// Frees a large tensor's memory so that its pages leave the process at once, if nobody else holds it:
+// TensorFlow's pool of large tensors, which exists where oneDNN is on, keeps the pages of freed ones.
+void FreePages(tensorflow::Tensor tensor);
+// Gives the pages of a tensor back that nobody reads any more, though somebody holds it.
+void DropPages(const tensorflow::Tensor& tensor);
+
 // A view on `tensor`'s memory; strings get an array of views. Copies nothing.
 Tensor FromTensorFlow(tensorflow::Tensor tensor);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,13 @@ class GraphExecutor {
   // and have no other holder. Ends early, with Error kCancelled, once `cancellation` is cancelled.
   virtual void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
                    tensorflow::CancellationManager* cancellation) const = 0;
+
+  // Its constants. `packed`: the kernels that read it have done so for the last time. None if it can't tell.
+  struct Constant {
+    const tensorflow::Tensor* value;
+    bool packed;
+  };
+  virtual std::optional<std::vector<Constant>> Constants() const { return std::nullopt; }
 
   // True if a run has no side effects, so that a failed one may be repeated.
   bool repeatable() const { return repeatable_; }

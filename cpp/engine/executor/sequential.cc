@@ -12,6 +12,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/packs_input.h"
 #include "engine/base/status.h"
 #include "engine/executor/empty_window.h"
 #include "engine/executor/nested.h"
@@ -241,6 +242,23 @@ void SequentialExecutor::AddConstant(const tf::Tensor& value, std::vector<Slot>*
 
 // A kernel may overwrite an input that nothing else holds. A value that is read again later gets a second
 // holder, a guard, until its last reader's turn.
+std::optional<std::vector<GraphExecutor::Constant>> SequentialExecutor::Constants() const {
+  std::vector<Constant> constants;
+  for (const tf::Tensor& value : constants_) constants.push_back({&value, true});
+  const auto read = [&](Slot slot) {
+    if (slot < 0) constants[static_cast<std::size_t>(-slot - 1)].packed = false;
+  };
+  for (const Step& step : steps_) {
+    const auto* const packs = dynamic_cast<const PacksInput*>(step.kernel);
+    for (int i = 0; i < step.inputs; ++i) {
+      if (packs == nullptr || !packs->HasPacked(i))
+        read(inputs_[static_cast<std::size_t>(step.first_input + i)]);
+    }
+  }
+  for (const Slot slot : fetches_) read(slot);
+  return constants;
+}
+
 void SequentialExecutor::PlanLifetimes() {
   struct Use {
     int reads = 0;

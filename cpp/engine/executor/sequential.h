@@ -28,6 +28,7 @@ class SequentialExecutor : public GraphExecutor {
   // Runs as a part of an active step. Changes the fields of `params` that belong to an executor.
   void RunIn(tensorflow::OpKernelContext::Params* params, const std::vector<tensorflow::Tensor>& feeds,
              std::vector<tensorflow::Tensor>* fetched) const;
+  std::optional<std::vector<Constant>> Constants() const override;
   ~SequentialExecutor() override;
 
  private:

@@ -47,6 +47,7 @@ class GraphIndex {
     std::string name;        // in the container; handles without a shared name have one variable: ""
   };
   const Variable& variable(const std::string& name) const { return variable_places_.at(name); }
+  const std::map<std::string, Variable>& variable_places() const { return variable_places_; }
   // By the variable's name: a spec whose `name` is the node's.
   const std::map<std::string, TensorSpec>& variables() const { return variables_; }
 

@@ -7,6 +7,8 @@
 #include <iterator>
 #include <string_view>
 
+#include "engine/base/tensors.h"
+
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
@@ -48,12 +50,29 @@ void SharedConstants::Share(ConstantPool* pool) {
 void SharedConstants::DropUnused() {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (auto entry = values_.begin(); entry != values_.end();) {
-    entry = entry->second.RefCountIsOne() ? values_.erase(entry) : std::next(entry);
+    if (entry->second.RefCountIsOne()) {
+      FreePages(std::move(entry->second));
+      entry = values_.erase(entry);
+    } else {
+      ++entry;
+    }
   }
+}
+
+bool SharedConstants::Forget(const tf::Tensor& value) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  bool found = false;
+  for (auto entry = values_.begin(); entry != values_.end();) {
+    const bool same = entry->second.data() == value.data();
+    found = found || same;
+    entry = same ? values_.erase(entry) : std::next(entry);
+  }
+  return found;
 }
 
 void SharedConstants::Clear() {
   const std::lock_guard<std::mutex> lock(mutex_);
+  for (auto& [hash, value] : values_) FreePages(std::move(value));
   values_.clear();
 }
 

@@ -18,6 +18,8 @@ class SharedConstants {
   // functions to come, as long as somebody else holds them.
   void Share(ConstantPool* pool);
   void DropUnused();
+  // Functions to come do not get this value. False if it is none of these.
+  bool Forget(const tensorflow::Tensor& value);
   void Clear();
   std::size_t size() const;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/graph/variable_use.h"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 #include <unordered_map>
@@ -194,6 +195,22 @@ std::set<std::string> WrittenVariables(const tf::GraphDef& graph, const std::vec
     }
   }
   return written;
+}
+
+bool IsStandalone(const tf::GraphDef& graph) {
+  const auto names_resources = [](const auto& nodes) {
+    return std::any_of(nodes.begin(), nodes.end(), [](const tf::NodeDef& node) {
+      const tf::OpDef* op = nullptr;
+      if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;  // a function
+      return std::any_of(op->attr().begin(), op->attr().end(), [](const tf::OpDef::AttrDef& attr) {
+        return attr.name() == "shared_name" || attr.name() == "container";
+      });
+    });
+  };
+  const auto& functions = graph.library().function();
+  return !names_resources(graph.node()) &&
+         std::none_of(functions.begin(), functions.end(),
+                      [&](const tf::FunctionDef& function) { return names_resources(function.node_def()); });
 }
 
 }  // namespace savedmodel::engine

@@ -24,4 +24,7 @@ std::set<std::string> WrittenVariables(const tensorflow::GraphDef& graph,
 // Ops that only read the variable whose handle is their input 0.
 bool ReadsVariable(const std::string& op);
 
+// True if the graph and its functions name no variable, table or other resource.
+bool IsStandalone(const tensorflow::GraphDef& graph);
+
 }  // namespace savedmodel::engine

@@ -29,20 +29,31 @@ tf::Tensor FetchReference(tf::Session& session, const std::string& node, const t
   return tf::tensor::DeepCopy(fetched[0]);
 }
 
+tf::core::RefCountPtr<tf::Var> LookUp(tf::Device* device, const std::string& container,
+                                      const std::string& name) {
+  tf::ResourceMgr* resources = device->resource_manager();
+  tf::Var* found = nullptr;
+  const std::string& in = container.empty() ? resources->default_container() : container;
+  return tf::core::RefCountPtr<tf::Var>(resources->Lookup(in, name, &found).ok() ? found : nullptr);
+}
+
 }  // namespace
 
 std::optional<tf::Tensor> FindVariable(tf::Device* device, const std::string& container,
                                        const std::string& name, bool* in_place) {
-  tf::ResourceMgr* resources = device->resource_manager();
-  tf::Var* found = nullptr;
-  if (!resources->Lookup(container.empty() ? resources->default_container() : container, name, &found).ok()) {
-    return std::nullopt;
-  }
-  const tf::core::RefCountPtr<tf::Var> variable(found);
+  const tf::core::RefCountPtr<tf::Var> variable = LookUp(device, container, name);
+  if (variable == nullptr) return std::nullopt;
   const tf::mutex_lock lock(*variable->mu());
   if (!variable->tensor()->IsInitialized() && variable->tensor()->NumElements() > 0) return std::nullopt;
   *in_place = variable->copy_on_read_mode.load();
   return *in_place ? tf::tensor::DeepCopy(*variable->tensor()) : *variable->tensor();
+}
+
+void FreeVariable(tf::Device* device, const std::string& container, const std::string& name) {
+  const tf::core::RefCountPtr<tf::Var> variable = LookUp(device, container, name);
+  if (variable == nullptr) return;
+  const tf::mutex_lock lock(*variable->mu());
+  FreePages(std::exchange(*variable->tensor(), tf::Tensor()));
 }
 
 Tensor ReadVariableValue(tf::Session& session, const tf::DeviceMgr& devices, const TensorSpec& spec,

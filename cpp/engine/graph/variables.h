@@ -27,4 +27,7 @@ Tensor ReadVariableValue(tensorflow::Session& session, const tensorflow::DeviceM
 std::optional<tensorflow::Tensor> FindVariable(tensorflow::Device* device, const std::string& container,
                                                const std::string& name, bool* in_place);
 
+// Frees the value of a resource variable on a CPU, which nothing may read any more.
+void FreeVariable(tensorflow::Device* device, const std::string& container, const std::string& name);
+
 }  // namespace savedmodel::engine

@@ -2,6 +2,7 @@
 #include "engine/model/bundle.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <unordered_set>
 #include <utility>
 
@@ -27,10 +28,10 @@
 #include "engine/model/session.h"
 #include "engine/objects/mend.h"
 #include "engine/optimize/grappler.h"
+#include "engine/saved/fingerprint.h"
 #include "engine/saved/optimized_files.h"
 #include "engine/saved/variables.h"
 #include "tensorflow/cc/saved_model/loader_util.h"
-#include "tensorflow/core/common_runtime/device_factory.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/op.h"
@@ -91,14 +92,10 @@ class Bundle : public internal::EngineModel {
   void SaveOptimized(const std::string& target,
                      const std::optional<std::vector<std::string>>& functions) override;
   void SaveVariables(const std::string& target, bool as_saved_model) override {
-    WriteVariables(shared_->session(), saver_, shared_->settings.run_options,
+    WriteVariables(*shared_->Borrow(), saver_, shared_->settings.run_options,
                    as_saved_model ? source().path() : "", target);
   }
-  void DropMappedPages() override {
-    const std::unique_lock<std::mutex> lock(shared_->prepared.mutex, std::try_to_lock);
-    if (!lock.owns_lock()) return;  // another function is being prepared: after its first call
-    for (const auto& files : shared_->prepared.saved) files->DropMappedPages();
-  }
+  void FreeUnused() override;
   void Cancel() override { shared_->Cancel(); }
   void Close() override { shared_->Close(); }
 
@@ -106,6 +103,7 @@ class Bundle : public internal::EngineModel {
   void Load(std::unique_ptr<ModelSource> source);
   void CheckLoadOps(const tf::MetaGraphDef& meta_graph) const;
   static Origin OriginOfSaved(const ModelSource& source);
+  static std::string FingerprintToFree(const ModelSource& source);
   void UseSaved(const tf::MetaGraphDef& meta_graph, const Origin& origin, ModelSource* source);
   void PlanExecutors(const tf::DeviceMgr& devices);
   const ModelSource& source() const { return shared_->source(); }
@@ -123,6 +121,7 @@ void Bundle::Load(std::unique_ptr<ModelSource> from) {
   OpenOpLibraries(options.op_libraries);
   if (!options.device.empty()) CheckDeviceExists(from->full_device(), from->session_options());
   const Origin origin = OriginOfSaved(*from);
+  const std::string fingerprint = FingerprintToFree(*from);
   tf::MetaGraphDef meta_graph = from->ReadGraph();
   if (options.op_rules) CheckOps(path, meta_graph, *options.op_rules);
   CheckGraph(path, meta_graph);
@@ -152,9 +151,43 @@ void Bundle::Load(std::unique_ptr<ModelSource> from) {
   UseSaved(meta_graph, origin, source);
   functions_ = std::make_unique<ModelFunctions>(*source, meta_graph);
   if (shared_->state() == SharedSession::State::kDevicesOnly) return;
+  const bool initializes = !InitializedVariables(path, meta_graph).empty();
   shared_->Open(std::move(meta_graph));
-  PlanExecutors(shared_->devices());
+  PlanExecutors(DevicesOf(*shared_->Borrow()));
   if (!settings.own_executors && !functions_->any()) shared_->DropGraph();
+  // What an init op writes may be different when the session is opened again.
+  if (settings.own_executors && !fingerprint.empty() && !initializes) {
+    source->Hold({{kModelTopic, fingerprint}});
+    shared_->AllowFree();
+  }
+}
+
+// The fingerprint of a model whose session may be freed; empty if it has to stay.
+std::string Bundle::FingerprintToFree(const ModelSource& source) {
+  const LoadOptions& options = source.options();
+  if (!options.free_variables || options.optimize == Optimize::kNone || options.tags.count("train") > 0 ||
+      std::getenv("SAVEDMODEL_KEEP_VARIABLES") != nullptr)
+    return "";
+  try {
+    return SourceFingerprint(source.path());
+  } catch (const Error&) {  // reading the graph says why
+    return "";
+  }
+}
+
+void Bundle::FreeUnused() {
+  const std::unique_lock<std::mutex> lock(shared_->prepared.mutex, std::try_to_lock);
+  if (!lock.owns_lock()) return;  // another function is being prepared: after its first call
+  for (const auto& files : shared_->prepared.saved) files->DropMappedPages();
+  try {
+    std::vector<FunctionGraph> functions;
+    for (const auto& [name, signature] : signatures_) {
+      std::vector<TensorSpec> inputs = Flatten(signature.inputs), outputs = Flatten(signature.outputs);
+      functions.push_back(CallPlan(shared_->index(), Label(signature), &inputs, &outputs).graph);
+    }
+    FreeUnusedSession(shared_.get(), functions);
+  } catch (const Error&) {  // a signature that can not be called keeps the session
+  }
 }
 
 // Functions that miss an op fail when they are called; those of the load itself now, in our words.
@@ -212,10 +245,7 @@ void Bundle::UseSaved(const tf::MetaGraphDef& meta_graph, const Origin& origin, 
                                        ? prepared.cache != nullptr && prepared.cache->HasAny()
                                        : prepared.saved.front()->has_standalone();
   if (!may_need_no_session) return;
-  std::vector<std::unique_ptr<tf::Device>> devices;
-  ThrowIfError(
-      tf::DeviceFactory::AddDevices(source->session_options(), "/job:localhost/replica:0/task:0", &devices));
-  auto manager = std::make_unique<tf::StaticDeviceMgr>(std::move(devices));
+  std::unique_ptr<tf::DeviceMgr> manager = source->MakeDevices();
   PlanExecutors(*manager);
   if (shared_->settings.own_executors) shared_->UseDevices(std::move(manager));
 }
@@ -263,18 +293,22 @@ Tensor Bundle::ReadVariable(const std::string& name) {
   if (spec == variables().end()) {
     throw UsageError(UsageError::Kind::kName, "no variable '" + name + "' in '" + source().path() + "'");
   }
-  return ReadVariableValue(shared_->session(), shared_->devices(), spec->second,
-                           shared_->index().variable(name), shared_->settings.run_options);
+  shared_->NoteView();
+  const std::shared_ptr<tf::Session> session = shared_->Borrow();
+  return ReadVariableValue(*session, DevicesOf(*session), spec->second, shared_->index().variable(name),
+                           shared_->settings.run_options);
 }
 
 std::vector<std::string> Bundle::devices() {
   std::vector<std::string> names;
-  for (const tf::Device* device : shared_->devices().ListDevices()) names.push_back(device->name());
+  const std::shared_ptr<tf::Session> session = shared_->Borrow();
+  for (const tf::Device* device : DevicesOf(*session).ListDevices()) names.push_back(device->name());
   return names;
 }
 
 std::map<std::string, std::int64_t> Bundle::Placement() {
-  return CountPlacement(source().ReadGraph().graph_def(), shared_->devices().ListDevices(),
+  const std::shared_ptr<tf::Session> session = shared_->Borrow();
+  return CountPlacement(source().ReadGraph().graph_def(), DevicesOf(*session).ListDevices(),
                         source().session_options().config.allow_soft_placement());
 }
 
@@ -294,7 +328,7 @@ void Bundle::SaveOptimized(const std::string& target,
                 "the model has options, devices or ops that only a session respects: it has no optimized "
                 "graphs to save");
   }
-  shared_->session();
+  const std::shared_ptr<tf::Session> session = shared_->Borrow();
   const Origin origin = source().MakeOrigin();
   Collector collector(shared_.get(), InitializedVariables(source().path(), source().ReadGraph()));
   for (const auto& [name, signature] : signatures_) {

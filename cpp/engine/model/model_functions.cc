@@ -29,10 +29,10 @@ const SavedFunctions& ModelFunctions::list() {
 }
 
 // That of the session, which stays as it is; or one from the disk, while nothing needs a session.
-std::shared_ptr<const tf::GraphDef> ModelFunctions::Graph(const SharedSession& shared) {
-  if (shared.state() == SharedSession::State::kOpen) {
+std::shared_ptr<const tf::GraphDef> ModelFunctions::Graph(SharedSession& shared) {
+  if (auto graph = shared.graph()) {
     graph_.reset();
-    return {std::shared_ptr<const tf::GraphDef>(), &shared.graph()};
+    return graph;
   }
   if (graph_ == nullptr) {
     graph_ = std::make_shared<const tf::GraphDef>(std::move(*source_.ReadAgain().mutable_graph_def()));
@@ -40,8 +40,7 @@ std::shared_ptr<const tf::GraphDef> ModelFunctions::Graph(const SharedSession& s
   return graph_;
 }
 
-Callee ModelFunctions::MakeCall(const SharedSession& shared, const SavedFunction& function,
-                                std::size_t trace) {
+Callee ModelFunctions::MakeCall(SharedSession& shared, const SavedFunction& function, std::size_t trace) {
   const ConcreteFunction& concrete = function.traces.at(trace);
   std::shared_ptr<const tf::GraphDef> graph;
   {

@@ -25,14 +25,14 @@ class ModelFunctions {
   bool any() const { return HasFunctions(meta_graph_.object_graph_def()); }
   const SavedFunctions& list();
   // Does not open the session. Throws Error.
-  Callee MakeCall(const SharedSession& shared, const SavedFunction& function, std::size_t trace);
+  Callee MakeCall(SharedSession& shared, const SavedFunction& function, std::size_t trace);
   // The traces of the functions with these paths, or else those that SaveOptimized takes by itself. Throws
   // UsageError.
   std::vector<std::pair<const SavedFunction*, std::size_t>> ToSave(
       const std::optional<std::vector<std::string>>& paths);
 
  private:
-  std::shared_ptr<const tensorflow::GraphDef> Graph(const SharedSession& shared);
+  std::shared_ptr<const tensorflow::GraphDef> Graph(SharedSession& shared);
 
   const ModelSource& source_;
   tensorflow::MetaGraphDef meta_graph_;  // without a graph

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
 #include "engine/files/files.h"
@@ -40,14 +41,14 @@ bool ValueOf(const tf::NodeDef& handle, tf::Device* device, tf::Tensor* value) {
 // Values of the variables of TensorFlow 1 that nobody writes, by node; those that have one.
 std::map<std::string, tf::Tensor> ReferenceValues(const tf::GraphDef& graph,
                                                   const std::set<std::string>& written,
-                                                  SharedSession* shared) {
+                                                  tf::Session* session) {
   std::vector<std::string> names;
   for (const tf::NodeDef& node : graph.node()) {
     if (IsReferenceVariable(node) && written.count(VariableKey(node)) == 0) names.push_back(node.name());
   }
   std::map<std::string, tf::Tensor> values;
   std::vector<tf::Tensor> fetched;
-  if (names.empty() || !shared->session().Run({}, names, {}, &fetched).ok()) return values;
+  if (names.empty() || !session->Run({}, names, {}, &fetched).ok()) return values;
   for (std::size_t i = 0; i < names.size(); ++i) values.emplace(names[i], fetched[i]);
   return values;
 }
@@ -80,8 +81,23 @@ std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::ve
   return executor;
 }
 
-const tf::GraphDef& GraphOf(const SharedSession& shared, const CallGraph* call) {
-  return call == nullptr ? shared.graph() : call->graph;
+// Stays while prepared.mutex is held.
+const tf::GraphDef& GraphOf(SharedSession& shared, const CallGraph* call) {
+  return call == nullptr ? *shared.graph() : call->graph;
+}
+
+// Nor does it share a kernel that keeps something between runs, such as a random generator.
+bool NeedsNoSession(const tf::GraphDef& graph) {
+  return IsStandalone(graph) &&
+         std::none_of(graph.node().begin(), graph.node().end(), [](const tf::NodeDef& node) {
+           const tf::OpDef* op = nullptr;
+           return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() &&
+                  StatefulKernels::Owns(node, *op);
+         });
+}
+
+std::string NameOf(const FunctionGraph& function) {
+  return absl::StrJoin(function.feeds, ",") + " -> " + absl::StrJoin(function.fetches, ",");
 }
 
 // Runs of this function may write what others have as a constant.
@@ -167,7 +183,9 @@ void AddToCache(const SharedSession& shared, OptimizedFunction function, const C
 const GraphExecutor* MakeOptimized(SharedSession* shared, const CallGraph* call,
                                    const FunctionGraph& function, OptimizationReport* report) {
   IsolatedGraph isolated = IsolateFunction(*shared, call, function);
-  return ShareOr(shared, CanonicalKey(isolated.graph, isolated.feeds, isolated.fetches), report, [&] {
+  const std::string key = CanonicalKey(isolated.graph, isolated.feeds, isolated.fetches);
+  if (call == nullptr) shared->prepared.keys[NameOf(function)] = key;
+  return ShareOr(shared, key, report, [&] {
     std::unique_ptr<GraphExecutor> executor;
     {
       ConstantPool pool;
@@ -177,7 +195,8 @@ const GraphExecutor* MakeOptimized(SharedSession* shared, const CallGraph* call,
       shared->prepared.constants.Share(&pool);
       executor =
           MakeFrom(isolated.graph, isolated.feeds, isolated.fetches, shared->settings.optimized_options,
-                   shared->devices(), &pool, &shared->prepared.stateful_kernels, report);
+                   shared->DevicesFor(NeedsNoSession(isolated.graph)), &pool,
+                   &shared->prepared.stateful_kernels, report);
       if (executor != nullptr)
         AddToCache(*shared, {function, isolated, *report, false, frozen}, pool, report);
     }
@@ -228,8 +247,7 @@ const GraphExecutor* MakePlain(SharedSession* shared, const CallGraph* call, con
 
 }  // namespace
 
-IsolatedGraph IsolateFunction(const SharedSession& shared, const CallGraph* call,
-                              const FunctionGraph& function) {
+IsolatedGraph IsolateFunction(SharedSession& shared, const CallGraph* call, const FunctionGraph& function) {
   return Isolate(GraphOf(shared, call), function.feeds, function.feed_types, function.fetches,
                  function.fetch_types);
 }
@@ -237,10 +255,12 @@ IsolatedGraph IsolateFunction(const SharedSession& shared, const CallGraph* call
 void OptimizeFunction(SharedSession* shared, const std::set<std::string>& kept, ConstantPool* pool,
                       IsolatedGraph* isolated, std::set<std::string>* frozen, OptimizationReport* report) {
   const FloatMode mode;  // constants are folded as runs would compute them
-  tf::Device* device = shared->devices().ListDevices().front();
+  const std::shared_ptr<tf::Session> session = shared->Borrow();
+  tf::Device* device = DevicesOf(*session).ListDevices().front();
   std::set<std::string> written = WrittenVariables(isolated->graph, isolated->fetches);
   written.insert(kept.begin(), kept.end());
-  const std::map<std::string, tf::Tensor> references = ReferenceValues(isolated->graph, written, shared);
+  const std::map<std::string, tf::Tensor> references =
+      ReferenceValues(isolated->graph, written, session.get());
   const auto value = [&](const tf::NodeDef& handle, tf::Tensor* tensor) {
     const std::string key = VariableKey(handle);
     if (key.empty() || written.count(key) > 0 || !shared->prepared.variables.MayFreeze(key)) return false;
@@ -278,7 +298,7 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
     report->notes.push_back(std::string(kOptimizedDirectory) + " is not used: " + why_not);
   }
   report->why_not.clear();
-  shared->session();
+  const std::shared_ptr<tf::Session> session = shared->Borrow();  // for the graph
   NoteWrites(GraphOf(*shared, call), function, shared);
   if (!function.targets.empty()) {
     report->why_not = "ops that are run for their effects need a session";
@@ -303,6 +323,21 @@ const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, 
   shared->session();
   report->executor = "session";
   return MakePlain(shared, call, function, bare, report);
+}
+
+void FreeUnusedSession(SharedSession* shared, const std::vector<FunctionGraph>& functions) {
+  if (!shared->may_free()) return shared->FreePacked();
+  for (const FunctionGraph& function : functions) {
+    if (!function.runs()) continue;
+    const auto [entry, fresh] = shared->prepared.keys.try_emplace(NameOf(function));
+    if (fresh) {
+      const IsolatedGraph isolated = IsolateFunction(*shared, nullptr, function);
+      entry->second = CanonicalKey(isolated.graph, isolated.feeds, isolated.fetches);
+    }
+    if (entry->second.empty() || !shared->Keeps(entry->second)) return;
+  }
+  shared->Free();
+  shared->FreePacked();
 }
 
 bool Convolves(const tf::GraphDef& graph) {

@@ -4,6 +4,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "engine/graph/constants.h"
 #include "engine/graph/isolate.h"
@@ -14,8 +15,7 @@
 namespace savedmodel::engine {
 
 // The function's graph as it was loaded; `call` as BindFunction has it.
-IsolatedGraph IsolateFunction(const SharedSession& shared, const CallGraph* call,
-                              const FunctionGraph& function);
+IsolatedGraph IsolateFunction(SharedSession& shared, const CallGraph* call, const FunctionGraph& function);
 // Optimizes a function's graph. The variables in `kept` (VariableKey) stay variables; those that become
 // constants go to `frozen`. The session is open, and its variables have their values. Adds to `report`.
 // Throws Error; `isolated` is then unusable.
@@ -31,6 +31,10 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
 // and its passes for oneDNN leave it alone. Throws Error.
 const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                   bool bare, OptimizationReport* report);
+
+// Frees the session, whose variables then nothing reads, if each of these functions has an executor that
+// needs none. With prepared.mutex only.
+void FreeUnusedSession(SharedSession* shared, const std::vector<FunctionGraph>& functions);
 
 // Whether the graph or one of its functions has convolutions.
 bool Convolves(const tensorflow::GraphDef& graph);

@@ -67,13 +67,17 @@ struct PreparedFunctions {
   std::string saved_why_not;                    // it is not used, though it is there
   std::unique_ptr<const OptimizedCache> cache;  // for functions that are optimized here; or null
   std::set<std::string> initialized;            // with a cache: variables that the load's init op writes
+  std::map<std::string, std::string> keys;      // CanonicalKey of signatures
 };
+
+// The session must be open.
+const tensorflow::DeviceMgr& DevicesOf(tensorflow::Session& session);
 
 class SharedSession {
  public:
   enum class State {
     kLoading,
-    kDevicesOnly,  // saved functions run on devices; what needs a session opens it
+    kDevicesOnly,  // functions that need no session run on devices; what needs one opens it
     kOpen,
     kClosed,
   };
@@ -87,26 +91,39 @@ class SharedSession {
   void Open(tensorflow::MetaGraphDef meta_graph);
   State state() const { return state_.load(std::memory_order_acquire); }
 
-  // These three open the session first, if the load did not; they throw Error then. Nobody closes while a
-  // call is running.
+  // These four open the session first, if it is not; they throw Error then. Nobody closes while a call is
+  // running. Free leaves a session alone that somebody asked for, but for Borrow.
   tensorflow::Session& session();
   const tensorflow::DeviceMgr& devices();
   tensorflow::Session& Extended(const CallGraph& call);  // with the call's nodes in its graph
-  // The devices of a saved function; one that is standalone needs no session.
+  std::shared_ptr<tensorflow::Session> Borrow();         // for the time of one piece of work
+  // The devices of a function; one that is standalone needs no session. With prepared.mutex only.
   const tensorflow::DeviceMgr& DevicesFor(bool standalone);
+
+  // Functions that need no session run on devices of their own from now on, so that Free may come.
+  void AllowFree() { may_free_ = true; }
+  bool may_free() const { return may_free_ && !in_use_ && state() == State::kOpen; }
+  // Frees the session with its variables. What needs one later opens it again. With prepared.mutex only.
+  void Free();
+  // Without a session, frees the pages of weights of which kernels have packed copies. With prepared.mutex
+  // only.
+  void FreePacked();
+  // Somebody outside got a view of a weight: their pages stay.
+  void NoteView() { has_views_ = true; }
 
   const ModelSource& source() const { return *source_; }
   const GraphIndex& index() const { return index_; }
   IntraOpThreads* threads() const { return threads_.get(); }
-  // As the session has it; empty until it is open, and after DropGraph.
-  const tensorflow::GraphDef& graph() const { return graph_; }
-  void DropGraph() { graph_.Clear(); }
+  // As the session has it; null until it is open, and after DropGraph and Free.
+  std::shared_ptr<const tensorflow::GraphDef> graph();
+  void DropGraph();
 
   // Takes ownership; the pointer is valid until Release or Close.
   const GraphExecutor* Keep(std::unique_ptr<GraphExecutor> executor);
   // The same, for functions with this key (CanonicalKey) to share, and with it the report.
   const GraphExecutor* Keep(std::unique_ptr<GraphExecutor> executor, const std::string& key,
                             const OptimizationReport& report);
+  bool Keeps(const std::string& key);
   // The executor kept for this key, which the caller releases too; null if there is none.
   const GraphExecutor* Share(const std::string& key, OptimizationReport* report);
   void Release(const GraphExecutor* executor, std::optional<tensorflow::Session::CallableHandle> callable);
@@ -128,6 +145,7 @@ class SharedSession {
   using Executors = std::map<const GraphExecutor*, Kept>;
 
   void Adopt(OpenedSession opened);
+  void OpenAgain();  // with open_mutex_
 
   const std::unique_ptr<const ModelSource> source_;
   std::unique_ptr<IntraOpThreads> threads_;  // outlives devices and session
@@ -136,10 +154,13 @@ class SharedSession {
   std::mutex open_mutex_;
   std::mutex mutex_;                // orders release of callables and close
   std::set<std::string> extended_;  // names of calls; guarded by open_mutex_
-  tensorflow::GraphDef graph_;
-  std::unique_ptr<PlainPath> path_;  // what the session was restored from
-  std::unique_ptr<tensorflow::DeviceMgr> early_devices_;
-  std::unique_ptr<tensorflow::Session> session_;        // null until it is open, and once it is closed
+  bool may_free_ = false;
+  std::atomic<bool> in_use_{false};
+  std::atomic<bool> has_views_{false};
+  std::shared_ptr<const tensorflow::GraphDef> graph_;
+  std::unique_ptr<PlainPath> path_;                     // what the session was restored from
+  std::unique_ptr<tensorflow::DeviceMgr> devices_;      // of functions that need no session, or null
+  std::shared_ptr<tensorflow::Session> session_;        // null while there is none
   Executors executors_;                                 // hold kernels on a device, and go before it
   std::map<std::string, const GraphExecutor*> shared_;  // by key
 };

@@ -25,6 +25,7 @@
 #include "savedmodel/version.h"
 #include "tensorflow/c/c_api.h"
 #include "tensorflow/cc/saved_model/loader.h"
+#include "tensorflow/core/common_runtime/device_factory.h"
 #include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/lib/strings/proto_serialization.h"
 
@@ -103,6 +104,12 @@ void ModelSource::CheckUnchanged() const {
   if (!fingerprint_.empty() && SourceFingerprint(path_) != fingerprint_) {
     throw Error(Code::kFailedPrecondition, "'" + path_ + "' has changed since it was loaded");
   }
+}
+
+std::unique_ptr<tf::DeviceMgr> ModelSource::MakeDevices() const {
+  std::vector<std::unique_ptr<tf::Device>> devices;
+  ThrowIfError(tf::DeviceFactory::AddDevices(session_options_, "/job:localhost/replica:0/task:0", &devices));
+  return std::make_unique<tf::StaticDeviceMgr>(std::move(devices));
 }
 
 OpenedSession ModelSource::Open(tf::MetaGraphDef meta_graph, IntraOpThreads* threads) const {

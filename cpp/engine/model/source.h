@@ -10,6 +10,7 @@
 #include "engine/saved/optimized_files.h"
 #include "engine/threads/intra_op.h"
 #include "savedmodel/options.h"
+#include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/protobuf/config.pb.h"
 #include "tensorflow/core/protobuf/meta_graph.pb.h"
 #include "tensorflow/core/public/session.h"
@@ -44,6 +45,8 @@ class ModelSource {
   // From now on the model has to stay as `origin` describes it.
   void Hold(const Origin& origin) { fingerprint_ = origin.at(kModelTopic); }
   void CheckUnchanged() const;  // throws Error if it has not; without Hold it may change
+  // Devices without a session. Throws Error.
+  std::unique_ptr<tensorflow::DeviceMgr> MakeDevices() const;
   // `threads` may be null. Throws Error.
   OpenedSession Open(tensorflow::MetaGraphDef meta_graph, IntraOpThreads* threads) const;
 

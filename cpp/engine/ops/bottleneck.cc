@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/packs_input.h"
 #include "engine/graph/attributes.h"
 #include "engine/graph/graph_view.h"
 #include "engine/kernels/bottleneck.h"
@@ -90,7 +91,7 @@ REGISTER_OP(kBottleneckOp)
     .Attr("bf16: bool = false")
     .SetShapeFn(InferShape);
 
-class BottleneckOp : public tf::OpKernel {
+class BottleneckOp : public tf::OpKernel, public PacksInput {
  public:
   explicit BottleneckOp(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, depthwise_.Read(context));
@@ -146,6 +147,11 @@ class BottleneckOp : public tf::OpKernel {
     if (takes_long) block.stop = &stop;
     Run(context, block, x.dim_size(0));
     if (takes_long) EndIfStopped(context, stop);
+  }
+
+  bool HasPacked(int input) const override {
+    if (expands_ > 0 && input == 1) return expand_weights_.is_made();
+    return projects_ > 0 && input == 1 + expands_ + 2 && project_weights_.is_made();
   }
 
  private:

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -52,12 +53,18 @@ class ConstantCache {
   template <typename Make>
   std::shared_ptr<const T> Get(const tensorflow::Tensor& input, const ConstantLayout& layout,
                                const Make& make) {
-    std::call_once(once_, [&] { made_ = ShareCached({input}, TypeTag<T>(), layout, make); });
+    std::call_once(once_, [&] {
+      made_ = ShareCached({input}, TypeTag<T>(), layout, make);
+      is_made_.store(true, std::memory_order_release);
+    });
     return made_->from[0].data() == input.data() ? std::static_pointer_cast<const T>(made_->value) : make();
   }
 
+  bool is_made() const { return is_made_.load(std::memory_order_acquire); }
+
  private:
   std::once_flag once_;
+  std::atomic<bool> is_made_{false};
   std::shared_ptr<const CachedConstants> made_;
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/packs_input.h"
 #include "engine/kernels/gemm.h"
 #include "engine/kernels/integers.h"
 #include "engine/kernels/isa.h"
@@ -56,7 +57,7 @@ REGISTER_OP(kDenseOp)
     .Attr("bf16: bool = false")
     .SetShapeFn(InferShape);
 
-class DenseOp : public tf::OpKernel {
+class DenseOp : public tf::OpKernel, public PacksInput {
  public:
   explicit DenseOp(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, context->GetAttr("transpose_b", &transposed_));
@@ -105,6 +106,8 @@ class DenseOp : public tf::OpKernel {
     Gemm(problem, *weights, UsableThreads(context), ParallelLoop{context});
     if (TakesLong(problem, *weights)) EndIfStopped(context, stop);
   }
+
+  bool HasPacked(int input) const override { return input == 1 && packed_.is_made(); }
 
  private:
   // The pixels that the strides leave of an image of this shape.

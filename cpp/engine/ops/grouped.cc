@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/packs_input.h"
 #include "engine/graph/attributes.h"
 #include "engine/kernels/grouped.h"
 #include "engine/ops/attributes.h"
@@ -45,7 +46,7 @@ absl::Status ReadSteps(tf::OpKernelConstruction* context, const char* name,
   return absl::InvalidArgumentError(absl::StrCat(name, " are four positive numbers"));
 }
 
-class GroupedOp : public tf::OpKernel {
+class GroupedOp : public tf::OpKernel, public PacksInput {
  public:
   explicit GroupedOp(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, ReadSteps(context, "strides", &strides_));
@@ -80,6 +81,8 @@ class GroupedOp : public tf::OpKernel {
     images.alpha = alpha_;
     ConvolveGroups(images, *Pack(filter, images.groups), ParallelLoop{context});
   }
+
+  bool HasPacked(int input) const override { return input == 1 && weights_.is_made(); }
 
  private:
   absl::Status Measure(const tf::Tensor& x, const tf::Tensor& filter, GroupedImages* images) const {

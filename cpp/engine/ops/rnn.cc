@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/packs_input.h"
 #include "engine/kernels/rnn/kernel.h"
 #include "engine/ops/constant_cache.h"
 #include "engine/threads/parallel_for.h"
@@ -22,7 +23,7 @@ namespace {
 namespace tf = tensorflow;
 using Index = std::int64_t;
 
-class RnnOp : public tf::OpKernel {
+class RnnOp : public tf::OpKernel, public PacksInput {
  public:
   explicit RnnOp(tf::OpKernelConstruction* context) : OpKernel(context) {
     if (context->def().op() == kLstmOp) {
@@ -134,6 +135,12 @@ class RnnOp : public tf::OpKernel {
     EndIfStopped(context, stop);
   }
 
+  bool HasPacked(int input) const override {
+    if (input != 1 && input != 2) return false;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return packed_ != nullptr;
+  }
+
  private:
   static int Last(const tf::OpKernelContext* context) { return context->num_outputs() - 1; }
 
@@ -237,7 +244,7 @@ class RnnOp : public tf::OpKernel {
   bool cache_weights_ = false, mask_time_major_ = false, masked_is_zero_ = false;
   std::string no_steps_;
   Index steps_ = -1, rows_without_steps_ = -1;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::shared_ptr<const CachedConstants> packed_;
 };
 

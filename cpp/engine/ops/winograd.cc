@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/packs_input.h"
 #include "engine/graph/attributes.h"
 #include "engine/kernels/isa.h"
 #include "engine/kernels/winograd.h"
@@ -38,7 +39,7 @@ REGISTER_OP(kWinogradOp)
     .Attr("bf16: bool = false")
     .SetShapeFn(tf::shape_inference::Conv2DShapeWithExplicitPadding);
 
-class WinogradOp : public tf::OpKernel {
+class WinogradOp : public tf::OpKernel, public PacksInput {
  public:
   explicit WinogradOp(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, padding_.Read(context));
@@ -88,6 +89,8 @@ class WinogradOp : public tf::OpKernel {
              ParallelLoop{context});
     EndIfStopped(context, stop);
   }
+
+  bool HasPacked(int input) const override { return input == 1 && weights_.is_made(); }
 
  private:
   std::shared_ptr<const WinogradWeights> Transform(tf::OpKernelContext* context, const tf::Tensor& filter) {

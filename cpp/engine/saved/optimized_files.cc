@@ -8,6 +8,7 @@
 #include "engine/base/status.h"
 #include "engine/files/files.h"
 #include "engine/graph/executable_graph.h"
+#include "engine/graph/variable_use.h"
 #include "engine/saved/mapped_weights.h"
 #include "engine/saved/records.h"
 #include "tensorflow/core/framework/op.h"
@@ -27,24 +28,6 @@ constexpr std::int64_t kFormat = 4;
 // The last field of the file, unknown to TensorFlow's SavedModel: the CRC-32C of all bytes before its four.
 constexpr char kChecksumTag[] = "\xc5\x3e";  // number 1000, fixed32
 constexpr std::size_t kChecksumBytes = sizeof(std::uint32_t);
-
-template <typename Nodes>
-bool NamesResources(const Nodes& nodes) {
-  return std::any_of(nodes.begin(), nodes.end(), [](const tf::NodeDef& node) {
-    const tf::OpDef* op = nullptr;
-    if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;  // a function
-    return std::any_of(op->attr().begin(), op->attr().end(), [](const tf::OpDef::AttrDef& attr) {
-      return attr.name() == "shared_name" || attr.name() == "container";
-    });
-  });
-}
-
-bool IsStandalone(const tf::GraphDef& graph) {
-  const auto& functions = graph.library().function();
-  return !NamesResources(graph.node()) &&
-         std::none_of(functions.begin(), functions.end(),
-                      [](const tf::FunctionDef& function) { return NamesResources(function.node_def()); });
-}
 
 // Each signature folds the same weights for itself, so equal constants are common.
 bool IsSame(const tf::Tensor& a, const tf::Tensor& b) {

@@ -89,6 +89,11 @@ struct LoadOptions {
   // the process's resident memory (about 300 MB). Pages that are needed again come from the page cache.
   // SAVEDMODEL_KEEP_PAGES in the environment switches it off for all models.
   bool drop_library_pages = true;
+  // After the first call of every signature, frees variables that no optimized signature reads any more. What
+  // needs them later (variables, functions by tensor name, runs with a trace) reads the model's files again:
+  // Error (kFailedPrecondition) if they have changed. SAVEDMODEL_KEEP_VARIABLES in the environment switches
+  // it off for all models.
+  bool free_variables = true;
 };
 
 }  // namespace savedmodel

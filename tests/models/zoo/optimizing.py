@@ -72,6 +72,27 @@ def different_weights(m: Workspace) -> None:
 
 
 @model
+def large_weights(m: Workspace) -> None:
+    """Weights of 1 MB that several signatures pack, each in its own way, and one that is also a result."""
+    w = tf.Variable(m.normal(512, 512) / 20, name="w")
+    v = tf.Variable(m.normal(512, 256) / 20, name="v")
+    signatures = {
+        "forward": v2.signature(
+            lambda x: {"y": tf.matmul(tf.nn.relu(tf.matmul(x, w)), v)}, x=tf.TensorSpec([None, 512])
+        ),
+        "backward": v2.signature(
+            lambda x: {"y": tf.matmul(x, w, transpose_b=True)}, x=tf.TensorSpec([None, 512])
+        ),
+        "part": v2.signature(
+            lambda x: {"y": tf.matmul(x, w[:256]), "v": v[:128]}, x=tf.TensorSpec([None, 256])
+        ),
+    }
+    m.save(signatures, w=w, v=v)
+    for name, width in (("forward", 512), ("backward", 512), ("part", 256)):
+        m.golden(name, {"x": m.normal(2, width)})
+
+
+@model
 def returns_weights(m: Workspace) -> None:
     """Returns a weight that is too large for a place inside the graph."""
     large = tf.Variable(m.normal(128, 256), name="large")

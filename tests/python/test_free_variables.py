@@ -1,0 +1,191 @@
+"""After the first call of every signature, variables are freed, and read again on demand."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import savedmodel as sm
+
+from .helpers import run_python
+
+X = np.random.default_rng(0).normal(size=(3, 512)).astype(np.float32)
+INPUTS = {"forward": X, "backward": X, "part": X[:, :256]}
+
+
+@pytest.fixture
+def model(models: Path, tmp_path: Path) -> Path:
+    """Its own copy, so that a test can take it away."""
+    return Path(shutil.copytree(models / "large_weights", tmp_path / "model"))
+
+
+@pytest.fixture
+def kept(models: Path, monkeypatch: pytest.MonkeyPatch) -> sm.Model:
+    """The same model, which frees nothing."""
+    with monkeypatch.context() as environment:
+        environment.setenv("SAVEDMODEL_KEEP_VARIABLES", "1")
+        return sm.load(models / "large_weights")
+
+
+def call(model: sm.Model, name: str) -> dict[str, np.ndarray]:
+    return {key: np.array(value) for key, value in model.signatures[name].run({"x": INPUTS[name]}).items()}
+
+
+def call_all(model: sm.Model) -> list[dict[str, np.ndarray]]:
+    return [call(model, name) for name in INPUTS]
+
+
+def same(results: list[dict[str, np.ndarray]], expected: list[dict[str, np.ndarray]]) -> None:
+    for result, right in zip(results, expected, strict=True):
+        assert result.keys() == right.keys()
+        for key in result:
+            np.testing.assert_array_equal(result[key], right[key])
+
+
+def is_freed(model: sm.Model, folder: Path) -> bool:
+    """Whether its files are needed again to read a variable; they stay away."""
+    shutil.rmtree(folder)
+    try:
+        model.variables["w"]
+    except sm.FailedPreconditionError:
+        return True
+    return False
+
+
+def test_results_stay_the_same(model: Path, kept: sm.Model) -> None:
+    expected = call_all(kept)
+    loaded = sm.load(model)
+    for _ in range(3):
+        same(call_all(loaded), expected)
+    assert is_freed(loaded, model)
+    same(call_all(loaded), expected)
+
+
+@pytest.mark.parametrize("left_out", [*INPUTS])
+def test_nothing_is_freed_before_every_signature_was_called(
+    model: Path, left_out: str, kept: sm.Model
+) -> None:
+    loaded = sm.load(model)
+    for name in INPUTS:
+        if name != left_out:
+            call(loaded, name)
+    assert not is_freed(loaded, model)
+    same(call_all(loaded), call_all(kept))
+
+
+def test_options_and_the_environment_keep_them(model: Path, kept: sm.Model, tmp_path: Path) -> None:
+    call_all(kept)
+    assert np.abs(kept.variables["w"]).sum() > 0
+    plain = sm.load(model, optimize="none")
+    call_all(plain)
+    assert not is_freed(plain, model)
+
+
+def test_variables_are_read_again(model: Path, kept: sm.Model) -> None:
+    loaded = sm.load(model)
+    call_all(loaded)
+    for name, value in kept.variables.items():
+        np.testing.assert_array_equal(np.asarray(loaded.variables[name]), np.asarray(value))
+    same(call_all(loaded), call_all(kept))
+
+
+def test_a_view_of_a_variable_stays_as_it_was(model: Path, kept: sm.Model) -> None:
+    loaded = sm.load(model)
+    view = np.asarray(loaded.variables["w"])
+    before = view.copy()
+    call_all(loaded)
+    np.testing.assert_array_equal(view, before)
+    same(call_all(loaded), call_all(kept))
+
+
+def test_a_result_that_is_a_weight_stays_as_it_was(model: Path) -> None:
+    loaded = sm.load(model)
+    view = loaded.signatures["part"].run({"x": INPUTS["part"]})["v"]
+    before = np.array(view)
+    call_all(loaded)
+    np.testing.assert_array_equal(view, before)
+    np.testing.assert_array_equal(loaded.signatures["part"].run({"x": INPUTS["part"]})["v"], before)
+
+
+def test_functions_bound_later_have_their_weights(model: Path, kept: sm.Model) -> None:
+    loaded = sm.load(model)
+    expected = call_all(loaded)
+    signature = loaded.signatures["forward"]
+    feed, fetch = signature.inputs["x"].name, signature.outputs["y"].name
+    for _ in range(12):  # the tenth run optimizes
+        np.testing.assert_allclose(loaded.run([fetch], {feed: X})[0], expected[0]["y"], rtol=1e-5, atol=1e-5)
+    same(call_all(loaded), expected)
+    traced, _ = signature.run({"x": X}, trace=True)
+    np.testing.assert_allclose(traced["y"], expected[0]["y"], rtol=1e-5, atol=1e-5)
+
+
+def test_an_optimized_copy_of_a_model_that_was_freed(model: Path, tmp_path: Path) -> None:
+    loaded = sm.load(model)
+    expected = call_all(loaded)
+    loaded.save_optimized(tmp_path / "copy")
+    loaded.save_variables(tmp_path / "variables")
+    same(call_all(sm.load(tmp_path / "copy")), expected)
+    same(call_all(loaded), expected)
+
+
+def test_a_changed_model_is_not_read_again(model: Path) -> None:
+    loaded = sm.load(model)
+    expected = call_all(loaded)
+    index = model / "variables" / "variables.index"
+    index.write_bytes(index.read_bytes()[:-1] + b"?")
+    with pytest.raises(sm.FailedPreconditionError, match="has changed since it was loaded"):
+        loaded.variables["w"]
+    same(call_all(loaded), expected)
+
+
+def test_threads_that_call_and_read_at_once(model: Path, kept: sm.Model) -> None:
+    expected = dict(zip(INPUTS, call_all(kept), strict=True))
+    right = np.array(kept.variables["v"])
+    for _ in range(5):
+        loaded = sm.load(model, threads=1)
+
+        def work(number: int, loaded: sm.Model = loaded) -> None:
+            for i in range(6):
+                if number == 3:
+                    np.testing.assert_array_equal(np.asarray(loaded.variables["v"]), right)
+                else:
+                    name = [*INPUTS][(number + i) % 3]
+                    same([call(loaded, name)], [expected[name]])
+
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(work, number) for number in range(4)]:
+                done.result()
+
+
+def test_memory_is_given_back(models: Path, tmp_path: Path) -> None:
+    """One weight of 32 MB: it is resident as a variable until the first call, then packed only."""
+    run_python(
+        f"""
+        import numpy as np, tensorflow as tf
+        module = tf.Module()
+        module.w = tf.Variable(np.random.default_rng(0).normal(size=(4096, 2048)).astype(np.float32))
+        call = tf.function(lambda x: {{"y": tf.matmul(x, module.w)}},
+                           input_signature=[tf.TensorSpec([None, 4096], tf.float32, "x")])
+        tf.saved_model.save(module, {str(tmp_path / "large")!r}, signatures=call)
+        """
+    )
+    measure = f"""
+        import numpy as np, savedmodel as sm
+        def resident():
+            return int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1]) >> 10
+        sm.load({str(models / "mlp")!r})(np.zeros((1, 64), np.float32))
+        before = resident()
+        model = sm.load({str(tmp_path / "large")!r}, threads=1)
+        model(np.ones((1, 4096), np.float32))
+        print(resident() - before)
+        model.close()
+        print(resident() - before)
+    """
+    freed = [int(line) for line in run_python(measure)[0].split()]
+    kept = [int(line) for line in run_python(measure, SAVEDMODEL_KEEP_VARIABLES="1")[0].split()]
+    assert freed[0] < 32 + 24, freed
+    assert kept[0] > freed[0] + 16, (kept, freed)
+    assert freed[1] < 24, freed
