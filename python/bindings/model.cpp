@@ -95,6 +95,7 @@ void bind_model(py::module_& m) {
            [](LoadOptions& options, const std::string& level) {
              options.optimize = level == "none"   ? Optimize::kNone
                                 : level == "bf16" ? Optimize::kBf16
+                                : level == "int8" ? Optimize::kInt8
                                                   : Optimize::kDefault;
            })
       .def_readwrite("op_libraries", &LoadOptions::op_libraries)

@@ -33,7 +33,7 @@ class _Arguments(TypedDict, total=False):
     tags: Iterable[str]
     device: str | None
     threads: int | None
-    optimize: Literal["none", "default", "bf16"]
+    optimize: Literal["none", "default", "bf16", "int8"]
     session: SessionOptions | None
     run: RunOptions | None
     op_libraries: OpLibraries
@@ -108,8 +108,9 @@ def complete(given: LoadArguments) -> LoadArguments:
         raise ValueError(f"threads must be 1 to {_MAX_THREADS}, or None for one per CPU, got {threads}")
     check_type("verify", arguments["verify"], bool)
     check_type("warmup", arguments["warmup"], bool)
-    if arguments["optimize"] not in ("none", "default", "bf16"):
-        raise ValueError(f"optimize must be 'none', 'default' or 'bf16', got {arguments['optimize']!r}")
+    if arguments["optimize"] not in ("none", "default", "bf16", "int8"):
+        level = arguments["optimize"]
+        raise ValueError(f"optimize must be 'none', 'default', 'bf16' or 'int8', got {level!r}")
     if arguments["ops"] not in ("any", "safe"):
         raise ValueError(f"ops must be 'any' or 'safe', got {arguments['ops']!r}")
     check_type("device", arguments["device"], str)

@@ -322,10 +322,12 @@ def load(path: str | os.PathLike[str], **arguments: Unpack[LoadArguments]) -> Mo
         session's config has intra_op_parallelism_threads.
     optimize: "none" runs the graph as TensorFlow does. "default" freezes variables that are never written,
         folds constants and fuses layers (float32 as before, equal to within rounding). "bf16" also runs
-        matrix products and convolutions in bfloat16. `model.optimization` says what was done.
+        matrix products and convolutions in bfloat16. "int8" also runs dense layers and 1x1 convolutions in
+        int8 where that is faster: weights are rounded per output column, inputs per row as they come, without
+        calibration. `model.optimization` says what was done.
     verify: run each optimized signature, or `__call__` if there are none, once on generated inputs (seeded;
         unknown sizes are 2), with and without the optimizer. Raise InternalError if the results differ by
-        more than 1e-4 of the output's largest value ("bf16": 0.1). `model.verified` says what could not be
+        more than 1e-4 of the output's largest value ("bf16": 0.1, "int8": 0.2). `model.verified` says what could not be
         compared.
     session, run: TensorFlow's options; `run` applies to the restore and init ops and to every later run.
     op_libraries: shared libraries with custom ops, or names of installed packages that have some, such as

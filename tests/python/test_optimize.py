@@ -13,7 +13,7 @@ from .helpers import HAS_BFLOAT16, Load, aligned
 
 
 def test_levels_are_checked(models: Path) -> None:
-    with pytest.raises(ValueError, match="optimize must be 'none', 'default' or 'bf16', got 'fast'"):
+    with pytest.raises(ValueError, match="optimize must be 'none', 'default', 'bf16' or 'int8', got 'fast'"):
         sm.load(models / "add", optimize="fast")  # type: ignore[arg-type]
 
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <string_view>
 #include <vector>
 
 #include "engine/kernels/integers.h"
@@ -251,6 +252,13 @@ const float* PackedWeights::Scales(Index panel) const {
 
 const std::int32_t* PackedWeights::Sums(Index step, Index panel) const {
   return sums_.empty() ? nullptr : sums_.data() + step / depth_block_ * padded_ + panel * panel_width_;
+}
+
+// Rounding a row takes as long as its int8 products with some 30 columns.
+bool Int8Pays(Index depth, Index columns) {
+  const std::string_view name = Int8GemmKernels().back().name;
+  const bool quadruple = name == "avx512vnni" || name == "avxvnni" || name == "generic";
+  return depth >= 64 && columns >= (quadruple ? 64 : 128);
 }
 
 bool AllFinite(const float* values, Index count) {

@@ -275,7 +275,7 @@ void OptimizeFunction(SharedSession* shared, const std::set<std::string>& kept, 
   tf::DeviceSet device_set;
   device_set.AddDevice(device);
   device_set.set_client_device(device);
-  OptimizeGraph(shared->settings.plain_options, device_set, shared->settings.optimize == Optimize::kBf16,
+  OptimizeGraph(shared->settings.plain_options, device_set, shared->settings.optimize,
                 value, pool, isolated, report);
 }
 

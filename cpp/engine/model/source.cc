@@ -62,6 +62,19 @@ tf::MetaGraphDef SelectMetaGraph(const std::string& path, const std::set<std::st
               "'" + path + "' has no MetaGraph with the tags " + TagSet(tags) + "; its tag sets: " + known);
 }
 
+const char* NameOf(Optimize level) {
+  switch (level) {
+    case Optimize::kNone:
+      return "none";
+    case Optimize::kBf16:
+      return "bf16";
+    case Optimize::kInt8:
+      return "int8";
+    default:
+      return "default";
+  }
+}
+
 }  // namespace
 
 ModelSource::ModelSource(std::string path, LoadOptions options)
@@ -93,7 +106,7 @@ Origin ModelSource::MakeOrigin() const {
   tf::SerializeToStringDeterministic(session_options_.config, &config);
   return {{kModelTopic, SourceFingerprint(path_)},
           {"tags", TagSet(options_.tags)},
-          {"optimize", options_.optimize == Optimize::kBf16 ? "bf16" : "default"},
+          {"optimize", NameOf(options_.optimize)},
           {"session options", absl::CEscape(config)},
           {"savedmodel", Version()},
           {"TensorFlow", TF_Version()},

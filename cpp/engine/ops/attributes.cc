@@ -47,9 +47,9 @@ absl::Status ReadActivation(tf::OpKernelConstruction* context, const std::string
 }
 
 absl::Status ReadGemmKernel(tf::OpKernelConstruction* context, const GemmKernel** kernel) {
-  bool bf16 = false;
-  TF_RETURN_IF_ERROR(context->GetAttr("bf16", &bf16));
-  *kernel = bf16 ? Bfloat16GemmKernel() : nullptr;
+  std::string precision;
+  TF_RETURN_IF_ERROR(context->GetAttr(kPrecision, &precision));
+  *kernel = precision == kBf16 ? Bfloat16GemmKernel() : precision == kInt8 ? Int8GemmKernel() : nullptr;
   if (*kernel == nullptr) *kernel = &GemmKernelOf(BestIsa());
   return absl::OkStatus();
 }

@@ -17,7 +17,11 @@ namespace savedmodel::engine {
 absl::Status ReadActivation(tensorflow::OpKernelConstruction* context, const std::string& prefix,
                             Activation* activation, float* alpha);
 
-// `bf16`: then the kernel for it, if this machine has one; else that for float32.
+// Values of the attribute `precision`; empty is float32.
+inline constexpr char kPrecision[] = "precision";
+inline constexpr char kBf16[] = "bf16";
+inline constexpr char kInt8[] = "int8";
+// The kernel for `precision`, or, if this machine has none, that for float32.
 absl::Status ReadGemmKernel(tensorflow::OpKernelConstruction* context, const GemmKernel** kernel);
 
 // `padding` and `explicit_paddings`, of images with the channels last.

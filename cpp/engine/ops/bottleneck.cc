@@ -88,7 +88,7 @@ REGISTER_OP(kBottleneckOp)
     .Attr("leakyrelu_alpha: float = 0.2")
     .Attr("project_activation: string = ''")
     .Attr("project_leakyrelu_alpha: float = 0.2")
-    .Attr("bf16: bool = false")
+    .Attr("precision: string = ''")
     .SetShapeFn(InferShape);
 
 class BottleneckOp : public tf::OpKernel, public PacksInput {

@@ -54,7 +54,7 @@ REGISTER_OP(kDenseOp)
     .Attr("strides: list(int) = [1, 1]")
     .Attr("activation: string = ''")
     .Attr("leakyrelu_alpha: float = 0.2")
-    .Attr("bf16: bool = false")
+    .Attr("precision: string = ''")
     .SetShapeFn(InferShape);
 
 class DenseOp : public tf::OpKernel, public PacksInput {

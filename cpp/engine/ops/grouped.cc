@@ -36,7 +36,7 @@ REGISTER_OP(kGroupedOp)
     .Attr("dilations: list(int) = [1, 1, 1, 1]")
     .Attr("activation: string = ''")
     .Attr("leakyrelu_alpha: float = 0.2")
-    .Attr("bf16: bool = false")
+    .Attr("precision: string = ''")
     .SetShapeFn(tf::shape_inference::Conv2DShapeWithExplicitPadding);
 
 absl::Status ReadSteps(tf::OpKernelConstruction* context, const char* name,

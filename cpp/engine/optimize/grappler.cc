@@ -12,6 +12,7 @@
 #include "engine/graph/graph.h"
 #include "engine/graph/rewriter.h"
 #include "engine/kernels/gemm_strip.h"
+#include "engine/ops/attributes.h"
 #include "engine/ops/bottleneck.h"
 #include "engine/ops/dense.h"
 #include "engine/ops/grouped.h"
@@ -168,7 +169,7 @@ int UseBfloat16(const tf::DeviceSet& devices, IsolatedGraph* isolated) {
   for (tf::NodeDef& node : *isolated->graph.mutable_node()) {
     if (std::find(std::begin(kOurs), std::end(kOurs), node.op()) == std::end(kOurs)) continue;
     auto& attributes = *node.mutable_attr();
-    attributes["bf16"].set_b(true);
+    attributes[kPrecision].set_s(kBf16);
     const bool is_pair = attributes.count("num_expand") > 0 && attributes["num_expand"].i() > 0 &&
                          attributes["num_project"].i() > 0;
     count += is_pair ? 2 : 1;

@@ -11,6 +11,7 @@
 #include "engine/optimize/fold.h"
 #include "engine/optimize/freeze.h"
 #include "engine/optimize/grappler.h"
+#include "engine/optimize/int8.h"
 #include "engine/optimize/passes/passes.h"
 #include "engine/optimize/recurrent/recurrent.h"
 #include "engine/optimize/tidy.h"
@@ -108,7 +109,7 @@ int FoldWhatIsConstant(const tf::DeviceSet& devices, ConstantPool* pool, Isolate
 
 }  // namespace
 
-void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devices, bool bf16,
+void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devices, Optimize level,
                    const std::function<bool(const tf::NodeDef&, tf::Tensor*)>& value, ConstantPool* pool,
                    IsolatedGraph* isolated, OptimizationReport* report) {
   Stopwatch watch(report);
@@ -149,7 +150,12 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   watch.Record("fold", "what depends on constants only is computed", 0);
   Apply(Passes(), isolated, pool, &watch);
   for (PassReport& pass : report->passes) pass.count += pass.name == "affine" ? affine : 0;
-  if (bf16) watch.Record("bf16", "products and convolutions in bfloat16", UseBfloat16(devices, isolated));
+  if (level == Optimize::kBf16)
+    watch.Record("bf16", "products and convolutions in bfloat16", UseBfloat16(devices, isolated));
+  if (level == Optimize::kInt8) {
+    const int products = UseInt8(pool, isolated, &report->notes);
+    watch.Record("int8", "products in int8, rounded row by row", products);
+  }
   const std::string hazard = FoldingHazard(isolated->graph);
   Note(hazard, report);
   Note(OptimizeAsSession(options, devices, hazard.empty(), isolated), report);

@@ -10,6 +10,7 @@
 #include "engine/graph/constants.h"
 #include "engine/graph/isolate.h"
 #include "savedmodel/optimization.h"
+#include "savedmodel/options.h"
 #include "tensorflow/core/common_runtime/device_set.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/public/session_options.h"
@@ -18,7 +19,8 @@ namespace savedmodel::engine {
 
 // `value` returns the value of a VarHandleOp's variable that may become a constant, and false for others.
 // Adds to `report`. Throws Error; `isolated` is then unusable.
-void OptimizeGraph(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices, bool bf16,
+void OptimizeGraph(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices,
+                   Optimize level,
                    const std::function<bool(const tensorflow::NodeDef&, tensorflow::Tensor*)>& value,
                    ConstantPool* pool, IsolatedGraph* isolated, OptimizationReport* report);
 

@@ -23,7 +23,7 @@ namespace {
 
 constexpr char kGraphsFile[] = "graphs.pb";
 constexpr char kWeightsFile[] = "weights.bin";
-constexpr std::int64_t kFormat = 4;
+constexpr std::int64_t kFormat = 5;
 
 // The last field of the file, unknown to TensorFlow's SavedModel: the CRC-32C of all bytes before its four.
 constexpr char kChecksumTag[] = "\xc5\x3e";  // number 1000, fixed32

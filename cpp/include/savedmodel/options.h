@@ -46,6 +46,8 @@ enum class Optimize {
   kDefault,  // variables that are never written become constants, constant expressions are folded, layers are
              // fused: the same float32 arithmetic, results equal to within rounding
   kBf16,     // kDefault, with matrix products and convolutions in bfloat16; needs CPU support for it
+  kInt8,     // kDefault, with dense layers and 1x1 convolutions in int8 where that is faster: weights are
+          // rounded per output column, inputs per row as they come; no calibration
 };
 
 // Serializes a tensorflow.ConfigProto from its text form. Throws Error (kInvalidArgument) that names the

@@ -62,7 +62,7 @@ seed = click.option(
 )
 level = click.option(
     "--level",
-    type=click.Choice(["none", "default", "bf16"]),
+    type=click.Choice(["none", "default", "bf16", "int8"]),
     default="default",
     show_default=True,
     help="load's optimize=",

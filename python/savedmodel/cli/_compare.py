@@ -57,7 +57,7 @@ def command(
     batch: tuple[int, ...],
     rtol: float,
     atol: float,
-    level: Literal["none", "default", "bf16"],
+    level: Literal["none", "default", "bf16", "int8"],
     threads: int | None,
     sources: _inputs.Sources,
     seed: int,

@@ -17,7 +17,7 @@ from savedmodel.cli import _arguments
 @_arguments.tags
 @click.option(
     "--level",
-    type=click.Choice(["default", "bf16"]),
+    type=click.Choice(["default", "bf16", "int8"]),
     default="default",
     show_default=True,
     help="load's optimize=",
@@ -33,7 +33,7 @@ def command(
     src: str,
     dst: str,
     tags: str | None,
-    level: Literal["default", "bf16"],
+    level: Literal["default", "bf16", "int8"],
     functions: tuple[str, ...],
     verify: bool,
 ) -> None:
