@@ -58,7 +58,7 @@ class EngineModel {
   virtual std::vector<std::string> devices() = 0;
   virtual std::map<std::string, std::int64_t> Placement() = 0;
   virtual void SaveOptimized(const std::string& target,
-                             const std::optional<std::vector<std::string>>& functions) = 0;
+                             const std::optional<std::vector<std::string>>& functions, bool for_default) = 0;
   virtual void SaveVariables(const std::string& target, bool as_saved_model) = 0;
   // Frees what nothing needs after the first call of a function: pages of mapped weights; variables. They are
   // read again when they are needed.

@@ -70,26 +70,31 @@ void Counted(const FunctionState& function, const Body& body) {
   counters.Succeeded(Ticks() - begin);
 }
 
+// The first call leaves much behind: preparing the function took it.
+void EndFirst(const FunctionState& function) {
+  if (function.bound->has_run.exchange(true) || function.bound->by_tensor_name) return;
+  function.model->engine->FreeUnused();
+  ReduceResidentMemory(function.model->options.drop_library_pages);
+}
+
 void RunChecked(const FunctionState& function, const RunCall& call) {
   function.engine().Run(call.inputs.data(), call.outputs.data(), call.into, call.options, call.trace);
 }
 
 void Run(const FunctionState& function, const RunCall& call) {
-  const bool is_new = !function.bound->called.load(std::memory_order_relaxed);
-  if (is_new) Prepare(function);
-  const bool leaves_much = is_new && !function.bound->by_tensor_name;
+  const bool is_first = !function.bound->has_run.load(std::memory_order_relaxed);
+  if (is_first) Prepare(function);
   try {
     Counted(function, [&] {
       Check(function, call);
       const Visit visit(*function.model);
       RunChecked(function, call);
-      if (leaves_much) function.model->engine->FreeUnused();
+      if (is_first) EndFirst(function);
     });
   } catch (const Error&) {
     HoldAtExit();
     throw;
   }
-  if (leaves_much) ReduceResidentMemory(function.model->options.drop_library_pages);
 }
 
 Results RunAll(const Function& function, Span<const Tensor> inputs, const RunOptions* options, Trace* trace) {
@@ -134,9 +139,11 @@ void Prepare(const FunctionState& function) {
 }
 
 void RunInside(const FunctionState& function, const RunCall& call) {
+  const bool is_first = !function.bound->has_run.load(std::memory_order_relaxed);
   Counted(function, [&] {
     Check(function, call);
     RunChecked(function, call);
+    if (is_first) EndFirst(function);
   });
 }
 

@@ -370,9 +370,10 @@ std::map<std::string, std::int64_t> Model::Placement() const {
   return Inside(state(), [](internal::EngineModel& engine) { return engine.Placement(); });
 }
 
-void Model::SaveOptimized(const std::string& target,
-                          const std::optional<std::vector<std::string>>& functions) const {
-  Inside(state(), [&](internal::EngineModel& engine) { engine.SaveOptimized(target, functions); });
+void Model::SaveOptimized(const std::string& target, const std::optional<std::vector<std::string>>& functions,
+                          bool for_default) const {
+  Inside(state(),
+         [&](internal::EngineModel& engine) { engine.SaveOptimized(target, functions, for_default); });
 }
 
 void Model::SaveVariables(const std::string& target, bool as_saved_model) const {

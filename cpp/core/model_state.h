@@ -30,6 +30,7 @@ struct BoundFunction {
   const bool by_tensor_name;  // there may be many, each called once
   CallCounters counters;
   std::atomic<bool> called{false};
+  std::atomic<bool> has_run{false};  // once, with success
 };
 
 struct ModelState : std::enable_shared_from_this<ModelState> {

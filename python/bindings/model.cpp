@@ -98,6 +98,7 @@ void bind_model(py::module_& m) {
                                 : level == "int8" ? Optimize::kInt8
                                                   : Optimize::kDefault;
            })
+      .def_readwrite("float32_layers", &LoadOptions::float32_layers)
       .def_readwrite("op_libraries", &LoadOptions::op_libraries)
       .def_readwrite("cache", &LoadOptions::cache)
       .def("set_op_rules",
@@ -125,7 +126,8 @@ void bind_model(py::module_& m) {
       .def_readonly("frozen_bytes", &OptimizationReport::frozen_bytes)
       .def_readonly("seconds", &OptimizationReport::seconds)
       .def_readonly("executor", &OptimizationReport::executor)
-      .def_readonly("effects", &OptimizationReport::effects);
+      .def_readonly("effects", &OptimizationReport::effects)
+      .def_readonly("int8_layers", &OptimizationReport::int8_layers);
   py::class_<Structure>(m, "Structure")
       .def_property_readonly("kind", &KindName)
       .def_readonly("text", &Structure::text)
@@ -189,9 +191,9 @@ void bind_model(py::module_& m) {
            })
       .def("save_optimized",
            [](const ModelHandle& handle, const std::string& target,
-              const std::optional<std::vector<std::string>>& functions) {
+              const std::optional<std::vector<std::string>>& functions, bool for_default) {
              const ReleaseGil release;
-             handle.model.SaveOptimized(target, functions);
+             handle.model.SaveOptimized(target, functions, for_default);
            })
       .def("close",
            [](ModelHandle& handle) {

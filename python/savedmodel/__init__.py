@@ -91,6 +91,7 @@ if TYPE_CHECKING:
         verify,
         versions,
     )
+    from savedmodel._quantize import Quantization, QuantizedLayer, quantize
     from savedmodel._warmup import record_warmup
     from savedmodel._watch import (
         VersionChange,
@@ -151,6 +152,8 @@ __all__ = [
     "PermissionDeniedError",
     "Problem",
     "Published",
+    "Quantization",
+    "QuantizedLayer",
     "RaggedTensor",
     "Removal",
     "ResourceExhaustedError",
@@ -177,6 +180,7 @@ __all__ = [
     "inspect",
     "load",
     "publish",
+    "quantize",
     "record_warmup",
     "remove_old_versions",
     "rollback",
@@ -191,6 +195,7 @@ __all__ = [
 _LAZY = {
     "record_warmup": "savedmodel._warmup",
     "serialize_example": "savedmodel._examples",
+    **dict.fromkeys(("Quantization", "QuantizedLayer", "quantize"), "savedmodel._quantize"),
     **dict.fromkeys(("Problem", "Published", "Removal", "Version"), "savedmodel._publish"),
     **dict.fromkeys(
         ("publish", "remove_old_versions", "rollback", "verify", "versions"), "savedmodel._publish"

@@ -34,6 +34,7 @@ class _Arguments(TypedDict, total=False):
     device: str | None
     threads: int | None
     optimize: Literal["none", "default", "bf16", "int8"]
+    float32_layers: Iterable[str]
     session: SessionOptions | None
     run: RunOptions | None
     op_libraries: OpLibraries
@@ -62,6 +63,7 @@ DEFAULTS: LoadArguments = {
     "device": None,
     "threads": None,
     "optimize": "default",
+    "float32_layers": (),
     "verify": False,
     "session": None,
     "run": None,
@@ -113,6 +115,9 @@ def complete(given: LoadArguments) -> LoadArguments:
         raise ValueError(f"optimize must be 'none', 'default', 'bf16' or 'int8', got {level!r}")
     if arguments["ops"] not in ("any", "safe"):
         raise ValueError(f"ops must be 'any' or 'safe', got {arguments['ops']!r}")
+    if isinstance(arguments["float32_layers"], str):
+        raise TypeError(f"float32_layers must be a list of names, got {arguments['float32_layers']!r}")
+    arguments["float32_layers"] = tuple(arguments["float32_layers"])
     check_type("device", arguments["device"], str)
     if not isinstance(arguments["cache"], bool | str | os.PathLike | None):
         raise TypeError(f"cache is a directory, True for the user's, or False: {arguments['cache']!r}")

@@ -29,6 +29,7 @@ def _core_options(arguments: LoadArguments) -> _core.LoadOptions:
     options.device = arguments["device"] or ""
     options.threads = arguments["threads"] or 0
     options.set_optimize(arguments["optimize"])
+    options.float32_layers = set(arguments["float32_layers"])
     options.session = (arguments["session"] or SessionOptions())._to_core()
     run = arguments["run"] or RunOptions()
     options.set_run(run.timeout, run.trace, run._proto_bytes())
@@ -279,7 +280,7 @@ class Model:
         if isinstance(functions, str):
             raise TypeError(f"functions must be a list of paths, such as [{functions!r}], got a string")
         chosen = None if functions is None else list(functions)
-        self._core.save_optimized(file_system_path(path), chosen)
+        self._core.save_optimized(file_system_path(path), chosen, False)
 
     @property
     def closed(self) -> bool:
@@ -322,13 +323,15 @@ def load(path: str | os.PathLike[str], **arguments: Unpack[LoadArguments]) -> Mo
         session's config has intra_op_parallelism_threads.
     optimize: "none" runs the graph as TensorFlow does. "default" freezes variables that are never written,
         folds constants and fuses layers (float32 as before, equal to within rounding). "bf16" also runs
-        matrix products and convolutions in bfloat16. "int8" also runs dense layers and 1x1 convolutions in
-        int8 where that is faster: weights are rounded per output column, inputs per row as they come, without
-        calibration. `model.optimization` says what was done.
+        matrix products and convolutions in bfloat16. "int8" also runs dense layers and convolutions in int8
+        where that is faster: weights are rounded per output column, inputs per row or window as they come,
+        without calibration (`quantize` makes a copy that stays as close as asked). `model.optimization` says
+        what was done.
+    float32_layers: with "int8", layers that stay float32, by the names in `Optimization.int8_layers`.
     verify: run each optimized signature, or `__call__` if there are none, once on generated inputs (seeded;
         unknown sizes are 2), with and without the optimizer. Raise InternalError if the results differ by
-        more than 1e-4 of the output's largest value ("bf16": 0.1, "int8": 0.2). `model.verified` says what could not be
-        compared.
+        more than 1e-4 of the output's largest value ("bf16": 0.1, "int8": 0.2). `model.verified` says what
+        could not be compared.
     session, run: TensorFlow's options; `run` applies to the restore and init ops and to every later run.
     op_libraries: shared libraries with custom ops, or names of installed packages that have some, such as
         "tensorflow_text". They stay registered in the process.

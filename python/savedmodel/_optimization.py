@@ -41,6 +41,8 @@ class Optimization:
     notes: tuple[str, ...]
     effects: tuple[str, ...] = ()
     """Ops whose calls have side effects or differ: they write variables, draw random numbers, print."""
+    int8_layers: tuple[str, ...] = ()
+    """Layers whose products are in int8, by the names of their nodes."""
 
     @classmethod
     def _of(cls, report: _core.OptimizationReport) -> Optimization:
@@ -57,6 +59,7 @@ class Optimization:
             passes=tuple(Pass(p.name, p.what, p.count, p.seconds) for p in report.passes),
             notes=tuple(report.notes),
             effects=tuple(report.effects),
+            int8_layers=tuple(report.int8_layers),
         )
 
     def __repr__(self) -> str:

@@ -85,5 +85,5 @@ def verify(model: Model, level: str) -> dict[str, str]:
                 f"its calls have side effects, or give results that differ: {', '.join(report.effects)}"
             )
         else:
-            why_not[name] = _verify_signature(label, callee, level)
+            why_not[name] = _verify_signature(label, callee, "int8" if report.int8_layers else level)
     return why_not

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import savedmodel as sm
+from savedmodel._made_up import made_up_inputs
 
 from .helpers import run_python
 
@@ -136,9 +137,61 @@ def test_a_changed_model_is_not_read_again(model: Path) -> None:
     expected = call_all(loaded)
     index = model / "variables" / "variables.index"
     index.write_bytes(index.read_bytes()[:-1] + b"?")
-    with pytest.raises(sm.FailedPreconditionError, match="has changed since it was loaded"):
+    with pytest.raises(sm.FailedPreconditionError, match="has changed since it was loaded, and"):
         loaded.variables["w"]
     same(call_all(loaded), expected)
+
+
+def test_files_beside_the_model_and_links_to_it_do_not_matter(
+    model: Path, kept: sm.Model, tmp_path: Path
+) -> None:
+    link = tmp_path / "current"
+    link.symlink_to(model)
+    loaded = sm.load(link)
+    call_all(loaded)
+    (model / "notes.txt").write_text("new")
+    link.unlink()
+    link.symlink_to("elsewhere")
+    np.testing.assert_array_equal(np.asarray(loaded.variables["v"]), np.asarray(kept.variables["v"]))
+
+
+def test_what_needs_no_variables_needs_no_files(model: Path) -> None:
+    loaded = sm.load(model)
+    expected = call_all(loaded)
+    devices = sm.load(model).devices
+    shutil.rmtree(model)
+    assert loaded.devices == devices
+    same(call_all(loaded), expected)
+    with pytest.raises(sm.FailedPreconditionError, match="is not there any more, and has to be read again"):
+        loaded.signatures["part"].run({"x": INPUTS["part"]}, outputs="y")
+
+
+@pytest.mark.parametrize("name", ["keras_embedding_strings", "table", "v1_unnamed_table"])
+def test_a_model_whose_load_fills_tables_stays(models: Path, tmp_path: Path, name: str) -> None:
+    copy = Path(shutil.copytree(models / name, tmp_path / name))
+    loaded = sm.load(copy)
+    calls = [(one, made_up_inputs(one.inputs)) for one in loaded.signatures.values()]
+    expected = [signature.run(inputs) for signature, inputs in calls]
+    shutil.rmtree(copy)
+    for (signature, inputs), right in zip(calls, expected, strict=True):
+        traced, _ = signature.run(inputs, trace=True)
+        for key, value in right.items():
+            if np.asarray(value).dtype == np.float32:
+                np.testing.assert_allclose(traced[key], value, rtol=1e-5)
+            else:
+                np.testing.assert_array_equal(traced[key], value)
+
+
+def test_a_copy_is_saved_while_the_last_first_call_ends(model: Path, tmp_path: Path, kept: sm.Model) -> None:
+    expected = call_all(kept)
+    for round_ in range(5):
+        loaded = sm.load(model)
+        loaded.prepare()
+        with ThreadPoolExecutor(1) as pool:
+            saving = pool.submit(loaded.save_optimized, tmp_path / str(round_))
+            same(call_all(loaded), expected)
+            saving.result()
+        same(call_all(sm.load(tmp_path / str(round_))), expected)
 
 
 def test_threads_that_call_and_read_at_once(model: Path, kept: sm.Model) -> None:

@@ -125,8 +125,9 @@ def test_what_is_no_file(models: Path, tmp_path: Path) -> None:
             sm.load(copy)
         (copy / name).rmdir()
         os.mkfifo(copy / name)
-        with pytest.raises(sm.NotFoundError, match=f"{name}' is not a regular file"):
-            sm.load(copy)
+        for cache in (False, str(tmp_path / "cache")):
+            with pytest.raises(sm.NotFoundError, match=f"{name}' is not a regular file"):
+                sm.load(copy, cache=cache)
 
 
 def test_folders_and_files_that_may_not_be_read(models: Path, tmp_path: Path) -> None:

@@ -255,10 +255,11 @@ const std::int32_t* PackedWeights::Sums(Index step, Index panel) const {
 }
 
 // Rounding a row takes as long as its int8 products with some 30 columns.
-bool Int8Pays(Index depth, Index columns) {
+bool Int8Pays(Index depth, Index columns, bool winograd) {
   const std::string_view name = Int8GemmKernels().back().name;
-  const bool quadruple = name == "avx512vnni" || name == "avxvnni" || name == "generic";
-  return depth >= 64 && columns >= (quadruple ? 64 : 128);
+  const bool vnni = name == "avx512vnni" || name == "avxvnni";
+  if (winograd) return vnni && columns >= 64;
+  return depth >= 64 && columns >= (vnni || name == "generic" ? 64 : 128);
 }
 
 bool AllFinite(const float* values, Index count) {

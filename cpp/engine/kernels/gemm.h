@@ -33,8 +33,9 @@ struct NamedGemmKernel {
 // All variants of the int8 kernel that this machine supports, the fastest last.
 const std::vector<NamedGemmKernel>& Int8GemmKernels();
 
-// True if int8 products of this size are faster than float32's on this machine, rounding of rows included.
-bool Int8Pays(std::int64_t depth, std::int64_t columns);
+// True if int8 products of this size are faster than float32's on this machine, rounding of rows included;
+// with `winograd`, faster than a 3x3 convolution in float32 with fewer products.
+bool Int8Pays(std::int64_t depth, std::int64_t columns, bool winograd = false);
 
 // An int8 kernel can't represent weights unless all are finite: the results of other columns are NaN.
 bool AllFinite(const float* values, std::int64_t count);

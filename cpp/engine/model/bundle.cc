@@ -14,6 +14,7 @@
 #include "engine/files/copy.h"
 #include "engine/files/files.h"
 #include "engine/files/graph_checks.h"
+#include "engine/graph/graph_view.h"
 #include "engine/graph/op_libraries.h"
 #include "engine/graph/placement.h"
 #include "engine/graph/plan.h"
@@ -54,6 +55,24 @@ bool MayHaveExecutors(const tf::ConfigProto& config, const tf::RunOptions& given
   return given.ByteSizeLong() == 0 && config.experimental().executor_type().empty();
 }
 
+// True if the load's init op does anything but to end.
+bool Initializes(const tf::MetaGraphDef& meta_graph) {
+  const std::string init_op = InitOpOf(meta_graph);
+  if (init_op.empty()) return false;
+  const GraphView view(meta_graph.graph_def());
+  std::vector<std::string> pending{TensorRef(init_op).node};
+  std::set<std::string> seen;
+  while (!pending.empty()) {
+    const std::string name = std::move(pending.back());
+    pending.pop_back();
+    if (!seen.insert(name).second) continue;
+    const tf::NodeDef* node = view.Find(name);
+    if (node == nullptr || node->op() != "NoOp") return true;
+    for (const std::string& input : node->input()) pending.push_back(TensorRef(input).node);
+  }
+  return false;
+}
+
 class Bundle : public internal::EngineModel {
  public:
   Bundle(const std::string& path, const LoadOptions& options) {
@@ -89,8 +108,8 @@ class Bundle : public internal::EngineModel {
   Tensor ReadVariable(const std::string& name) override;
   std::vector<std::string> devices() override;
   std::map<std::string, std::int64_t> Placement() override;
-  void SaveOptimized(const std::string& target,
-                     const std::optional<std::vector<std::string>>& functions) override;
+  void SaveOptimized(const std::string& target, const std::optional<std::vector<std::string>>& functions,
+                     bool for_default) override;
   void SaveVariables(const std::string& target, bool as_saved_model) override {
     WriteVariables(*shared_->Borrow(), saver_, shared_->settings.run_options,
                    as_saved_model ? source().path() : "", target);
@@ -151,12 +170,13 @@ void Bundle::Load(std::unique_ptr<ModelSource> from) {
   UseSaved(meta_graph, origin, source);
   functions_ = std::make_unique<ModelFunctions>(*source, meta_graph);
   if (shared_->state() == SharedSession::State::kDevicesOnly) return;
-  const bool initializes = !InitializedVariables(path, meta_graph).empty();
+  const bool initializes = Initializes(meta_graph);
   shared_->Open(std::move(meta_graph));
   PlanExecutors(DevicesOf(*shared_->Borrow()));
   if (!settings.own_executors && !functions_->any()) shared_->DropGraph();
-  // What an init op writes may be different when the session is opened again.
-  if (settings.own_executors && !fingerprint.empty() && !initializes) {
+  // What an init op does may have another result when the session is opened again.
+  if (settings.own_executors && !initializes && !signatures_.empty() && !fingerprint.empty() &&
+      SourceFingerprint(path) == fingerprint) {
     source->Hold({{kModelTopic, fingerprint}});
     shared_->AllowFree();
   }
@@ -186,7 +206,7 @@ void Bundle::FreeUnused() {
       functions.push_back(CallPlan(shared_->index(), Label(signature), &inputs, &outputs).graph);
     }
     FreeUnusedSession(shared_.get(), functions);
-  } catch (const Error&) {  // a signature that can not be called keeps the session
+  } catch (const std::exception&) {  // the call has succeeded; the session stays
   }
 }
 
@@ -301,8 +321,8 @@ Tensor Bundle::ReadVariable(const std::string& name) {
 
 std::vector<std::string> Bundle::devices() {
   std::vector<std::string> names;
-  const std::shared_ptr<tf::Session> session = shared_->Borrow();
-  for (const tf::Device* device : DevicesOf(*session).ListDevices()) names.push_back(device->name());
+  const std::lock_guard<std::mutex> lock(shared_->prepared.mutex);
+  for (const tf::Device* device : shared_->DevicesFor(true).ListDevices()) names.push_back(device->name());
   return names;
 }
 
@@ -313,7 +333,7 @@ std::map<std::string, std::int64_t> Bundle::Placement() {
 }
 
 void Bundle::SaveOptimized(const std::string& target,
-                           const std::optional<std::vector<std::string>>& functions) {
+                           const std::optional<std::vector<std::string>>& functions, bool for_default) {
   if (shared_->settings.optimize == Optimize::kNone) {
     throw Error(Code::kFailedPrecondition,
                 "the model was loaded with optimize none: it has no optimized graphs to save");
@@ -329,7 +349,8 @@ void Bundle::SaveOptimized(const std::string& target,
                 "graphs to save");
   }
   const std::shared_ptr<tf::Session> session = shared_->Borrow();
-  const Origin origin = source().MakeOrigin();
+  source().CheckUnchanged();
+  const Origin origin = for_default ? source().MakeOrigin(Optimize::kDefault) : source().MakeOrigin();
   Collector collector(shared_.get(), InitializedVariables(source().path(), source().ReadGraph()));
   for (const auto& [name, signature] : signatures_) {
     collector.Add(Label(signature), [&signature = signature] {

@@ -31,6 +31,7 @@ void Collector::Add(const std::string& label, const std::function<Callee()>& mak
     OptimizedFunction function{plan.graph, {}, {}, false, {}};
     function.report.function = label;
     const std::lock_guard<std::mutex> lock(shared_->prepared.mutex);
+    const std::shared_ptr<tf::Session> session = shared_->Borrow();  // for the graph
     function.isolated = IsolateFunction(*shared_, callee.call.get(), plan.graph);
     OptimizeFunction(shared_, kept_, &pool, &function.isolated, &function.frozen, &function.report);
     writer_.Add(std::move(function), pool);

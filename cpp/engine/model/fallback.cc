@@ -56,8 +56,10 @@ bool Fallback::RunPlain(const GraphExecutor& refused, const Error& error, bool f
   const GraphExecutor* plain = nullptr;
   try {
     plain = Plain();
-  } catch (const Error&) {
-    return false;
+  } catch (const Error& why_not) {
+    if (why_not.code() != Code::kFailedPrecondition) return false;
+    throw Error(error.code(), std::string(error.what()) +
+                                  "; the graph as it was loaded could not be tried: " + why_not.what());
   }
   if (plain == nullptr && !optimized_) return false;  // the session would do the same
   if (again) run(plain);

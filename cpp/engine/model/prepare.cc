@@ -88,12 +88,16 @@ const tf::GraphDef& GraphOf(SharedSession& shared, const CallGraph* call) {
 
 // Nor does it share a kernel that keeps something between runs, such as a random generator.
 bool NeedsNoSession(const tf::GraphDef& graph) {
-  return IsStandalone(graph) &&
-         std::none_of(graph.node().begin(), graph.node().end(), [](const tf::NodeDef& node) {
-           const tf::OpDef* op = nullptr;
-           return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() &&
-                  StatefulKernels::Owns(node, *op);
-         });
+  const auto keeps_something = [](const auto& nodes) {
+    return std::any_of(nodes.begin(), nodes.end(), [](const tf::NodeDef& node) {
+      const tf::OpDef* op = nullptr;
+      return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() && StatefulKernels::Owns(node, *op);
+    });
+  };
+  const auto& functions = graph.library().function();
+  return IsStandalone(graph) && !keeps_something(graph.node()) &&
+         std::none_of(functions.begin(), functions.end(),
+                      [&](const tf::FunctionDef& function) { return keeps_something(function.node_def()); });
 }
 
 std::string NameOf(const FunctionGraph& function) {
@@ -276,7 +280,7 @@ void OptimizeFunction(SharedSession* shared, const std::set<std::string>& kept, 
   device_set.AddDevice(device);
   device_set.set_client_device(device);
   OptimizeGraph(shared->settings.plain_options, device_set, shared->settings.optimize,
-                value, pool, isolated, report);
+                shared->source().options().float32_layers, value, pool, isolated, report);
 }
 
 const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* call,

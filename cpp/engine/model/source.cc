@@ -43,8 +43,8 @@ std::set<std::string> TagsOf(const tf::MetaGraphDef& meta_graph) {
   return {meta_graph.meta_info_def().tags().begin(), meta_graph.meta_info_def().tags().end()};
 }
 
-// What a link leads to now, so that all that is read belongs to one model. The path itself if it is no
-// local file.
+// What a link or a relative path leads to now, so that all that is read belongs to one model. The path itself
+// if it is no local file.
 std::string RealPath(const std::string& path) {
   std::error_code failed;
   const std::filesystem::path real = std::filesystem::canonical(path, failed);
@@ -77,8 +77,8 @@ const char* NameOf(Optimize level) {
 
 }  // namespace
 
-ModelSource::ModelSource(std::string path, LoadOptions options)
-    : path_(options.cache.value_or("").empty() ? std::move(path) : RealPath(path)),
+ModelSource::ModelSource(const std::string& path, LoadOptions options)
+    : path_(RealPath(path)),
       options_(std::move(options)),
       session_options_(MakeSessionOptions(options_)),
       run_options_(MakeRunOptions(options_.run, tf::RunOptions())) {}
@@ -101,12 +101,16 @@ tf::MetaGraphDef ModelSource::ReadAgain() const {
   return meta_graph;
 }
 
-Origin ModelSource::MakeOrigin() const {
+Origin ModelSource::MakeOrigin(Optimize level) const {
   std::string config;
   tf::SerializeToStringDeterministic(session_options_.config, &config);
+  std::string optimize = NameOf(level);
+  if (level == Optimize::kInt8) {
+    for (const std::string& layer : options_.float32_layers) optimize += ", not " + layer;
+  }
   return {{kModelTopic, SourceFingerprint(path_)},
           {"tags", TagSet(options_.tags)},
-          {"optimize", NameOf(options_.optimize)},
+          {"optimize", optimize},
           {"session options", absl::CEscape(config)},
           {"savedmodel", Version()},
           {"TensorFlow", TF_Version()},
@@ -114,8 +118,13 @@ Origin ModelSource::MakeOrigin() const {
 }
 
 void ModelSource::CheckUnchanged() const {
-  if (!fingerprint_.empty() && SourceFingerprint(path_) != fingerprint_) {
-    throw Error(Code::kFailedPrecondition, "'" + path_ + "' has changed since it was loaded");
+  if (fingerprint_.empty()) return;
+  std::error_code ignored;
+  const bool gone = path_.find("://") == std::string::npos && !std::filesystem::exists(path_, ignored);
+  if (gone || SourceFingerprint(path_) != fingerprint_) {
+    throw Error(Code::kFailedPrecondition,
+                "'" + path_ + "' " + (gone ? "is not there any more" : "has changed since it was loaded") +
+                    ", and has to be read again (SAVEDMODEL_KEEP_VARIABLES=1 keeps variables in memory)");
   }
 }
 
@@ -144,6 +153,7 @@ OpenedSession ModelSource::Open(tf::MetaGraphDef meta_graph, IntraOpThreads* thr
   const TraceTurn turn(run_options_);
   opened.path = std::make_unique<PlainPath>(path_);
   Restore(options, run_options_, meta_graph, opened.path->name(), &opened.session);
+  CheckUnchanged();  // a publisher may have replaced the model meanwhile
   opened.graph.Swap(meta_graph.mutable_graph_def());
   return opened;
 }

@@ -28,7 +28,7 @@ struct OpenedSession {
 class ModelSource {
  public:
   // Throws Error for options that TensorFlow can't have.
-  ModelSource(std::string path, LoadOptions options);
+  ModelSource(const std::string& path, LoadOptions options);
 
   const std::string& path() const { return path_; }
   const LoadOptions& options() const { return options_; }
@@ -41,7 +41,8 @@ class ModelSource {
   // With one name for each variable (objects/mend.h). Throws Error if the model is not what it was (Hold).
   tensorflow::MetaGraphDef ReadAgain() const;
   // Describes the source; optimized functions on disk are used only if theirs is equal.
-  Origin MakeOrigin() const;
+  Origin MakeOrigin() const { return MakeOrigin(options_.optimize); }
+  Origin MakeOrigin(Optimize level) const;
   // From now on the model has to stay as `origin` describes it.
   void Hold(const Origin& origin) { fingerprint_ = origin.at(kModelTopic); }
   void CheckUnchanged() const;  // throws Error if it has not; without Hold it may change

@@ -110,6 +110,7 @@ int FoldWhatIsConstant(const tf::DeviceSet& devices, ConstantPool* pool, Isolate
 }  // namespace
 
 void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devices, Optimize level,
+                   const std::set<std::string>& float32_layers,
                    const std::function<bool(const tf::NodeDef&, tf::Tensor*)>& value, ConstantPool* pool,
                    IsolatedGraph* isolated, OptimizationReport* report) {
   Stopwatch watch(report);
@@ -153,7 +154,7 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   if (level == Optimize::kBf16)
     watch.Record("bf16", "products and convolutions in bfloat16", UseBfloat16(devices, isolated));
   if (level == Optimize::kInt8) {
-    const int products = UseInt8(pool, isolated, &report->notes);
+    const int products = UseInt8(float32_layers, pool, isolated, report);
     watch.Record("int8", "products in int8, rounded row by row", products);
   }
   const std::string hazard = FoldingHazard(isolated->graph);

@@ -17,10 +17,11 @@
 
 namespace savedmodel::engine {
 
+// `level` is not kNone. `float32_layers`: see LoadOptions.
 // `value` returns the value of a VarHandleOp's variable that may become a constant, and false for others.
 // Adds to `report`. Throws Error; `isolated` is then unusable.
 void OptimizeGraph(const tensorflow::SessionOptions& options, const tensorflow::DeviceSet& devices,
-                   Optimize level,
+                   Optimize level, const std::set<std::string>& float32_layers,
                    const std::function<bool(const tensorflow::NodeDef&, tensorflow::Tensor*)>& value,
                    ConstantPool* pool, IsolatedGraph* isolated, OptimizationReport* report);
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/base/paths.h"
 #include "engine/base/status.h"
 #include "engine/files/files.h"
 #include "tensorflow/core/lib/hash/crc32c.h"
@@ -31,13 +32,15 @@ std::string SourceFingerprint(const std::string& path) {
   std::uint32_t hash = 0;
   std::int64_t bytes = 0;
   for (const auto& [name, size] : ListFiles(path)) {
-    if (name.rfind("assets.extra/", 0) == 0) continue;
-    const bool read = name.rfind("saved_model.", 0) == 0 || name == "variables/variables.index";
+    const auto is_in = [&name = name](const char* prefix) { return name.rfind(prefix, 0) == 0; };
+    if (!is_in("saved_model.") && !is_in("variables/") && !is_in("assets/")) continue;
+    const bool read = !is_in("variables/") || name == "variables/variables.index";
     std::string content = name + "\n" + std::to_string(size) + "\n";
     std::string text;
     if (read) {
-      ThrowIfError(tf::ReadFileToString(tf::Env::Default(), tf::io::JoinPath(path, name), &text),
-                   "'" + path + "'");
+      const std::string file = tf::io::JoinPath(path, name);
+      CheckRegularFile(file);  // reading a pipe would not end
+      ThrowIfError(tf::ReadFileToString(tf::Env::Default(), file, &text), "'" + path + "'");
     }
     hash = tf::crc32c::Extend(hash, content.data(), content.size());
     hash = tf::crc32c::Extend(hash, text.data(), text.size());

@@ -73,6 +73,7 @@ tf::NameAttrList ToMessage(const OptimizationReport& report) {
   Attributes& attr = *message.mutable_attr();
   for (const PassReport& pass : report.passes) *attr["passes"].mutable_list()->add_func() = ToMessage(pass);
   for (const std::string& note : report.notes) attr["notes"].mutable_list()->add_s(note);
+  for (const std::string& layer : report.int8_layers) attr["int8_layers"].mutable_list()->add_s(layer);
   attr["nodes_before"].set_i(report.nodes_before);
   attr["nodes_after"].set_i(report.nodes_after);
   attr["variables_frozen"].set_i(report.variables_frozen);
@@ -91,6 +92,7 @@ OptimizationReport ToReport(const tf::NameAttrList& message) {
         {func.name(), pass["what"].s(), static_cast<int>(pass["count"].i()), pass["seconds"].f()});
   }
   for (const std::string& note : attr["notes"].list().s()) report.notes.push_back(note);
+  for (const std::string& layer : attr["int8_layers"].list().s()) report.int8_layers.push_back(layer);
   report.nodes_before = static_cast<int>(attr["nodes_before"].i());
   report.nodes_after = static_cast<int>(attr["nodes_after"].i());
   report.variables_frozen = static_cast<int>(attr["variables_frozen"].i());

@@ -100,8 +100,10 @@ class SAVEDMODEL_API Model {
   // signatures and functions below assets.extra/savedmodel. Later loads of the copy with the same options,
   // TensorFlow and kind of CPU use them. If `target` is the model's own directory, nothing is copied.
   // `functions`: paths; by default all, or only those of the object itself if they have more than 32 traces.
+  // `for_default`: loads with Optimize::kDefault use them, and not those with this model's level.
   void SaveOptimized(const std::string& target,
-                     const std::optional<std::vector<std::string>>& functions = std::nullopt) const;
+                     const std::optional<std::vector<std::string>>& functions = std::nullopt,
+                     bool for_default = false) const;
 
   // With LoadOptions::warmup: the number of replayed requests.
   std::size_t warmed_up() const;

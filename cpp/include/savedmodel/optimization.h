@@ -29,6 +29,8 @@ struct OptimizationReport {
   std::string executor;  // "sequential", "control flow", "session"
   // Ops whose calls have side effects or differ: they write variables, draw random numbers, print.
   std::vector<std::string> effects;
+  // With Optimize::kInt8: layers whose products are in int8, by the names of their nodes.
+  std::vector<std::string> int8_layers;
 };
 
 }  // namespace savedmodel

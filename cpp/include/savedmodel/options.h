@@ -46,8 +46,8 @@ enum class Optimize {
   kDefault,  // variables that are never written become constants, constant expressions are folded, layers are
              // fused: the same float32 arithmetic, results equal to within rounding
   kBf16,     // kDefault, with matrix products and convolutions in bfloat16; needs CPU support for it
-  kInt8,     // kDefault, with dense layers and 1x1 convolutions in int8 where that is faster: weights are
-          // rounded per output column, inputs per row as they come; no calibration
+  kInt8,     // kDefault, with dense layers and convolutions in int8 where that is faster: weights are
+             // rounded per output column, inputs per row as they come; no calibration
 };
 
 // Serializes a tensorflow.ConfigProto from its text form. Throws Error (kInvalidArgument) that names the
@@ -71,6 +71,8 @@ struct LoadOptions {
   std::shared_ptr<ThreadPool> thread_pool;
   bool counters = true;  // Function::Counters
   Optimize optimize = Optimize::kDefault;
+  // With kInt8: layers that stay float32, by the names that OptimizationReport::int8_layers gives them.
+  std::set<std::string> float32_layers;
   SessionOptions session;
   RunOptions run;
   std::vector<std::string> op_libraries;  // shared libraries with custom ops, opened before the load

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +39,15 @@ def read(file: Path) -> dict[str, Array]:
             array = stored[f"v{number}"]
             arrays[name] = array.view(getattr(ml_dtypes, dtype)) if dtype else array
     return arrays
+
+
+def read_samples(option: str, files: Sequence[str]) -> list[dict[str, Any]]:
+    """Each .npz file is one set of inputs. Raises ValueError, which names the option."""
+    found = []
+    for file in files:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                found.append({key: archive[key] for key in archive.files})
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{option} {file}: not a .npz file of arrays: {error}") from None
+    return found

@@ -11,6 +11,7 @@ import click
 
 import savedmodel as sm
 from savedmodel.cli import _convert_options as options
+from savedmodel.cli._array_files import read_samples
 from savedmodel.cli._stderr import native_messages_dropped
 
 
@@ -43,7 +44,7 @@ def _conversion(example: str, src: str = "SRC") -> Callable[[Callable[..., Any]]
                 report = function(
                     common={
                         "input_shapes": options.shapes(input_shape),
-                        "samples": options.samples(samples),
+                        "samples": read_samples("--samples", samples) or None,
                         "tolerance": tolerance,
                         "batch": batch,
                         "overwrite": overwrite,

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
-import numpy as np
 
 import savedmodel as sm
 
@@ -109,18 +108,6 @@ def named(given: Sequence[str]) -> str | dict[str, str | None]:
         name, equals, what = each.partition("=")
         found[name] = what if equals else None
     return found
-
-
-def samples(files: Sequence[str]) -> list[dict[str, Any]] | None:
-    """Each .npz file is one set of inputs."""
-    found = []
-    for file in files:
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                found.append({key: archive[key] for key in archive.files})
-        except (ValueError, AttributeError) as error:
-            raise ValueError(f"--samples {file}: not a .npz file of arrays: {error}") from None
-    return found or None
 
 
 def imported(module: str) -> Any:

@@ -63,6 +63,11 @@ COMMANDS = {
         "write a SavedModel with its optimized graphs beside it",
         "savedmodel optimize models/mlp models/mlp_optimized",
     ),
+    "quantize": Entry(
+        "_quantize",
+        "write a SavedModel with layers in int8, as close as asked",
+        "savedmodel quantize models/mlp models/mlp_int8 --calibrate x.npz",
+    ),
     "convert": Entry(
         "_convert",
         "write a SavedModel of a Keras model, function, checkpoint, graph",

@@ -67,6 +67,17 @@ int ReplaceAll(Rewriter* graph, bool only_each) {
 
 }  // namespace
 
+int ReplaceConvolutions(Rewriter* graph, const std::function<bool(const tf::NodeDef&)>& chosen) {
+  return CountReplaced(graph, {"Conv2D", "_FusedConv2D"}, [&](tf::NodeDef* node) {
+    const tf::PartialTensorShape weights = ConvolutionWeights(*graph, *node);
+    if (weights.dims() != 4 || !IsOneGroup(*node, weights, graph) || !chosen(*node)) return false;
+    Layer layer;
+    if (!MatchLayer(node, graph, &layer)) return false;
+    ReplaceLayer(layer, GroupedNode(*node, WithBias(layer, weights.dim_size(3), graph)), graph);
+    return true;
+  });
+}
+
 int ReplaceGroupedConvolutions(Rewriter* graph) { return ReplaceAll(graph, false); }
 
 int ReplaceSlowGroupedConvolutions(Rewriter* graph) { return ReplaceAll(graph, tf::IsMKLEnabled()); }

@@ -3,6 +3,7 @@
 // often it fired. Each keeps the arithmetic of float32 up to rounding.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ int UseWinograd(Rewriter* graph);
 int ReplaceGroupedConvolutions(Rewriter* graph);
 // The same where TensorFlow has none that is as fast: oneDNN's are, but for a group for each channel.
 int ReplaceSlowGroupedConvolutions(Rewriter* graph);
+// Convolutions of one group that are `chosen` become an op that multiplies windows with weights.
+int ReplaceConvolutions(Rewriter* graph, const std::function<bool(const tensorflow::NodeDef&)>& chosen);
 int ReplaceDepthwiseConvolutions(Rewriter* graph);
 int ReplaceSqueezeAndExcite(Rewriter* graph);
 int FuseBottlenecks(Rewriter* graph);
