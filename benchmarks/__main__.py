@@ -1,4 +1,4 @@
-"""`python -m benchmarks [compare | peers | soak | scaling | serving]`, from the repository root."""
+"""`python -m benchmarks [compare | peers | int8 | soak | scaling | serving]`, from the repository root."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .compare import Settings, compare
 from .files import RESULTS
+from .int8 import NETWORKS, int8
 from .models import COMPARED, MODELS
 from .paths import PATHS, PEER_PATHS
 from .peers import PeerSettings, peers
@@ -39,14 +40,19 @@ def parser() -> argparse.ArgumentParser:
         description="Times every way to call a SavedModel. benchmarks/README.md says how.",
     )
     add = result.add_argument
-    add("what", nargs="?", default="compare", choices=["compare", "peers", "soak", "scaling", "serving"])
+    add(
+        "what",
+        nargs="?",
+        default="compare",
+        choices=["compare", "peers", "int8", "soak", "scaling", "serving"],
+    )
     known = f"of {', '.join(MODELS)} (default: peers all, compare the first {len(COMPARED)})"
     add("--models", type=names, metavar="A,B", help=known)
     known = f"compare: of {', '.join(PATHS)}; peers: of {', '.join(PEER_PATHS)} (default: all)"
     add("--paths", type=names, metavar="A,B", help=known)
     add("--batch", type=numbers, default=(), metavar="N,M", help="compare: each model's own; peers: 1,8")
     add("--threads", type=numbers, metavar="N,M", help="intra-op threads of every path (1; peers: 1,2)")
-    add("--precision", type=names, metavar="A,B", help="peers: of float32, bf16 (default: both)")
+    add("--precision", type=names, metavar="A,B", help="peers: of float32, bf16, int8 (default: all)")
     add("--missing", action="store_true", help="peers: leave out what the results have from this setup")
     add("--rounds", type=positive, help="rounds of each path (20; peers: 10)")
     add("--round-ms", type=positive, help="length of one round (250)")
@@ -64,9 +70,9 @@ def main() -> int:
     options = parser().parse_args()
     quick = options.quick
     paths = PEER_PATHS if options.what == "peers" else PATHS
-    precisions = ("float32", "bf16")
+    precisions = ("float32", "bf16", "int8")
     for given, known in (
-        (options.models, MODELS),
+        (options.models, NETWORKS if options.what == "int8" else MODELS),
         (options.paths, paths),
         (options.precision, precisions),
     ):
@@ -86,6 +92,8 @@ def main() -> int:
         return soak(calls, cycles, folder / f"{prefix}soak")
     if options.what == "scaling":
         return scaling(options.paths or SCALING_PATHS, rounds, seconds, folder / f"{prefix}scaling")
+    if options.what == "int8":
+        return int8(options.models or NETWORKS, folder / f"{prefix}int8")
     if options.what == "serving":
         return serving(
             ServingSettings(

@@ -53,7 +53,8 @@ PATHS: dict[str, PathSpec] = {
     )
 }
 
-# Those of `python -m benchmarks peers`. NAME_bf16 is NAME where it may compute in bfloat16.
+# Those of `python -m benchmarks peers`. NAME_bf16 is NAME where it may compute in bfloat16, NAME_int8 in
+# int8.
 PEER_PATHS: dict[str, PathSpec] = {
     spec.name: spec
     for spec in (
@@ -64,6 +65,7 @@ PEER_PATHS: dict[str, PathSpec] = {
         PathSpec("openvino", "OpenVINO on the SavedModel", "openvino"),
         PathSpec("tf2_bf16", "tf2, auto_mixed_precision_onednn_bfloat16", "tensorflow", "bf16"),
         PathSpec("savedmodel_bf16", "savedmodel, optimize='bf16'", "savedmodel", "bf16"),
+        PathSpec("savedmodel_int8", "savedmodel, optimize='int8'", "savedmodel", "int8"),
         PathSpec("ort_bf16", "ONNX Runtime", "onnxruntime", "bf16", "ONNX"),
         PathSpec("openvino_bf16", "OpenVINO, INFERENCE_PRECISION_HINT=bf16", "openvino", "bf16"),
     )

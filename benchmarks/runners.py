@@ -114,6 +114,7 @@ OPENERS: dict[str, tuple[Callable[[Request], Runtime], dict[str, str]]] = {
     "savedmodel": (SavedModel, {}),
     "savedmodel_none": (SavedModel, {"optimize": "none"}),
     "savedmodel_bf16": (SavedModel, {"optimize": "bf16"}),
+    "savedmodel_int8": (SavedModel, {"optimize": "int8"}),
     "savedmodel_shared": (open_shared, {}),
     "savedmodel_out": (Out, {}),
     "savedmodel_unaligned": (Unaligned, {}),

@@ -18,6 +18,7 @@ SERIES = {
     ("savedmodel_none", "float32"): ("savedmodel, optimize='none'", plots.PALE, ""),
     ("openvino", "bf16"): ("OpenVINO, bf16", plots.GREEN, "////"),
     ("savedmodel", "bf16"): ("savedmodel, bf16", plots.SKY, "////"),
+    ("savedmodel", "int8"): ("savedmodel, int8", plots.SKY, "...."),
 }
 OURS = plots.BLUE
 

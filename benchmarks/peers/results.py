@@ -14,13 +14,13 @@ from ..paths import ALL_PATHS, PEER_PATHS
 
 Record = dict[str, Any]
 # An answer further than this from TensorFlow's, relative to its scale, is another one. Rounding to bfloat16
-# grows to tenths in a deep network with random weights: that limit finds garbage only.
-SAME = {"float32": 1e-4, "bf16": 0.5}
+# or int8 grows to tenths in a deep network with random weights: these limits find garbage only.
+SAME = {"float32": 1e-4, "bf16": 0.5, "int8": 0.5}
 PEERS = ("ort", "openvino")
 
 
 def engine(path: str) -> str:
-    return path.removesuffix("_bf16")
+    return path.removesuffix("_bf16").removesuffix("_int8")
 
 
 def setup(run: Record) -> tuple[Any, ...]:
