@@ -214,14 +214,14 @@ def test_threads_that_call_and_read_at_once(model: Path, kept: sm.Model) -> None
 
 
 def test_memory_is_given_back(models: Path, tmp_path: Path) -> None:
-    """One weight of 32 MB: it is resident as a variable until the first call, then packed only."""
+    """One weight of 64 MB: it is resident as a variable until the first call, then packed only."""
     run_python(
         f"""
         import numpy as np, tensorflow as tf
         module = tf.Module()
-        module.w = tf.Variable(np.random.default_rng(0).normal(size=(4096, 2048)).astype(np.float32))
+        module.w = tf.Variable(np.random.default_rng(0).normal(size=(8192, 2048)).astype(np.float32))
         call = tf.function(lambda x: {{"y": tf.matmul(x, module.w)}},
-                           input_signature=[tf.TensorSpec([None, 4096], tf.float32, "x")])
+                           input_signature=[tf.TensorSpec([None, 8192], tf.float32, "x")])
         tf.saved_model.save(module, {str(tmp_path / "large")!r}, signatures=call)
         """
     )
@@ -229,16 +229,17 @@ def test_memory_is_given_back(models: Path, tmp_path: Path) -> None:
         import numpy as np, savedmodel as sm
         def resident():
             return int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1]) >> 10
-        sm.load({str(models / "mlp")!r})(np.zeros((1, 64), np.float32))
+        small = sm.load({str(models / "mlp")!r})
+        small(np.zeros((1, 64), np.float32))
         before = resident()
         model = sm.load({str(tmp_path / "large")!r}, threads=1)
-        model(np.ones((1, 4096), np.float32))
+        model(np.ones((1, 8192), np.float32))
         print(resident() - before)
         model.close()
         print(resident() - before)
     """
     freed = [int(line) for line in run_python(measure)[0].split()]
     kept = [int(line) for line in run_python(measure, SAVEDMODEL_KEEP_VARIABLES="1")[0].split()]
-    assert freed[0] < 32 + 24, freed
-    assert kept[0] > freed[0] + 16, (kept, freed)
-    assert freed[1] < 24, freed
+    assert freed[0] < 64 + 32, freed
+    assert kept[0] > freed[0] + 32, (kept, freed)
+    assert freed[1] < 32, freed
