@@ -220,6 +220,7 @@ void SharedSession::Close() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     state_.store(State::kClosed, std::memory_order_release);
+    in_use_ = false;  // so that session() looks at the state
     threads = std::move(threads_);
     devices = std::move(devices_);
     weights.swap(prepared.saved);
