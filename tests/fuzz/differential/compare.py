@@ -32,6 +32,12 @@ def _spreads(recipe: Recipe) -> bool:
     return any(s["op"] in ("conv", "residual", "join") for s in recipe["steps"])
 
 
+def _spreads_and_is_clipped(recipe: Recipe) -> bool:
+    """Whether a number may be what a clip made of such an infinity."""
+    infinite = any("inf" in given["special"] for given in recipe["inputs"])
+    return infinite and _spreads(recipe) and _loses_nan(recipe)
+
+
 CLIPPED = {"relu", "relu6", "hard_sigmoid", "hard_sigmoid_0.2", "hard_swish", "capped"}
 FUSED = ("conv", "depthwise", "separable", "bottleneck", "squeeze", "residual", "join", "dense")
 
@@ -166,7 +172,7 @@ def _one(
             near = [(a[0], b[0]) for a, b in pairs if a and b]
             spreads, loses = _spreads(recipe), _loses_nan(recipe)
             difference = _values(mine, reference, true, moved, own, near, recipe["dtype"], spreads, loses)
-            if difference is not None:
+            if difference is not None and not (difference[0] == "values" and _spreads_and_is_clipped(recipe)):
                 found.append(finding(*difference, key))
     return found
 
