@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/clock.h"
+#include "core/environment.h"
 #include "core/exit.h"
 #include "core/lasting_statics.h"
 #include "core/model_state.h"
@@ -113,6 +114,10 @@ void CheckOptions(const LoadOptions& options) {
   const auto check = [](bool good, const std::string& rule) {
     if (!good) throw UsageError(UsageError::Kind::kValue, rule);
   };
+  const char* const isa = std::getenv("SAVEDMODEL_MAX_ISA");
+  const std::string set = isa == nullptr ? "" : isa;
+  check(set.empty() || set == "generic" || set == "avx2" || set == "avx512",
+        "SAVEDMODEL_MAX_ISA must be 'generic', 'avx2' or 'avx512', got '" + set + "'");
   const std::string most = std::to_string(kMaxThreads);
   check(options.threads >= 0 && options.threads <= kMaxThreads, "LoadOptions::threads must be 1 to " + most +
                                                                     ", or 0 for one per CPU, got " +
@@ -209,6 +214,7 @@ Model Model::Load(const std::string& path, const LoadOptions& options) {
     // Only the state owns the pool, because only it can release it safely.
     LoadOptions lent = options;
     if (!lent.cache) lent.cache = CacheOfEnvironment();
+    if (internal::IsSwitchedOn("SAVEDMODEL_KEEP_VARIABLES")) lent.free_variables = false;
     lent.thread_pool = std::shared_ptr<ThreadPool>(std::shared_ptr<ThreadPool>(), options.thread_pool.get());
     auto loaded = engine.Load(path, lent);
     internal::ReduceResidentMemory(options.drop_library_pages);

@@ -8,9 +8,9 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
+#include "core/environment.h"
 #include "core/find_tensorflow.h"
 
 namespace savedmodel::internal {
@@ -42,10 +42,7 @@ int DropSegments(dl_phdr_info* library, std::size_t /*size*/, void* /*data*/) {
 }  // namespace
 
 void ReduceResidentMemory(bool library_pages) {
-  static const bool keeps = [] {
-    const char* setting = std::getenv("SAVEDMODEL_KEEP_PAGES");
-    return setting != nullptr && *setting != 0 && std::string_view(setting) != "0";
-  }();
+  static const bool keeps = IsSwitchedOn("SAVEDMODEL_KEEP_PAGES");
 #ifdef __GLIBC__
   (void)malloc_trim(0);
 #endif

@@ -91,6 +91,7 @@ class _Trials:
                 names = ", ".join(map(repr, model.signatures))
                 raise ValueError(f"signature= must be one of {names}")
             self.exact = self._results(model)
+        self._known: dict[frozenset[str], float] = {}
 
     def _results(self, model: Model) -> dict[str, Array]:
         function = model.signatures[self.signature]
@@ -117,9 +118,13 @@ class _Trials:
         return own, others.difference(own)
 
     def agreement(self, float32_layers: Iterable[str]) -> float:
-        with self.load(float32_layers) as model:
-            results = self._results(model)
-        return min((_agreement_of(results[key], exact) for key, exact in self.exact.items()), default=1.0)
+        chosen = frozenset(float32_layers)
+        if chosen not in self._known:
+            with self.load(chosen) as model:
+                results = self._results(model)
+            outputs = [_agreement_of(results[key], exact) for key, exact in self.exact.items()]
+            self._known[chosen] = min(outputs, default=1.0)
+        return self._known[chosen]
 
 
 def quantize(

@@ -77,6 +77,16 @@ def test_nothing_is_freed_before_every_signature_was_called(
     same(call_all(loaded), call_all(kept))
 
 
+@pytest.mark.parametrize("setting", ["", "0"])
+def test_a_setting_that_is_off_keeps_nothing(
+    model: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setenv("SAVEDMODEL_KEEP_VARIABLES", setting)
+    loaded = sm.load(model)
+    call_all(loaded)
+    assert is_freed(loaded, model)
+
+
 def test_options_and_the_environment_keep_them(model: Path, kept: sm.Model, tmp_path: Path) -> None:
     call_all(kept)
     assert np.abs(kept.variables["w"]).sum() > 0

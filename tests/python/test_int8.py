@@ -9,7 +9,7 @@ import pytest
 import savedmodel as sm
 
 from .commands import output
-from .helpers import Load
+from .helpers import Load, run_python
 from .test_optimize_cnn import EXPECTED
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -60,6 +60,41 @@ def test_products_are_those_of_the_integers(load: Load, weights: dict[str, Float
         assert found.dtype == np.float32
     assert passes(model, "forward")["int8"] == 2
     assert passes(model, "backward")["int8"] == 1
+
+
+def test_instruction_sets_agree(models: Path, tmp_path: Path) -> None:
+    """The integers are the same; the floats that they are scaled with may be rounded differently."""
+    np.save(tmp_path / "x.npy", X)
+
+    def results(isa: str) -> Floats:
+        file = str(tmp_path / f"{isa}.npy")
+        run_python(
+            f"""
+            import numpy as np, savedmodel as sm
+            model = sm.load({str(models / "large_weights")!r}, optimize="int8")
+            np.save({file!r}, model.signatures["backward"](np.load({str(tmp_path / "x.npy")!r}))["y"])
+            """,
+            SAVEDMODEL_MAX_ISA=isa,
+        )
+        found: Floats = np.load(file)
+        return found
+
+    expected = results("generic")
+    for isa in ("avx2", "avx512"):
+        for row, right in zip(results(isa), expected, strict=True):
+            np.testing.assert_allclose(row, right, rtol=0, atol=1e-6 * np.abs(right).max())
+
+
+def test_an_unknown_instruction_set_is_refused(models: Path) -> None:
+    code = f"""
+        import savedmodel as sm
+        try:
+            sm.load({str(models / "mlp")!r})
+        except ValueError as error:
+            print(error)
+    """
+    out, _ = run_python(code, SAVEDMODEL_MAX_ISA="sse9")
+    assert "SAVEDMODEL_MAX_ISA must be 'generic', 'avx2' or 'avx512', got 'sse9'" in out
 
 
 def test_rows_do_not_depend_on_each_other(load: Load) -> None:

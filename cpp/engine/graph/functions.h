@@ -2,10 +2,22 @@
 // Rewrites function calls, loops and branches: removes compilers and missing devices, lowers loops.
 #pragma once
 
+#include <algorithm>
+
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/graph.pb.h"
 
 namespace savedmodel::engine {
+
+// True if `is_so` is true of a node of the graph or of its functions.
+template <typename IsSo>
+bool AnyNode(const tensorflow::GraphDef& graph, const IsSo& is_so) {
+  const auto& functions = graph.library().function();
+  return std::any_of(graph.node().begin(), graph.node().end(), is_so) ||
+         std::any_of(functions.begin(), functions.end(), [&](const tensorflow::FunctionDef& function) {
+           return std::any_of(function.node_def().begin(), function.node_def().end(), is_so);
+         });
+}
 
 // Calls `change` with each node of a graph and of its functions.
 template <typename Change>

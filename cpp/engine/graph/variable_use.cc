@@ -10,6 +10,7 @@
 
 #include "engine/graph/attributes.h"
 #include "engine/graph/executable_graph.h"
+#include "engine/graph/functions.h"
 #include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
@@ -198,19 +199,13 @@ std::set<std::string> WrittenVariables(const tf::GraphDef& graph, const std::vec
 }
 
 bool IsStandalone(const tf::GraphDef& graph) {
-  const auto names_resources = [](const auto& nodes) {
-    return std::any_of(nodes.begin(), nodes.end(), [](const tf::NodeDef& node) {
-      const tf::OpDef* op = nullptr;
-      if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;  // a function
-      return std::any_of(op->attr().begin(), op->attr().end(), [](const tf::OpDef::AttrDef& attr) {
-        return attr.name() == "shared_name" || attr.name() == "container";
-      });
+  return !AnyNode(graph, [](const tf::NodeDef& node) {
+    const tf::OpDef* op = nullptr;
+    if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;  // a function
+    return std::any_of(op->attr().begin(), op->attr().end(), [](const tf::OpDef::AttrDef& attr) {
+      return attr.name() == "shared_name" || attr.name() == "container";
     });
-  };
-  const auto& functions = graph.library().function();
-  return !names_resources(graph.node()) &&
-         std::none_of(functions.begin(), functions.end(),
-                      [&](const tf::FunctionDef& function) { return names_resources(function.node_def()); });
+  });
 }
 
 }  // namespace savedmodel::engine

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/kernels/isa.h"
 
+#include <cstdlib>
+#include <string_view>
+
 namespace savedmodel::engine {
 
 const char* Name(Isa isa) {
@@ -21,7 +24,11 @@ const std::vector<Isa>& AvailableIsas() {
 #ifdef __x86_64__
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const char* given = std::getenv("SAVEDMODEL_MAX_ISA");
+    const std::string_view most = given == nullptr ? "" : given;
+    if (most == "generic") return found;
     if (avx2) found->push_back(Isa::kAvx2);
+    if (most == "avx2") return found;
     if (avx2 && __builtin_cpu_supports("avx512f")) found->push_back(Isa::kAvx512);
 #endif
     return found;

@@ -10,7 +10,8 @@ enum class Isa { kGeneric, kAvx2, kAvx512 };
 
 const char* Name(Isa isa);
 
-// The instruction sets that this machine supports, the fastest last.
+// The instruction sets that this machine supports, the fastest last. SAVEDMODEL_MAX_ISA in the environment
+// (generic, avx2) leaves out those above, to measure what another machine would do.
 const std::vector<Isa>& AvailableIsas();
 inline Isa BestIsa() { return AvailableIsas().back(); }
 

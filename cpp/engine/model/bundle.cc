@@ -2,7 +2,6 @@
 #include "engine/model/bundle.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <unordered_set>
 #include <utility>
 
@@ -185,8 +184,7 @@ void Bundle::Load(std::unique_ptr<ModelSource> from) {
 // The fingerprint of a model whose session may be freed; empty if it has to stay.
 std::string Bundle::FingerprintToFree(const ModelSource& source) {
   const LoadOptions& options = source.options();
-  if (!options.free_variables || options.optimize == Optimize::kNone || options.tags.count("train") > 0 ||
-      std::getenv("SAVEDMODEL_KEEP_VARIABLES") != nullptr)
+  if (!options.free_variables || options.optimize == Optimize::kNone || options.tags.count("train") > 0)
     return "";
   try {
     return SourceFingerprint(source.path());

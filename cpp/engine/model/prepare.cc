@@ -88,16 +88,11 @@ const tf::GraphDef& GraphOf(SharedSession& shared, const CallGraph* call) {
 
 // Nor does it share a kernel that keeps something between runs, such as a random generator.
 bool NeedsNoSession(const tf::GraphDef& graph) {
-  const auto keeps_something = [](const auto& nodes) {
-    return std::any_of(nodes.begin(), nodes.end(), [](const tf::NodeDef& node) {
-      const tf::OpDef* op = nullptr;
-      return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() && StatefulKernels::Owns(node, *op);
-    });
-  };
-  const auto& functions = graph.library().function();
-  return IsStandalone(graph) && !keeps_something(graph.node()) &&
-         std::none_of(functions.begin(), functions.end(),
-                      [&](const tf::FunctionDef& function) { return keeps_something(function.node_def()); });
+  return IsStandalone(graph) && !AnyNode(graph, [](const tf::NodeDef& node) {
+           const tf::OpDef* op = nullptr;
+           return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() &&
+                  StatefulKernels::Owns(node, *op);
+         });
 }
 
 std::string NameOf(const FunctionGraph& function) {
@@ -345,13 +340,7 @@ void FreeUnusedSession(SharedSession* shared, const std::vector<FunctionGraph>& 
 }
 
 bool Convolves(const tf::GraphDef& graph) {
-  const auto any = [](const auto& nodes) {
-    return std::any_of(nodes.begin(), nodes.end(),
-                       [](const tf::NodeDef& node) { return absl::StrContains(node.op(), "Conv"); });
-  };
-  const auto& functions = graph.library().function();
-  return any(graph.node()) || std::any_of(functions.begin(), functions.end(),
-                                          [&](const tf::FunctionDef& f) { return any(f.node_def()); });
+  return AnyNode(graph, [](const tf::NodeDef& node) { return absl::StrContains(node.op(), "Conv"); });
 }
 
 }  // namespace savedmodel::engine

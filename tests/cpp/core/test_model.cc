@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loading, properties of a loaded model, variables, devices. test_model_threads.cc also tests closing.
 #include <cmath>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -195,6 +196,25 @@ TEST(Load, AnOpLibraryThatIsNotThereIsAnError) {
   LoadOptions options;
   options.op_libraries = {"/no/such/library.so"};
   EXPECT_TRUE(Mentions(LoadError("add", options), {"/no/such/library.so"}));
+}
+
+TEST(Load, VariablesAreFreedAfterTheFirstCallsUnlessTheyAreKept) {
+  for (const bool frees : {true, false}) {
+    const testing::TemporaryFolder folder;
+    std::filesystem::copy(ModelPath("mlp"), folder.path() / "mlp", std::filesystem::copy_options::recursive);
+    LoadOptions options;
+    options.free_variables = frees;
+    const Model model = Model::Load(folder.Path("mlp"), options);
+    const Tensors x{Floats(Numbers(2 * 64), {2, 64})};
+    const Tensors results = model.function("serving_default").Run(x);
+    std::filesystem::remove_all(folder.path() / "mlp");
+    EXPECT_EQ(Values(model.function("serving_default").Run(x)[0]), Values(results[0]));
+    if (frees) {
+      EXPECT_EQ(ThrownBy([&] { (void)model.ReadVariable("w1"); }).code(), Code::kFailedPrecondition);
+    } else {
+      EXPECT_EQ(model.ReadVariable("w1").dtype(), DType::kFloat32);
+    }
+  }
 }
 
 TEST(Saved, AnOptimizedCopyComputesTheSame) {
