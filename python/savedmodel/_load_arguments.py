@@ -115,9 +115,13 @@ def complete(given: LoadArguments) -> LoadArguments:
         raise ValueError(f"optimize must be 'none', 'default', 'bf16' or 'int8', got {level!r}")
     if arguments["ops"] not in ("any", "safe"):
         raise ValueError(f"ops must be 'any' or 'safe', got {arguments['ops']!r}")
-    if isinstance(arguments["float32_layers"], str):
-        raise TypeError(f"float32_layers must be a list of names, got {arguments['float32_layers']!r}")
-    arguments["float32_layers"] = tuple(arguments["float32_layers"])
+    layers = arguments["float32_layers"]
+    if isinstance(layers, str) or not isinstance(layers, Iterable):
+        raise TypeError(f"float32_layers must be a list of names, got {layers!r}")
+    arguments["float32_layers"] = tuple(layers)
+    for layer in arguments["float32_layers"]:
+        if not isinstance(layer, str):
+            raise TypeError(f"float32_layers must be a list of names, got {layer!r} in it")
     check_type("device", arguments["device"], str)
     if not isinstance(arguments["cache"], bool | str | os.PathLike | None):
         raise TypeError(f"cache is a directory, True for the user's, or False: {arguments['cache']!r}")

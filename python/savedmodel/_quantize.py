@@ -51,6 +51,8 @@ class Quantization:
 
 
 def _as_list(samples: Samples) -> list[Mapping[str, Any]]:
+    if not isinstance(samples, Iterable):
+        raise TypeError(f"samples must be a mapping of inputs by name, or several, got {samples!r}")
     found = [samples] if isinstance(samples, Mapping) else list(samples)
     for sample in found:
         if not isinstance(sample, Mapping):
@@ -85,11 +87,21 @@ class _Trials:
         self.path = path
         self.samples = samples
         self.arguments = arguments
-        with load(path, **arguments) as model:
+        self.layers: list[str] = []
+        self.others: set[str] = set()  # of other signatures, which no sample reaches
+        with self.load(()) as model:
             self.signature = signature or model._core.default_signature
             if not self.signature:
                 names = ", ".join(map(repr, model.signatures))
                 raise ValueError(f"signature= must be one of {names}")
+            for name, report in zip(model.signatures, model.prepare(), strict=False):
+                if name == self.signature:
+                    self.layers = list(report.int8_layers)
+                else:
+                    self.others.update(report.int8_layers)
+        self.others.difference_update(self.layers)
+        # Not from a default load, which would run what an earlier call has written beside the model.
+        with self.load(self.others.union(self.layers)) as model:
             self.exact = self._results(model)
         self._known: dict[frozenset[str], float] = {}
 
@@ -104,18 +116,6 @@ class _Trials:
 
     def load(self, float32_layers: Iterable[str]) -> Model:
         return load(self.path, optimize="int8", float32_layers=float32_layers, **self.arguments)
-
-    def layers(self) -> tuple[list[str], set[str]]:
-        """Those of the signature, and those of others, which no sample reaches."""
-        own: list[str] = []
-        others: set[str] = set()
-        with self.load(()) as model:
-            for name, report in zip(model.signatures, model.prepare(), strict=False):
-                if name == self.signature:
-                    own = list(report.int8_layers)
-                else:
-                    others.update(report.int8_layers)
-        return own, others.difference(own)
 
     def agreement(self, float32_layers: Iterable[str]) -> float:
         chosen = frozenset(float32_layers)
@@ -144,19 +144,20 @@ def quantize(
     come. If the results on the samples are not close enough, layers go back to float32, those that
     disturb the results most first. Only the given signature is in int8.
 
+    dst: a directory that must not exist (AlreadyExistsError), or `src`, to which the graphs are added.
     samples: inputs of the signature by name, or several of these; what the model gets in production.
     signature: None means the default one.
     tolerance: the agreement is at least 1 - tolerance. The agreement of an output is 1 minus the squared
         error over the variance of float32's results (the coefficient of determination); of integers and
         strings, the share that is equal. The worst output counts.
     tags, threads: see `load`.
-    Raises AlreadyExistsError if `dst` exists; ValueError without samples; errors of `load` and of calls.
+    Raises ValueError without samples; errors of `load` and of calls.
     """
     path = file_system_path(src)
-    if not 0 <= tolerance < 1:
-        raise ValueError(f"tolerance must be at least 0 and below 1, got {tolerance}")
+    if not isinstance(tolerance, int | float) or not 0 <= tolerance < 1:
+        raise ValueError(f"tolerance must be at least 0 and below 1, got {tolerance!r}")
     trials = _Trials(path, signature, _as_list(samples), {"tags": tuple(tags), "threads": threads})
-    layers, others = trials.layers()
+    layers, others = trials.layers, trials.others
     agreement = trials.agreement(others)
     alone: dict[str, float] = {}
     back: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,17 @@ def test_the_copy_is_otherwise_the_same(models: Path, tmp_path: Path) -> None:
     assert not any(sm.load(copy, verify=True).verified.values())
 
 
+def test_a_model_that_was_quantized_in_place_is_measured_against_float32(
+    models: Path, tmp_path: Path
+) -> None:
+    source, copy = models / "large_weights", tmp_path / "model"
+    shutil.copytree(source, copy)
+    first = sm.quantize(copy, copy, SAMPLES, signature="forward")
+    assert agreement(source, copy, "forward") == pytest.approx(first.agreement, abs=1e-6)
+    again = sm.quantize(copy, copy, SAMPLES, signature="forward")
+    assert again.agreement == first.agreement < 1
+
+
 def test_layers_by_name_stay_float32(models: Path) -> None:
     with sm.load(models / "large_weights", optimize="int8") as model:
         first, second = next(r for r in model.prepare() if "'forward'" in r.function).int8_layers
@@ -86,6 +98,8 @@ def test_layers_by_name_stay_float32(models: Path) -> None:
     assert f"'{first}' stays float32: as asked" in report.notes
     with pytest.raises(TypeError, match="float32_layers must be a list of names, got 'dense'"):
         sm.load(models / "large_weights", float32_layers="dense")
+    with pytest.raises(TypeError, match="float32_layers must be a list of names, got 3 in it"):
+        sm.load(models / "large_weights", float32_layers=[3])  # type: ignore[list-item]
 
 
 def test_mistakes(models: Path, tmp_path: Path) -> None:
@@ -100,6 +114,8 @@ def test_mistakes(models: Path, tmp_path: Path) -> None:
         sm.quantize(source, tmp_path / "copy", SAMPLES, signature="forward", tolerance=2)
     with pytest.raises(TypeError, match="a sample must be a mapping of inputs by name, got ndarray"):
         sm.quantize(source, tmp_path / "copy", [SAMPLES[0]["x"]], signature="forward")  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="samples must be a mapping of inputs by name, or several, got None"):
+        sm.quantize(source, tmp_path / "copy", None, signature="forward")  # type: ignore[arg-type]
     (tmp_path / "copy").mkdir()
     with pytest.raises(sm.AlreadyExistsError):
         sm.quantize(source, tmp_path / "copy", SAMPLES, signature="forward")
