@@ -27,6 +27,15 @@ def uniform(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
     return random.uniform(-1, 1, shape).astype("<f4")
 
 
+def pixels(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
+    """For networks that scale 0 to 255 themselves."""
+    return random.uniform(0, 255, shape).astype("<f4")
+
+
+def uniform64(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
+    return random.uniform(-1, 1, shape)
+
+
 def whole(below: int) -> Callable[[np.random.Generator, Shape], NDArray[Any]]:
     """int32 in [0, below)."""
     return lambda random, shape: random.integers(0, below, shape).astype("<i4")
@@ -63,6 +72,8 @@ class ModelSpec:
     batches: tuple[int, ...]  # of `compare`; empty: it leaves this model out
     # By the signature's names. A dict has no hash; the name is enough.
     inputs: Mapping[str, InputSpec] = field(compare=False)
+    # The largest difference from TensorFlow's answer, over its scale, that rounding explains.
+    tolerance: float = 1e-4
 
     @property
     def folder(self) -> Path:
@@ -74,11 +85,18 @@ class ModelSpec:
 
     @property
     def only_float32(self) -> bool:
-        return all(spec.values is uniform for spec in self.inputs.values())
+        return all(spec.values in (uniform, pixels) for spec in self.inputs.values())
 
 
-IMAGE = {"image": InputSpec((224, 224, 3))}
+def photo(size: int) -> dict[str, InputSpec]:
+    return {"image": InputSpec((size, size, 3))}
+
+
+IMAGE = photo(224)
+PIXELS = {"image": InputSpec((224, 224, 3), pixels)}
 SERIES = {"series": InputSpec((64, 64))}
+TEXT = {"tokens": InputSpec((200,), whole(20_000))}
+PAST = InputSpec((4, 4, 127, 64))  # layers, heads, tokens so far, depth
 # The sizes of wide_deep's vocabularies, which its tables and its inputs share.
 VOCABULARY = {"country": 200, "device": 12, "item": 5000, "interest": 1000}
 
@@ -115,6 +133,42 @@ MODELS: dict[str, ModelSpec] = {
                 "interests": InputSpec((8,), words("interest", VOCABULARY["interest"])),
                 "numbers": InputSpec((13,)),
             },
+        ),
+        ModelSpec("vgg16", "VGG16, 224x224", (), IMAGE),
+        ModelSpec("densenet121", "DenseNet121, 224x224", (), IMAGE),
+        ModelSpec("inception_v3", "InceptionV3, 299x299", (), photo(299)),
+        ModelSpec("xception", "Xception, 299x299", (), photo(299)),
+        ModelSpec("nasnet_mobile", "NASNetMobile, 224x224", (), IMAGE),
+        ModelSpec("mobilenet_v3", "MobileNetV3Large, 224x224", (), PIXELS),
+        ModelSpec("efficientnet_v2", "EfficientNetV2B0, 224x224", (), PIXELS),
+        ModelSpec("convnext_tiny", "ConvNeXtTiny, 224x224", (), PIXELS),
+        ModelSpec("regnet", "RegNetY002, 224x224 (tf_keras)", (), PIXELS),
+        ModelSpec("unet", "U-Net: transposed convolutions, instance norms, 128x128", (), photo(128)),
+        ModelSpec("detector", "SSD: three scales, boxes, non-maximum suppression, 160x160", (), photo(160)),
+        ModelSpec("conv3d", "five Conv3D, 16 frames of 64x64", (), {"clip": InputSpec((16, 64, 64, 3))}),
+        ModelSpec("wavenet", "ten dilated causal Conv1D, 1,024 steps", (), {"wave": InputSpec((1024, 1))}),
+        ModelSpec("text_cnn", "embedding, Conv1D of 3, 4, 5, max over time (tf_keras)", (), TEXT),
+        ModelSpec("bilstm", "embedding with a mask, Bidirectional(LSTM(64)) (tf_keras)", (), TEXT),
+        ModelSpec(
+            "decoder_step",
+            "one token of a decoder: 4 layers, 256 wide, a cache of 127 tokens",
+            (),
+            {"token": InputSpec((1,), whole(8000)), "keys": PAST, "values": PAST},
+        ),
+        ModelSpec(
+            "wide_table",
+            "200 normalized numbers, 20 embedded categories, dense 512-256",
+            (),
+            {"numbers": InputSpec((200,)), "categories": InputSpec((20,), whole(100))},
+        ),
+        ModelSpec("float64_mlp", "mlp in float64", (), {"features": InputSpec((64,), uniform64)}, 1e-12),
+        ModelSpec("float16_cnn", "MobileNetV2 0.5, 96x96, policy mixed_float16", (), photo(96), 0.03),
+        ModelSpec(
+            "bfloat16_encoder",
+            "two layers of encoder4, policy mixed_bfloat16",
+            (),
+            {"embedded": InputSpec((128, 256))},
+            0.1,
         ),
     )
 }

@@ -13,9 +13,8 @@ from ..models import MODELS, ROOT
 from ..paths import ALL_PATHS, PEER_PATHS
 
 Record = dict[str, Any]
-# An answer further than this from TensorFlow's, relative to its scale, is another one. Rounding to bfloat16
-# or int8 grows to tenths in a deep network with random weights: these limits find garbage only.
-SAME = {"float32": 1e-4, "bf16": 0.5, "int8": 0.5}
+# Rounding to bfloat16 or int8 grows to tenths in a deep network with random weights: this finds garbage only.
+GARBAGE = 0.5
 PEERS = ("ort", "openvino")
 
 
@@ -28,9 +27,15 @@ def setup(run: Record) -> tuple[Any, ...]:
     return run["cpu"], run["cores"], run["python"], tuple(sorted(run["versions"].items(), key=str))
 
 
+def limit(record: Record) -> float:
+    """An answer further than this from TensorFlow's, over its scale, is another one."""
+    plain = ALL_PATHS[record["path"]].precision == "float32"
+    return MODELS[record["model"]].tolerance if plain else GARBAGE
+
+
 def wrong(record: Record) -> bool:
     difference = record.get("relative_difference")
-    return difference is not None and not difference <= SAME[ALL_PATHS[record["path"]].precision]
+    return difference is not None and not difference <= limit(record)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..models import MODELS
-from . import recommend, sequence, simple, transformer, vision
+from . import convolutional, precision, recommend, sequence, simple, transformer, vision
 
 MAKERS: dict[str, Callable[[Path], None]] = {
     "xy": simple.make_xy,
@@ -20,6 +20,17 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "lstm": sequence.maker("lstm", "LSTM"),
     "gru": sequence.maker("gru", "GRU"),
     "wide_deep": recommend.make_wide_deep,
+    "unet": convolutional.make_unet,
+    "detector": convolutional.make_detector,
+    "conv3d": convolutional.make_conv3d,
+    "wavenet": convolutional.make_wavenet,
+    "text_cnn": convolutional.make_text_cnn,
+    "bilstm": sequence.make_bilstm,
+    "decoder_step": transformer.make_decoder_step,
+    "wide_table": recommend.make_wide_table,
+    "float64_mlp": precision.make_float64_mlp,
+    "float16_cnn": precision.make_float16_cnn,
+    "bfloat16_encoder": precision.make_bfloat16_encoder,
 }
 
 

@@ -17,7 +17,7 @@ def write_answer(name: str, file: Path) -> None:
     import tensorflow as tf
 
     keras.config.set_floatx("float64")
-    model = getattr(keras.applications, APPLICATIONS[name])(weights=None)
+    model = getattr(keras.applications, APPLICATIONS[name].removeprefix("keras."))(weights=None)
     loaded = tf.saved_model.load(str(MODELS[name].saved_model))
     weights = {variable.name.partition(":")[0]: variable for variable in loaded.variables}
     for variable in model.variables:

@@ -1,4 +1,4 @@
-"""A wide-and-deep recommender: string lookups, hashed crosses, embeddings, numbers."""
+"""Models of tables: a wide-and-deep recommender, and many columns of numbers and categories."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..models import MODELS, SEED, VOCABULARY
+from . import weights
 
 WIDTHS = {"country": 8, "device": 4, "item": 32, "interest": 16}
 CROSSES = (("country", "device"), ("country", "item"), ("device", "item"))
@@ -17,6 +18,7 @@ HIDDEN = (128, 64)
 
 
 def make_wide_deep(folder: Path) -> None:
+    """String lookups, hashed crosses, embeddings, numbers."""
     import tensorflow as tf
 
     random = np.random.default_rng(SEED)
@@ -66,3 +68,23 @@ def make_wide_deep(folder: Path) -> None:
     }
     serve = tf.function(module.serve).get_concrete_function(**specs)
     tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+
+
+def make_wide_table(folder: Path) -> None:
+    """An embedding for each of 20 categories, 200 numbers normalized, two dense layers with batch norms."""
+    import keras
+    from keras import layers
+
+    random = weights.seed()
+    numbers = keras.Input((200,), name="numbers")
+    categories = keras.Input((20,), dtype="int32", name="categories")
+    mean, variance = random.normal(0.0, 0.3, 200), random.uniform(0.2, 2.0, 200)
+    parts = [layers.Normalization(mean=mean, variance=variance)(numbers)]
+    parts += [layers.Embedding(100, 8)(categories[:, column]) for column in range(20)]
+    x = layers.Concatenate()(parts)
+    for width in (512, 256):
+        x = layers.Activation("swish")(layers.BatchNormalization()(layers.Dense(width)(x)))
+    outputs = {"probability": layers.Dense(1, activation="sigmoid")(x)}
+    model = keras.Model({"numbers": numbers, "categories": categories}, outputs)
+    weights.randomise("wide_table", model, random)
+    weights.export_keras("wide_table", model, folder)

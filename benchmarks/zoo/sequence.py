@@ -1,4 +1,4 @@
-"""Recurrent classifiers of time series."""
+"""Recurrent classifiers of time series and of text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,21 @@ def maker(name: str, kind: str) -> Callable[[Path], None]:
         hidden = layer(128, return_sequences=True)(entry)
         hidden = layer(128)(hidden)
         model = keras.Model(entry, keras.layers.Dense(10)(hidden))
-        weights.randomise(model, random)
+        weights.randomise(name, model, random)
         weights.export_keras(name, model, folder)
 
     return make
+
+
+def make_bilstm(folder: Path) -> None:
+    """Sentences end early: token 0 is masked."""
+    import tf_keras
+    from tf_keras import layers
+
+    random = weights.seed(tf_keras)
+    entry = tf_keras.Input((200,), dtype="int32", name="tokens")
+    x = layers.Embedding(20_000, 64, mask_zero=True)(entry)
+    x = layers.Bidirectional(layers.LSTM(64))(x)
+    model = tf_keras.Model(entry, layers.Dense(2, activation="softmax")(x))
+    weights.randomise("bilstm", model, random)
+    weights.export_keras("bilstm", model, folder)

@@ -30,5 +30,5 @@ def make_mlp(folder: Path) -> None:
     hidden = keras.layers.Dense(128, activation="relu")(entry)
     hidden = keras.layers.Dense(128, activation="relu")(hidden)
     model = keras.Model(entry, keras.layers.Dense(10)(hidden))
-    weights.randomise(model, random)
+    weights.randomise("mlp", model, random)
     weights.export_keras("mlp", model, folder)

@@ -1,7 +1,7 @@
-"""Two encoders: one of Keras' attention layers, and BERT-base spelt out as its exports are.
+"""Two encoders, one of Keras' attention layers, one BERT-base as exports spell it out; a decoder's step.
 
-They differ on purpose where SavedModels in the wild differ: `einsum` and `Erfc` in the first, `reshape`,
-`transpose`, `matmul`, `Erf` and a padding mask in the second.
+The encoders differ on purpose where SavedModels in the wild differ: `einsum` and `Erfc` in the first,
+`reshape`, `transpose`, `matmul`, `Erf` and a padding mask in the second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def make_encoder4(folder: Path) -> None:
         hidden = layers.Dense(1024, activation="gelu")(x)
         x = layers.LayerNormalization()(layers.Add()([x, layers.Dense(256)(hidden)]))
     model = keras.Model(entry, x)
-    weights.randomise(model, random)
+    weights.randomise("encoder4", model, random)
     weights.export_keras("encoder4", model, folder)
 
 
@@ -79,5 +79,49 @@ def make_bert_base(folder: Path, depth: int = 12, width: int = 768, heads: int =
         x = layers.LayerNormalization(epsilon=1e-12)(x + layers.Dense(width)(hidden))
     pooled = layers.Dense(width, activation="tanh")(x[:, 0])
     model = keras.Model({"tokens": tokens, "mask": mask}, {"sequence": x, "pooled": pooled})
-    weights.randomise(model, random)
+    weights.randomise("bert_base", model, random)
     weights.export_keras("bert_base", model, folder)
+
+
+def make_decoder_step(folder: Path) -> None:
+    """The next token's scores, and the cache of keys and values with this token at its end."""
+    import keras
+    import numpy as np
+    from keras import layers, ops
+
+    depth, width, heads = 4, 256, 4
+
+    class Attention(layers.Layer):  # type: ignore[misc]
+        """Of one token, on all tokens so far and itself."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.all, self.out = layers.Dense(3 * width), layers.Dense(width)
+
+        def call(self, x: Any, keys: Any, values: Any) -> Any:
+            size = width // heads
+            parts = ops.reshape(self.all(x), (-1, 1, 3, heads, size))
+            query, key, value = (ops.transpose(parts[:, :, i], (0, 2, 1, 3)) for i in range(3))
+            keys, values = ops.concatenate([keys, key], 2), ops.concatenate([values, value], 2)
+            scores = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2))) / math.sqrt(size)
+            seen = ops.transpose(ops.matmul(ops.softmax(scores), values), (0, 2, 1, 3))
+            return self.out(ops.reshape(seen, (-1, 1, width))), keys, values
+
+    random = weights.seed()
+    token = keras.Input((1,), dtype="int32", name="token")
+    past = [keras.Input((depth, heads, 127, width // heads), name=name) for name in ("keys", "values")]
+    x = layers.Embedding(8000, width)(token) + random.normal(0.0, 0.02, (1, 1, width)).astype(np.float32)
+    grown: dict[str, list[Any]] = {"new_keys": [], "new_values": []}
+    for layer in range(depth):
+        normal = layers.LayerNormalization(epsilon=1e-5)(x)
+        seen, keys, values = Attention()(normal, past[0][:, layer], past[1][:, layer])
+        x = x + seen
+        grown["new_keys"].append(keys)
+        grown["new_values"].append(values)
+        hidden = layers.Dense(4 * width, activation="gelu")(layers.LayerNormalization(epsilon=1e-5)(x))
+        x = x + layers.Dense(width)(hidden)
+    scores = layers.Dense(8000, use_bias=False)(layers.LayerNormalization(epsilon=1e-5)(x)[:, 0])
+    results = {"scores": scores, **{name: ops.stack(parts, 1) for name, parts in grown.items()}}
+    model = keras.Model({"token": token, "keys": past[0], "values": past[1]}, results)
+    weights.randomise("decoder_step", model, random)
+    weights.export_keras("decoder_step", model, folder)

@@ -15,6 +15,7 @@
 #include "engine/optimize/passes/passes.h"
 #include "engine/optimize/recurrent/recurrent.h"
 #include "engine/optimize/tidy.h"
+#include "engine/optimize/widen.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def_util.h"
@@ -125,6 +126,10 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   PoolLargeConstants(&isolated->graph, pool);
   report->nodes_before = isolated->graph.node_size();
   watch.Record("inline", "function calls become part of the graph", 0);
+
+  const Widened widened = Widen(isolated);
+  Note(widened.why_not, report);
+  watch.Record("widen", "float16 and bfloat16 are computed in float32", widened.nodes);
 
   int layers = 0;
   std::unordered_set<std::string> names;

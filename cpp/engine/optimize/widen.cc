@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/optimize/widen.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "engine/graph/attributes.h"
+#include "engine/graph/constants.h"
+#include "engine/graph/graph_view.h"
+#include "tensorflow/core/framework/function.pb.h"
+#include "tensorflow/core/framework/tensor.h"
+#include "tensorflow/core/framework/types.h"
+
+namespace savedmodel::engine {
+namespace tf = tensorflow;
+namespace {
+
+using Nodes = GraphView::Nodes;
+
+bool IsNarrow(tf::DataType type) { return type == tf::DT_HALF || type == tf::DT_BFLOAT16; }
+
+// Those that make a graph worth widening.
+const std::unordered_set<std::string>& Products() {
+  static const std::unordered_set<std::string> ops = {"MatMul",
+                                                      "BatchMatMul",
+                                                      "BatchMatMulV2",
+                                                      "BatchMatMulV3",
+                                                      "Einsum",
+                                                      "Conv2D",
+                                                      "Conv3D",
+                                                      "Conv2DBackpropInput",
+                                                      "Conv3DBackpropInputV2",
+                                                      "DepthwiseConv2dNative"};
+  return ops;
+}
+
+// Ops that compute the same in float32, but for rounding. Not here: what draws random numbers or prints
+// values, which depend on the type, and what rounds to integers.
+const std::unordered_set<std::string>& Widenable() {
+  static const std::unordered_set<std::string> ops = [] {
+    std::unordered_set<std::string> all = {
+        // Element by element.
+        "Abs", "Add", "AddN", "AddV2", "BiasAdd", "BiasAddV1", "ClipByValue", "Cos", "Div", "DivNoNan", "Elu",
+        "Erf", "Erfc", "Exp", "Expm1", "Inv", "LeakyRelu", "Log", "Log1p", "Maximum", "Minimum", "Mul",
+        "MulNoNan", "Neg", "Pow", "RealDiv", "Reciprocal", "Relu", "Relu6", "Rsqrt", "Selu", "Sigmoid",
+        "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Square", "SquaredDifference", "Sub", "Tanh", "Xdivy",
+        "Xlogy", "Equal", "Greater", "GreaterEqual", "IsFinite", "IsInf", "IsNan", "Less", "LessEqual",
+        "NotEqual", "Select", "SelectV2",
+        // Over axes.
+        "ArgMax", "ArgMin", "AvgPool", "AvgPool3D", "Cumsum", "FusedBatchNorm", "FusedBatchNormV2",
+        "FusedBatchNormV3", "L2Loss", "LogSoftmax", "Max", "MaxPool", "MaxPool3D", "MaxPoolV2", "Mean", "Min",
+        "Prod", "Softmax", "Sum", "TopK", "TopKV2",
+        // Images.
+        "CropAndResize", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor",
+        // What moves values.
+        "Assert", "BatchToSpaceND", "BroadcastTo", "Concat", "ConcatV2", "DepthToSpace", "DynamicStitch",
+        "Empty", "EnsureShape", "ExpandDims", "Fill", "Gather", "GatherNd", "GatherV2", "Identity",
+        "IdentityN", "InplaceUpdate", "LinSpace", "MatrixBandPart", "MirrorPad", "OneHot", "OnesLike", "Pack",
+        "Pad", "PadV2", "ParallelDynamicStitch", "PreventGradient", "Range", "Rank", "Reshape", "ReverseV2",
+        "ReverseSequence", "Roll", "ScatterNd", "Shape", "ShapeN", "Size", "Slice", "Snapshot",
+        "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV", "Squeeze", "StopGradient", "StridedSlice",
+        "TensorScatterAdd", "TensorScatterUpdate", "Tile", "Transpose", "Unpack", "Where", "ZerosLike",
+        // Loops and branches, and the lists in them.
+        "Case", "If", "PartitionedCall", "StatefulPartitionedCall", "StatelessCase", "StatelessIf",
+        "StatelessWhile", "While", "EmptyTensorList", "TensorListConcatV2", "TensorListFromTensor",
+        "TensorListGather", "TensorListGetItem", "TensorListPopBack", "TensorListPushBack",
+        "TensorListReserve", "TensorListSetItem", "TensorListSplit", "TensorListStack"};
+    all.insert(Products().begin(), Products().end());
+    return all;
+  }();
+  return ops;
+}
+
+// Ops whose result keeps its type; readers get it through a Cast. The names of their outputs in functions.
+const std::unordered_map<std::string, std::string>& Sources() {
+  static const std::unordered_map<std::string, std::string> outputs = {{"Placeholder", "output"},
+                                                                       {"ReadVariableOp", "value"},
+                                                                       {"ResourceGather", "output"},
+                                                                       {kPooledConstantOp, "output"}};
+  return outputs;
+}
+
+// Attributes with an underscore describe handles and shapes.
+template <typename Visit>
+void ForEachType(const tf::NodeDef& node, const Visit& visit) {
+  for (const auto& [name, value] : node.attr()) {
+    if (name[0] == '_') continue;
+    if (value.value_case() == tf::AttrValue::kType) visit(value.type());
+    for (const int type : value.list().type()) visit(static_cast<tf::DataType>(type));
+  }
+}
+
+bool HasNarrow(const tf::NodeDef& node) {
+  bool found = false;
+  ForEachType(node, [&](tf::DataType type) { found |= IsNarrow(tf::BaseType(type)); });
+  return found;
+}
+
+void SetType(tf::NodeDef* node, const char* attribute, tf::DataType type) {
+  (*node->mutable_attr())[attribute].set_type(type);
+}
+
+tf::Tensor AsFloat(const tf::Tensor& narrow) {
+  tf::Tensor wide(tf::DT_FLOAT, narrow.shape());
+  auto flat = wide.flat<float>();
+  if (narrow.dtype() == tf::DT_HALF) {
+    flat = narrow.flat<Eigen::half>().cast<float>();
+  } else {
+    flat = narrow.flat<Eigen::bfloat16>().cast<float>();
+  }
+  return wide;
+}
+
+class Widening {
+ public:
+  Widening(IsolatedGraph* isolated) : isolated_(isolated) {
+    for (const std::string& tensor : isolated->fetches) fetches_.insert(TensorRef(tensor).node);
+    FindFunctions();
+  }
+
+  Widened Run() {
+    Widened result;
+    if (!AnyBody([](const tf::NodeDef& node) { return Products().count(node.op()) > 0 && HasNarrow(node); }))
+      return result;
+    AnyBody([&](const tf::NodeDef& node) {
+      if (CanWiden(node)) return false;
+      result.why_not = "float16 and bfloat16 stay: op '" + node.op() + "' (node '" + node.name() +
+                       "') is not computed in float32";
+      return true;
+    });
+    if (!result.why_not.empty()) return result;
+    result.nodes = WidenBody(isolated_->graph.mutable_node(), nullptr);
+    for (tf::FunctionDef* function : functions_) {
+      result.nodes += WidenBody(function->mutable_node_def(), function);
+      WidenArguments(function->mutable_signature());
+    }
+    return result;
+  }
+
+ private:
+  // Those that the graph calls, directly or not.
+  void FindFunctions() {
+    std::unordered_map<std::string, tf::FunctionDef*> library;
+    for (tf::FunctionDef& function : *isolated_->graph.mutable_library()->mutable_function()) {
+      library.emplace(function.signature().name(), &function);
+    }
+    std::unordered_set<std::string> known;
+    const auto visit = [&](const Nodes& nodes) {
+      for (const tf::NodeDef& node : nodes) {
+        std::vector<std::string> called = CalledFunctions(node);
+        called.push_back(node.op());
+        for (const std::string& name : called) {
+          const auto function = library.find(name);
+          if (function != library.end() && known.insert(name).second) functions_.push_back(function->second);
+        }
+      }
+    };
+    visit(isolated_->graph.node());
+    for (std::size_t next = 0; next < functions_.size(); ++next) visit(functions_[next]->node_def());
+  }
+
+  template <typename IsSo>
+  bool AnyBody(const IsSo& is_so) const {
+    const auto any = [&](const Nodes& nodes) { return std::any_of(nodes.begin(), nodes.end(), is_so); };
+    return any(isolated_->graph.node()) ||
+           std::any_of(functions_.begin(), functions_.end(),
+                       [&](const tf::FunctionDef* function) { return any(function->node_def()); });
+  }
+
+  bool CanWiden(const tf::NodeDef& node) const {
+    const bool generic = std::any_of(node.attr().begin(), node.attr().end(), [](const auto& attribute) {
+      return attribute.second.value_case() == tf::AttrValue::kPlaceholder;
+    });
+    if (generic) return false;
+    if (!HasNarrow(node) || node.op() == "VarHandleOp" || Sources().count(node.op()) > 0) return true;
+    // Whether a number is just below an integer depends on rounding.
+    if (node.op() == "Cast") return !tf::DataTypeIsInteger(Attr(node, "DstT").type());
+    return Widenable().count(node.op()) > 0 || (node.op() == "Const" && ConstValue(node).has_value());
+  }
+
+  int WidenBody(Nodes* nodes, tf::FunctionDef* function) {
+    int count = 0;
+    std::unordered_map<std::string, std::string> casts;  // by the name of their source
+    std::vector<tf::NodeDef> added;
+    const GraphView view(*nodes);
+    for (tf::NodeDef& node : *nodes) {
+      if (!HasNarrow(node) || node.op() == "VarHandleOp") continue;
+      const auto source = Sources().find(node.op());
+      if (source == Sources().end()) {
+        WidenNode(&node, function == nullptr && fetches_.count(node.name()) > 0);
+        ++count;
+        continue;
+      }
+      std::string name = node.name() + "/float32";
+      while (view.Find(name) != nullptr) name += "_";
+      const std::string output = function == nullptr ? "" : ":" + source->second + ":0";
+      added.push_back(Cast(name, node.name() + output, Attr(node, "dtype").type(), tf::DT_FLOAT));
+      casts.emplace(node.name(), function == nullptr ? name : name + ":y:0");
+    }
+    if (casts.empty()) return count;
+    const auto redirect = [&](std::string* input) {
+      if (IsControl(*input)) return;
+      const auto cast = casts.find(NodeOf(*input));
+      if (cast != casts.end()) *input = cast->second;
+    };
+    for (tf::NodeDef& node : *nodes) {
+      for (std::string& input : *node.mutable_input()) redirect(&input);
+    }
+    for (tf::NodeDef& node : added) *nodes->Add() = std::move(node);
+    if (function == nullptr) return count;
+    for (auto& result : *function->mutable_ret()) redirect(&result.second);
+    return count;
+  }
+
+  static tf::NodeDef Cast(const std::string& name, const std::string& input, tf::DataType from,
+                          tf::DataType to) {
+    tf::NodeDef node;
+    node.set_name(name);
+    node.set_op("Cast");
+    node.add_input(input);
+    SetType(&node, "SrcT", from);
+    SetType(&node, "DstT", to);
+    (*node.mutable_attr())["Truncate"].set_b(false);
+    return node;
+  }
+
+  static void WidenNode(tf::NodeDef* node, bool fetched) {
+    auto& attributes = *node->mutable_attr();
+    if (node->op() == "Const") {
+      AsFloat(*ConstValue(*node)).AsProtoTensorContent(attributes["value"].mutable_tensor());
+    }
+    const tf::DataType type = Attr(*node, "T").type();
+    for (auto& [name, value] : attributes) {
+      if (name[0] == '_') continue;
+      if (value.value_case() == tf::AttrValue::kType && IsNarrow(value.type())) value.set_type(tf::DT_FLOAT);
+      if (value.value_case() != tf::AttrValue::kList) continue;
+      for (int& one : *value.mutable_list()->mutable_type()) {
+        if (IsNarrow(static_cast<tf::DataType>(one))) one = tf::DT_FLOAT;
+      }
+    }
+    if (fetched) {
+      node->set_op("Cast");
+      attributes.erase("T");
+      SetType(node, "SrcT", tf::DT_FLOAT);
+      SetType(node, "DstT", type);
+      attributes["Truncate"].set_b(false);
+    } else if (node->op() == "Cast" && attributes["SrcT"].type() == attributes["DstT"].type()) {
+      node->set_op("Identity");
+      for (const char* name : {"SrcT", "DstT", "Truncate"}) attributes.erase(name);
+      SetType(node, "T", tf::DT_FLOAT);
+    }
+  }
+
+  static void WidenArguments(tf::OpDef* signature) {
+    for (auto* arguments : {signature->mutable_input_arg(), signature->mutable_output_arg()}) {
+      for (tf::OpDef::ArgDef& argument : *arguments) {
+        if (IsNarrow(argument.type())) argument.set_type(tf::DT_FLOAT);
+      }
+    }
+  }
+
+  IsolatedGraph* const isolated_;
+  std::unordered_set<std::string> fetches_;
+  std::vector<tf::FunctionDef*> functions_;
+};
+
+}  // namespace
+
+Widened Widen(IsolatedGraph* isolated) { return Widening(isolated).Run(); }
+
+}  // namespace savedmodel::engine
