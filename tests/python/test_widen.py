@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
-from .helpers import Load
+from .helpers import HAS_BFLOAT16, Load
 
 ROWS = np.random.default_rng(5).normal(size=(4, 6)).astype(np.float16)
 
@@ -33,6 +33,16 @@ def test_layers_in_half_precision_become_ours(load: Load) -> None:
     assert counts["recurrent"] == 3
     counts = {one.name: one.count for one in load("mixed_encoder").prepare()[0].passes}
     assert (counts["attention"], counts["layer_norm"]) == (1, 2)
+
+
+def test_bfloat16_uses_the_cpus_instructions(load: Load) -> None:
+    x = np.random.default_rng(8).normal(size=(3, 4, 64)).astype(np.float32)
+    model, plain = load("bfloat16_dense"), load("bfloat16_dense", optimize="none")
+    results, rounded = model(x=x), plain(x=x)
+    np.testing.assert_allclose(results["narrow"], rounded["narrow"], rtol=0, atol=0.03)
+    np.testing.assert_allclose(results["exact"], rounded["exact"], rtol=1e-5, atol=1e-5)
+    counts = {one.name: one.count for one in model.prepare()[0].passes}
+    assert (counts["dense"], counts["bfloat16"]) == (2, int(HAS_BFLOAT16))
 
 
 def test_inputs_and_results_keep_their_type(load: Load) -> None:
@@ -71,7 +81,9 @@ def test_sizes_beyond_float16_do_not_overflow(load: Load) -> None:
     assert np.isfinite(load("mixed_cnn")(x=x)["output_0"]).all()
 
 
-@pytest.mark.parametrize("name", ["mixed_cnn", "mixed_encoder", "mixed_recurrent", "half_dense"])
+@pytest.mark.parametrize(
+    "name", ["mixed_cnn", "mixed_encoder", "mixed_recurrent", "bfloat16_dense", "half_dense"]
+)
 def test_verified_and_saved(load: Load, models: Path, tmp_path: Path, name: str) -> None:
     with sm.load(models / name, verify=True) as model:
         f = model.signatures["serving_default"]

@@ -156,6 +156,10 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   watch.Record("fold", "what depends on constants only is computed", 0);
   Apply(Passes(), isolated, pool, &watch);
   for (PassReport& pass : report->passes) pass.count += pass.name == "affine" ? affine : 0;
+  if (level == Optimize::kDefault) {
+    const int products = NarrowProducts(widened, isolated);
+    watch.Record("bfloat16", "products of bfloat16 factors use the CPU's instructions for it", products);
+  }
   if (level == Optimize::kBf16)
     watch.Record("bf16", "products and convolutions in bfloat16", UseBfloat16(devices, isolated));
   if (level == Optimize::kInt8) {

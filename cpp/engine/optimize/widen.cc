@@ -10,6 +10,10 @@
 #include "engine/graph/attributes.h"
 #include "engine/graph/constants.h"
 #include "engine/graph/graph_view.h"
+#include "engine/kernels/gemm_strip.h"
+#include "engine/ops/attributes.h"
+#include "engine/ops/dense.h"
+#include "engine/ops/grouped.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/framework/types.h"
@@ -132,6 +136,10 @@ class Widening {
       return true;
     });
     if (!result.why_not.empty()) return result;
+    for (const tf::NodeDef& node : isolated_->graph.node()) {
+      if (Products().count(node.op()) > 0 && Attr(node, "T").type() == tf::DT_BFLOAT16)
+        result.bfloat16_products.insert(node.name());
+    }
     result.nodes = WidenBody(isolated_->graph.mutable_node(), nullptr);
     for (tf::FunctionDef* function : functions_) {
       result.nodes += WidenBody(function->mutable_node_def(), function);
@@ -270,5 +278,21 @@ class Widening {
 }  // namespace
 
 Widened Widen(IsolatedGraph* isolated) { return Widening(isolated).Run(); }
+
+int NarrowProducts(const Widened& widened, IsolatedGraph* isolated) {
+  if (widened.bfloat16_products.empty() || Bfloat16GemmKernel() == nullptr) return 0;
+  int count = 0;
+  for (tf::NodeDef& node : *isolated->graph.mutable_node()) {
+    // Not Winograd's: its transforms would enlarge the error of rounding.
+    if (node.op() != kDenseOp && node.op() != kGroupedOp) continue;
+    // Passes keep a product's name, or make another of it: "dense/MatMul/rows".
+    const std::string parent = node.name().substr(0, node.name().rfind('/'));
+    const auto& products = widened.bfloat16_products;
+    if (products.count(node.name()) == 0 && products.count(parent) == 0) continue;
+    (*node.mutable_attr())[kPrecision].set_s(kBf16);
+    ++count;
+  }
+  return count;
+}
 
 }  // namespace savedmodel::engine

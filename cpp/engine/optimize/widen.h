@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_set>
 
 #include "engine/graph/isolate.h"
 
@@ -12,10 +13,15 @@ namespace savedmodel::engine {
 struct Widened {
   int nodes = 0;
   std::string why_not;  // why a graph with products in these types stays as it is
+  // Nodes whose factors were bfloat16: on a CPU with instructions for it they may be rounded to it again.
+  std::unordered_set<std::string> bfloat16_products;
 };
 
 // Feeds, fetches and variables keep their types. Changes all of the graph and the functions that it calls, or
 // nothing. Leaves a graph without products in these types alone.
 Widened Widen(IsolatedGraph* isolated);
+// Products of savedmodel's own ops round their factors to bfloat16 as those that they replaced did. Returns
+// their number.
+int NarrowProducts(const Widened& widened, IsolatedGraph* isolated);
 
 }  // namespace savedmodel::engine

@@ -48,14 +48,14 @@ def mixed_cnn(m: Workspace) -> None:
 
 @model
 def mixed_encoder(m: Workspace) -> None:
-    """A transformer's layer in bfloat16."""
+    """A transformer's layer in float16."""
 
     def build(x: object) -> object:
         x = layers.LayerNormalization()(layers.Add()([x, layers.MultiHeadAttention(2, 8)(x, x)]))
         dense = layers.Dense(16)(layers.Dense(32, activation="gelu")(x))
         return layers.LayerNormalization()(layers.Add()([x, dense]))
 
-    _mixed(m, "mixed_bfloat16", (6, 16), build)
+    _mixed(m, "mixed_float16", (6, 16), build)
 
 
 @model
@@ -67,6 +67,16 @@ def mixed_recurrent(m: Workspace) -> None:
         return layers.GRU(5)(x)
 
     _mixed(m, "mixed_float16", (7, 5), build)
+
+
+@model
+def bfloat16_dense(m: Workspace) -> None:
+    """Dense layers in bfloat16 and one in float32, whose factors must not be rounded."""
+    x = keras.Input((4, 64), name="x")
+    y = layers.Dense(48, activation="relu", dtype="mixed_bfloat16")(x)
+    y = layers.LSTM(8, return_sequences=True, dtype="mixed_bfloat16")(y)
+    exact = layers.Dense(48, dtype="float32", name="exact")(x)
+    export(m, keras.Model(x, {"narrow": layers.Activation("linear", dtype="float32")(y), "exact": exact}))
 
 
 @model
