@@ -27,6 +27,15 @@ EXPECTED = {
     "conv_v1": {"affine": 2, "batch norm": 1, "residual": 1, "pointwise": 1, "arithmetic": 1},
     "conv_grouped": {"affine": 6},
     "conv_factors": {"affine": 1, "arithmetic": 1},
+    "conv_over_time": {
+        "dilations": 5,
+        "affine": 1,
+        "over time": 25,
+        "pad": 6,
+        "pointwise": 4,
+        "activation over time": 6,
+    },
+    "conv_dilated": {"dilations": 2, "affine": 1},
 }
 
 

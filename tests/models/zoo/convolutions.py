@@ -144,3 +144,28 @@ def conv_factors(m: Workspace) -> None:
         outputs = {"between": between, "y": y}
         save(m, session, {"serving_default": signature({"image": image}, outputs)})
     m.golden("serving_default", {"image": m.normal(2, 6, 5, 3)})
+
+
+@model
+def conv_over_time(m: Workspace) -> None:
+    """Convolutions of sequences: causal, dilated, gated, strided."""
+    x = wave = keras.Input((24, 3), name="wave")
+    x = layers.Conv1D(8, 1)(x)
+    for rate in (1, 2, 4):
+        gate = {"filters": 8, "kernel_size": 3, "padding": "causal", "dilation_rate": rate}
+        gated = layers.Multiply()([layers.Conv1D(**gate, activation=a)(x) for a in ("tanh", "sigmoid")])
+        x = layers.Add()([x, layers.Conv1D(8, 1)(gated)])
+    same = layers.Conv1D(6, 3, padding="same", dilation_rate=2, use_bias=False)(x)
+    same = layers.Activation("swish")(layers.BatchNormalization()(same))
+    export(m, keras.Model(wave, layers.Conv1D(5, 4, strides=2, activation="relu")(same)))
+    m.golden("serving_default", {"wave": m.normal(2, 24, 3)})
+
+
+@model
+def conv_dilated(m: Workspace) -> None:
+    """Dilated convolutions of images."""
+    x = image = keras.Input((9, 7, 4), name="image")
+    x = layers.Conv2D(6, 3, padding="same", dilation_rate=2, use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    export(m, keras.Model(image, layers.Conv2D(5, (2, 3), dilation_rate=(1, 2), activation="tanh")(x)))
+    m.golden("serving_default", {"image": m.normal(2, 9, 7, 4)})

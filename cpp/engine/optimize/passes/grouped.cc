@@ -8,6 +8,9 @@
 // | _FusedConv2D {BiasAdd [, Add]                                                  | _SavedmodelGrouped, |
 // |   [, Relu, Relu6, LeakyRelu, Elu or _FusedHardSwish]}                          |   adds in place     |
 // | any of these without addend, undilated, a group for each channel and result   | _SavedmodelDepthwise|
+//
+// Convolutions of one group over time (images and weights of height 1) become _SavedmodelGrouped too, if an
+// activation follows that oneDNN's do not apply.
 #include "engine/ops/grouped.h"
 
 #include <string>
@@ -65,16 +68,30 @@ int ReplaceAll(Rewriter* graph, bool only_each) {
                        [=](tf::NodeDef* node) { return Replace(graph, node, only_each); });
 }
 
+// Chosen convolutions of one group become an op that multiplies windows with weights.
+template <typename Chosen>
+int ReplaceOneGroup(Rewriter* graph, const Chosen& chosen) {
+  return CountReplaced(graph, {"Conv2D", "_FusedConv2D"}, [&](tf::NodeDef* node) {
+    const tf::PartialTensorShape weights = ConvolutionWeights(*graph, *node);
+    if (weights.dims() != 4 || !IsOneGroup(*node, weights, graph)) return false;
+    Layer layer;
+    if (!MatchLayer(node, graph, &layer) || !chosen(*node, layer)) return false;
+    ReplaceLayer(layer, GroupedNode(*node, WithBias(layer, weights.dim_size(3), graph)), graph);
+    return true;
+  });
+}
+
 }  // namespace
 
 int ReplaceConvolutions(Rewriter* graph, const std::function<bool(const tf::NodeDef&)>& chosen) {
-  return CountReplaced(graph, {"Conv2D", "_FusedConv2D"}, [&](tf::NodeDef* node) {
-    const tf::PartialTensorShape weights = ConvolutionWeights(*graph, *node);
-    if (weights.dims() != 4 || !IsOneGroup(*node, weights, graph) || !chosen(*node)) return false;
-    Layer layer;
-    if (!MatchLayer(node, graph, &layer)) return false;
-    ReplaceLayer(layer, GroupedNode(*node, WithBias(layer, weights.dim_size(3), graph)), graph);
-    return true;
+  return ReplaceOneGroup(graph, [&](const tf::NodeDef& node, const Layer&) { return chosen(node); });
+}
+
+int ReplaceConvolutionsOverTime(Rewriter* graph) {
+  return ReplaceOneGroup(graph, [&](const tf::NodeDef& node, const Layer& layer) {
+    const tf::PartialTensorShape weights = ConvolutionWeights(*graph, node);
+    return weights.dim_size(0) == 1 && graph->Shape(node.input(0)).dim_size(1) == 1 &&
+           !IsOneOf(layer.epilogue.activation, {"", "Relu", "Relu6", "LeakyRelu", "Elu"});
   });
 }
 

@@ -23,6 +23,8 @@ struct Pass {
   std::vector<After> after;       // passes that have to run before it
 };
 
+int SimplifyDilations(Rewriter* graph);
+int SimplifyConvolutionsOverTime(Rewriter* graph);
 int FoldAffineIntoWeights(Rewriter* graph);
 int SplitBatchNorm(Rewriter* graph);
 int FoldPads(Rewriter* graph);
@@ -33,6 +35,8 @@ int UseWinograd(Rewriter* graph);
 int ReplaceGroupedConvolutions(Rewriter* graph);
 // The same where TensorFlow has none that is as fast: oneDNN's are, but for a group for each channel.
 int ReplaceSlowGroupedConvolutions(Rewriter* graph);
+// Those of one group over time with an activation that oneDNN's do not apply.
+int ReplaceConvolutionsOverTime(Rewriter* graph);
 // Convolutions of one group that are `chosen` become an op that multiplies windows with weights.
 int ReplaceConvolutions(Rewriter* graph, const std::function<bool(const tensorflow::NodeDef&)>& chosen);
 int ReplaceDepthwiseConvolutions(Rewriter* graph);
