@@ -36,6 +36,7 @@ GENERATED = [
     "different_weights",
     "dtypes",
     "effects",
+    "embedded_columns",
     "encoder_exact",
     "encoder_tanh",
     "frozen_or_not",

@@ -229,3 +229,55 @@ def test_a_layer_norm_keeps_its_epsilon(models: Path) -> None:
                 assert model.prepare()[0].executor == "session" or session is None
                 assert np.allclose(results["y"], y, atol=1e-5), (optimize, session)
                 assert np.allclose(results["z"], z, atol=1e-5), (optimize, session)
+
+
+COLUMNS = {
+    "columns": np.array([[0, 7, 5], [4, -8, -6]], np.int32),
+    "several": np.array([[0, 6], [3, 3]], np.int32),
+    "single": np.array([8, 0], np.int32),
+    "numbers": np.zeros((2, 4), np.float32),
+}
+
+
+def test_embeddings_side_by_side_become_one_op(load: Load) -> None:
+    counts = {
+        report.function: next(one.count for one in report.passes if one.name == "embeddings")
+        for report in load("embedded_columns").prepare()
+    }
+    found = {name: counts[f"signature {name!r}"] for name in ("serving_default", "deeper", "read_twice")}
+    assert found == {"serving_default": 1, "deeper": 0, "read_twice": 0}
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 500])
+def test_embeddings_of_any_number_of_rows(load: Load, rows: int) -> None:
+    feeds = {name: np.resize(value, (rows, *value.shape[1:])) for name, value in COLUMNS.items()}
+    default, none = (
+        load("embedded_columns", optimize=level)(**feeds)["rows"] for level in ("default", "none")
+    )
+    np.testing.assert_array_equal(default, none)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value", "message"),
+    [
+        ("columns", (1, 0), 5, r"5.* not in \[0, 5\)"),
+        ("columns", (0, 0), -1, r"-1.* not in \[0, 5\)"),
+        ("columns", (1, 2), -7, r"not in \[0, 6\)"),
+        ("several", (0, 1), 7, r"7.* not in \[0, 7\)"),
+        ("single", (1,), 9, r"9.* not in \[0, 9\)"),
+    ],
+)
+def test_embeddings_refuse_what_the_table_lacks(
+    load: Load, name: str, at: tuple[int, ...], value: int, message: str
+) -> None:
+    changed = COLUMNS[name].copy()
+    changed[at] = value
+    for level in ("default", "none"):
+        with pytest.raises(sm.InvalidArgumentError, match=message):
+            load("embedded_columns", optimize=level)(**{**COLUMNS, name: changed})
+
+
+def test_embeddings_of_different_numbers_of_rows_are_refused(load: Load) -> None:
+    for level in ("default", "none"):
+        with pytest.raises(sm.InvalidArgumentError, match="Dimension"):
+            load("embedded_columns", optimize=level)(**{**COLUMNS, "single": np.zeros(3, np.int32)})

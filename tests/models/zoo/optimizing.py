@@ -211,3 +211,51 @@ def layer_norm_by_number(m: Workspace) -> None:
     kept = {"scale": scale, "offset": offset}
     m.save({"serving_default": v2.signature(normalize, x=v2.spec(tf.float32, [None, 6]))}, **kept)
     m.golden("serving_default", {"x": m.normal(3, 6)})
+
+
+@model
+def embedded_columns(m: Workspace) -> None:
+    """Embeddings of a table's columns side by side: all ways to index them, and what only looks like it."""
+    tables = [tf.Variable(m.normal(5 + i, 2 + i), name=f"table_{i}") for i in range(6)]
+    matrix = tf.TensorSpec([None, 3], tf.int32, name="columns")
+    several = tf.TensorSpec([None, 2], tf.int32, name="several")
+    single = tf.TensorSpec([None], tf.int32, name="single")
+    numbers = tf.TensorSpec([None, 4], tf.float32, name="numbers")
+
+    def from_end(table: tf.Variable, at: tf.Tensor) -> tf.Tensor:
+        return tf.gather(table, tf.where(at < 0, at + table.shape[0], at))
+
+    @tf.function(input_signature=[matrix, several, single, numbers])
+    def rows(columns: tf.Tensor, several: tf.Tensor, single: tf.Tensor, numbers: tf.Tensor) -> dict:
+        parts = [
+            tf.gather(tables[0], columns[:, 0]),
+            numbers,
+            from_end(tables[1], columns[:, 2]),
+            tf.reshape(tf.gather(tables[2], several), [-1, 8]),
+            tf.reshape(from_end(tables[3], columns[:, 1:2]), [-1, 5]),
+            tf.gather(tables[4], single),
+            from_end(tables[5], tf.unstack(columns, axis=1)[1]),
+        ]
+        return {"rows": tf.concat(parts, -1)}
+
+    @tf.function(input_signature=[several])
+    def deeper(several: tf.Tensor) -> dict:
+        """Axis 1 of three: not a row's end."""
+        return {"steps": tf.concat([tf.gather(tables[0], several), tf.gather(tables[0], several + 1)], 1)}
+
+    @tf.function(input_signature=[single])
+    def read_twice(single: tf.Tensor) -> dict:
+        a, b = tf.gather(tables[0], single), tf.gather(tables[1], single)
+        return {"both": tf.concat([a, b], 1), "first": a, "second": b}
+
+    signatures = {"serving_default": rows, "deeper": deeper, "read_twice": read_twice}
+    m.save(signatures, tables=tables)
+    feeds = {
+        "columns": np.array([[0, 7, 5], [4, -8, -6], [2, -1, 0]], np.int32),
+        "several": np.array([[0, 6], [3, 3], [5, 1]], np.int32),
+        "single": np.array([8, 0, 4], np.int32),
+        "numbers": m.normal(3, 4),
+    }
+    m.golden("serving_default", feeds)
+    m.golden("deeper", {"several": np.array([[0, 3], [1, 2]], np.int32)})
+    m.golden("read_twice", {"single": np.array([4, 0], np.int32)})

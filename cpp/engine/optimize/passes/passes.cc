@@ -82,6 +82,7 @@ const std::vector<Pass>& Passes() {
        "softmax without oneDNN's set-up",
        ReplaceSoftmax,
        {{"attention", "it looks for TensorFlow's softmax"}}},
+      {"embeddings", "embeddings side by side become one op", ConcatenateRows, {}},
       {"arithmetic",
        "sums and products with constants, one after the other, become one op",
        FuseArithmetic,

@@ -48,6 +48,7 @@ int ReplaceTensordot(Rewriter* graph);
 int FuseDense(Rewriter* graph);
 int FuseAttention(Rewriter* graph);
 int ReplaceSoftmax(Rewriter* graph);
+int ConcatenateRows(Rewriter* graph);
 int FuseArithmetic(Rewriter* graph);
 
 // In the order in which they run, between constant folding and TensorFlow's own fusions.
