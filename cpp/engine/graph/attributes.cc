@@ -25,7 +25,7 @@ void CopyAttrs(const tf::NodeDef& from, std::initializer_list<const char*> names
 
 bool IsChannelsLast(const tf::NodeDef& node) {
   const std::string& format = Attr(node, "data_format").s();
-  return format.empty() || format == "NHWC";
+  return format.empty() || format == "NHWC" || format == "NDHWC";
 }
 
 std::optional<tf::Tensor> ConstValue(const tf::NodeDef& node) {

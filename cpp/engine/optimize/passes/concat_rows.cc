@@ -120,8 +120,8 @@ class Parts {
                strides = Integers(graph_->Constant(*slice, 3));
     if (!begin || !end || begin->size() != 2 || end->size() != 2 || strides != Numbers{1, 1}) return false;
     const auto mask = [&](const char* name) { return Attr(*slice, name).i(); };
-    const bool one = mask("shrink_axis_mask") == 2 ||
-                     (reshaped && mask("shrink_axis_mask") == 0 && mask("end_mask") == 1);
+    const bool one =
+        mask("shrink_axis_mask") == 2 || (reshaped && mask("shrink_axis_mask") == 0 && mask("end_mask") == 1);
     if (!one || mask("begin_mask") != 1 || (mask("end_mask") & 1) == 0 || mask("ellipsis_mask") != 0 ||
         mask("new_axis_mask") != 0 || (*begin)[1] < 0 || (*end)[1] != (*begin)[1] + 1)
       return false;

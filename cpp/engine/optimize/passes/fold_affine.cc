@@ -9,6 +9,8 @@
 //   MatMul -> BiasAdd -> Mul -> Sub               MatMul' -> BiasAdd
 //   Conv2D -> Squeeze -> BiasAdd -> Mul           Conv2D' -> Squeeze -> BiasAdd    (one-dimensional)
 //   DepthwiseConv2dNative -> Mul                  DepthwiseConv2dNative'
+//
+// Conv3D and Conv2DBackpropInput (a transposed convolution) as Conv2D.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -62,7 +64,8 @@ bool Append(const tf::NodeDef& node, int from, int rank, Rewriter* graph, Affine
 // The Squeeze of heights that one-dimensional convolutions have, or null.
 tf::NodeDef* SqueezeBehind(const tf::NodeDef& linear, const Rewriter& graph) {
   tf::NodeDef* squeeze = graph.OnlyReader(linear);
-  if (squeeze == nullptr || squeeze->op() != "Squeeze" || linear.op() == "MatMul") return nullptr;
+  if (squeeze == nullptr || squeeze->op() != "Squeeze") return nullptr;
+  if (!IsOneOf(linear.op(), {"Conv2D", "DepthwiseConv2dNative"})) return nullptr;
   const auto& dims = Attr(*squeeze, "squeeze_dims").list();
   if (dims.i_size() != 1) return nullptr;
   const std::int64_t dim = dims.i(0);
@@ -71,7 +74,8 @@ tf::NodeDef* SqueezeBehind(const tf::NodeDef& linear, const Rewriter& graph) {
 
 bool Fold(tf::NodeDef* linear, Rewriter* graph) {
   const tf::Tensor* found = graph->Constant(*linear, 1);
-  if (found == nullptr || found->dims() != (linear->op() == "MatMul" ? 2 : 4)) return false;
+  const int dims = linear->op() == "MatMul" ? 2 : linear->op() == "Conv3D" ? 5 : 4;
+  if (found == nullptr || found->dims() != dims) return false;
   const tf::Tensor weights = *found;
   const auto channels = static_cast<std::size_t>(Channels(*linear, weights));
   Affine sum{std::vector<double>(channels, 1), std::vector<double>(channels, 0)};
@@ -116,8 +120,8 @@ bool Fold(tf::NodeDef* linear, Rewriter* graph) {
 }  // namespace
 
 int FoldAffineIntoWeights(Rewriter* graph) {
-  return CountReplaced(graph, {"Conv2D", "DepthwiseConv2dNative", "MatMul"},
-                       [graph](tf::NodeDef* node) { return IsLinear(*graph, *node) && Fold(node, graph); });
+  return CountReplaced(graph, {"Conv2D", "DepthwiseConv2dNative", "MatMul", "Conv3D", "Conv2DBackpropInput"},
+                       [graph](tf::NodeDef* node) { return IsAnyLinear(*node, graph) && Fold(node, graph); });
 }
 
 }  // namespace savedmodel::engine

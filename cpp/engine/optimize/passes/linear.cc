@@ -10,9 +10,26 @@
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 
+namespace {
+
+constexpr char kTransposed[] = "Conv2DBackpropInput";
+
+}  // namespace
+
 bool IsLinear(const Rewriter& graph, const tf::NodeDef& node) {
   return IsOneOf(node.op(), {"Conv2D", "DepthwiseConv2dNative", "MatMul"}) &&
          graph.Type(node) == tf::DT_FLOAT && IsChannelsLast(node);
+}
+
+bool IsAnyLinear(const tf::NodeDef& node, Rewriter* graph) {
+  if (IsLinear(*graph, node)) return true;
+  if (graph->Type(node) != tf::DT_FLOAT || !IsChannelsLast(node)) return false;
+  if (node.op() == "Conv3D") return true;
+  if (node.op() != kTransposed) return false;
+  const tf::Tensor* weights = graph->Constant(node, 1);  // of one group
+  const tf::PartialTensorShape image = graph->Shape(node.name());
+  return weights != nullptr && weights->dims() == 4 && image.dims() == 4 &&
+         image.dim_size(3) == weights->dim_size(2);
 }
 
 tf::PartialTensorShape ConvolutionWeights(const Rewriter& graph, const tf::NodeDef& convolution) {
@@ -41,19 +58,22 @@ std::vector<std::int64_t> SpatialAttribute(const tf::NodeDef& node, const char* 
 
 std::int64_t Channels(const tf::NodeDef& linear, const tf::Tensor& weights) {
   if (linear.op() == "MatMul") return weights.dim_size(Attr(linear, "transpose_b").b() ? 0 : 1);
-  return linear.op() == "Conv2D" ? weights.dim_size(3) : weights.dim_size(2) * weights.dim_size(3);
+  if (linear.op() == "DepthwiseConv2dNative") return weights.dim_size(2) * weights.dim_size(3);
+  return weights.dim_size(linear.op() == kTransposed ? 2 : weights.dims() - 1);
 }
 
 tf::Tensor Scaled(const tf::NodeDef& linear, const tf::Tensor& weights, const std::vector<double>& scale) {
   tf::Tensor result(tf::DT_FLOAT, weights.shape());
   const auto channels = static_cast<std::int64_t>(scale.size());
   const std::int64_t count = weights.NumElements();
-  const bool first = Attr(linear, "transpose_b").b();
+  // How many weights of a channel stand one after the other.
+  const std::int64_t each = Attr(linear, "transpose_b").b() ? count / channels
+                            : linear.op() == kTransposed    ? weights.dim_size(3)
+                                                            : 1;
   const float* from = weights.flat<float>().data();
   float* to = result.flat<float>().data();
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t channel = first ? i / (count / channels) : i % channels;
-    to[i] = static_cast<float>(from[i] * scale[static_cast<std::size_t>(channel)]);
+    to[i] = static_cast<float>(from[i] * scale[static_cast<std::size_t>(i / each % channels)]);
   }
   return result;
 }

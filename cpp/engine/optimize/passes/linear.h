@@ -13,6 +13,8 @@ namespace savedmodel::engine {
 
 // Conv2D, DepthwiseConv2dNative or MatMul in float32; its result has the channels last.
 bool IsLinear(const Rewriter& graph, const tensorflow::NodeDef& node);
+// These, Conv3D, and transposed convolutions of one group.
+bool IsAnyLinear(const tensorflow::NodeDef& node, Rewriter* graph);
 // The shape of the constant weights, four dimensions and none of 0, of a float32 convolution that has the
 // channels last; of an unknown rank for others.
 tensorflow::PartialTensorShape ConvolutionWeights(const Rewriter& graph,
@@ -25,7 +27,7 @@ bool AreOnes(const tensorflow::NodeDef& node, const char* attribute);
 // By axis of NHWC; ones if there is no such attribute.
 std::vector<std::int64_t> SpatialAttribute(const tensorflow::NodeDef& node, const char* name);
 
-// Channels of the result of an op of IsLinear with these weights.
+// Channels of the result of an op of IsAnyLinear with these weights.
 std::int64_t Channels(const tensorflow::NodeDef& linear, const tensorflow::Tensor& weights);
 // Weights whose results are `scale` times, by channel, those of `weights`.
 tensorflow::Tensor Scaled(const tensorflow::NodeDef& linear, const tensorflow::Tensor& weights,

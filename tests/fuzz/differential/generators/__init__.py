@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..recipe import Recipe
-from . import arithmetic, images, recurrent, rows, state
+from . import arithmetic, images, narrow, recurrent, rows, state
 
 GENERATORS: dict[str, Callable[[int], Recipe]] = {
     "arithmetic": arithmetic.make,
     "images": images.make,
+    "narrow": narrow.make,
     "recurrent": recurrent.make,
     "rows": rows.make,
     "state": state.make,

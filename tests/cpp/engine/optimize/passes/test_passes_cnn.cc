@@ -95,6 +95,28 @@ TEST(Affine, OneDimensionalConvolution) {
   EXPECT_EQ(Rewrite(g, FoldAffineIntoWeights).ops, (Ops{{"Conv2D", 1}, {"Squeeze", 1}, {"BiasAdd", 1}}));
 }
 
+TEST(Affine, ThreeDimensionalConvolution) {
+  GraphBuilder g;
+  std::string x = g.Op("Conv3D", {g.Feed({-1, 4, 5, 6, 3}), g.Constant({2, 3, 3, 3, 4})},
+                       {{"strides", Dims{1, 1, 1, 1, 1}}, {"padding", "SAME"}});
+  x = g.Op("Mul", {x, g.Constant({1, 1, 1, 1, 4})});
+  g.Fetch(g.Op("AddV2", {x, g.Constant({4})}));
+  EXPECT_EQ(Rewrite(g, FoldAffineIntoWeights).ops, (Ops{{"Conv3D", 1}, {"BiasAdd", 1}}));
+}
+
+std::string Transpose(GraphBuilder* g, std::int32_t filters) {
+  const std::string size = g->Ints({2, 8, 8, 4}, {4});
+  return g->Op("Conv2DBackpropInput", {size, g->Constant({3, 3, 4, filters}), g->Feed({2, 4, 4, filters})},
+               {{"strides", Dims{1, 2, 2, 1}}, {"padding", "SAME"}});
+}
+
+TEST(Affine, TransposedConvolution) {
+  GraphBuilder g;
+  const std::string x = g.Op("Mul", {Transpose(&g, 3), g.Constant({4})});
+  g.Fetch(g.Op("Sub", {x, g.Constant({4})}));
+  EXPECT_EQ(Rewrite(g, FoldAffineIntoWeights).ops, (Ops{{"Conv2DBackpropInput", 1}, {"BiasAdd", 1}}));
+}
+
 TEST(Affine, WeightsThatTwoConvolutionsShare) {
   GraphBuilder g;
   const std::string x = g.Feed({1, 6, 6, 3}), w = g.Constant({3, 3, 3, 4});
