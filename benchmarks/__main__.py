@@ -1,4 +1,4 @@
-"""`python -m benchmarks [compare | peers | int8 | soak | scaling | serving]`, from the repository root."""
+"""`python -m benchmarks [compare | peers | int8 | mlperf | soak | scaling | serving]`, from the root."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from .compare import Settings, compare
 from .files import RESULTS
 from .int8 import NETWORKS, int8
+from .mlperf import PATHS as MLPERF_PATHS
+from .mlperf import MlperfSettings, mlperf
 from .models import COMPARED, MODELS
 from .paths import PATHS, PEER_PATHS
 from .peers import PeerSettings, peers
@@ -44,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "what",
         nargs="?",
         default="compare",
-        choices=["compare", "peers", "int8", "soak", "scaling", "serving"],
+        choices=["compare", "peers", "int8", "mlperf", "soak", "scaling", "serving"],
     )
     known = f"of {', '.join(MODELS)} (default: peers all, compare the first {len(COMPARED)})"
     add("--models", type=names, metavar="A,B", help=known)
@@ -55,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add("--precision", type=names, metavar="A,B", help="peers: of float32, bf16, int8 (default: all)")
     add("--missing", action="store_true", help="peers: leave out what the results have from this setup")
     add("--rounds", type=positive, help="rounds of each path (20; peers: 10)")
-    add("--round-ms", type=positive, help="length of one round (250)")
+    add("--round-ms", type=positive, help="length of one round (250; mlperf: 10,000)")
     add("--cold", action=argparse.BooleanOptionalAction, default=True, help="time cold starts too")
     add("--cold-runs", type=positive, help="counted cold starts of each path (5)")
     add("--connections", type=numbers, default=(1, 8, 32), metavar="N,M", help="serving (1,8,32)")
@@ -69,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     options = parser().parse_args()
     quick = options.quick
-    paths = PEER_PATHS if options.what == "peers" else PATHS
+    paths = PEER_PATHS if options.what in ("peers", "mlperf") else PATHS
     precisions = ("float32", "bf16", "int8")
     for given, known in (
         (options.models, NETWORKS if options.what == "int8" else MODELS),
@@ -94,6 +96,16 @@ def main() -> int:
         return scaling(options.paths or SCALING_PATHS, rounds, seconds, folder / f"{prefix}scaling")
     if options.what == "int8":
         return int8(options.models or NETWORKS, folder / f"{prefix}int8")
+    if options.what == "mlperf":
+        return mlperf(
+            MlperfSettings(
+                models=options.models or (("mlp",) if quick else ("resnet50", "bert_base")),
+                paths=options.paths or MLPERF_PATHS,
+                threads=(options.threads or (1 if quick else 2,))[0],
+                seconds=(options.round_ms or (1000 if quick else 10_000)) / 1000,
+                stem=folder / f"{prefix}mlperf",
+            )
+        )
     if options.what == "serving":
         return serving(
             ServingSettings(

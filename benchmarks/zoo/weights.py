@@ -13,11 +13,11 @@ from ..models import MODELS, SEED
 DRAWN = {"bias": (0.0, 0.1), "gamma": (1.0, 0.15), "beta": (0.0, 0.1)}
 
 
-def seed(keras: Any = None) -> np.random.Generator:
-    """Seeds `keras`: Keras 3 unless tf_keras is given."""
-    if keras is None:
-        import keras
-    keras.utils.set_random_seed(SEED)
+def seed(library: Any = None) -> np.random.Generator:
+    """Seeds Keras 3, or tf_keras if that is given."""
+    import keras
+
+    (library or keras).utils.set_random_seed(SEED)
     return np.random.default_rng(SEED)
 
 

@@ -77,7 +77,8 @@ std::string DescribeInputs(const std::string& label, const std::vector<Slot>& sl
 }
 
 void ConvertInputs(const std::vector<Slot>& slots, PyObject* const* given, const Function& function,
-                   const std::string& label, Tensor* tensors, std::vector<std::string>* why) {
+                   const std::string& label, Tensor* tensors, std::vector<std::string>* why,
+                   bool caller_holds) {
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const Slot& slot = slots[i];
     std::string* reason = nullptr;
@@ -89,7 +90,7 @@ void ConvertInputs(const std::vector<Slot>& slots, PyObject* const* given, const
       }
       tensors[slot.first] = slot.spec->default_value;
     } else if (slot.spec->encoding == Encoding::kDense) {
-      tensors[slot.first] = ToTensor(given[i], function.inputs()[slot.first], label, true, reason);
+      tensors[slot.first] = ToTensor(given[i], function.inputs()[slot.first], label, caller_holds, reason);
     } else {
       const std::vector<py::object> parts = SplitComposite(given[i], slot, label);
       for (std::size_t part = 0; part < parts.size(); ++part) {

@@ -63,9 +63,10 @@ std::vector<Slot> MakeSlots(const std::vector<TensorSpec>& specs);
 const Slot* FindSlot(const std::vector<Slot>& slots, PyObject* name);
 
 // Converts the value of each slot (nullptr: omitted) to dense tensors. Raises TypeError for a missing one.
-// Requires GIL.
+// With `caller_holds`, the values must outlive the tensors. Requires GIL.
 void ConvertInputs(const std::vector<Slot>& slots, PyObject* const* given, const Function& function,
-                   const std::string& label, Tensor* tensors, std::vector<std::string>* why = nullptr);
+                   const std::string& label, Tensor* tensors, std::vector<std::string>* why = nullptr,
+                   bool caller_holds = true);
 
 // Converts a slot's results to arrays: one, or a SparseTensor / RaggedTensor / tuple of them.
 py::object ConvertOutput(const Slot& slot, Tensor* tensors);

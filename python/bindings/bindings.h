@@ -13,6 +13,7 @@ void bind_spec(py::module_& m);
 void bind_edit(py::module_& m);
 void bind_inspection(py::module_& m);
 void bind_trace(py::module_& m);
+void bind_async(py::module_& m);
 void bind_signature(py::module_& m);
 void bind_model(py::module_& m);
 void bind_warmup(py::module_& m);

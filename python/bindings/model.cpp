@@ -85,6 +85,7 @@ void bind_model(py::module_& m) {
       .def(py::init([] {
         LoadOptions options;
         options.counters = false;  // Python does not expose them
+        options.max_queue = 16384;
         return options;
       }))
       .def_readwrite("tags", &LoadOptions::tags)

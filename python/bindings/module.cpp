@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core_of_main_interpreter, m) {
   bind_edit(m);
   bind_inspection(m);
   bind_trace(m);
+  bind_async(m);
   bind_signature(m);
   bind_model(m);
   bind_warmup(m);

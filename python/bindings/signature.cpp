@@ -7,12 +7,15 @@
 #include <structmember.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "arguments.h"
+#include "async.h"
 #include "bindings.h"
 #include "errors.h"
 #include "gil.h"
@@ -25,11 +28,25 @@
 namespace savedmodel::python {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+// An event loop waits for a shorter run, because a thread of the pool would tell it of the end no sooner.
+constexpr std::chrono::microseconds kQuick{200};
+
 // A function for one set of outputs, ready to run.
 struct Bound {
   std::vector<TensorSpec> specs;
   std::vector<Slot> slots;
   Function function;
+  std::atomic<std::size_t> quick_bytes{0};  // runs with inputs of at most so many bytes are quick
+
+  void Learn(std::size_t bytes, Clock::duration time) {
+    if (time < kQuick) {
+      if (bytes > quick_bytes) quick_bytes = bytes;
+    } else if (bytes <= quick_bytes) {
+      quick_bytes = bytes / 2;
+    }
+  }
 };
 
 struct State {
@@ -188,15 +205,7 @@ class Outs {
   bool any_ = false;
 };
 
-py::object Execute(const State& state, const Bound& bound, const Given& given, const RunOptions* options,
-                   Trace* trace, const Outs& outs) {
-  InlineArray<Tensor, 4> inputs(bound.function.inputs().size());
-  InlineArray<Tensor, 4> outputs(bound.function.outputs().size());
-  ConvertInputs(state.inputs, given.data(), bound.function, state.label, inputs.data());
-  {
-    const ReleaseGil release;
-    bound.function.Run(inputs, outputs, options, trace);
-  }
+py::object Results(const State& state, const Bound& bound, Tensor* outputs, const Outs& outs) {
   auto results = py::reinterpret_steal<py::object>(PyDict_New());
   if (!results) throw py::error_already_set();
   for (std::size_t i = 0; i < bound.slots.size(); ++i) {
@@ -207,9 +216,22 @@ py::object Execute(const State& state, const Bound& bound, const Given& given, c
       if (PyDict_SetItem(results.ptr(), slot.key, buffer) != 0) throw py::error_already_set();
       continue;
     }
-    const py::object value = ConvertOutput(slot, outputs.data());
+    const py::object value = ConvertOutput(slot, outputs);
     if (PyDict_SetItem(results.ptr(), slot.key, value.ptr()) != 0) throw py::error_already_set();
   }
+  return results;
+}
+
+py::object Execute(const State& state, const Bound& bound, const Given& given, const RunOptions* options,
+                   Trace* trace, const Outs& outs) {
+  InlineArray<Tensor, 4> inputs(bound.function.inputs().size());
+  InlineArray<Tensor, 4> outputs(bound.function.outputs().size());
+  ConvertInputs(state.inputs, given.data(), bound.function, state.label, inputs.data());
+  {
+    const ReleaseGil release;
+    bound.function.Run(inputs, outputs, options, trace);
+  }
+  py::object results = Results(state, bound, outputs.data(), outs);
   AfterCall();
   return results;
 }
@@ -255,6 +277,95 @@ PyObject* Run(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject*
     py::object trace = py::module_::import("savedmodel._trace").attr("Trace")();
     py::object results = Execute(state, bound, given, run_options, &trace.cast<Trace&>(), outs);
     return py::make_tuple(std::move(results), std::move(trace));
+  });
+}
+
+// The arguments of a run that nobody waits for.
+struct Unwaited {
+  Unwaited(PyObject* self, const char* method, PyObject* const* args, Py_ssize_t count, PyObject* names)
+      : object(self), state(StateOf(self)), arguments(state.label, args, count, names), given(state) {
+    if (arguments.out != nullptr || arguments.trace != nullptr) {
+      throw py::type_error(std::string(method) + "() takes no argument '" +
+                           (arguments.out != nullptr ? "out" : "trace") + "'");
+    }
+    bound = &BindOutputs(state, OutputKeys(state, arguments.outputs));
+    if (arguments.inputs != nullptr) given.Dict(arguments.inputs);
+    bool wants_trace = false;
+    options = arguments.ReadOptions(&wants_trace);
+  }
+
+  // Starts the run. `done(error, results)` is called in a thread of the pool.
+  py::object Start(py::object done) {
+    std::vector<Tensor> inputs(bound->function.inputs().size());
+    ConvertInputs(state.inputs, given.data(), bound->function, state.label, inputs.data(), nullptr, false);
+    const auto make = [kept = Keep(object), &state = state, bound = bound, bytes = Bytes(inputs),
+                       begin = Clock::now()](std::vector<Tensor> results) {
+      bound->Learn(bytes, Clock::now() - begin);
+      return Results(state, *bound, results.data(), Outs(0));
+    };
+    return StartRun(bound->function, std::move(inputs), std::move(options.run), make, std::move(done));
+  }
+
+  // Runs here and now if that is quick; else returns null.
+  py::object RunIfQuick() {
+    if (bound->quick_bytes == 0) return {};
+    InlineArray<Tensor, 4> inputs(bound->function.inputs().size());
+    ConvertInputs(state.inputs, given.data(), bound->function, state.label, inputs.data());
+    const std::size_t bytes = Bytes(inputs);
+    if (bytes > bound->quick_bytes) return {};
+    InlineArray<Tensor, 4> outputs(bound->function.outputs().size());
+    py::object results;
+    std::exception_ptr error;
+    const Clock::time_point begin = Clock::now();
+    try {
+      {
+        const ReleaseGil release;
+        bound->function.Run(inputs, outputs, options.given ? &options.run : nullptr);
+      }
+      results = Results(state, *bound, outputs.data(), Outs(0));
+      AfterCall();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    const Clock::time_point end = Clock::now();
+    bound->Learn(bytes, end - begin);
+    return Ready(std::move(results), std::move(error), end);
+  }
+
+  // At least 1, so that 0 stands for runs that are not known.
+  template <typename Tensors>
+  static std::size_t Bytes(const Tensors& tensors) {
+    std::size_t bytes = 1;
+    for (std::size_t i = 0; i < tensors.size(); ++i) bytes += tensors[i].byte_size();
+    return bytes;
+  }
+
+  PyObject* object;
+  State& state;
+  const RunArguments arguments;
+  Given given;
+  Bound* bound = nullptr;
+  CallOptions options;
+};
+
+// A future that `function` of savedmodel._async makes of a run.
+py::object Future(Unwaited* run, const char* function) {
+  const auto start = py::cpp_function([run](py::object done) { return run->Start(std::move(done)); });
+  return py::module_::import("savedmodel._async").attr(function)(start);
+}
+
+PyObject* RunAsync(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return Guarded([&]() -> py::object {
+    Unwaited run(self, "run_async", args, count, names);
+    py::object ready = run.RunIfQuick();
+    return ready ? ready : Future(&run, "awaited");
+  });
+}
+
+PyObject* Submit(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return Guarded([&]() -> py::object {
+    Unwaited run(self, "submit", args, count, names);
+    return Future(&run, "submitted");
   });
 }
 
@@ -349,6 +460,20 @@ PyMethodDef methods[] = {
      "copied into. timeout: seconds (DeadlineExceededError). trace: also return a Trace, as (results, "
      "trace).\n"
      "Raises TypeError, ValueError or KeyError for a caller's mistake, Error for TensorFlow's."},
+    {"submit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Submit)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "submit($self, inputs=None, *, outputs=None, timeout=None, options=None)\n--\n\n"
+     "Start a run and return a concurrent.futures.Future of its results.\n\n"
+     "It runs in a thread of the model's pool. timeout: seconds from now, with the time in the queue. The\n"
+     "future's cancel() stops the run. Don't change arrays that are borrowed before the run has ended.\n"
+     "Raises as run does for arguments that can't be converted; the future has the other errors."},
+    {"run_async", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&RunAsync)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "run_async($self, inputs=None, *, outputs=None, timeout=None, options=None)\n--\n\n"
+     "Start a run and return an awaitable of its results, in an asyncio event loop.\n\n"
+     "As submit. Runs that were seen to take less than 200 us run at once, in this thread. Cancelling the "
+     "task\n"
+     "that awaits it stops the run."},
     {"explain", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Explain)),
      METH_FASTCALL | METH_KEYWORDS,
      "explain($self, /, *args, **kwargs)\n--\n\nSay for each input of such a call: 'borrowed', or 'copied: ' "

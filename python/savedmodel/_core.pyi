@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Literal, NoReturn, final, overload
 
 import numpy as np
@@ -72,6 +73,10 @@ class SignatureInfo(_Result):
     def outputs(self) -> dict[str, TensorSpec]: ...
 
 @final
+class RunHandle:
+    def cancel(self) -> None: ...
+
+@final
 class Signature:
     def __new__(cls, model: Model, name: str, trace: int = ..., /) -> Signature: ...
     @property
@@ -105,6 +110,22 @@ class Signature:
         trace: Literal[True],
         options: RunOptions | None = None,
     ) -> tuple[dict[str, Any], PyTrace]: ...
+    def submit(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        outputs: str | Iterable[str] | None = None,
+        timeout: float | None = None,
+        options: RunOptions | None = None,
+    ) -> Future[dict[str, Any]]: ...
+    def run_async(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        outputs: str | Iterable[str] | None = None,
+        timeout: float | None = None,
+        options: RunOptions | None = None,
+    ) -> Awaitable[dict[str, Any]]: ...
     def explain(self, /, *args: Any, **kwargs: Any) -> dict[str, str]: ...
     def _repr_html_(self) -> str: ...
 

@@ -11,8 +11,9 @@ from savedmodel._core import Error, InternalError
 from savedmodel._made_up import made_up_inputs
 
 if TYPE_CHECKING:
-    from savedmodel._core import Optimization, Signature
+    from savedmodel._core import Signature
     from savedmodel._model import Model
+    from savedmodel._optimization import Optimization
 
 # Relative to the output's largest absolute value.
 _TOLERANCE = {"default": 1e-4, "bf16": 0.1, "int8": 0.2}

@@ -7,10 +7,10 @@ from . import images, rows
 
 
 def make(seed: int) -> Recipe:
-    recipe = (images, rows)[seed % 2].make(seed)
+    recipe: Recipe = images.make(seed) if seed % 2 == 0 else rows.make(seed)
     recipe["generator"] = "narrow"
     recipe["dtype"] = ("float16", "bfloat16")[seed // 2 % 2]
     for spec in recipe["inputs"]:
         if spec["dtype"] == "float32":
-            spec.update(dtype=recipe["dtype"], scale=1.0, offset=0.0)
+            spec["dtype"], spec["scale"], spec["offset"] = recipe["dtype"], 1.0, 0.0
     return recipe

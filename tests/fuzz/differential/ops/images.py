@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..build import Node, op
-from .parts import activate, batch_norm, bias, known
+from .parts import activate, batch_norm, bias, fused_batch_norm, known
 
 
 def _padding(node: Node) -> Any:
@@ -154,9 +154,7 @@ def bottleneck(node: Node, x: Any) -> Any:
         if kind != "fused" or node.exact:
             return y * factor + shift
         ones, zeros = tf.ones_like(shift), tf.zeros_like(shift)
-        return tf.compat.v1.nn.fused_batch_norm(
-            y, factor, shift, zeros, ones, epsilon=0.0, is_training=False
-        )[0]
+        return fused_batch_norm(y, factor, shift, zeros, ones, 0.0)
 
     y = x
     if node.get("expand", True):

@@ -127,6 +127,12 @@ SCALES = [
 ]
 
 
+def fused_batch_norm(x: Any, gamma: Any, beta: Any, mean: Any, variance: Any, epsilon: float) -> Any:
+    """The op, whose statistics are never narrower than float32. Without a mean it takes the batch's."""
+    statistics = [None if one is None else tf.cast(one, tf.float32) for one in (gamma, beta, mean, variance)]
+    return tf.compat.v1.nn.fused_batch_norm(x, *statistics, epsilon=epsilon, is_training=mean is None)[0]
+
+
 def batch_norm(node: Node, x: Any, kind: str) -> Any:
     """Over the last axis, with statistics that are known."""
     if kind == "none":
@@ -139,9 +145,7 @@ def batch_norm(node: Node, x: Any, kind: str) -> Any:
     beta = node.weight("beta", [channels], 0.3)
     epsilon = node.get("epsilon", 1e-3)
     if kind == "fused" and not node.exact and len(x.shape) == 4:
-        return tf.compat.v1.nn.fused_batch_norm(
-            x, gamma, beta, mean, variance, epsilon=epsilon, is_training=False
-        )[0]
+        return fused_batch_norm(x, gamma, beta, mean, variance, epsilon)
     if kind == "divided":
         return (x - mean) / tf.sqrt(variance + epsilon) * gamma + beta
     if kind == "by_hand":
@@ -152,7 +156,7 @@ def batch_norm(node: Node, x: Any, kind: str) -> Any:
     if kind == "training":
         axes = list(range(len(x.shape) - 1))
         if not node.exact and len(x.shape) == 4:
-            return tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=epsilon, is_training=True)[0]
+            return fused_batch_norm(x, gamma, beta, None, None, epsilon)
         mean, variance = tf.nn.moments(x, axes)
     return tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
 
