@@ -32,6 +32,7 @@ using Clock = std::chrono::steady_clock;
 
 // An event loop waits for a shorter run, because a thread of the pool would tell it of the end no sooner.
 constexpr std::chrono::microseconds kQuick{200};
+constexpr int kSlowRuns = 3;  // one alone may have lost its core
 
 // A function for one set of outputs, ready to run.
 struct Bound {
@@ -40,10 +41,14 @@ struct Bound {
   Function function;
   std::atomic<std::size_t> quick_bytes{0};  // runs with inputs of at most so many bytes are quick
 
+  std::atomic<int> slow_runs{0};  // of these, one after the other
+
   void Learn(std::size_t bytes, Clock::duration time) {
     if (time < kQuick) {
+      slow_runs = 0;
       if (bytes > quick_bytes) quick_bytes = bytes;
-    } else if (bytes <= quick_bytes) {
+    } else if (bytes <= quick_bytes && ++slow_runs >= kSlowRuns) {
+      slow_runs = 0;
       quick_bytes = bytes / 2;
     }
   }

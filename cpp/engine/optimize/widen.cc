@@ -28,21 +28,14 @@ bool IsNarrow(tf::DataType type) { return type == tf::DT_HALF || type == tf::DT_
 
 // Those that make a graph worth widening.
 const std::unordered_set<std::string>& Products() {
-  static const std::unordered_set<std::string> ops = {"MatMul",
-                                                      "BatchMatMul",
-                                                      "BatchMatMulV2",
-                                                      "BatchMatMulV3",
-                                                      "Einsum",
-                                                      "Conv2D",
-                                                      "Conv3D",
-                                                      "Conv2DBackpropInput",
-                                                      "Conv3DBackpropInputV2",
-                                                      "DepthwiseConv2dNative"};
+  static const std::unordered_set<std::string> ops = {
+      "MatMul", "BatchMatMul", "BatchMatMulV2",       "BatchMatMulV3",         "Einsum",
+      "Conv2D", "Conv3D",      "Conv2DBackpropInput", "Conv3DBackpropInputV2", "DepthwiseConv2dNative"};
   return ops;
 }
 
 // Ops that compute the same in float32, but for rounding. Not here: what draws random numbers or prints
-// values, which depend on the type, and what rounds to integers.
+// values, which depend on the type, and what rounds to integers or counts by rounded numbers.
 const std::unordered_set<std::string>& Widenable() {
   static const std::unordered_set<std::string> ops = [] {
     std::unordered_set<std::string> all = {
@@ -63,7 +56,7 @@ const std::unordered_set<std::string>& Widenable() {
         "Assert", "BatchToSpaceND", "BroadcastTo", "Concat", "ConcatV2", "DepthToSpace", "DynamicStitch",
         "Empty", "EnsureShape", "ExpandDims", "Fill", "Gather", "GatherNd", "GatherV2", "Identity",
         "IdentityN", "InplaceUpdate", "LinSpace", "MatrixBandPart", "MirrorPad", "OneHot", "OnesLike", "Pack",
-        "Pad", "PadV2", "ParallelDynamicStitch", "PreventGradient", "Range", "Rank", "Reshape", "ReverseV2",
+        "Pad", "PadV2", "ParallelDynamicStitch", "PreventGradient", "Rank", "Reshape", "ReverseV2",
         "ReverseSequence", "Roll", "ScatterNd", "Shape", "ShapeN", "Size", "Slice", "Snapshot",
         "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV", "Squeeze", "StopGradient", "StridedSlice",
         "TensorScatterAdd", "TensorScatterUpdate", "Tile", "Transpose", "Unpack", "Where", "ZerosLike",
@@ -83,6 +76,7 @@ const std::unordered_map<std::string, std::string>& Sources() {
   static const std::unordered_map<std::string, std::string> outputs = {{"Placeholder", "output"},
                                                                        {"ReadVariableOp", "value"},
                                                                        {"ResourceGather", "output"},
+                                                                       {"ResourceGatherNd", "output"},
                                                                        {kPooledConstantOp, "output"}};
   return outputs;
 }
