@@ -76,6 +76,49 @@ std::string DescribeInputs(const std::string& label, const std::vector<Slot>& sl
   return label + " takes " + (text.empty() ? "no inputs" : text);
 }
 
+Given::~Given() {
+  for (std::size_t i = 0; owned_ && i < slots_.size(); ++i) Py_XDECREF(values_[i]);
+}
+
+void Given::Call(PyObject* const* args, std::size_t count, PyObject* names) {
+  const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+  if (count == 1 && named == 0 && PyDict_Check(args[0])) {
+    Dict(args[0]);
+    return;
+  }
+  Positional(args, count);
+  for (Py_ssize_t i = 0; i < named; ++i)
+    Named(PyTuple_GET_ITEM(names, i), args[count + static_cast<std::size_t>(i)]);
+}
+
+void Given::Dict(PyObject* dict) {
+  owned_ = true;
+  Py_ssize_t position = 0;
+  PyObject* name = nullptr;
+  PyObject* value = nullptr;
+  while (PyDict_Next(dict, &position, &name, &value) != 0) Named(name, value);
+}
+
+void Given::Positional(PyObject* const* args, std::size_t count) {
+  if (count > slots_.size()) {
+    throw py::type_error(label_ + ": got " + std::to_string(count) + " positional inputs; " +
+                         DescribeInputs(label_, slots_));
+  }
+  std::copy_n(args, count, values_.data());
+}
+
+void Given::Named(PyObject* name, PyObject* value) {
+  const Slot* slot = FindSlot(slots_, name);
+  if (slot == nullptr) {
+    throw py::type_error(label_ + ": unexpected input " + std::string(py::repr(py::handle(name))) + "; " +
+                         DescribeInputs(label_, slots_));
+  }
+  PyObject*& place = values_[static_cast<std::size_t>(slot - slots_.data())];
+  if (place != nullptr) throw py::type_error(label_ + ": input '" + slot->spec->key + "' is given twice");
+  place = value;
+  if (owned_) Py_INCREF(value);
+}
+
 void ConvertInputs(const std::vector<Slot>& slots, PyObject* const* given, const Function& function,
                    const std::string& label, Tensor* tensors, std::vector<std::string>* why,
                    bool caller_holds) {

@@ -62,6 +62,32 @@ std::vector<Slot> MakeSlots(const std::vector<TensorSpec>& specs);
 // Slot of `name`, or nullptr. Requires GIL.
 const Slot* FindSlot(const std::vector<Slot>& slots, PyObject* name);
 
+// Values by slot of a signature's inputs, nullptr if omitted. Requires GIL.
+class Given {
+ public:
+  // Both must outlive it.
+  Given(const std::string& label, const std::vector<Slot>& slots)
+      : label_(label), slots_(slots), values_(slots.size()) {}
+  ~Given();
+  Given(const Given&) = delete;
+  Given& operator=(const Given&) = delete;
+  PyObject* const* data() const { return values_.data(); }
+
+  // The arguments of a call: by position and by name, or one dict. Raises TypeError.
+  void Call(PyObject* const* args, std::size_t count, PyObject* names);
+  // Holds the values: another thread may empty the dict during the run.
+  void Dict(PyObject* dict);
+
+ private:
+  void Positional(PyObject* const* args, std::size_t count);
+  void Named(PyObject* name, PyObject* value);
+
+  const std::string& label_;
+  const std::vector<Slot>& slots_;
+  InlineArray<PyObject*, 16> values_;
+  bool owned_ = false;
+};
+
 // Converts the value of each slot (nullptr: omitted) to dense tensors. Raises TypeError for a missing one.
 // With `caller_holds`, the values must outlive the tensors. Requires GIL.
 void ConvertInputs(const std::vector<Slot>& slots, PyObject* const* given, const Function& function,

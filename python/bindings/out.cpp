@@ -104,4 +104,30 @@ void CopyOut(const Tensor& result, PyObject* array, const TensorSpec& spec, cons
   if (npy_api::get().PyArray_CopyInto_(array, ToNumpy(result).ptr()) != 0) throw py::error_already_set();
 }
 
+void Outs::Check(const std::string& label, const std::vector<Slot>& slots, PyObject* out) {
+  any_ = true;
+  Py_ssize_t position = 0;
+  PyObject* name = nullptr;
+  PyObject* array = nullptr;
+  while (PyDict_Next(out, &position, &name, &array) != 0) {
+    const Slot* slot = FindSlot(slots, name);
+    if (slot == nullptr) {
+      throw py::key_error(label + ": out names " + std::string(py::repr(py::handle(name))) +
+                          ", which is not among the outputs");
+    }
+    if (slot->spec->encoding != Encoding::kDense) {
+      throw py::type_error(label + ", out '" + slot->spec->key +
+                           "': a composite output can't be written to one array");
+    }
+    CheckOut(array, *slot->spec, label);
+    const auto index = static_cast<std::size_t>(slot - slots.data());
+    for (std::size_t other = 0; other < slots.size(); ++other) {
+      if (other == index || !arrays_[other] || !Overlap(arrays_[other].ptr(), array)) continue;
+      throw py::value_error(label + ": out has overlapping arrays for '" + slot->spec->key + "' and '" +
+                            slots[other].spec->key + "': one result would be lost");
+    }
+    arrays_[index] = py::reinterpret_borrow<py::object>(array);
+  }
+}
+
 }  // namespace savedmodel::python

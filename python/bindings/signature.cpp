@@ -116,100 +116,6 @@ Bound& BindOutputs(State& state, const std::vector<std::string>& keys) {
   return result;
 }
 
-// Values by input slot, nullptr if omitted.
-class Given {
- public:
-  explicit Given(const State& state) : state_(state), values_(state.inputs.size()) {}
-  ~Given() {
-    for (std::size_t i = 0; owned_ && i < state_.inputs.size(); ++i) Py_XDECREF(values_[i]);
-  }
-  Given(const Given&) = delete;
-  Given& operator=(const Given&) = delete;
-  PyObject* const* data() const { return values_.data(); }
-
-  void Positional(PyObject* const* args, std::size_t count) {
-    if (count > state_.inputs.size()) {
-      throw py::type_error(state_.label + ": got " + std::to_string(count) + " positional inputs; " +
-                           DescribeInputs(state_.label, state_.inputs));
-    }
-    std::copy_n(args, count, values_.data());
-  }
-  void Named(PyObject* name, PyObject* value) {
-    const Slot* slot = FindSlot(state_.inputs, name);
-    if (slot == nullptr) {
-      throw py::type_error(state_.label + ": unexpected input " + std::string(py::repr(py::handle(name))) +
-                           "; " + DescribeInputs(state_.label, state_.inputs));
-    }
-    PyObject*& place = values_[static_cast<std::size_t>(slot - state_.inputs.data())];
-    if (place != nullptr)
-      throw py::type_error(state_.label + ": input '" + slot->spec->key + "' is given twice");
-    place = value;
-    if (owned_) Py_INCREF(value);
-  }
-  // Holds the values: another thread may empty the dict during the run.
-  void Dict(PyObject* dict) {
-    owned_ = true;
-    Py_ssize_t position = 0;
-    PyObject* name = nullptr;
-    PyObject* value = nullptr;
-    while (PyDict_Next(dict, &position, &name, &value) != 0) Named(name, value);
-  }
-  void Call(PyObject* const* args, std::size_t count, PyObject* names) {
-    const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
-    if (count == 1 && named == 0 && PyDict_Check(args[0])) {
-      Dict(args[0]);
-      return;
-    }
-    Positional(args, count);
-    for (Py_ssize_t i = 0; i < named; ++i)
-      Named(PyTuple_GET_ITEM(names, i), args[count + static_cast<std::size_t>(i)]);
-  }
-
- private:
-  const State& state_;
-  InlineArray<PyObject*, 16> values_;
-  bool owned_ = false;
-};
-
-// The arrays of `out` by output slot, held for the run.
-class Outs {
- public:
-  explicit Outs(std::size_t slots) : arrays_(slots) {}
-  bool any() const { return any_; }
-  PyObject* operator[](std::size_t slot) const { return any_ ? arrays_[slot].ptr() : nullptr; }
-
-  // Raises TypeError, ValueError or KeyError.
-  void Check(const State& state, const Bound& bound, PyObject* out) {
-    any_ = true;
-    Py_ssize_t position = 0;
-    PyObject* name = nullptr;
-    PyObject* array = nullptr;
-    while (PyDict_Next(out, &position, &name, &array) != 0) {
-      const Slot* slot = FindSlot(bound.slots, name);
-      if (slot == nullptr) {
-        throw py::key_error(state.label + ": out names " + std::string(py::repr(py::handle(name))) +
-                            ", which is not among the outputs");
-      }
-      if (slot->spec->encoding != Encoding::kDense) {
-        throw py::type_error(state.label + ", out '" + slot->spec->key +
-                             "': a composite output can't be written to one array");
-      }
-      CheckOut(array, *slot->spec, state.label);
-      const auto index = static_cast<std::size_t>(slot - bound.slots.data());
-      for (std::size_t other = 0; other < bound.slots.size(); ++other) {
-        if (other == index || !arrays_[other] || !Overlap(arrays_[other].ptr(), array)) continue;
-        throw py::value_error(state.label + ": out has overlapping arrays for '" + slot->spec->key +
-                              "' and '" + bound.slots[other].spec->key + "': one result would be lost");
-      }
-      arrays_[index] = py::reinterpret_borrow<py::object>(array);
-    }
-  }
-
- private:
-  InlineArray<py::object, 4> arrays_;
-  bool any_ = false;
-};
-
 py::object Results(const State& state, const Bound& bound, Tensor* outputs, const Outs& outs) {
   auto results = py::reinterpret_steal<py::object>(PyDict_New());
   if (!results) throw py::error_already_set();
@@ -244,7 +150,7 @@ py::object Execute(const State& state, const Bound& bound, const Given& given, c
 PyObject* VectorCall(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* names) {
   return Guarded([&] {
     State& state = StateOf(self);
-    Given given(state);
+    Given given(state.label, state.inputs);
     given.Call(args, static_cast<std::size_t>(PyVectorcall_NARGS(nargsf)), names);
     return Execute(state, BindOutputs(state, {}), given, nullptr, nullptr, Outs(0));
   });
@@ -272,8 +178,8 @@ PyObject* Run(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject*
     const RunArguments arguments(state.label, args, count, names);
     Bound& bound = BindOutputs(state, OutputKeys(state, arguments.outputs));
     Outs outs(arguments.out == nullptr ? 0 : bound.slots.size());
-    if (arguments.out != nullptr) outs.Check(state, bound, arguments.out);
-    Given given(state);
+    if (arguments.out != nullptr) outs.Check(state.label, bound.slots, arguments.out);
+    Given given(state.label, state.inputs);
     if (arguments.inputs != nullptr) given.Dict(arguments.inputs);
     bool wants_trace = state.model.options().run.trace;
     const CallOptions options = arguments.ReadOptions(&wants_trace);
@@ -288,7 +194,10 @@ PyObject* Run(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject*
 // The arguments of a run that nobody waits for.
 struct Unwaited {
   Unwaited(PyObject* self, const char* method, PyObject* const* args, Py_ssize_t count, PyObject* names)
-      : object(self), state(StateOf(self)), arguments(state.label, args, count, names), given(state) {
+      : object(self),
+        state(StateOf(self)),
+        arguments(state.label, args, count, names),
+        given(state.label, state.inputs) {
     if (arguments.out != nullptr || arguments.trace != nullptr) {
       throw py::type_error(std::string(method) + "() takes no argument '" +
                            (arguments.out != nullptr ? "out" : "trace") + "'");
@@ -377,7 +286,7 @@ PyObject* Submit(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObje
 PyObject* Explain(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   return Guarded([&]() -> py::object {
     State& state = StateOf(self);
-    Given given(state);
+    Given given(state.label, state.inputs);
     given.Call(args, static_cast<std::size_t>(count), names);
     const Bound& bound = BindOutputs(state, {});
     std::vector<Tensor> inputs(bound.function.inputs().size());

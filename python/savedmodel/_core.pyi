@@ -72,8 +72,7 @@ class SignatureInfo(_Result):
     @property
     def outputs(self) -> dict[str, TensorSpec]: ...
 
-@final
-class RunHandle:
+class RunHandle(_Result):
     def cancel(self) -> None: ...
 
 @final
