@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "async.h"
 
+#include <atomic>
+#include <stdexcept>
 #include <utility>
 
 #include "bindings.h"
@@ -40,6 +42,8 @@ struct Delivery {
   void Deliver(const Error* error, std::vector<Tensor> results) {
     if (InterpreterEnds()) return;  // nobody waits any more
     const AcquireGil gil;
+    // Python code may lose the GIL for good while the interpreter ends.
+    ParkWhereUnwound guard;
     const auto call = py::reinterpret_steal<py::object>(std::exchange(done, nullptr));
     py::object failure = py::none(), values = py::none();
     try {
@@ -52,12 +56,12 @@ struct Delivery {
       failure = AsException(std::current_exception());
     }
     make_results = nullptr;
-    try {
-      call(failure, values);
-    } catch (py::error_already_set& caught) {
-      caught.discard_as_unraisable("a savedmodel run's callback");
-    }
+    PyObject* const result = PyObject_CallFunctionObjArgs(call.ptr(), failure.ptr(), values.ptr(),
+                                                          static_cast<PyObject*>(nullptr));
+    if (result == nullptr) PyErr_WriteUnraisable(call.ptr());
+    Py_XDECREF(result);
     AfterCall();
+    guard.armed = false;
   }
 };
 
@@ -116,10 +120,21 @@ bool IsTimeToYield(Clock::time_point now) {
   return true;
 }
 
+std::atomic<bool> ends{false};
+
+// Before the interpreter ends: no run starts any more, and those in flight are stopped.
+void StopRuns() {
+  ends = true;
+  const py::dict modules = py::module_::import("sys").attr("modules");
+  if (modules.contains("savedmodel._async"))
+    py::object(modules["savedmodel._async"]).attr("in_flight").attr("stop")();
+}
+
 }  // namespace
 
 py::object StartRun(const Function& function, std::vector<Tensor> inputs, RunOptions options,
                     MakeResults make_results, py::object done) {
+  if (ends) throw std::runtime_error("a run can't start while the interpreter ends");
   auto cancellation = std::make_shared<Cancellation>();
   options.cancellation = cancellation;
   const auto delivery = std::make_shared<Delivery>(Delivery{std::move(make_results), done.release().ptr()});
@@ -151,6 +166,7 @@ py::object Ready(py::object results, std::exception_ptr error, Clock::time_point
 }
 
 void bind_async(py::module_& m) {
+  py::module_::import("atexit").attr("register")(py::cpp_function(&StopRuns));
   py::class_<RunHandle>(m, "RunHandle", "A run that was started.")
       .def(
           "cancel", [](const RunHandle& handle) { WithoutGil([&] { handle.cancellation->Cancel(); }); },

@@ -116,7 +116,7 @@ void ReleaseObject(PyObject* object) {
     released.objects.push_back(object);
     released.any.store(true, std::memory_order_release);
   }
-  Py_AddPendingCall(&DropPending, nullptr);
+  if (!InterpreterEnds()) Py_AddPendingCall(&DropPending, nullptr);
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // An event loop waits for a shorter run, because a thread of the pool would tell it of the end no sooner.
-constexpr std::chrono::microseconds kQuick{200};
+constexpr std::chrono::microseconds kQuick{200}, kFarTooSlow{5000};
+constexpr int kMinPenalty = 64, kMaxPenalty = 1 << 16;
 constexpr int kSlowRuns = 3;  // one alone may have lost its core
 
 // A function for one set of outputs, ready to run.
@@ -41,13 +42,22 @@ struct Bound {
   Function function;
   std::atomic<std::size_t> quick_bytes{0};  // runs with inputs of at most so many bytes are quick
 
-  std::atomic<int> slow_runs{0};  // of these, one after the other
+  std::atomic<int> slow_runs{0};             // of these, one after the other
+  std::atomic<int> penalty{0}, distrust{0};  // quick runs that do not count
 
   void Learn(std::size_t bytes, Clock::duration time) {
     if (time < kQuick) {
       slow_runs = 0;
-      if (bytes > quick_bytes) quick_bytes = bytes;
-    } else if (bytes <= quick_bytes && ++slow_runs >= kSlowRuns) {
+      if (bytes <= quick_bytes) return;
+      if (distrust > 0) {
+        --distrust;
+      } else {
+        quick_bytes = bytes;
+      }
+    } else if (bytes <= quick_bytes) {
+      const bool far_too_slow = time > kFarTooSlow;  // its time depends on values, not on sizes
+      if (far_too_slow) distrust = penalty = std::min(4 * penalty + kMinPenalty, kMaxPenalty);
+      if (!far_too_slow && ++slow_runs < kSlowRuns) return;
       slow_runs = 0;
       quick_bytes = bytes / 2;
     }
@@ -268,11 +278,24 @@ py::object Future(Unwaited* run, const char* function) {
   return py::module_::import("savedmodel._async").attr(function)(start);
 }
 
-PyObject* RunAsync(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+PyObject* Begin(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   return Guarded([&]() -> py::object {
     Unwaited run(self, "run_async", args, count, names);
     py::object ready = run.RunIfQuick();
     return ready ? ready : Future(&run, "awaited");
+  });
+}
+
+PyObject* RunAsync(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return Guarded([&]() -> py::object {
+    static PyObject* const coroutine =
+        py::object(py::module_::import("savedmodel._async").attr("run_async")).release().ptr();
+    std::vector<PyObject*> all{self};
+    all.insert(all.end(), args, args + count + (names == nullptr ? 0 : PyTuple_GET_SIZE(names)));
+    auto made = py::reinterpret_steal<py::object>(
+        PyObject_Vectorcall(coroutine, all.data(), static_cast<std::size_t>(count) + 1, names));
+    if (!made) throw py::error_already_set();
+    return made;
   });
 }
 
@@ -384,10 +407,14 @@ PyMethodDef methods[] = {
     {"run_async", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&RunAsync)),
      METH_FASTCALL | METH_KEYWORDS,
      "run_async($self, inputs=None, *, outputs=None, timeout=None, options=None)\n--\n\n"
-     "Start a run and return an awaitable of its results, in an asyncio event loop.\n\n"
+     "A coroutine of a run's results, for asyncio's event loops. The run begins when it is awaited.\n\n"
      "As submit. Runs that were seen to take less than 200 us run at once, in this thread. Cancelling the "
      "task\n"
      "that awaits it stops the run."},
+    {"_begin", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Begin)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "_begin($self, inputs=None, *, outputs=None, timeout=None, options=None)\n--\n\n"
+     "Of run_async: begins the run, and returns what waits for it."},
     {"explain", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Explain)),
      METH_FASTCALL | METH_KEYWORDS,
      "explain($self, /, *args, **kwargs)\n--\n\nSay for each input of such a call: 'borrowed', or 'copied: ' "

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import concurrent.futures
+import contextlib
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from savedmodel._core import RunHandle
+    import asyncio
+
+    from savedmodel._core import RunHandle, Signature
 
 Results = dict[str, Any]
 Done = Callable[[BaseException | None, Results | None], None]
@@ -26,8 +28,12 @@ class _InFlight:
     """The runs that have not called back, so that none does while the interpreter ends."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Also in a forked child, which has none of its parent's runs."""
         self._handles: dict[int, RunHandle | None] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may start a run, too
         self._last = 0
 
     def start(self, start: Start, done: Done) -> RunHandle:
@@ -55,17 +61,18 @@ class _InFlight:
         return handle
 
     def stop(self) -> None:
+        """At exit, when no run can start any more."""
         deadline = time.monotonic() + _EXIT_SECONDS
-        with self._lock:
-            handles = [handle for handle in self._handles.values() if handle is not None]
-        for handle in handles:
-            handle.cancel()
         while self._handles and time.monotonic() < deadline:
+            with self._lock:
+                handles = [handle for handle in self._handles.values() if handle is not None]
+            for handle in handles:
+                handle.cancel()
             time.sleep(0.001)
 
 
-_in_flight = _InFlight()
-atexit.register(_in_flight.stop)
+in_flight = _InFlight()
+os.register_at_fork(after_in_child=in_flight.reset)
 
 
 class _Future(concurrent.futures.Future[Results]):
@@ -76,6 +83,7 @@ class _Future(concurrent.futures.Future[Results]):
     def cancel(self) -> bool:
         if not super().cancel():
             return False
+        self.set_running_or_notify_cancel()  # tells those that wait for it
         if self._handle is not None:
             self._handle.cancel()
         return True
@@ -86,23 +94,21 @@ def submitted(start: Start) -> concurrent.futures.Future[Results]:
     future = _Future()
 
     def done(error: BaseException | None, results: Results | None) -> None:
-        try:
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # it was cancelled
             if error is not None:
                 future.set_exception(error)
             else:
                 assert results is not None
                 future.set_result(results)
-        except concurrent.futures.InvalidStateError:
-            pass  # it was cancelled
 
-    future._handle = _in_flight.start(start, done)
-    if future.cancelled():  # before it had the handle
-        future._handle.cancel()
+    future._handle = in_flight.start(start, done)
     return future
 
 
 def awaited(start: Start) -> asyncio.Future[Results]:
     """Start a run. Its future belongs to the running event loop."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Results] = loop.create_future()
 
@@ -121,7 +127,7 @@ def awaited(start: Start) -> asyncio.Future[Results]:
         except RuntimeError:  # the loop is closed
             logging.getLogger("savedmodel").warning("a run ended after its event loop; its results are lost")
 
-    handle = _in_flight.start(start, done)
+    handle = in_flight.start(start, done)
 
     def stop(future: asyncio.Future[Results]) -> None:
         if future.cancelled():
@@ -129,3 +135,9 @@ def awaited(start: Start) -> asyncio.Future[Results]:
 
     future.add_done_callback(stop)
     return future
+
+
+async def run_async(signature: Signature, /, *args: Any, **kwargs: Any) -> Results:
+    """`Signature.run_async`, which begins when it is awaited or becomes a task."""
+    run: Awaitable[Results] = signature._begin(*args, **kwargs)
+    return await run

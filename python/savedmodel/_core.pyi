@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal, NoReturn, final, overload
 
@@ -118,6 +118,14 @@ class Signature:
         options: RunOptions | None = None,
     ) -> Future[dict[str, Any]]: ...
     def run_async(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        outputs: str | Iterable[str] | None = None,
+        timeout: float | None = None,
+        options: RunOptions | None = None,
+    ) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    def _begin(
         self,
         inputs: Mapping[str, Any] | None = None,
         *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import gc
 import subprocess
 import sys
@@ -50,6 +51,39 @@ def test_awaited_results(load: Load) -> None:
     asyncio.run(main())
 
 
+def test_coroutines_become_tasks(load: Load) -> None:
+    f = load("mlp").signatures["serving_default"]
+    expected = f(rows(2))["probs"]
+
+    async def main() -> None:
+        for _ in range(30):
+            tasks = [asyncio.create_task(f.run_async({"x": rows(2)})) for _ in range(4)]
+            for results in await asyncio.gather(*tasks):
+                np.testing.assert_array_equal(results["probs"], expected)
+
+    asyncio.run(main())
+    np.testing.assert_array_equal(asyncio.run(f.run_async({"x": rows(2)}))["probs"], expected)
+    with pytest.warns(RuntimeWarning, match="never awaited"):
+        del [f.run_async({"x": rows(2)})][0]
+
+
+def test_a_run_whose_time_depends_on_values_leaves_the_loop_free(load: Load) -> None:
+    f = load("slow", threads=1).signatures["serving_default"]
+
+    async def main() -> int:
+        late = 0
+        for _ in range(8):
+            for _ in range(20):
+                await f.run_async({"n": np.int32(1)})
+            begin = time.monotonic()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(f.run_async({"n": np.int32(60_000)}), 0.02)
+            late += time.monotonic() - begin > 0.15
+        return late
+
+    assert asyncio.run(main()) <= 2  # of the first ones, before it is learned
+
+
 def test_short_runs_do_not_keep_other_tasks_waiting(load: Load) -> None:
     f = load("add").signatures["serving_default"]
 
@@ -79,9 +113,9 @@ def test_a_caller_s_mistake_is_raised_at_once(load: Load) -> None:
     with pytest.raises(TypeError, match=r"submit\(\) takes no argument 'out'"):
         f.submit({"x": X, "y": Y}, out={})  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"run_async\(\) takes no argument 'trace'"):
-        f.run_async({"x": X, "y": Y}, trace=True)  # type: ignore[call-arg]
-    with pytest.raises(RuntimeError, match="no running event loop"):
-        f.run_async({"x": X, "y": Y})
+        asyncio.run(f.run_async({"x": X, "y": Y}, trace=True))  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected input 'z'"):
+        asyncio.run(f.run_async({"z": X}))
 
 
 def test_errors_of_runs_are_the_future_s(load: Load) -> None:
@@ -116,6 +150,8 @@ def test_cancelling_a_future_ends_its_run(load: Load) -> None:
     assert all(cancelled)
     model.close()  # waits for the runs
     assert time.monotonic() - begin < 2
+    done, waiting = concurrent.futures.wait(futures, timeout=10)
+    assert (len(done), len(waiting)) == (50, 0)
     with pytest.raises(concurrent.futures.CancelledError):
         futures[0].result(1)
 
@@ -207,13 +243,27 @@ def test_callers_in_threads(load: Load) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize(("how", "status"), [("", 0), ("sys.exit(3)", 3)])
+EXITS = {
+    "": 0,
+    "sys.exit(3)": 3,
+    "if os.fork() == 0: sys.exit()\nassert os.wait()[1] == 0": 0,
+    "atexit.register(lambda: f.submit(feeds))": 0,
+    "threading.Thread(target=pump, daemon=True).start()": 0,
+    "[future.add_done_callback(lambda _: pump(1)) for future in futures]": 0,
+}
+
+
+@pytest.mark.parametrize(("how", "status"), EXITS.items())
 def test_exit_with_runs_in_flight(models: Path, how: str, status: int) -> None:
     code = f"""
-import sys, time
+import atexit, os, sys, threading, time
 import numpy as np, savedmodel as sm
 f = sm.load({str(models / "slow")!r}, threads=1).signatures["serving_default"]
-futures = [f.submit({{"n": np.int32(4_000_000)}}) for _ in range(20)]
+feeds = {{"n": np.int32(4_000_000)}}
+def pump(count=10**9):
+    for _ in range(count):
+        f.submit(feeds)
+futures = [f.submit(feeds) for _ in range(20)]
 time.sleep(0.1)
 print(time.time(), flush=True)
 {how}

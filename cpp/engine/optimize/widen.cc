@@ -14,6 +14,7 @@
 #include "engine/ops/attributes.h"
 #include "engine/ops/dense.h"
 #include "engine/ops/grouped.h"
+#include "engine/optimize/match/match.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/framework/types.h"
@@ -123,11 +124,16 @@ class Widening {
     Widened result;
     if (!AnyBody([](const tf::NodeDef& node) { return Products().count(node.op()) > 0 && HasNarrow(node); }))
       return result;
-    AnyBody([&](const tf::NodeDef& node) {
-      if (CanWiden(node)) return false;
-      result.why_not = "float16 and bfloat16 stay: op '" + node.op() + "' (node '" + node.name() +
-                       "') is not computed in float32";
+    const auto refuse = [&](const tf::NodeDef& node, const std::string& why) {
+      result.why_not =
+          "float16 and bfloat16 stay: op '" + node.op() + "' (node '" + node.name() + "') " + why;
       return true;
+    };
+    AnyBody([&](const tf::NodeDef& node) {
+      return !CanWiden(node) && refuse(node, "is not computed in float32");
+    });
+    AnyDependent([&](const tf::NodeDef& node) {
+      return RoundsToIntegers(node) && refuse(node, "makes integers of what would be rounded otherwise");
     });
     if (!result.why_not.empty()) return result;
     for (const tf::NodeDef& node : isolated_->graph.node()) {
@@ -172,27 +178,74 @@ class Widening {
                        [&](const tf::FunctionDef* function) { return any(function->node_def()); });
   }
 
+  // Whether `is_so` is true of a node that computes with a narrow value, or with what was made of one.
+  template <typename IsSo>
+  void AnyDependent(const IsSo& is_so) const {
+    const auto visit = [&](const Nodes& nodes, const tf::FunctionDef* function) {
+      std::unordered_set<std::string> narrow;
+      const auto depends = [&](const tf::NodeDef& node) {
+        if (HasNarrow(node)) return true;
+        return std::any_of(node.input().begin(), node.input().end(), [&](const std::string& input) {
+          return !IsControl(input) && narrow.count(NodeOf(input)) > 0;
+        });
+      };
+      if (function != nullptr) {
+        for (const auto& argument : function->signature().input_arg()) {
+          if (IsNarrow(argument.type())) narrow.insert(argument.name());
+        }
+      }
+      for (bool more = true; more;) {
+        more = false;
+        for (const tf::NodeDef& node : nodes) {
+          if (narrow.count(node.name()) > 0 || !depends(node)) continue;
+          if (IsOneOf(node.op(), {"Shape", "ShapeN", "Size", "Rank"})) continue;  // of any values
+          narrow.insert(node.name());
+          more = true;
+          if (is_so(node)) return true;
+        }
+      }
+      return false;
+    };
+    if (visit(isolated_->graph.node(), nullptr)) return;
+    for (const tf::FunctionDef* function : functions_) {
+      if (visit(function->node_def(), function)) return;
+    }
+  }
+
+  // Whether a number is just below an integer depends on rounding.
+  static bool RoundsToIntegers(const tf::NodeDef& node) {
+    static const std::unordered_set<std::string> ops = {"Floor", "Ceil",     "Rint",
+                                                        "Round", "FloorDiv", "FloorMod"};
+    if (node.op() != "Cast")
+      return ops.count(node.op()) > 0 && tf::DataTypeIsFloating(Attr(node, "T").type());
+    return tf::DataTypeIsFloating(Attr(node, "SrcT").type()) &&
+           tf::DataTypeIsInteger(Attr(node, "DstT").type());
+  }
+
   bool CanWiden(const tf::NodeDef& node) const {
     const bool generic = std::any_of(node.attr().begin(), node.attr().end(), [](const auto& attribute) {
       return attribute.second.value_case() == tf::AttrValue::kPlaceholder;
     });
     if (generic) return false;
     if (!HasNarrow(node) || node.op() == "VarHandleOp" || Sources().count(node.op()) > 0) return true;
-    // Whether a number is just below an integer depends on rounding.
-    if (node.op() == "Cast") return !tf::DataTypeIsInteger(Attr(node, "DstT").type());
-    return Widenable().count(node.op()) > 0 || (node.op() == "Const" && ConstValue(node).has_value());
+    return node.op() == "Cast" || Widenable().count(node.op()) > 0 ||
+           (node.op() == "Const" && ConstValue(node).has_value());
   }
 
   int WidenBody(Nodes* nodes, tf::FunctionDef* function) {
     int count = 0;
-    std::unordered_map<std::string, std::string> casts;  // by the name of their source
+    std::unordered_map<std::string, std::string> casts;  // what is read instead, by the name of a node
     std::vector<tf::NodeDef> added;
     const GraphView view(*nodes);
     for (tf::NodeDef& node : *nodes) {
       if (!HasNarrow(node) || node.op() == "VarHandleOp") continue;
       const auto source = Sources().find(node.op());
       if (source == Sources().end()) {
+        const bool was_cast = node.op() == "Cast";
         WidenNode(&node, function == nullptr && fetches_.count(node.name()) > 0);
+        // In functions, outputs have names.
+        if (was_cast && node.op() == "Identity" && function != nullptr)
+          casts.emplace(node.name(), node.name() + ":output:0");
         ++count;
         continue;
       }

@@ -64,7 +64,7 @@ def mixed_recurrent(m: Workspace) -> None:
 
     def build(x: object) -> object:
         x = layers.Bidirectional(layers.LSTM(6, return_sequences=True))(x)
-        return layers.GRU(5)(x)
+        return layers.SimpleRNN(4)(layers.GRU(5, return_sequences=True)(x))  # one stays a loop
 
     _mixed(m, "mixed_float16", (7, 5), build)
 
@@ -100,7 +100,8 @@ def half_dense(m: Workspace) -> None:
 
     @tf.function(input_signature=[rows])
     def steps(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"y": tf.cast(tf.matmul(x, kernel), tf.int32)}
+        wide = tf.cast(tf.matmul(x, kernel), tf.float32)
+        return {"y": tf.cast(wide, tf.int32)}
 
     @tf.function(input_signature=[rows])
     def text(x: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -6,7 +6,7 @@
 // |------------------------------------------|---------------------------------------------------------|
 // | GatherV2(table, i, 0)                    | for each row a row of the table                         |
 // | Reshape(GatherV2(table, i, 0), [-1, n])  | for each row n / (columns of the table) rows of it      |
-// | i = StridedSlice(x, column c), or Unpack | the indices of column c of the matrix x                 |
+// | i = StridedSlice(x, column c)            | the indices of column c of the matrix x                 |
 // | i = Select(x < 0, x + rows, x)           | the indices x, which below zero count from the end      |
 // | anything else                            | a matrix                                                |
 #include "engine/ops/concat_rows.h"
@@ -112,10 +112,7 @@ class Parts {
   bool ReadColumn(bool reshaped, RowsPart* part) {
     const TensorRef source(part->indices);
     const tf::NodeDef* slice = graph_->Find(source.node);
-    if (slice == nullptr || HasControlInputs(*slice)) return false;
-    if (slice->op() == "Unpack")
-      return Take(slice->input(0), Attr(*slice, "axis").i() == 1, source.index, part);
-    if (slice->op() != "StridedSlice") return false;
+    if (slice == nullptr || slice->op() != "StridedSlice" || HasControlInputs(*slice)) return false;
     const auto begin = Integers(graph_->Constant(*slice, 1)), end = Integers(graph_->Constant(*slice, 2)),
                strides = Integers(graph_->Constant(*slice, 3));
     if (!begin || !end || begin->size() != 2 || end->size() != 2 || strides != Numbers{1, 1}) return false;
@@ -125,13 +122,9 @@ class Parts {
     if (!one || mask("begin_mask") != 1 || (mask("end_mask") & 1) == 0 || mask("ellipsis_mask") != 0 ||
         mask("new_axis_mask") != 0 || (*begin)[1] < 0 || (*end)[1] != (*begin)[1] + 1)
       return false;
-    return Take(slice->input(0), true, (*begin)[1], part);
-  }
-
-  bool Take(const std::string& matrix, bool is_column, std::int64_t column, RowsPart* part) {
-    if (!is_column || graph_->Shape(matrix).dims() != 2) return false;
-    part->indices = matrix;
-    part->column = column;
+    if (graph_->Shape(slice->input(0)).dims() != 2) return false;
+    part->indices = slice->input(0);
+    part->column = (*begin)[1];
     return true;
   }
 

@@ -115,7 +115,8 @@ bool ReplaceDilated(tf::NodeDef* to_space, Rewriter* graph) {
     dilations[axis] = (*block)[i];
     // TensorFlow refuses other sizes.
     const std::int64_t size = shape.dims() < 0 ? -1 : shape.dim_size(static_cast<int>(1 + i));
-    if (size < 0 || (size + (*pads)[2 * i] + (*pads)[2 * i + 1]) % (*block)[i] != 0) return false;
+    if (size < 0 || (*block)[i] < 1 || (size + (*pads)[2 * i] + (*pads)[2 * i + 1]) % (*block)[i] != 0)
+      return false;
     for (const std::size_t side : {0, 1}) {
       // What is cropped at the front would have been computed from other pixels.
       const std::int64_t crop = (*crops)[2 * i + side], pad = (*pads)[2 * i + side] - crop;
