@@ -26,7 +26,7 @@ from ..table import markdown, number
 from ..worker import Worker
 
 PATHS = ("savedmodel", "savedmodel_int8", "ort", "openvino")
-LATENCY_MS = {"resnet50": 100.0, "bert_base": 500.0}
+LATENCY_MS = {"resnet50": 250.0, "bert_base": 1000.0}
 DEFAULT_LATENCY_MS = 100.0
 # Of the offline rate, tried from the first on until a run is valid.
 FRACTIONS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
