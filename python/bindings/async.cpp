@@ -42,8 +42,6 @@ struct Delivery {
   void Deliver(const Error* error, std::vector<Tensor> results) {
     if (InterpreterEnds()) return;  // nobody waits any more
     const AcquireGil gil;
-    // Python code may lose the GIL for good while the interpreter ends.
-    ParkWhereUnwound guard;
     const auto call = py::reinterpret_steal<py::object>(std::exchange(done, nullptr));
     py::object failure = py::none(), values = py::none();
     try {
@@ -56,11 +54,17 @@ struct Delivery {
       failure = AsException(std::current_exception());
     }
     make_results = nullptr;
+    // Python code may lose the GIL for good while the interpreter ends: nothing may be destroyed then.
+    ParkWhereUnwound guard;
     PyObject* const result = PyObject_CallFunctionObjArgs(call.ptr(), failure.ptr(), values.ptr(),
                                                           static_cast<PyObject*>(nullptr));
     if (result == nullptr) PyErr_WriteUnraisable(call.ptr());
     Py_XDECREF(result);
-    AfterCall();
+    try {
+      AfterCall();
+    } catch (py::error_already_set& error_of_logging) {
+      error_of_logging.discard_as_unraisable("savedmodel's log records");
+    }
     guard.armed = false;
   }
 };

@@ -115,7 +115,7 @@ tf::Tensor AsFloat(const tf::Tensor& narrow) {
 
 class Widening {
  public:
-  Widening(IsolatedGraph* isolated) : isolated_(isolated) {
+  explicit Widening(IsolatedGraph* isolated) : isolated_(isolated) {
     for (const std::string& tensor : isolated->fetches) fetches_.insert(TensorRef(tensor).node);
     FindFunctions();
   }
