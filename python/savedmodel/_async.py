@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -137,7 +137,14 @@ def awaited(start: Start) -> asyncio.Future[Results]:
     return future
 
 
+def submit(signature: Signature, /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Results]:
+    """`Signature.submit`."""
+    return submitted(lambda done: signature._start(done, *args, **kwargs))
+
+
 async def run_async(signature: Signature, /, *args: Any, **kwargs: Any) -> Results:
     """`Signature.run_async`, which begins when it is awaited or becomes a task."""
-    run: Awaitable[Results] = signature._begin(*args, **kwargs)
-    return await run
+    ready = signature._run_if_quick(*args, **kwargs)
+    if ready is not None:
+        return await ready
+    return await awaited(lambda done: signature._start(done, *args, **kwargs))

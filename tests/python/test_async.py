@@ -110,9 +110,9 @@ def test_a_caller_s_mistake_is_raised_at_once(load: Load) -> None:
     f = load("add").signatures["serving_default"]
     with pytest.raises(TypeError, match="unexpected input 'z'"):
         f.submit({"z": X})
-    with pytest.raises(TypeError, match=r"submit\(\) takes no argument 'out'"):
+    with pytest.raises(TypeError, match="take no argument 'out'"):
         f.submit({"x": X, "y": Y}, out={})  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match=r"run_async\(\) takes no argument 'trace'"):
+    with pytest.raises(TypeError, match="take no argument 'trace'"):
         asyncio.run(f.run_async({"x": X, "y": Y}, trace=True))  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected input 'z'"):
         asyncio.run(f.run_async({"z": X}))
