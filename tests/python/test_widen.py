@@ -74,17 +74,6 @@ def test_what_depends_on_the_type_stays(load: Load, signature: str, note: str | 
     assert any("stay: " in one and (note or "") in one for one in report.notes) == (note is not None)
 
 
-@pytest.mark.parametrize("name", ["mixed_cnn", "conv_residual", "conv_over_time"])
-def test_a_batch_of_none(load: Load, name: str) -> None:
-    model = load(name)
-    f = model.signatures["serving_default"]
-    (key, spec), *_ = f.inputs.items()
-    results = f.run({key: np.zeros([size or 0 for size in spec.shape or ()], spec.dtype)})
-    for output, value in results.items():
-        assert value.shape == tuple(size or 0 for size in f.outputs[output].shape or ()), output
-    assert all(report.optimized for report in model.prepare())
-
-
 def test_sizes_beyond_float16_do_not_overflow(load: Load) -> None:
     x = np.full((1, 8, 8, 3), 6e4, np.float32)
     assert np.isfinite(load("mixed_cnn")(x=x)["output_0"]).all()

@@ -20,13 +20,6 @@ std::int64_t At(const std::vector<std::int64_t>& values, int axis, std::int64_t 
   return static_cast<std::size_t>(axis) < values.size() ? values[static_cast<std::size_t>(axis)] : otherwise;
 }
 
-bool HasPixels(const tf::TensorShape& images) {
-  for (int axis = 1; axis < images.dims(); ++axis) {
-    if (images.dim_size(axis) == 0) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 std::unique_ptr<const EmptyWindow> EmptyWindow::Of(const tf::NodeDef& node) {
@@ -40,7 +33,9 @@ std::unique_ptr<const EmptyWindow> EmptyWindow::Of(const tf::NodeDef& node) {
   window->depthwise_ = absl::StrContains(op, "Depthwise");
   window->pads_ = absl::StrContains(op, "PadWith");
   window->channels_last_ = !absl::StartsWith(Attr(node, "data_format").s(), "NC");
-  if (!tf::GetPaddingFromString(Attr(node, "padding").s(), &window->padding_).ok()) return nullptr;
+  if (!tf::GetPaddingFromString(Attr(node, "padding").s(), &window->padding_).ok() ||
+      window->padding_ == tf::SAME)
+    return nullptr;
   window->windows_ = ListAttr(node, "ksize");
   window->strides_ = ListAttr(node, "strides");
   window->dilations_ = ListAttr(node, "dilations");
@@ -61,15 +56,9 @@ std::optional<tf::TensorShape> EmptyWindow::Result(absl::Span<const tf::TensorVa
   if (inputs.size() < (pools_ ? 1U : 2U)) return {};
   const tf::TensorShape& image = inputs[0]->shape();
   const int rank = image.dims();
-  if (rank < 3) return {};
-  const bool no_images = image.dim_size(0) == 0;
-  // With padding SAME, a window fits into any image.
-  if (no_images ? !HasPixels(image) : padding_ == tf::SAME || image.num_elements() == 0) return {};
+  if (rank < 3 || image.num_elements() == 0) return {};
   const tf::TensorShape* weights = pools_ ? nullptr : &inputs[1]->shape();
   if (weights != nullptr && weights->dims() != rank) return {};
-  if (weights != nullptr && weights->num_elements() == 0) return {};
-  const std::int64_t channels = image.dim_size(channels_last_ ? rank - 1 : 1);
-  if (weights != nullptr && channels % weights->dim_size(rank - 2) != 0) return {};  // the kernel says so
   tf::TensorShape result = image;
   const int first = channels_last_ ? 1 : 2;
   for (int axis = first; axis < first + rank - 2; ++axis) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Results without elements of oneDNN's convolutions and pools. Where no window fits into an image, these
-// kernels return memory that they never wrote, or end the process; for a batch of no images their result has
-// the shape of the input. TensorFlow's other kernels return nothing, of the right shape.
+// kernels return memory that they never wrote, or end the process; TensorFlow's other kernels return nothing.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +21,8 @@ class EmptyWindow {
   // Null unless the node is a convolution or a pool of oneDNN.
   static std::unique_ptr<const EmptyWindow> Of(const tensorflow::NodeDef& node);
 
-  // The shape of the result if there are no images, or if no window fits into an image that has pixels; none
-  // for all other inputs, also for those that the kernel refuses.
+  // The shape of the result if no window fits into an image that has pixels; none for all other inputs, also
+  // for those that the kernel refuses.
   std::optional<tensorflow::TensorShape> Result(absl::Span<const tensorflow::TensorValue> inputs) const;
 
  private:
