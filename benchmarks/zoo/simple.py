@@ -22,7 +22,8 @@ def make_xy(folder: Path) -> None:
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 
-def make_mlp(folder: Path) -> None:
+def mlp(name: str, folder: Path) -> None:
+    """In the floating-point type that is set."""
     import keras
 
     random = weights.seed()
@@ -30,5 +31,9 @@ def make_mlp(folder: Path) -> None:
     hidden = keras.layers.Dense(128, activation="relu")(entry)
     hidden = keras.layers.Dense(128, activation="relu")(hidden)
     model = keras.Model(entry, keras.layers.Dense(10)(hidden))
-    weights.randomise("mlp", model, random)
-    weights.export_keras("mlp", model, folder)
+    weights.randomise(name, model, random)
+    weights.export_keras(name, model, folder)
+
+
+def make_mlp(folder: Path) -> None:
+    mlp("mlp", folder)

@@ -13,21 +13,28 @@ from typing import Any
 from . import weights
 
 
-def make_encoder4(folder: Path) -> None:
+def encoder(name: str, depth: int, folder: Path) -> None:
+    """`depth` layers, in the policy of precision that is set; the result is float32."""
     import keras
     from keras import layers
 
     random = weights.seed()
     entry = keras.Input((128, 256), name="embedded")
     x = entry
-    for _ in range(4):
+    for _ in range(depth):
         attended = layers.MultiHeadAttention(num_heads=4, key_dim=64)(x, x)
         x = layers.LayerNormalization()(layers.Add()([x, attended]))
         hidden = layers.Dense(1024, activation="gelu")(x)
         x = layers.LayerNormalization()(layers.Add()([x, layers.Dense(256)(hidden)]))
+    if x.dtype != "float32":
+        x = layers.Activation("linear", dtype="float32")(x)
     model = keras.Model(entry, x)
-    weights.randomise("encoder4", model, random)
-    weights.export_keras("encoder4", model, folder)
+    weights.randomise(name, model, random)
+    weights.export_keras(name, model, folder)
+
+
+def make_encoder4(folder: Path) -> None:
+    encoder("encoder4", 4, folder)
 
 
 def make_bert_base(folder: Path, depth: int = 12, width: int = 768, heads: int = 12) -> None:

@@ -14,6 +14,7 @@
 #include "engine/ops/dense.h"
 #include "engine/ops/grouped.h"
 #include "engine/ops/winograd.h"
+#include "engine/optimize/passes/linear.h"
 #include "engine/optimize/passes/passes.h"
 
 namespace savedmodel::engine {
@@ -44,17 +45,12 @@ class Int8 {
 
   int Run() {
     const auto pays = [this](const tf::NodeDef& node) { return WhyNot(node).empty(); };
-    std::unordered_set<std::string> convolutions;
-    ReplaceConvolutions(&graph_, [&](const tf::NodeDef& node) {
-      const tf::Tensor* weights = graph_.Constant(node, 1);
-      const bool wide = weights != nullptr && weights->dims() == 4 && weights->dim_size(2) >= kMinChannels;
-      return wide && pays(node) && convolutions.insert(node.name()).second;
-    });
+    ReplaceConvolutions(&graph_, [&](const tf::NodeDef& node) { return IsWide(node) && pays(node); });
     int count = 0;
     for (tf::NodeDef& node : *isolated_->graph.mutable_node()) {
       const std::string& op = node.op();
       const bool is_ours = op == kDenseOp || op == kBottleneckOp || op == kWinogradOp;
-      if (!is_ours && (op != kGroupedOp || convolutions.count(node.name()) == 0)) continue;
+      if (!is_ours && (op != kGroupedOp || !IsWide(node))) continue;
       if (const std::string why_not = WhyNot(node); !why_not.empty()) {
         report_->notes.push_back("'" + node.name() + "' stays float32: " + why_not);
         continue;
@@ -72,6 +68,13 @@ class Int8 {
   }
 
  private:
+  // A convolution of one group whose windows are worth copying.
+  bool IsWide(const tf::NodeDef& node) {
+    const tf::Tensor* weights = graph_.Constant(node, 1);
+    return weights != nullptr && weights->dims() == 4 && weights->dim_size(2) >= kMinChannels &&
+           IsOneGroup(node, weights->shape(), &graph_);
+  }
+
   // Empty if int8 is right for this layer, and faster.
   std::string WhyNot(const tf::NodeDef& node) {
     if (float32_layers_.count(node.name()) > 0) return "as asked";

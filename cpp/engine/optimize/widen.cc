@@ -9,6 +9,7 @@
 
 #include "engine/graph/attributes.h"
 #include "engine/graph/constants.h"
+#include "engine/graph/functions.h"
 #include "engine/graph/graph_view.h"
 #include "engine/kernels/gemm_strip.h"
 #include "engine/ops/attributes.h"
@@ -49,8 +50,8 @@ const std::unordered_set<std::string>& Widenable() {
         "NotEqual", "Select", "SelectV2",
         // Over axes.
         "ArgMax", "ArgMin", "AvgPool", "AvgPool3D", "Cumsum", "FusedBatchNorm", "FusedBatchNormV2",
-        "FusedBatchNormV3", "L2Loss", "LogSoftmax", "Max", "MaxPool", "MaxPool3D", "MaxPoolV2", "Mean", "Min",
-        "Prod", "Softmax", "Sum", "TopK", "TopKV2",
+        "FusedBatchNormV3", "L2Loss", "LogSoftmax", "Max", "MaxPool", "MaxPoolV2", "Mean", "Min", "Prod",
+        "Softmax", "Sum", "TopK", "TopKV2",
         // Images.
         "CropAndResize", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor",
         // What moves values.
@@ -60,7 +61,7 @@ const std::unordered_set<std::string>& Widenable() {
         "Pad", "PadV2", "ParallelDynamicStitch", "PreventGradient", "Rank", "Reshape", "ReverseV2",
         "ReverseSequence", "Roll", "ScatterNd", "Shape", "ShapeN", "Size", "Slice", "Snapshot",
         "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV", "Squeeze", "StopGradient", "StridedSlice",
-        "TensorScatterAdd", "TensorScatterUpdate", "Tile", "Transpose", "Unpack", "Where", "ZerosLike",
+        "TensorScatterAdd", "TensorScatterUpdate", "Tile", "Transpose", "Unpack", "ZerosLike",
         // Loops and branches, and the lists in them.
         "Case", "If", "PartitionedCall", "StatefulPartitionedCall", "StatelessCase", "StatelessIf",
         "StatelessWhile", "While", "EmptyTensorList", "TensorListConcatV2", "TensorListFromTensor",
@@ -117,67 +118,44 @@ class Widening {
  public:
   explicit Widening(IsolatedGraph* isolated) : isolated_(isolated) {
     for (const std::string& tensor : isolated->fetches) fetches_.insert(TensorRef(tensor).node);
-    FindFunctions();
   }
 
   Widened Run() {
     Widened result;
-    if (!AnyBody([](const tf::NodeDef& node) { return Products().count(node.op()) > 0 && HasNarrow(node); }))
-      return result;
+    tf::GraphDef& graph = isolated_->graph;
+    const auto is_narrow_product = [](const tf::NodeDef& node) {
+      return Products().count(node.op()) > 0 && HasNarrow(node);
+    };
+    if (!AnyNode(graph, is_narrow_product)) return result;
+    // Functions that nothing calls any more must not decide.
+    tf::FunctionDefLibrary library;
+    library.Swap(graph.mutable_library());
+    CopyNeededFunctions(library, &graph);
     const auto refuse = [&](const tf::NodeDef& node, const std::string& why) {
       result.why_not =
           "float16 and bfloat16 stay: op '" + node.op() + "' (node '" + node.name() + "') " + why;
       return true;
     };
-    AnyBody([&](const tf::NodeDef& node) {
+    AnyNode(graph, [&](const tf::NodeDef& node) {
       return !CanWiden(node) && refuse(node, "is not computed in float32");
     });
     AnyDependent([&](const tf::NodeDef& node) {
       return RoundsToIntegers(node) && refuse(node, "makes integers of what would be rounded otherwise");
     });
     if (!result.why_not.empty()) return result;
-    for (const tf::NodeDef& node : isolated_->graph.node()) {
+    for (const tf::NodeDef& node : graph.node()) {
       if (Products().count(node.op()) > 0 && Attr(node, "T").type() == tf::DT_BFLOAT16)
         result.bfloat16_products.insert(node.name());
     }
-    result.nodes = WidenBody(isolated_->graph.mutable_node(), nullptr);
-    for (tf::FunctionDef* function : functions_) {
-      result.nodes += WidenBody(function->mutable_node_def(), function);
-      WidenArguments(function->mutable_signature());
+    result.nodes = WidenBody(graph.mutable_node(), nullptr);
+    for (tf::FunctionDef& function : *graph.mutable_library()->mutable_function()) {
+      result.nodes += WidenBody(function.mutable_node_def(), &function);
+      WidenArguments(function.mutable_signature());
     }
     return result;
   }
 
  private:
-  // Those that the graph calls, directly or not.
-  void FindFunctions() {
-    std::unordered_map<std::string, tf::FunctionDef*> library;
-    for (tf::FunctionDef& function : *isolated_->graph.mutable_library()->mutable_function()) {
-      library.emplace(function.signature().name(), &function);
-    }
-    std::unordered_set<std::string> known;
-    const auto visit = [&](const Nodes& nodes) {
-      for (const tf::NodeDef& node : nodes) {
-        std::vector<std::string> called = CalledFunctions(node);
-        called.push_back(node.op());
-        for (const std::string& name : called) {
-          const auto function = library.find(name);
-          if (function != library.end() && known.insert(name).second) functions_.push_back(function->second);
-        }
-      }
-    };
-    visit(isolated_->graph.node());
-    for (std::size_t next = 0; next < functions_.size(); ++next) visit(functions_[next]->node_def());
-  }
-
-  template <typename IsSo>
-  bool AnyBody(const IsSo& is_so) const {
-    const auto any = [&](const Nodes& nodes) { return std::any_of(nodes.begin(), nodes.end(), is_so); };
-    return any(isolated_->graph.node()) ||
-           std::any_of(functions_.begin(), functions_.end(),
-                       [&](const tf::FunctionDef* function) { return any(function->node_def()); });
-  }
-
   // Whether `is_so` is true of a node that computes with a narrow value, or with what was made of one.
   template <typename IsSo>
   void AnyDependent(const IsSo& is_so) const {
@@ -207,8 +185,8 @@ class Widening {
       return false;
     };
     if (visit(isolated_->graph.node(), nullptr)) return;
-    for (const tf::FunctionDef* function : functions_) {
-      if (visit(function->node_def(), function)) return;
+    for (const tf::FunctionDef& function : isolated_->graph.library().function()) {
+      if (visit(function.node_def(), &function)) return;
     }
   }
 
@@ -319,7 +297,6 @@ class Widening {
 
   IsolatedGraph* const isolated_;
   std::unordered_set<std::string> fetches_;
-  std::vector<tf::FunctionDef*> functions_;
 };
 
 }  // namespace
