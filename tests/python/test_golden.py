@@ -30,6 +30,7 @@ GENERATED = [
     "conv_residual",
     "conv_v1",
     "conv_wide",
+    "conv_wide_over_time",
     "defaults",
     "defun",
     "dense_epilogues",

@@ -178,3 +178,8 @@ def test_the_command_line_knows_it(models: Path, tmp_path: Path) -> None:
         "compare", path, "--level", "int8", "--signature-def", "forward", "--rtol", "0", "--atol", "1"
     )
     assert "forward" in text
+
+
+def test_convolutions_over_time_are_in_int8(load: Load) -> None:
+    reports = load("conv_wide_over_time", optimize="int8").prepare()
+    assert len(reports[0].int8_layers) == 1

@@ -169,3 +169,11 @@ def conv_dilated(m: Workspace) -> None:
     x = layers.ReLU()(layers.BatchNormalization()(x))
     export(m, keras.Model(image, layers.Conv2D(5, (2, 3), dilation_rate=(1, 2), activation="tanh")(x)))
     m.golden("serving_default", {"image": m.normal(2, 9, 7, 4)})
+
+
+@model
+def conv_wide_over_time(m: Workspace) -> None:
+    """Enough channels for int8, and an activation that the convolution takes in."""
+    wave = keras.Input((12, 64), name="wave")
+    export(m, keras.Model(wave, layers.Conv1D(128, 3, activation="tanh")(wave)))
+    m.golden("serving_default", {"wave": m.normal(2, 12, 64) / 8})
