@@ -134,10 +134,10 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
     inputs_.clear();
     // Destroy the callback's captures before the model may be closed.
     Function::Callback done = std::exchange(done_, nullptr);
-    const ModelState* outer = std::exchange(delivering, function_->model.get());
+    const ModelState* outer = SetDelivering(function_->model.get());
     done(error, std::move(results));
     done = nullptr;
-    delivering = outer;
+    SetDelivering(outer);
     // A pool may keep its task for longer. Release the gate first, then the model, which waits for the gate.
     visit_.reset();
     function_.reset();
@@ -167,6 +167,7 @@ void Queue(const std::shared_ptr<Job>& job, ModelState& model) {
 }  // namespace
 
 const ModelState* Delivering() { return delivering; }
+const ModelState* SetDelivering(const ModelState* model) { return std::exchange(delivering, model); }
 
 }  // namespace internal
 

@@ -71,6 +71,7 @@ struct FunctionState {
   std::string label;  // "signature 'serving_default'", for messages
 
   EngineFunction& engine() const { return *bound->engine; }
+  static const std::shared_ptr<FunctionState>& Of(const Function& function) { return function.state(); }
   RunCounters Counters() const;
 };
 
@@ -90,6 +91,8 @@ void Prepare(const FunctionState& function);
 
 // The model whose callback the calling thread is running; else null.
 const ModelState* Delivering();
+// Sets it, and returns the previous one.
+const ModelState* SetDelivering(const ModelState* model);
 
 // Keeps a model open for its scope.
 class Visit {

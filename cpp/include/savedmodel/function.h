@@ -90,6 +90,7 @@ class SAVEDMODEL_API Function {
 
  private:
   friend class Model;
+  friend struct internal::FunctionState;
   const std::shared_ptr<internal::FunctionState>& state() const;  // throws if empty
   explicit Function(std::shared_ptr<internal::FunctionState> state) : state_(std::move(state)) {}
   std::shared_ptr<internal::FunctionState> state_;

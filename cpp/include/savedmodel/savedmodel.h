@@ -2,6 +2,7 @@
 // Includes the whole public API.
 #pragma once
 
+#include "savedmodel/batcher.h"         // IWYU pragma: export
 #include "savedmodel/cancellation.h"    // IWYU pragma: export
 #include "savedmodel/constants.h"       // IWYU pragma: export
 #include "savedmodel/counters.h"        // IWYU pragma: export

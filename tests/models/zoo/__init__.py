@@ -3,6 +3,7 @@
 from . import (
     awkward,
     bad_signatures,
+    batching,
     convolutions,
     damaged,
     edges,
@@ -22,6 +23,7 @@ __all__ = [
     "MODELS",
     "awkward",
     "bad_signatures",
+    "batching",
     "convolutions",
     "damaged",
     "edges",

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests: from the door to the answer.
+#include "core/batch/queue.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "core/exit.h"
+#include "core/runtime.h"
+#include "core/with_errors.h"
+#include "savedmodel/interrupt.h"
+
+namespace savedmodel::internal {
+namespace {
+
+constexpr std::size_t kUnmeasuredLimit = 64;  // rows of a batch
+constexpr std::chrono::milliseconds kInterruptCheck(50), kCopying(1);
+
+thread_local const BatchQueue* calling_back = nullptr;
+
+int UsableCpus() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(CPU_COUNT(&set), 1);
+  return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
+}
+
+// So that a cancellation or the end of its time ends a request that waits.
+void WatchRequest(const std::shared_ptr<BatchRequest>& request) {
+  const bool timed = request->until != BatchRequest::Clock::time_point::max();
+  const auto& cancellation = request->options.cancellation;
+  if (!timed && cancellation == nullptr) return;
+  const std::uint64_t id = request->watch_id = NewWaitingId();
+  if (timed) Watch(id, request, request->until);
+  if (cancellation == nullptr) return;
+  request->on_cancel = cancellation->OnCancel([id, timed, weak = std::weak_ptr<WaitingCall>(request)] {
+    if (timed) return Hurry(id);
+    try {
+      Watch(id, weak, BatchRequest::Clock::time_point::min());
+    } catch (const std::exception&) {  // no thread can be started: the run ends by itself
+    }
+  });
+}
+
+void UnwatchRequest(BatchRequest& request) {
+  if (request.on_cancel != 0) request.options.cancellation->Forget(request.on_cancel);
+  if (request.watch_id != 0) Unwatch(request.watch_id);
+}
+
+void CallBack(const BatchQueue* queue, BatchRequest& request) noexcept {
+  Function::Callback done = std::exchange(request.done, nullptr);
+  const BatchQueue* const outer = std::exchange(calling_back, queue);
+  const ModelState* const outer_model = SetDelivering(request.target->function->model.get());
+  if (request.error == nullptr) {
+    done(nullptr, std::move(request.results));
+  } else {
+    try {
+      std::rethrow_exception(request.error);
+    } catch (const Error& error) {
+      done(&error, {});
+    }
+  }
+  done = nullptr;  // with what it holds
+  SetDelivering(outer_model);
+  calling_back = outer;
+}
+
+}  // namespace
+
+const BatchQueue* CallingBack() { return calling_back; }
+
+Error BatchRequest::EarlyError(bool was_cancelled) const {
+  const std::string& label = target->function->label;
+  if (was_cancelled) return Error(Code::kCancelled, label + ": the run was cancelled");
+  return Error(Code::kDeadlineExceeded,
+               label + ": the call took longer than " + std::to_string(options.timeout->count()) + " s");
+}
+
+void BatchRequest::EndEarly() noexcept {
+  if (const auto owner = queue.lock()) owner->EndEarly(*this);
+}
+
+BatchQueue::BatchQueue(std::function<Function()> source, BatchOptions options)
+    : source_(std::move(source)),
+      options_(std::move(options)),
+      fork_generation_(ForkGeneration()),
+      concurrent_(options_.max_concurrent > 0 ? options_.max_concurrent : UsableCpus()),
+      limit_(options_.max_batch_size > 0 ? options_.max_batch_size : kUnmeasuredLimit) {
+  if (!options_.pad_to.empty()) limit_ = options_.pad_to.back();
+  if (const auto fixed = CurrentTarget()->layout.fixed_rows()) limit_ = std::max<std::size_t>(*fixed, 1);
+}
+
+std::shared_ptr<const BatchTarget> BatchQueue::CurrentTarget() {
+  const Function function = source_();
+  const auto& state = FunctionState::Of(function);
+  const std::lock_guard<std::mutex> lock(target_mutex_);
+  if (target_ == nullptr || target_->function->bound != state->bound) {
+    target_ = std::make_shared<BatchTarget>(state, options_);
+  }
+  return target_;
+}
+
+BatchQueue::Request BatchQueue::Admit(std::vector<Tensor> inputs, RunOptions options) {
+  Request request;
+  for (int attempt = 0;; ++attempt) {
+    const auto target = CurrentTarget();
+    try {
+      request = std::make_shared<BatchRequest>(target);
+      break;
+    } catch (const Error&) {  // closed; a newer version may have replaced it
+      if (attempt > 1 || CurrentTarget() == target) throw;
+    }
+  }
+  const FunctionState& function = *request->target->function;
+  if (!function.bound->called.load(std::memory_order_relaxed)) Prepare(function);
+  CheckOptions(function.label, options);
+  if (options.trace || !options.proto.empty()) {
+    throw UsageError(UsageError::Kind::kArguments,
+                     function.label + ": requests of a batch have no trace and no tensorflow.RunOptions");
+  }
+  request->rows = request->target->layout.Rows(inputs);
+  request->inputs = std::move(inputs);
+  request->arrived = Clock::now();
+  if (!options.timeout) options.timeout = function.model->options.run.timeout;
+  if (options.timeout) {
+    const Seconds longest = std::min<Seconds>(*options.timeout, Seconds(1e9));
+    request->until = request->arrived + std::chrono::duration_cast<Clock::duration>(longest);
+  }
+  request->options = std::move(options);
+  request->queue = weak_from_this();
+  return request;
+}
+
+void BatchQueue::Enter(const Request& request) {
+  const std::string& label = request->target->function->label;
+  if (closed_) throw Error(Code::kFailedPrecondition, label + ": the batcher is closed");
+  if (queue_.size() >= options_.max_queue) {
+    throw Error(Code::kResourceExhausted,
+                label + ": the batcher's queue is full: " + std::to_string(options_.max_queue) +
+                    " requests wait already (max_queue)");
+  }
+  queue_.push_back(request);
+  request->place = std::prev(queue_.end());
+  request->entered = request->waits = true;
+  request->lacking = request->rows;
+  ++inside_;
+  ++statistics_.requests;
+  if (request->arrived <= window_.end) ++window_.came;
+}
+
+void BatchQueue::Refused() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++statistics_.requests;
+  ++statistics_.refused;
+}
+
+void BatchQueue::Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options) {
+  if (fork_generation_ != ForkGeneration()) CheckUsableAfterFork();
+  thread_local std::condition_variable wake;
+  Request request;
+  try {
+    request = Admit({inputs.begin(), inputs.end()}, options == nullptr ? RunOptions{} : *options);
+    const std::size_t wanted = request->target->function->engine().outputs().size();
+    if (outputs.size() != wanted) {
+      throw UsageError(UsageError::Kind::kArguments, request->target->function->label + " needs " +
+                                                         std::to_string(wanted) + " output tensors, got " +
+                                                         std::to_string(outputs.size()));
+    }
+    request->wake = &wake;
+    if (request->options.cancellation != nullptr) {
+      WatchRequest(request);
+    } else if (GetInterruptCheck() != nullptr) {
+      request->options.cancellation = std::make_shared<Cancellation>();
+    }
+    Lock lock(mutex_);
+    Enter(request);
+    Wait(&lock, *request);
+  } catch (const Error&) {
+    if (request != nullptr) UnwatchRequest(*request);
+    Refused();
+    HoldAtExit();
+    throw;
+  }
+  UnwatchRequest(*request);
+  if (request->error != nullptr) {
+    HoldAtExit();
+    std::rethrow_exception(request->error);
+  }
+  std::move(request->results.begin(), request->results.end(), outputs.begin());
+}
+
+// Returns when the request has ended. Meanwhile its thread runs batches, if it is its turn.
+void BatchQueue::Wait(Lock* lock, BatchRequest& request) {
+  const InterruptCheck check = GetInterruptCheck();
+  bool interrupted = false;
+  while (!request.ended) {
+    if (elected_ == &request) elected_ = nullptr;
+    const Clock::time_point now = Clock::now();
+    const bool late = now >= request.until;
+    if ((late || interrupted || request.cancelled()) && Expire(lock, request, !late)) continue;
+    if (request.waits && MayRun()) {
+      Lead(lock, &request);
+      continue;
+    }
+    Clock::time_point until = late ? now + kCopying : request.until;
+    const bool holds = request.waits && !Full() && holds_ == nullptr && !worker_holds_;
+    if (holds) {
+      holds_ = &request;
+      until = std::min(until, HeldUntil());
+    }
+    if (check != nullptr) until = std::min(until, now + kInterruptCheck);
+    if (until == Clock::time_point::max()) {  // which wait_until can't take
+      request.wake->wait(*lock);
+    } else {
+      request.wake->wait_until(*lock, until);
+    }
+    if (holds) holds_ = nullptr;
+    if (check == nullptr || request.ended || interrupted || Clock::now() < now + kInterruptCheck) continue;
+    lock->unlock();
+    interrupted = check();
+    if (interrupted) request.options.cancellation->Cancel();
+    lock->lock();
+  }
+  if (elected_ == &request) elected_ = nullptr;
+  Dispatch(lock);
+}
+
+void BatchQueue::RunAsync(std::vector<Batcher::Request> given, Seconds here) {
+  std::vector<std::pair<Function::Callback, std::exception_ptr>> refused;
+  std::vector<Request> admitted;
+  for (Batcher::Request& one : given) {
+    try {
+      if (fork_generation_ != ForkGeneration()) CheckUsableAfterFork();
+      Request request = WithErrors("a batch", [&] {
+        Request made = Admit(std::move(one.inputs), std::move(one.options));
+        WatchRequest(made);
+        return made;
+      });
+      request->done = std::move(one.done);
+      admitted.push_back(std::move(request));
+    } catch (const Error&) {
+      Refused();
+      refused.emplace_back(std::move(one.done), std::current_exception());
+    }
+  }
+  Lock lock(mutex_);
+  for (const Request& request : admitted) {
+    try {
+      Enter(request);
+      if (request->cancelled()) Expire(&lock, *request, true);
+    } catch (const Error&) {
+      ++statistics_.requests;
+      ++statistics_.refused;
+      refused.emplace_back(std::move(request->done), std::current_exception());
+    }
+  }
+  while (here.count() > 0 && MayRun()) {
+    const double seconds = cost_.Seconds(cost_.Best(Joinable(LimitOf(*queue_.front()))));
+    if (seconds == 0 || seconds > here.count()) break;
+    here = Seconds(here.count() - seconds);
+    Lead(&lock, nullptr);
+  }
+  Dispatch(&lock);
+  lock.unlock();
+  for (const Request& request : admitted) {
+    if (!request->entered) UnwatchRequest(*request);
+  }
+  if (!refused.empty()) HoldAtExit();
+  for (auto& [done, error] : refused) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const Error& why) {
+      done(&why, {});
+    }
+  }
+}
+
+void BatchQueue::Remove(BatchRequest& request) {
+  if (!request.waits) return;
+  request.waits = false;
+  queue_.erase(request.place);
+}
+
+bool BatchQueue::Expire(Lock* lock, BatchRequest& request, bool cancelled) {
+  if (!request.entered || request.ended) return request.ended;
+  if (request.in_use > 0) return false;
+  const auto kept = request.shared_from_this();
+  Remove(request);
+  End(lock, request, std::make_exception_ptr(request.EarlyError(cancelled)));
+  return true;
+}
+
+void BatchQueue::EndEarly(BatchRequest& request) {
+  Lock lock(mutex_);
+  // A batch that copies the inputs will have done so soon.
+  while (!Expire(&lock, request, request.cancelled()) && request.entered && !request.in_place) {
+    lock.unlock();
+    std::this_thread::sleep_for(kCopying);
+    lock.lock();
+  }
+}
+
+void BatchQueue::End(Lock* lock, BatchRequest& request, std::exception_ptr error) {
+  request.ended = true;
+  request.error = std::move(error);
+  if (request.error != nullptr) ++statistics_.failed;
+  if (request.wake != nullptr) {
+    --inside_;
+    if (inside_ == 0) idle_.notify_all();
+    request.wake->notify_one();
+    return;
+  }
+  lock->unlock();
+  UnwatchRequest(request);
+  CallBack(this, request);
+  lock->lock();
+  if (request.in_use == 0) request.inputs.clear();
+  if (--inside_ == 0) idle_.notify_all();
+}
+
+BatchStatistics BatchQueue::Statistics() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  BatchStatistics statistics = statistics_;
+  statistics.waiting = queue_.size();
+  statistics.seconds = cost_.Points();
+  return statistics;
+}
+
+void BatchQueue::Close() {
+  if (fork_generation_ != ForkGeneration()) return;
+  if (CallingBack() == this) {
+    throw Error(Code::kFailedPrecondition,
+                "a callback of a batch can't close its batcher: Close waits for the callback");
+  }
+  Lock lock(mutex_);
+  closed_ = true;
+  hold_ends_.notify_all();
+  if (holds_ != nullptr) holds_->wake->notify_one();
+  Dispatch(&lock);
+  idle_.wait(lock, [this] { return inside_ == 0; });
+}
+
+}  // namespace savedmodel::internal

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// INTERNAL. The requests of a Batcher, and who runs them when.
+//
+// A batch is run by a thread that waits for a request (the first in the queue), or by a pool thread if none
+// waits. At most max_concurrent batches run; requests that come meanwhile make the next ones. So a request
+// waits only if as many run, or during a hold: after a batch with several requests, if their callers were
+// seen to come back soon, the next run waits for them a little.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/batch/cost.h"
+#include "core/batch/request.h"
+#include "core/batch/rows.h"
+#include "savedmodel/batcher.h"
+
+namespace savedmodel::internal {
+
+class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
+ public:
+  // `source` returns the function for a request that comes now.
+  BatchQueue(std::function<Function()> source, BatchOptions options);
+  BatchQueue(const BatchQueue&) = delete;
+  BatchQueue& operator=(const BatchQueue&) = delete;
+
+  void WarmUp();
+  void Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options);
+  void RunAsync(std::vector<Batcher::Request> requests, Seconds here);
+  Function CurrentFunction() const { return source_(); }
+  BatchStatistics Statistics();
+  void Close();
+  // Ends a request whose time is over, or that was cancelled.
+  void EndEarly(BatchRequest& request);
+
+ private:
+  using Clock = BatchRequest::Clock;
+  using Lock = std::unique_lock<std::mutex>;
+  using Request = std::shared_ptr<BatchRequest>;
+  struct PoolWork;
+
+  // queue.cc
+  std::shared_ptr<const BatchTarget> CurrentTarget();
+  Request Admit(std::vector<Tensor> inputs, RunOptions options);
+  void Enter(const Request& request);  // throws Error if the queue is full or closed
+  void Wait(Lock* lock, BatchRequest& request);
+  // Ends a request early, if no batch reads its inputs.
+  bool Expire(Lock* lock, BatchRequest& request, bool cancelled);
+  // Ends a request; calls back without the lock.
+  void End(Lock* lock, BatchRequest& request, std::exception_ptr error);
+  void Remove(BatchRequest& request);
+  void Refused();
+
+  // schedule.cc
+  bool Full() const { return running_ >= concurrent_; }
+  // Until when the next run waits for more requests; in the past if it does not.
+  Clock::time_point HeldUntil() const;
+  bool MayRun() const;
+  std::size_t Joinable(std::size_t limit) const;
+  std::size_t LimitOf(const BatchRequest& head) const;
+  Batch Take();
+  void TakePart(BatchRequest& request, std::size_t rows, Batch* batch);
+  // Runs one batch in this thread; `own` is the request that it waits for.
+  void Lead(Lock* lock, const BatchRequest* own);
+  // Has a thread run what waits.
+  void Dispatch(Lock* lock);
+  void Work();
+  void Dropped();
+  void OpenWindow(std::size_t answered);
+
+  // run.cc
+  std::size_t Padded(const BatchTarget& target, std::size_t rows) const;
+  void RunBatch(Batch batch, const BatchRequest* own);
+  void RunRows(Batch* batch);
+  RunOptions OptionsOf(const Batch& batch) const;
+  // They were copied, or are read by the run.
+  void InputsRead(Batch* batch, bool in_place);
+  void Ran(Batch* batch, std::size_t rows, double seconds);
+  void Failed(Batch batch, const BatchRequest* own, const std::exception_ptr& error, Code code);
+  void RunHalves(Batch* batch, const BatchRequest* own);
+  bool PutBack(const Batch& batch, const Batch::Part& part);
+  void Answer(const Batch& batch, Batch::Part* answered, std::vector<Tensor> results,
+              std::exception_ptr error);
+  double Measure(const BatchTarget& target, const std::vector<Tensor>& row, std::size_t rows) const;
+
+  const std::function<Function()> source_;
+  const BatchOptions options_;
+  const std::uint32_t fork_generation_;
+  const int concurrent_;
+  const std::shared_ptr<BatchBuffers> buffers_ = std::make_shared<BatchBuffers>();
+
+  std::mutex target_mutex_;
+  std::shared_ptr<const BatchTarget> target_;
+
+  std::mutex mutex_;  // guards the members below
+  std::list<Request> queue_;
+  std::size_t limit_;  // rows of a batch
+  BatchCost cost_;
+  int running_ = 0;         // batches
+  std::size_t inside_ = 0;  // requests that are not answered
+  bool closed_ = false;
+  std::condition_variable idle_;  // Close waits for it
+  // Who will run the next batch: a pool task that has not begun, or a thread that waits.
+  bool posted_ = false;
+  const BatchRequest* elected_ = nullptr;
+  const BatchRequest* holds_ = nullptr;  // the thread that waits for the end of a hold
+  bool worker_holds_ = false;            // the same in the pool
+  std::condition_variable hold_ends_;
+  // After a batch: how many of its callers come back until `end`.
+  struct Window {
+    Clock::time_point end;
+    std::size_t answered = 0, came = 0;
+  } window_;
+  double returning_ = 0;     // the share that did, on average
+  std::size_t awaited_ = 0;  // requests with which the hold ends
+  BatchStatistics statistics_;
+};
+
+// The queue whose callback the calling thread is in; else null.
+const BatchQueue* CallingBack();
+
+}  // namespace savedmodel::internal

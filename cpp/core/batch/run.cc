@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs of batches, and of their parts if they fail.
+#include <algorithm>
+#include <utility>
+
+#include "core/batch/queue.h"
+#include "core/with_errors.h"
+#include "savedmodel/interrupt.h"
+
+namespace savedmodel::internal {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kMaxMeasuredRows = 1024, kMaxMeasuredBytes = std::size_t{256} << 20;
+constexpr int kMaxRuns = 5;
+constexpr double kSizeSeconds = 0.03, kLongestRun = 0.5, kAllSeconds = 2;
+constexpr double kGain = 1.03;  // in rows per second, of twice the rows
+constexpr int kNoGains = 2;
+
+double SecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+Span<const Tensor> View(const std::vector<Tensor>& tensors) { return {tensors.data(), tensors.size()}; }
+
+std::vector<BatchPart> PartsOf(const Batch& batch) {
+  std::vector<BatchPart> parts;
+  parts.reserve(batch.parts.size());
+  for (const Batch::Part& part : batch.parts) parts.push_back({&part.request->inputs, part.begin, part.end});
+  return parts;
+}
+
+}  // namespace
+
+std::size_t BatchQueue::Padded(const BatchTarget& target, std::size_t rows) const {
+  if (rows == 0) return rows;
+  if (const auto fixed = target.layout.fixed_rows()) return *fixed;
+  const auto next = std::lower_bound(options_.pad_to.begin(), options_.pad_to.end(), rows);
+  return next == options_.pad_to.end() ? rows : *next;
+}
+
+RunOptions BatchQueue::OptionsOf(const Batch& batch) const {
+  RunOptions options;
+  Clock::time_point until = Clock::time_point::min();
+  for (const Batch::Part& part : batch.parts) until = std::max(until, part.request->until);
+  if (until != Clock::time_point::max()) {
+    options.timeout = Seconds(std::max(std::chrono::duration<double>(until - Clock::now()).count(), 1e-9));
+  }
+  if (!batch.copied) options.cancellation = batch.parts[0].request->options.cancellation;
+  return options;
+}
+
+void BatchQueue::RunBatch(Batch batch, const BatchRequest* own) {
+  try {
+    WithErrors(batch.target().function->label, [&] { RunRows(&batch); });
+  } catch (const Error& error) {
+    Failed(std::move(batch), own, std::current_exception(), error.code());
+  }
+}
+
+void BatchQueue::RunRows(Batch* batch) {
+  const BatchTarget& target = batch->target();
+  const FunctionState& function = *target.function;
+  const Clock::time_point begin = Clock::now();
+  const std::size_t rows = Padded(target, batch->rows);
+  const bool as_given = batch->parts.size() == 1 && batch->parts[0].is_whole() && rows == batch->rows;
+  std::vector<Tensor> joined;
+  if (!as_given) joined = target.layout.Join(PartsOf(*batch), rows, buffers_);
+  InputsRead(batch, as_given);
+  std::vector<Tensor> results(function.engine().outputs().size());
+  const RunOptions options = OptionsOf(*batch);
+  const bool is_first = !function.bound->has_run.load(std::memory_order_relaxed);
+  RunInside(function,
+            {View(as_given ? batch->parts[0].request->inputs : joined), results, false, &options, nullptr});
+  batch->no_parts = true;
+  if (rows > 0) target.layout.CheckResults(results, rows);
+  Ran(batch, rows, is_first ? 0 : SecondsSince(begin));
+  std::size_t at = 0;
+  for (Batch::Part& part : batch->parts) {
+    const BatchPart rows_of{&part.request->inputs, part.begin, part.end};
+    std::vector<Tensor> own =
+        as_given ? std::move(results) : target.layout.Rows(results, at, rows_of, joined);
+    at += rows_of.rows();
+    Answer(*batch, &part, std::move(own), nullptr);
+  }
+}
+
+void BatchQueue::InputsRead(Batch* batch, bool in_place) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const Batch::Part& part : batch->parts) {
+    if (in_place) {
+      part.request->in_place = true;
+    } else {
+      --part.request->in_use;
+    }
+  }
+  batch->copied = !in_place;
+}
+
+// The next batch begins before this one's requests are answered.
+void BatchQueue::Ran(Batch* batch, std::size_t rows, double seconds) {
+  Lock lock(mutex_);
+  ++statistics_.batches;
+  statistics_.rows += batch->rows;
+  statistics_.padded_rows += rows - batch->rows;
+  std::size_t size = 0;
+  while (size + 1 < BatchStatistics::kSizes && (std::size_t{1} << size) < rows) ++size;
+  ++statistics_.sizes[size];
+  if (seconds > 0) cost_.Learn(rows, seconds);
+  if (!std::exchange(batch->counts, false)) return;
+  --running_;
+  OpenWindow(batch->parts.size());
+  Dispatch(&lock);
+}
+
+void BatchQueue::Answer(const Batch& batch, Batch::Part* answered, std::vector<Tensor> results,
+                        std::exception_ptr error) {
+  if (std::exchange(answered->answered, true)) return;
+  const Batch::Part& part = *answered;
+  BatchRequest& request = *part.request;
+  if (error == nullptr && !part.is_whole()) {
+    const std::lock_guard<std::mutex> appending(request.appending);
+    try {
+      WithErrors(request.target->function->label,
+                 [&] { request.target->layout.Append(results, part.begin, request.rows, &request.results); });
+    } catch (const Error&) {
+      error = std::current_exception();
+    }
+  }
+  Lock lock(mutex_);
+  if (!batch.copied) --request.in_use;
+  request.lacking -= part.end - part.begin;
+  if (request.ended) return;
+  if (error != nullptr) {
+    Remove(request);
+    return End(&lock, request, std::move(error));
+  }
+  if (request.lacking > 0) return;
+  if (part.is_whole()) request.results = std::move(results);
+  End(&lock, request, nullptr);
+}
+
+// True if another thread will run it.
+bool BatchQueue::PutBack(const Batch& batch, const Batch::Part& part) {
+  Lock lock(mutex_);
+  BatchRequest& request = *part.request;
+  if (request.ended || !part.is_whole()) return false;
+  if (!batch.copied) --request.in_use;
+  request.taken = 0;
+  request.waits = true;
+  queue_.push_front(part.request);
+  request.place = queue_.begin();
+  return true;
+}
+
+void BatchQueue::Failed(Batch batch, const BatchRequest* own, const std::exception_ptr& error, Code code) {
+  const bool interrupted = code == Code::kCancelled && own != nullptr && GetInterruptCheck() != nullptr &&
+                           !batch.target().function->model->gate.closed();
+  const bool early = code == Code::kCancelled || code == Code::kDeadlineExceeded;
+  if (batch.parts.size() > 1 && !early && !batch.no_parts) {
+    RunHalves(&batch, own);
+  } else {
+    for (Batch::Part& part : batch.parts) {
+      const bool others = interrupted && part.request.get() != own && !part.request->cancelled();
+      if (others && PutBack(batch, part)) continue;
+      const bool late = code == Code::kDeadlineExceeded && part.request->options.timeout;
+      Answer(batch, &part, {}, late ? std::make_exception_ptr(part.request->EarlyError(false)) : error);
+    }
+  }
+  if (!batch.counts) return;
+  Lock lock(mutex_);
+  --running_;
+  Dispatch(&lock);
+}
+
+// So that only the request at fault fails.
+void BatchQueue::RunHalves(Batch* batch, const BatchRequest* own) {
+  Batch halves[2];
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (std::size_t i = 0; i < batch->parts.size(); ++i) {
+      const Batch::Part& part = batch->parts[i];
+      if (part.request->ended) continue;
+      if (batch->copied) ++part.request->in_use;
+      Batch& half = halves[2 * i < batch->parts.size() ? 0 : 1];
+      half.parts.push_back(part);
+      half.rows += part.end - part.begin;
+    }
+    for (const Batch& half : halves) statistics_.retries += half.parts.empty() ? 0 : 1;
+  }
+  for (Batch& half : halves) {
+    if (!half.parts.empty()) RunBatch(std::move(half), own);
+  }
+}
+
+double BatchQueue::Measure(const BatchTarget& target, const std::vector<Tensor>& row,
+                           std::size_t rows) const {
+  const std::vector<BatchPart> parts(rows, BatchPart{&row, 0, 1});
+  double best = 0, all = 0;
+  for (int run = 0; run < kMaxRuns && all < kSizeSeconds; ++run) {
+    const Clock::time_point begin = Clock::now();
+    const std::vector<Tensor> joined = target.layout.Join(parts, rows, buffers_);
+    std::vector<Tensor> results(target.function->engine().outputs().size());
+    RunInside(*target.function, {View(joined), results, false, nullptr, nullptr});
+    const double seconds = SecondsSince(begin);
+    if (rows > 1) target.layout.CheckResults(results, rows);
+    for (std::size_t i = 0; i < rows; ++i) (void)target.layout.Rows(results, i, parts[i], joined);
+    all += SecondsSince(begin);
+    best = best == 0 ? seconds : std::min(best, seconds);
+  }
+  return best;
+}
+
+void BatchQueue::WarmUp() {
+  const auto target = CurrentTarget();
+  const FunctionState& function = *target->function;
+  const std::vector<Tensor> row = target->layout.OneRow(options_.sample);
+  if (!options_.warm_up || row.empty()) return;
+  const Visit visit(*function.model);
+  if (!function.bound->called.load(std::memory_order_relaxed)) Prepare(function);
+  std::vector<std::size_t> sizes = options_.pad_to;
+  if (const auto fixed = target->layout.fixed_rows()) {
+    sizes = {std::max<std::size_t>(*fixed, 1)};
+  } else if (sizes.empty()) {
+    const std::size_t most = options_.max_batch_size > 0 ? options_.max_batch_size : kMaxMeasuredRows;
+    for (std::size_t rows = 1; rows < most; rows *= 2) sizes.push_back(rows);
+    sizes.push_back(most);
+  }
+  std::size_t bytes = 0;
+  for (const Tensor& input : row) bytes += input.byte_size();
+  double rate = 0;
+  int no_gains = 0;
+  std::size_t measured = 0;
+  const Clock::time_point begin = Clock::now();
+  try {
+    (void)Measure(*target, row, sizes[0]);  // the first run prepares the function
+    for (const std::size_t rows : sizes) {
+      if (measured > 0 && (rows * bytes > kMaxMeasuredBytes || SecondsSince(begin) > kAllSeconds)) break;
+      const double seconds = Measure(*target, row, rows);
+      const std::lock_guard<std::mutex> lock(mutex_);
+      cost_.Learn(rows, seconds);
+      measured = rows;
+      const double gained = static_cast<double>(rows) / seconds;
+      no_gains = gained < kGain * rate ? no_gains + 1 : 0;
+      rate = std::max(rate, gained);
+      if (no_gains == kNoGains || seconds > kLongestRun) break;
+    }
+  } catch (const Error& error) {
+    // Made-up rows prove nothing about real ones, except that results have no rows.
+    if (!options_.sample.empty() || error.code() == Code::kFailedPrecondition) throw;
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (options_.max_batch_size == 0 && options_.pad_to.empty() && !target->layout.fixed_rows()) {
+    limit_ = std::max(limit_, measured);
+  }
+}
+
+}  // namespace savedmodel::internal

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which requests make a batch, when it runs, and in which thread.
+#include <algorithm>
+#include <utility>
+
+#include "core/batch/queue.h"
+#include "core/shared_pool.h"
+
+namespace savedmodel::internal {
+namespace {
+
+constexpr double kHoldShare = 0.5;  // of what joining saves
+constexpr double kMaxHold = 2e-3;   // seconds
+constexpr double kReturnWeight = 0.2, kMinReturning = 0.5;
+constexpr std::chrono::milliseconds kTurn(10);  // models take turns in the pool
+
+std::chrono::steady_clock::duration Ticks(std::chrono::duration<double> seconds) {
+  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(seconds);
+}
+
+}  // namespace
+
+// A task of the pool. One that is destroyed before it runs ends the requests that rely on it.
+struct BatchQueue::PoolWork : PoolTask {
+  explicit PoolWork(std::shared_ptr<BatchQueue> worked) : queue(std::move(worked)) {}
+  ~PoolWork() override {
+    if (queue != nullptr) queue->Dropped();
+  }
+  PoolWork(const PoolWork&) = delete;
+  PoolWork& operator=(const PoolWork&) = delete;
+  void Run() noexcept override {
+    const auto works = std::move(queue);
+    works->Work();
+  }
+  std::shared_ptr<BatchQueue> queue;
+};
+
+BatchQueue::Clock::time_point BatchQueue::HeldUntil() const {
+  if (queue_.empty() || closed_) return Clock::time_point::min();
+  if (!options_.max_delay) return queue_.size() < awaited_ ? window_.end : Clock::time_point::min();
+  if (!(options_.max_delay->count() > 0) || Joinable(limit_) >= limit_) return Clock::time_point::min();
+  return queue_.front()->arrived + Ticks(*options_.max_delay);
+}
+
+bool BatchQueue::MayRun() const {
+  if (queue_.empty() || Full()) return false;
+  const Clock::time_point held = HeldUntil();
+  return held == Clock::time_point::min() || held <= Clock::now();
+}
+
+// A request is parted only where a size is asked for.
+std::size_t BatchQueue::LimitOf(const BatchRequest& head) const {
+  const bool is_given =
+      options_.max_batch_size > 0 || !options_.pad_to.empty() || head.target->layout.fixed_rows();
+  return is_given ? limit_ : std::max(limit_, head.rows);
+}
+
+// The rows of the first request and of those that can join it.
+std::size_t BatchQueue::Joinable(std::size_t limit) const {
+  const BatchRequest& head = *queue_.front();
+  std::size_t rows = head.rows - head.taken;
+  for (auto next = std::next(queue_.begin()); next != queue_.end() && rows < limit; ++next) {
+    const BatchRequest& other = **next;
+    if (other.rows == 0 || other.target != head.target || other.rows > limit - rows) continue;
+    if (head.target->layout.CanJoin(head.inputs, other.inputs)) rows += other.rows;
+  }
+  return std::min(rows, limit);
+}
+
+void BatchQueue::TakePart(BatchRequest& request, std::size_t rows, Batch* batch) {
+  batch->parts.push_back({request.shared_from_this(), request.taken, request.taken + rows});
+  batch->rows += rows;
+  request.splits |= rows < request.rows;
+  request.taken += rows;
+  ++request.in_use;
+  statistics_.queue_seconds += std::chrono::duration<double>(Clock::now() - request.arrived).count();
+  if (request.taken < request.rows) return;
+  if (elected_ == &request) elected_ = nullptr;
+  Remove(request);
+}
+
+Batch BatchQueue::Take() {
+  Batch batch;
+  const Request head = queue_.front();
+  const std::size_t left = head->rows - head->taken, limit = LimitOf(*head);
+  if (left >= limit || head->rows == 0 || head->taken > 0) {
+    TakePart(*head, std::min(left, limit), &batch);
+    return batch;
+  }
+  const std::size_t wanted = std::max(cost_.Best(Joinable(limit)), left);
+  for (auto next = queue_.begin(); next != queue_.end() && batch.rows < wanted;) {
+    BatchRequest& request = **next++;
+    const bool joins =
+        &request == head.get() ||
+        (request.rows > 0 && request.taken == 0 && request.target == head->target &&
+         request.rows <= wanted - batch.rows && head->target->layout.CanJoin(head->inputs, request.inputs));
+    if (joins) TakePart(request, request.rows, &batch);
+  }
+  return batch;
+}
+
+void BatchQueue::Lead(Lock* lock, const BatchRequest* own) {
+  Batch batch = Take();
+  batch.counts = true;
+  ++running_;
+  Dispatch(lock);
+  lock->unlock();
+  RunBatch(std::move(batch), own);
+  lock->lock();
+}
+
+// One thread at a time is called for; it calls for the next when it has taken its batch.
+void BatchQueue::Dispatch(Lock* lock) {
+  if (queue_.empty() || Full()) return;
+  if (worker_holds_ || holds_ != nullptr) {
+    if (!MayRun()) return;
+    if (worker_holds_) return hold_ends_.notify_one();
+    return holds_->wake->notify_one();
+  }
+  if (elected_ != nullptr) return;
+  for (const Request& request : queue_) {
+    if (request->wake == nullptr) continue;
+    elected_ = request.get();
+    return request->wake->notify_one();
+  }
+  if (std::exchange(posted_, true)) return;
+  const std::shared_ptr<ModelState> model = queue_.front()->target->function->model;
+  lock->unlock();
+  try {
+    auto work = std::make_shared<PoolWork>(shared_from_this());
+    if (ThreadPool* pool = model->options.thread_pool.get(); pool != nullptr) {
+      pool->Schedule([work = std::move(work)] { work->Run(); });
+    } else {
+      model->queue.Push(std::move(work));
+    }
+  } catch (const std::exception&) {  // PoolWork has ended the requests
+  }
+  lock->lock();
+}
+
+void BatchQueue::Work() {
+  Lock lock(mutex_);
+  posted_ = false;
+  const Clock::time_point turn_ends = Clock::now() + kTurn;
+  while (!queue_.empty() && !Full() && Clock::now() < turn_ends) {
+    if (MayRun()) {
+      Lead(&lock, nullptr);
+    } else if (worker_holds_ || holds_ != nullptr) {
+      return;
+    } else {
+      worker_holds_ = true;
+      hold_ends_.wait_until(lock, HeldUntil());
+      worker_holds_ = false;
+    }
+  }
+  Dispatch(&lock);
+}
+
+void BatchQueue::Dropped() {
+  Lock lock(mutex_);
+  posted_ = false;
+  const std::list<Request> waiting = queue_;
+  for (const Request& request : waiting) {
+    if (request->wake != nullptr || !request->waits) continue;
+    Remove(*request);
+    End(&lock, *request,
+        std::make_exception_ptr(Error(
+            Code::kUnavailable, request->target->function->label + ": the thread pool dropped the call")));
+  }
+  Dispatch(&lock);
+}
+
+void BatchQueue::OpenWindow(std::size_t answered) {
+  if (options_.max_delay) return;
+  if (window_.answered > 1) {
+    const double share = static_cast<double>(window_.came) / static_cast<double>(window_.answered);
+    returning_ += kReturnWeight * (std::min(share, 1.0) - returning_);
+  }
+  const double hold = std::min(kHoldShare * cost_.Saving(answered), kMaxHold);
+  window_ = {Clock::now() + Ticks(std::chrono::duration<double>(hold)), answered, 0};
+  const bool holds = answered > 1 && hold > 0 && returning_ >= kMinReturning;
+  const auto back = static_cast<std::size_t>(returning_ * static_cast<double>(answered));
+  awaited_ = holds ? std::min(queue_.size() + back, limit_) : 0;
+}
+
+}  // namespace savedmodel::internal
