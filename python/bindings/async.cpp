@@ -22,19 +22,6 @@ struct RunHandle {
   std::shared_ptr<Cancellation> cancellation;
 };
 
-// As an exception object. Requires GIL.
-py::object AsException(std::exception_ptr error) {
-  SetPythonError(std::move(error));
-  const py::error_already_set caught;
-  return caught.value();
-}
-
-std::exception_ptr Copy(const Error& error) {
-  if (const auto* usage = dynamic_cast<const UsageError*>(&error)) return std::make_exception_ptr(*usage);
-  if (const auto* memory = dynamic_cast<const OutOfMemory*>(&error)) return std::make_exception_ptr(*memory);
-  return std::make_exception_ptr(error);
-}
-
 struct Delivery {
   MakeResults make_results;
   PyObject* done;
@@ -129,6 +116,7 @@ std::atomic<bool> ends{false};
 // Before the interpreter ends: no run starts any more, and those in flight are stopped.
 void StopRuns() {
   ends = true;
+  StopBatches();
   const py::dict modules = py::module_::import("sys").attr("modules");
   if (modules.contains("savedmodel._async"))
     py::object(modules["savedmodel._async"]).attr("in_flight").attr("stop")();
@@ -136,20 +124,30 @@ void StopRuns() {
 
 }  // namespace
 
-py::object StartRun(const Function& function, std::vector<Tensor> inputs, RunOptions options,
-                    MakeResults make_results, py::object done) {
+py::object AsException(std::exception_ptr error) {
+  SetPythonError(std::move(error));
+  const py::error_already_set caught;
+  return caught.value();
+}
+
+std::exception_ptr Copy(const Error& error) {
+  if (const auto* usage = dynamic_cast<const UsageError*>(&error)) return std::make_exception_ptr(*usage);
+  if (const auto* memory = dynamic_cast<const OutOfMemory*>(&error)) return std::make_exception_ptr(*memory);
+  return std::make_exception_ptr(error);
+}
+
+bool RunsEnd() { return ends; }
+
+py::object StartRun(const StartFn& start, RunOptions options, MakeResults make_results, py::object done) {
   if (ends) throw std::runtime_error("a run can't start while the interpreter ends");
   auto cancellation = std::make_shared<Cancellation>();
   options.cancellation = cancellation;
   const auto delivery = std::make_shared<Delivery>(Delivery{std::move(make_results), done.release().ptr()});
   {
     const ReleaseGil release;
-    function.RunAsync(
-        std::move(inputs),
-        [delivery](const Error* error, std::vector<Tensor> results) {
-          delivery->Deliver(error, std::move(results));
-        },
-        std::move(options));
+    start([delivery](const Error* error,
+                     std::vector<Tensor> results) { delivery->Deliver(error, std::move(results)); },
+          std::move(options));
   }
   AfterCall();
   return py::cast(RunHandle{std::move(cancellation)});

@@ -18,5 +18,6 @@ void bind_signature(py::module_& m);
 void bind_model(py::module_& m);
 void bind_warmup(py::module_& m);
 void bind_watch(py::module_& m);
+void bind_batcher(py::module_& m);
 
 }  // namespace savedmodel::python

@@ -16,6 +16,7 @@ PYBIND11_MODULE(_core_of_main_interpreter, m) {
   bind_model(m);
   bind_warmup(m);
   bind_watch(m);
+  bind_batcher(m);
 }
 
 // In a sub-interpreter, pybind11 would deadlock and numpy does not work.

@@ -49,7 +49,10 @@ struct Unwaited {
       bound->Learn(bytes, Clock::now() - begin);
       return Results(state, *bound, results.data(), Outs(0));
     };
-    return StartRun(bound->function, std::move(inputs), std::move(options.run), make, std::move(done));
+    const auto start = [&function = bound->function, &inputs](Function::Callback end, RunOptions run) {
+      function.RunAsync(std::move(inputs), std::move(end), std::move(run));
+    };
+    return StartRun(start, std::move(options.run), make, std::move(done));
   }
 
   // Runs here and now if that is quick; else returns null.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Watched: Python functions are called by threads of Python's only, without a lock that needs the GIL.
+#include "watch.h"
+
 #include <pybind11/stl.h>
 
 #include <exception>
@@ -15,19 +17,9 @@
 #include "numpy.h"
 #include "runtime.h"
 #include "savedmodel/error.h"
-#include "savedmodel/watched.h"
 
 namespace savedmodel::python {
 namespace {
-
-// Let go of without the GIL: models are freed.
-struct WatchHandle {
-  ~WatchHandle() {
-    const ReleaseGil release;
-    watched = Watched();
-  }
-  Watched watched;
-};
 
 // str(value), or the name of its type where that raises.
 std::string TextOf(const py::object& value) {

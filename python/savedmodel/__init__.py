@@ -78,6 +78,7 @@ from savedmodel._scan import Finding, scan
 from savedmodel._trace import Trace
 
 if TYPE_CHECKING:
+    from savedmodel._batch import Batcher, BatchStatistics, batch
     from savedmodel import export as export
     from savedmodel._examples import serialize_example
     from savedmodel._publish import (
@@ -134,6 +135,8 @@ __all__ = [
     "VARIABLES_FILENAME",
     "AbortedError",
     "AlreadyExistsError",
+    "BatchStatistics",
+    "Batcher",
     "CancelledError",
     "DataLossError",
     "DeadlineExceededError",
@@ -174,6 +177,7 @@ __all__ = [
     "WatchedFunction",
     "WatchedSignature",
     "__version__",
+    "batch",
     "empty",
     "export",
     "find_op_libraries",
@@ -193,6 +197,7 @@ __all__ = [
 
 # Not needed to load a model: these modules are imported on first use.
 _LAZY = {
+    **dict.fromkeys(("BatchStatistics", "Batcher", "batch"), "savedmodel._batch"),
     "record_warmup": "savedmodel._warmup",
     "serialize_example": "savedmodel._examples",
     **dict.fromkeys(("Quantization", "QuantizedLayer", "quantize"), "savedmodel._quantize"),

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// Batcher.submit and run_async. Requests that coroutines of an event loop make in one turn of it are handed
+// over together at its end; what is quick runs in the loop's thread, and all results that are there by the
+// loop's next turn reach it in one call.
+#include <algorithm>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "async.h"
+#include "batcher.h"
+#include "gil.h"
+#include "numpy.h"
+#include "runtime.h"
+
+namespace savedmodel::python {
+
+namespace {
+
+// A loop waits for a shorter run, because a thread of the pool would tell it of the end no sooner.
+constexpr double kQuick = 200e-6;
+
+PyObject* AsObject(const std::shared_ptr<const void>& kept) {
+  return static_cast<PyObject*>(const_cast<void*>(kept.get()));
+}
+
+}  // namespace
+
+// The requests of one event loop. All but `Ended` requires the GIL.
+class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
+ public:
+  BatchLoop(PyObject* loop, std::shared_ptr<BatcherState> state)
+      : loop_(Keep(loop)), state_(std::move(state)) {}
+  ~BatchLoop() = default;
+  BatchLoop(const BatchLoop&) = delete;
+  BatchLoop& operator=(const BatchLoop&) = delete;
+
+  py::object Join(std::vector<Tensor> inputs, RunOptions options) {
+    py::object future = Loop().attr("create_future")();
+    options.cancellation = std::make_shared<Cancellation>();
+    const std::shared_ptr<const void> kept = Keep(future.ptr());
+    requests_.emplace(future.ptr(), options.cancellation);
+    const auto done = [self = shared_from_this(), kept](const Error* error, std::vector<Tensor> results) {
+      self->Ended(kept, error == nullptr ? nullptr : Copy(*error), std::move(results));
+    };
+    pending_.push_back({std::move(inputs), done, std::move(options)});
+    if (pending_.size() == 1) {
+      Loop().attr("call_soon")(Caller(&BatchLoop::Flush));
+    }
+    return future;
+  }
+
+  void Leave(PyObject* future) {
+    const auto found = requests_.find(future);
+    if (found == requests_.end()) return;
+    const auto cancellation = found->second;
+    WithoutGil([&] { cancellation->Cancel(); });
+  }
+
+  void StopAll() {
+    std::vector<std::shared_ptr<Cancellation>> all;
+    for (const auto& [future, cancellation] : requests_) all.push_back(cancellation);
+    const ReleaseGil release;
+    for (const auto& cancellation : all) cancellation->Cancel();
+  }
+
+  // True if the event loop can't use it any more.
+  bool IsClosed() const { return Loop().attr("is_closed")().cast<bool>(); }
+
+ private:
+  struct End {
+    std::shared_ptr<const void> future;
+    std::exception_ptr error;
+    std::vector<Tensor> results;
+  };
+
+  py::handle Loop() const { return AsObject(loop_); }
+  // A Python function that calls the method.
+  py::object Caller(void (BatchLoop::*method)()) {
+    return py::cpp_function([weak = weak_from_this(), method] {
+      auto self = weak.lock();
+      if (self == nullptr) return;
+      (self.get()->*method)();
+      if (self.use_count() > 1) return;
+      const ReleaseGil release;  // this may be the last reference to the session
+      self.reset();
+    });
+  }
+
+  void Flush() {
+    std::vector<Batcher::Request> requests = std::exchange(pending_, {});
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      flushes_ = true;
+    }
+    if (RunsEnd()) throw std::runtime_error("a run can't start while the interpreter ends");
+    {
+      const ReleaseGil release;
+      state_->batcher.RunAsync(std::move(requests), kQuick);
+    }
+    AfterCall();
+    Drain();
+  }
+
+  // Called once for each request, in any thread, without the GIL.
+  void Ended(const std::shared_ptr<const void>& future, std::exception_ptr error,
+             std::vector<Tensor> results) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      ended_.push_back({future, std::move(error), std::move(results)});
+      if (flushes_ || std::exchange(told_, true)) return;
+    }
+    if (InterpreterEnds()) return;
+    const AcquireGil gil;
+    ParkWhereUnwound guard;
+    try {
+      Loop().attr("call_soon_threadsafe")(Caller(&BatchLoop::Drain));
+    } catch (py::error_already_set& closed) {
+      Lost(&closed);
+    }
+    guard.armed = false;
+  }
+
+  void Lost(py::error_already_set* error) {
+    std::vector<End> lost;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      lost.swap(ended_);
+    }
+    for (const End& end : lost) requests_.erase(AsObject(end.future));
+    if (!error->matches(PyExc_RuntimeError)) return error->discard_as_unraisable("a batch's results");
+    py::module_::import("logging")
+        .attr("getLogger")("savedmodel")
+        .attr("warning")("a run ended after its event loop; its results are lost");
+  }
+
+  void Drain() {
+    std::vector<End> ended;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      ended.swap(ended_);
+      flushes_ = told_ = false;
+    }
+    for (End& end : ended) {
+      const py::handle future = AsObject(end.future);
+      requests_.erase(future.ptr());
+      if (future.attr("done")().cast<bool>()) continue;  // cancelled
+      py::object results;
+      try {
+        if (end.error == nullptr) {
+          results = Results(state_->signature, state_->bound, end.results.data(), Outs(0));
+        }
+      } catch (...) {
+        end.error = std::current_exception();
+      }
+      if (end.error != nullptr) {
+        future.attr("set_exception")(AsException(std::move(end.error)));
+      } else {
+        future.attr("set_result")(std::move(results));
+      }
+    }
+  }
+
+  const std::shared_ptr<const void> loop_;
+  const std::shared_ptr<BatcherState> state_;
+  std::vector<Batcher::Request> pending_;
+  std::unordered_map<PyObject*, std::shared_ptr<Cancellation>> requests_;  // by future
+
+  std::mutex mutex_;  // guards the members below
+  std::vector<End> ended_;
+  bool flushes_ = false;  // Drain will be called
+  bool told_ = false;     // the loop will call Drain
+};
+
+namespace {
+
+// Guarded by the GIL; never destroyed.
+std::vector<std::weak_ptr<BatchLoop>>& AllLoops() {
+  static auto* loops = new std::vector<std::weak_ptr<BatchLoop>>;
+  return *loops;
+}
+
+BatchLoop& LoopOf(const std::shared_ptr<BatcherState>& state) {
+  static PyObject* const running = py::object(py::module_::import("asyncio").attr("get_running_loop")).release().ptr();
+  const auto loop = py::reinterpret_steal<py::object>(PyObject_CallNoArgs(running));
+  if (!loop) throw py::error_already_set();
+  const auto found = state->loops.find(loop.ptr());
+  if (found != state->loops.end()) return *found->second;
+  for (auto known = state->loops.begin(); known != state->loops.end();) {
+    known = known->second->IsClosed() ? state->loops.erase(known) : std::next(known);
+  }
+  auto& all = AllLoops();
+  all.erase(std::remove_if(all.begin(), all.end(), [](const auto& one) { return one.expired(); }), all.end());
+  auto made = std::make_shared<BatchLoop>(loop.ptr(), state);
+  all.push_back(made);
+  return *state->loops.emplace(loop.ptr(), std::move(made)).first->second;
+}
+
+PyObject* Join(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return Guarded([&] {
+    const std::shared_ptr<BatcherState>& state = BatcherOf(self);
+    BatchArguments request(*state, args, count, names);
+    return LoopOf(state).Join(request.Inputs(), std::move(request.options.run));
+  });
+}
+
+PyObject* Leave(PyObject* self, PyObject* future) {
+  return Guarded([&]() -> py::object {
+    LoopOf(BatcherOf(self)).Leave(future);
+    return py::none();
+  });
+}
+
+PyObject* Start(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  return Guarded([&]() -> py::object {
+    if (count < 1) throw py::type_error("_start() needs a callback");
+    const std::shared_ptr<BatcherState>& state = BatcherOf(self);
+    BatchArguments request(*state, args + 1, count - 1, names);
+    std::vector<Tensor> inputs = request.Inputs();
+    const auto start = [&](Function::Callback done, RunOptions options) {
+      state->batcher.RunAsync(std::move(inputs), std::move(done), std::move(options));
+    };
+    const auto make = [kept = Keep(self), described = state.get()](std::vector<Tensor> results) {
+      return Results(described->signature, described->bound, results.data(), Outs(0));
+    };
+    return StartRun(start, std::move(request.options.run), make, py::reinterpret_borrow<py::object>(args[0]));
+  });
+}
+
+}  // namespace
+
+void StopBatches() {
+  for (const auto& weak : AllLoops()) {
+    if (const auto loop = weak.lock()) loop->StopAll();
+  }
+}
+
+PyMethodDef batcher_async_methods[3] = {
+    {"_start", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Start)),
+     METH_FASTCALL | METH_KEYWORDS, "Start a run; done(error, results) is called in another thread."},
+    {"_join", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Join)),
+     METH_FASTCALL | METH_KEYWORDS, "A request of the running event loop, as a future of it."},
+    {"_leave", &Leave, METH_O, "Stop the request of that future."}};
+
+}  // namespace savedmodel::python

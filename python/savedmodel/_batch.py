@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`savedmodel.batch`: requests that come together share runs."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from savedmodel import _async, _core
+from savedmodel._core import Signature
+from savedmodel._model import Model
+from savedmodel._watch.handle import Watched, WatchedSignature
+
+Results = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BatchStatistics:
+    """The requests and runs of a `Batcher` since it was made."""
+
+    requests: int
+    """That came in, with those refused."""
+    refused: int
+    """At the door: of wrong shape, or the queue was full."""
+    failed: int
+    """After it."""
+    batches: int
+    """Runs."""
+    rows: int
+    """In them, without padding."""
+    padded_rows: int
+    retries: int
+    """Runs of a part of a batch that failed."""
+    waiting: int
+    """Requests in the queue now."""
+    queue_seconds: float
+    """That requests waited, in all."""
+    sizes: Mapping[float, int]
+    """Batches by rows, padding included: those of at most so many rows, and of more than half of it."""
+    seconds: Mapping[int, float]
+    """Measured duration of a run, by rows."""
+
+
+class Batcher(_core.Batcher):
+    """Joins requests that come at the same time into batches: made by `batch`, called like a signature.
+
+    Call it from any number of threads, or `run_async` from any number of coroutines. A request has one row or
+    more, and gets its own rows of the results, as views on those of the batch. Use it in a `with` block, call
+    `close`, or let it be collected.
+    """
+
+    def submit(
+        self, inputs: Mapping[str, Any] | None = None, *, timeout: float | None = None
+    ) -> concurrent.futures.Future[Results]:
+        """Start a request and return a concurrent.futures.Future of its results, as `Signature.submit`."""
+        return _async.submitted(lambda done: self._start(done, inputs, timeout=timeout))
+
+    async def run_async(
+        self, inputs: Mapping[str, Any] | None = None, *, timeout: float | None = None
+    ) -> Results:
+        """The results of a request, for asyncio's event loops.
+
+        Requests that coroutines make in one turn of the loop join; a batch that is known to take less than
+        200 us runs in the loop's thread. Don't change arrays that are borrowed before it has ended.
+        Cancelling the task that awaits it takes the request back.
+        """
+        future = self._join(inputs, timeout=timeout)
+        try:
+            return await future
+        finally:
+            if future.cancelled():
+                self._leave(future)
+
+    def statistics(self) -> BatchStatistics:
+        return BatchStatistics(**self._statistics())
+
+    def __enter__(self) -> Batcher:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def batch(
+    source: Model | Signature | Watched | WatchedSignature,
+    /,
+    *,
+    signature: str | None = None,
+    outputs: str | Iterable[str] | None = None,
+    max_batch_size: int | None = None,
+    max_delay: float | None = None,
+    pad_to: Iterable[int] = (),
+    pad_value: Mapping[str, Any] | None = None,
+    batch_axis: Mapping[str, int] | None = None,
+    max_queue: int = 4096,
+    max_concurrent: int | None = None,
+    warm_up: bool = True,
+    sample: Mapping[str, Any] | None = None,
+) -> Batcher:
+    """Share the runs of a signature among requests that come at the same time.
+
+    No knob is needed. A run takes the requests that wait when it begins, as many as their measured cost says:
+    where rows are no cheaper together, each request runs by itself. A request waits only while all runs are
+    busy, or, after a batch, for a moment in which its callers were seen to come back.
+
+    The signature has to compute each row from the same row of its inputs alone, and to write no variable. A
+    batch that fails is run again in parts, so that only the request at fault fails.
+
+    source: a model, one of its signatures, or what `watch` returns: then requests run on the newest version.
+    signature: of a model; the default one, if it is not given.
+    outputs: names of the results wanted (default: all).
+    max_batch_size: rows; a larger request is run in parts. Default: measured, where a row gets no cheaper.
+    max_delay: seconds that requests wait for others although a run could begin. Default: measured. 0: never.
+    pad_to: the sizes that batches have; one is filled up to the next with copies of its last row.
+    pad_value: by input, a number: shorter requests are filled up with it along all axes but that of the rows,
+        so that requests of different shapes join. An axis of a result that got the size of a padded one is
+        cut back, if the signature leaves its size open.
+    batch_axis: by input and output, the axis of the rows (default: 0).
+    max_queue: requests that wait; one more raises ResourceExhaustedError.
+    max_concurrent: runs at a time (default: one for each CPU that the process may use).
+    warm_up: measure batches of 1, 2, 4, ... rows now, of `sample` (inputs of one row or more, by name) or of
+        made-up rows. What is not measured is learned from the requests.
+
+    Raises ValueError or TypeError for wrong arguments, KeyError for an unknown name, and FailedPreconditionError
+    for a signature whose results have no rows.
+    """
+    options = {
+        "max_batch_size": max_batch_size,
+        "max_delay": max_delay,
+        "pad_to": list(pad_to),
+        "pad_value": None if pad_value is None else dict(pad_value),
+        "batch_axis": None if batch_axis is None else dict(batch_axis),
+        "max_queue": max_queue,
+        "max_concurrent": max_concurrent,
+        "warm_up": warm_up,
+        "sample": None if sample is None else dict(sample),
+    }
+    if isinstance(source, (Signature, WatchedSignature)) and signature is not None:
+        raise TypeError(f"signature= chooses one of a model; {source!r} is one")
+    if isinstance(source, WatchedSignature):
+        return Batcher(source._switcher._core, source.name, outputs, options)
+    if isinstance(source, Watched):
+        name = signature or source._switcher.model._core.default_signature
+        if not name:
+            raise ValueError("the model has several signatures; choose one with signature=")
+        return Batcher(source._switcher._core, name, outputs, options)
+    if isinstance(source, Model):
+        name = signature or source._core.default_signature
+        if not name:
+            raise ValueError(f"{source!r} has no default signature; choose one with signature=")
+        return Batcher(source.signatures[name], outputs, options)
+    if isinstance(source, Signature):
+        return Batcher(source, outputs, options)
+    raise TypeError(f"batch() takes a model, a signature or a watched model, got {type(source).__name__}")
