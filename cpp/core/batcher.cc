@@ -35,9 +35,10 @@ void Check(BatchOptions* options) {
         "BatchOptions::max_batch_size must be the largest size of pad_to, or left out");
 }
 
-std::shared_ptr<internal::BatchQueue> Make(std::function<Function()> source, BatchOptions options) {
+std::shared_ptr<internal::BatchQueue> Make(std::function<Function()> source, bool watches,
+                                           BatchOptions options) {
   Check(&options);
-  auto queue = std::make_shared<internal::BatchQueue>(std::move(source), std::move(options));
+  auto queue = std::make_shared<internal::BatchQueue>(std::move(source), watches, std::move(options));
   queue->WarmUp();
   return queue;
 }
@@ -46,8 +47,8 @@ std::shared_ptr<internal::BatchQueue> Make(std::function<Function()> source, Bat
 
 Batcher Batcher::Start(const Function& function, BatchOptions options) {
   if (!function) internal::RefuseEmpty("Function");
-  return WithErrors(kSubject,
-                    [&] { return Batcher(Make([function] { return function; }, std::move(options))); });
+  return WithErrors(
+      kSubject, [&] { return Batcher(Make([function] { return function; }, false, std::move(options))); });
 }
 
 Batcher Batcher::Start(const Watched& watched, const std::string& signature, std::vector<std::string> outputs,
@@ -56,7 +57,7 @@ Batcher Batcher::Start(const Watched& watched, const std::string& signature, std
     auto source = [watched, signature, outputs = std::move(outputs)] {
       return watched.model().function(signature, outputs);
     };
-    return Batcher(Make(std::move(source), std::move(options)));
+    return Batcher(Make(std::move(source), true, std::move(options)));
   });
 }
 
@@ -93,6 +94,9 @@ Function Batcher::function() const {
 }
 BatchStatistics Batcher::Statistics() const {
   return WithErrors(kSubject, [&] { return queue().Statistics(); });
+}
+Seconds Batcher::Saving() const {
+  return WithErrors(kSubject, [&] { return Seconds(queue().saving()); });
 }
 void Batcher::Close() {
   WithErrors(kSubject, [&] { queue().Close(); });

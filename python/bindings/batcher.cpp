@@ -38,17 +38,16 @@ BatchArguments::BatchArguments(BatcherState& batcher_state, PyObject* const* arg
 }
 
 std::vector<Tensor> BatchArguments::Inputs() const {
-  const Function function = state.function();
+  const Function function = state.bound.function ? state.bound.function : state.batcher.function();
   std::vector<Tensor> inputs(function.inputs().size());
   ConvertInputs(state.signature.inputs, given.data(), function, state.signature.label, inputs.data(), nullptr,
                 false);
   return inputs;
 }
 
-namespace {
-
-py::object Execute(const BatcherState& state, const Given& given, const RunOptions* options) {
-  const Function function = state.function();
+py::object RunRequest(const BatcherState& state, const Given& given, const RunOptions* options) {
+  const Function current = state.bound.function ? Function() : state.batcher.function();
+  const Function& function = state.bound.function ? state.bound.function : current;
   InlineArray<Tensor, 4> inputs(function.inputs().size());
   InlineArray<Tensor, 4> outputs(function.outputs().size());
   ConvertInputs(state.signature.inputs, given.data(), function, state.signature.label, inputs.data());
@@ -61,19 +60,21 @@ py::object Execute(const BatcherState& state, const Given& given, const RunOptio
   return results;
 }
 
+namespace {
+
 PyObject* VectorCall(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* names) {
   return Guarded([&] {
     const BatcherState& state = *BatcherOf(self);
     Given given(state.signature.label, state.signature.inputs);
     given.Call(args, static_cast<std::size_t>(PyVectorcall_NARGS(nargsf)), names);
-    return Execute(state, given, nullptr);
+    return RunRequest(state, given, nullptr);
   });
 }
 
 PyObject* Run(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   return Guarded([&] {
     const BatchArguments request(*BatcherOf(self), args, count, names);
-    return Execute(request.state, request.given, request.options.given ? &request.options.run : nullptr);
+    return RunRequest(request.state, request.given, request.options.given ? &request.options.run : nullptr);
   });
 }
 

@@ -22,9 +22,6 @@ struct BatcherState {
   State signature;  // without a model, which would keep a version loaded
   Bound bound;      // without a function for a watched model
   std::map<PyObject*, std::shared_ptr<BatchLoop>> loops;  // by event loop
-
-  // The function that serves now.
-  Function function() const { return bound.function ? bound.function : batcher.function(); }
 };
 
 struct BatcherObject {
@@ -47,6 +44,9 @@ struct BatchArguments {
   Given given;
   CallOptions options;
 };
+
+// Runs a request, and waits for it.
+py::object RunRequest(const BatcherState& state, const Given& given, const RunOptions* options);
 
 // Methods for requests that nobody waits for.
 extern PyMethodDef batcher_async_methods[3];

@@ -3,6 +3,7 @@
 // over together at its end; what is quick runs in the loop's thread, and all results that are there by the
 // loop's next turn reach it in one call.
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <iterator>
 #include <memory>
@@ -24,6 +25,18 @@ namespace {
 
 // A loop waits for a shorter run, because a thread of the pool would tell it of the end no sooner.
 constexpr double kQuick = 200e-6;
+// What a turn of the loop costs a request: joining others has to save more.
+constexpr double kTurn = 3e-6;
+
+PyObject* Interned(const char* text) { return PyUnicode_InternFromString(text); }
+
+// Requires GIL.
+py::object Call(PyObject* object, PyObject* method, PyObject* argument = nullptr) {
+  PyObject* const result = argument == nullptr ? PyObject_CallMethodNoArgs(object, method)
+                                               : PyObject_CallMethodOneArg(object, method, argument);
+  if (result == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(result);
+}
 
 PyObject* AsObject(const std::shared_ptr<const void>& kept) {
   return static_cast<PyObject*>(const_cast<void*>(kept.get()));
@@ -41,7 +54,8 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
   BatchLoop& operator=(const BatchLoop&) = delete;
 
   py::object Join(std::vector<Tensor> inputs, RunOptions options) {
-    py::object future = Loop().attr("create_future")();
+    static PyObject *const create = Interned("create_future"), *const call_soon = Interned("call_soon");
+    py::object future = Call(Loop(), create);
     options.cancellation = std::make_shared<Cancellation>();
     const std::shared_ptr<const void> kept = Keep(future.ptr());
     requests_.emplace(future.ptr(), options.cancellation);
@@ -50,7 +64,8 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
     };
     pending_.push_back({std::move(inputs), done, std::move(options)});
     if (pending_.size() == 1) {
-      Loop().attr("call_soon")(Caller(&BatchLoop::Flush));
+      if (flush_ == nullptr) flush_ = Keep(Caller(&BatchLoop::Flush).ptr());
+      (void)Call(Loop(), call_soon, AsObject(flush_));
     }
     return future;
   }
@@ -70,7 +85,9 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
   }
 
   // True if the event loop can't use it any more.
-  bool IsClosed() const { return Loop().attr("is_closed")().cast<bool>(); }
+  bool IsClosed() const { return py::handle(Loop()).attr("is_closed")().cast<bool>(); }
+  // True if requests wait for the end of this turn.
+  bool gathers() const { return !pending_.empty(); }
 
  private:
   struct End {
@@ -79,7 +96,7 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
     std::vector<Tensor> results;
   };
 
-  py::handle Loop() const { return AsObject(loop_); }
+  PyObject* Loop() const { return AsObject(loop_); }
   // A Python function that calls the method.
   py::object Caller(void (BatchLoop::*method)()) {
     return py::cpp_function([weak = weak_from_this(), method] {
@@ -119,7 +136,9 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
     const AcquireGil gil;
     ParkWhereUnwound guard;
     try {
-      Loop().attr("call_soon_threadsafe")(Caller(&BatchLoop::Drain));
+      static PyObject* const call_soon = Interned("call_soon_threadsafe");
+      if (drain_ == nullptr) drain_ = Keep(Caller(&BatchLoop::Drain).ptr());
+      (void)Call(Loop(), call_soon, AsObject(drain_));
     } catch (py::error_already_set& closed) {
       Lost(&closed);
     }
@@ -147,9 +166,10 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
       flushes_ = told_ = false;
     }
     for (End& end : ended) {
-      const py::handle future = AsObject(end.future);
-      requests_.erase(future.ptr());
-      if (future.attr("done")().cast<bool>()) continue;  // cancelled
+      static PyObject *const done = Interned("done"), *const set_result = Interned("set_result");
+      PyObject* const future = AsObject(end.future);
+      requests_.erase(future);
+      if (Call(future, done).is(py::handle(Py_True))) continue;  // cancelled
       py::object results;
       try {
         if (end.error == nullptr) {
@@ -159,14 +179,15 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
         end.error = std::current_exception();
       }
       if (end.error != nullptr) {
-        future.attr("set_exception")(AsException(std::move(end.error)));
+        py::handle(future).attr("set_exception")(AsException(std::move(end.error)));
       } else {
-        future.attr("set_result")(std::move(results));
+        (void)Call(future, set_result, results.ptr());
       }
     }
   }
 
   const std::shared_ptr<const void> loop_;
+  std::shared_ptr<const void> flush_, drain_;  // Python functions
   const std::shared_ptr<BatcherState> state_;
   std::vector<Batcher::Request> pending_;
   std::unordered_map<PyObject*, std::shared_ptr<Cancellation>> requests_;  // by future
@@ -186,7 +207,8 @@ std::vector<std::weak_ptr<BatchLoop>>& AllLoops() {
 }
 
 BatchLoop& LoopOf(const std::shared_ptr<BatcherState>& state) {
-  static PyObject* const running = py::object(py::module_::import("asyncio").attr("get_running_loop")).release().ptr();
+  static PyObject* const running =
+      py::object(py::module_::import("asyncio").attr("get_running_loop")).release().ptr();
   const auto loop = py::reinterpret_steal<py::object>(PyObject_CallNoArgs(running));
   if (!loop) throw py::error_already_set();
   const auto found = state->loops.find(loop.ptr());
@@ -201,11 +223,27 @@ BatchLoop& LoopOf(const std::shared_ptr<BatcherState>& state) {
   return *state->loops.emplace(loop.ptr(), std::move(made)).first->second;
 }
 
+// An awaitable of the results of a run that is over.
+py::object RunNow(const BatchArguments& request) {
+  py::object results;
+  std::exception_ptr error;
+  try {
+    results =
+        RunRequest(request.state, request.given, request.options.given ? &request.options.run : nullptr);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  return Ready(std::move(results), std::move(error), std::chrono::steady_clock::now());
+}
+
 PyObject* Join(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   return Guarded([&] {
     const std::shared_ptr<BatcherState>& state = BatcherOf(self);
     BatchArguments request(*state, args, count, names);
-    return LoopOf(state).Join(request.Inputs(), std::move(request.options.run));
+    BatchLoop& loop = LoopOf(state);
+    const double saving = state->batcher.Saving().count();
+    if (saving > 0 && saving < kTurn && !loop.gathers()) return RunNow(request);
+    return loop.Join(request.Inputs(), std::move(request.options.run));
   });
 }
 
@@ -244,7 +282,8 @@ PyMethodDef batcher_async_methods[3] = {
     {"_start", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Start)),
      METH_FASTCALL | METH_KEYWORDS, "Start a run; done(error, results) is called in another thread."},
     {"_join", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Join)),
-     METH_FASTCALL | METH_KEYWORDS, "A request of the running event loop, as a future of it."},
+     METH_FASTCALL | METH_KEYWORDS,
+     "Make a request of the running event loop, and return what can be awaited."},
     {"_leave", &Leave, METH_O, "Stop the request of that future."}};
 
 }  // namespace savedmodel::python

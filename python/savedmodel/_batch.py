@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -66,12 +67,12 @@ class Batcher(_core.Batcher):
         200 us runs in the loop's thread. Don't change arrays that are borrowed before it has ended.
         Cancelling the task that awaits it takes the request back.
         """
-        future = self._join(inputs, timeout=timeout)
+        joined = self._join(inputs, timeout=timeout)
         try:
-            return await future
-        finally:
-            if future.cancelled():
-                self._leave(future)
+            return await joined
+        except asyncio.CancelledError:
+            self._leave(joined)
+            raise
 
     def statistics(self) -> BatchStatistics:
         return BatchStatistics(**self._statistics())

@@ -7,10 +7,10 @@
 namespace savedmodel::internal {
 namespace {
 
-constexpr double kWeight = 0.1;      // of the latest run
-constexpr double kOutlier = 3;       // what took longer by such a factor counts as this
-constexpr double kPerRun = 5e-6;     // to hand results over and begin the next run
-constexpr double kNearlyBest = 0.9;  // of the most rows per second
+constexpr double kLoadWeight = 0.1, kWeight = 0.05;  // of the latest run
+constexpr double kOutlier = 3;                       // what took longer by such a factor counts as this
+constexpr double kPerRun = 5e-6;                     // to hand results over and begin the next run
+constexpr double kNearlyBest = 0.9;                  // of the most rows per second
 
 std::size_t PointOf(std::size_t rows) {
   std::size_t point = 0;
@@ -25,16 +25,18 @@ void BatchCost::Learn(std::size_t rows, double seconds) {
   Point& point = points_[std::min(PointOf(rows), kPoints - 1)];
   const auto given = static_cast<double>(rows);
   if (point.rows == 0) {
-    point = {given, seconds};
+    point = {given, seconds / load_};
     return;
   }
-  const double usual = point.seconds * given / point.rows;
-  seconds = std::min(seconds, kOutlier * usual);
-  point.rows += kWeight * (given - point.rows);
-  point.seconds += kWeight * (seconds - point.seconds);
+  const double usual = Relative(rows);
+  seconds = std::min(seconds, kOutlier * load_ * usual);
+  load_ += kLoadWeight * (seconds / usual - load_);
+  point.seconds *= 1 + kWeight * (seconds / (load_ * usual) - 1);
 }
 
-double BatchCost::Seconds(std::size_t rows) const {
+double BatchCost::Seconds(std::size_t rows) const { return load_ * Relative(rows); }
+
+double BatchCost::Relative(std::size_t rows) const {
   const auto wanted = static_cast<double>(rows);
   const Point *below = nullptr, *above = nullptr, *before = nullptr;
   for (const Point& point : points_) {
@@ -72,13 +74,13 @@ std::size_t BatchCost::Best(std::size_t waiting) const {
 
 double BatchCost::Saving(std::size_t rows) const {
   const double more = std::max(Seconds(rows + 1) - Seconds(rows), 0.0);
-  return std::max(Seconds(1) + (Seconds(1) > 0 ? kPerRun : 0) - more, 0.0);
+  return std::max(Seconds(1) - more, 0.0);
 }
 
 std::map<std::size_t, double> BatchCost::Points() const {
   std::map<std::size_t, double> points;
   for (const Point& point : points_) {
-    if (point.rows > 0) points[static_cast<std::size_t>(std::lround(point.rows))] = point.seconds;
+    if (point.rows > 0) points[static_cast<std::size_t>(std::lround(point.rows))] = load_ * point.seconds;
   }
   return points;
 }

@@ -17,6 +17,7 @@ namespace savedmodel::internal {
 namespace {
 
 constexpr std::size_t kUnmeasuredLimit = 64;  // rows of a batch
+constexpr std::size_t kMeasuredRuns = 8;      // one in so many runs of single requests
 constexpr std::chrono::milliseconds kInterruptCheck(50), kCopying(1);
 
 thread_local const BatchQueue* calling_back = nullptr;
@@ -32,8 +33,8 @@ void WatchRequest(const std::shared_ptr<BatchRequest>& request) {
   const bool timed = request->until != BatchRequest::Clock::time_point::max();
   const auto& cancellation = request->options.cancellation;
   if (!timed && cancellation == nullptr) return;
-  const std::uint64_t id = request->watch_id = NewWaitingId();
-  if (timed) Watch(id, request, request->until);
+  const std::uint64_t id = NewWaitingId();
+  if (timed) Watch(request->watch_id = id, request, request->until);
   if (cancellation == nullptr) return;
   request->on_cancel = cancellation->OnCancel([id, timed, weak = std::weak_ptr<WaitingCall>(request)] {
     if (timed) return Hurry(id);
@@ -49,7 +50,7 @@ void UnwatchRequest(BatchRequest& request) {
   if (request.watch_id != 0) Unwatch(request.watch_id);
 }
 
-void CallBack(const BatchQueue* queue, BatchRequest& request) noexcept {
+void CallBackOf(const BatchQueue* queue, BatchRequest& request) noexcept {
   Function::Callback done = std::exchange(request.done, nullptr);
   const BatchQueue* const outer = std::exchange(calling_back, queue);
   const ModelState* const outer_model = SetDelivering(request.target->function->model.get());
@@ -82,17 +83,19 @@ void BatchRequest::EndEarly() noexcept {
   if (const auto owner = queue.lock()) owner->EndEarly(*this);
 }
 
-BatchQueue::BatchQueue(std::function<Function()> source, BatchOptions options)
+BatchQueue::BatchQueue(std::function<Function()> source, bool watches, BatchOptions options)
     : source_(std::move(source)),
       options_(std::move(options)),
       fork_generation_(ForkGeneration()),
       concurrent_(options_.max_concurrent > 0 ? options_.max_concurrent : UsableCpus()),
+      watches_(watches),
       limit_(options_.max_batch_size > 0 ? options_.max_batch_size : kUnmeasuredLimit) {
   if (!options_.pad_to.empty()) limit_ = options_.pad_to.back();
   if (const auto fixed = CurrentTarget()->layout.fixed_rows()) limit_ = std::max<std::size_t>(*fixed, 1);
 }
 
 std::shared_ptr<const BatchTarget> BatchQueue::CurrentTarget() {
+  if (!watches_ && target_ != nullptr) return target_;
   const Function function = source_();
   const auto& state = FunctionState::Of(function);
   const std::lock_guard<std::mutex> lock(target_mutex_);
@@ -156,8 +159,65 @@ void BatchQueue::Refused() {
   ++statistics_.refused;
 }
 
+bool BatchQueue::RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options) {
+  if (watches_ || !options_.pad_to.empty() || options_.max_batch_size > 0 ||
+      (options_.max_delay && options_.max_delay->count() > 0) ||
+      (options != nullptr && (options->trace || !options->proto.empty()))) {
+    return false;
+  }
+  const BatchTarget& target = *target_;
+  if (target.layout.fixed_rows()) return false;
+  const FunctionState& function = *target.function;
+  std::size_t rows = 0;
+  try {
+    rows = target.layout.Rows(inputs);
+  } catch (const Error&) {
+    Refused();
+    HoldAtExit();
+    throw;
+  }
+  Lock lock(mutex_);
+  if (closed_ || !queue_.empty() || Full()) return false;
+  if (awaited_ > 1 && Clock::now() <= window_.end) return false;
+  ++running_;
+  ++inside_;
+  ++statistics_.requests;
+  const bool measures = ++taken_ % kMeasuredRuns == 0;
+  lock.unlock();
+  double seconds = 0;
+  const auto end = [&](bool failed) {
+    lock.lock();
+    --running_;
+    if (failed) {
+      ++statistics_.failed;
+    } else {
+      ++statistics_.batches;
+      statistics_.rows += rows;
+      ++statistics_.sizes[SizeOf(rows)];
+    }
+    if (seconds > 0) Learn(rows, seconds);
+    Dispatch(&lock);
+    if (--inside_ == 0 && closed_) idle_.notify_all();
+  };
+  try {
+    const Visit visit(*function.model);
+    if (!function.bound->called.load(std::memory_order_relaxed)) Prepare(function);
+    const Clock::time_point begin = measures ? Clock::now() : Clock::time_point{};
+    RunInside(function, {inputs, outputs, false, options, nullptr});
+    if (measures) seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    if (rows > 0) target.layout.CheckResults(outputs, rows);
+  } catch (const Error&) {
+    end(true);
+    HoldAtExit();
+    throw;
+  }
+  end(false);
+  return true;
+}
+
 void BatchQueue::Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options) {
   if (fork_generation_ != ForkGeneration()) CheckUsableAfterFork();
+  if (RunAtOnce(inputs, outputs, options)) return;
   thread_local std::condition_variable wake;
   Request request;
   try {
@@ -286,9 +346,9 @@ void BatchQueue::Remove(BatchRequest& request) {
 bool BatchQueue::Expire(Lock* lock, BatchRequest& request, bool cancelled) {
   if (!request.entered || request.ended) return request.ended;
   if (request.in_use > 0) return false;
-  const auto kept = request.shared_from_this();
+  const Request kept = request.shared_from_this();
   Remove(request);
-  End(lock, request, std::make_exception_ptr(request.EarlyError(cancelled)));
+  if (End(request, std::make_exception_ptr(request.EarlyError(cancelled)))) CallBack(lock, {&kept, 1});
   return true;
 }
 
@@ -302,22 +362,29 @@ void BatchQueue::EndEarly(BatchRequest& request) {
   }
 }
 
-void BatchQueue::End(Lock* lock, BatchRequest& request, std::exception_ptr error) {
+bool BatchQueue::End(BatchRequest& request, std::exception_ptr error) {
   request.ended = true;
   request.error = std::move(error);
   if (request.error != nullptr) ++statistics_.failed;
-  if (request.wake != nullptr) {
-    --inside_;
-    if (inside_ == 0) idle_.notify_all();
-    request.wake->notify_one();
-    return;
-  }
-  lock->unlock();
-  UnwatchRequest(request);
-  CallBack(this, request);
-  lock->lock();
-  if (request.in_use == 0) request.inputs.clear();
+  if (request.wake == nullptr) return true;
+  request.wake->notify_one();
   if (--inside_ == 0) idle_.notify_all();
+  return false;
+}
+
+void BatchQueue::CallBack(Lock* lock, Span<const Request> requests) {
+  if (requests.empty()) return;
+  lock->unlock();
+  for (const Request& request : requests) {
+    UnwatchRequest(*request);
+    CallBackOf(this, *request);
+  }
+  lock->lock();
+  for (const Request& request : requests) {
+    if (request->in_use == 0) request->inputs.clear();
+  }
+  inside_ -= requests.size();
+  if (inside_ == 0) idle_.notify_all();
 }
 
 BatchStatistics BatchQueue::Statistics() {

@@ -7,6 +7,7 @@
 // seen to come back soon, the next run waits for them a little.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -26,8 +27,8 @@ namespace savedmodel::internal {
 
 class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
  public:
-  // `source` returns the function for a request that comes now.
-  BatchQueue(std::function<Function()> source, BatchOptions options);
+  // `source` returns the function for a request that comes now; always the same unless it `watches`.
+  BatchQueue(std::function<Function()> source, bool watches, BatchOptions options);
   BatchQueue(const BatchQueue&) = delete;
   BatchQueue& operator=(const BatchQueue&) = delete;
 
@@ -36,6 +37,7 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   void RunAsync(std::vector<Batcher::Request> requests, Seconds here);
   Function CurrentFunction() const { return source_(); }
   BatchStatistics Statistics();
+  double saving() const { return saving_.load(std::memory_order_relaxed); }
   void Close();
   // Ends a request whose time is over, or that was cancelled.
   void EndEarly(BatchRequest& request);
@@ -53,10 +55,14 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   void Wait(Lock* lock, BatchRequest& request);
   // Ends a request early, if no batch reads its inputs.
   bool Expire(Lock* lock, BatchRequest& request, bool cancelled);
-  // Ends a request; calls back without the lock.
-  void End(Lock* lock, BatchRequest& request, std::exception_ptr error);
+  // Ends a request; true if it is to be called back.
+  bool End(BatchRequest& request, std::exception_ptr error);
+  // Calls back without the lock.
+  void CallBack(Lock* lock, Span<const Request> requests);
   void Remove(BatchRequest& request);
   void Refused();
+  // Runs a request in this thread, without a BatchRequest. False if it has to wait, or needs more care.
+  bool RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options);
 
   // schedule.cc
   bool Full() const { return running_ >= concurrent_; }
@@ -74,6 +80,7 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   void Work();
   void Dropped();
   void OpenWindow(std::size_t answered);
+  void Learn(std::size_t rows, double seconds);
 
   // run.cc
   std::size_t Padded(const BatchTarget& target, std::size_t rows) const;
@@ -86,8 +93,9 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   void Failed(Batch batch, const BatchRequest* own, const std::exception_ptr& error, Code code);
   void RunHalves(Batch* batch, const BatchRequest* own);
   bool PutBack(const Batch& batch, const Batch::Part& part);
-  void Answer(const Batch& batch, Batch::Part* answered, std::vector<Tensor> results,
-              std::exception_ptr error);
+  // The results of each part, or the error.
+  void Answer(Batch* batch, std::vector<std::vector<Tensor>> results, const std::exception_ptr& error);
+  std::exception_ptr Append(const Batch::Part& part, const std::vector<Tensor>& results);
   double Measure(const BatchTarget& target, const std::vector<Tensor>& row, std::size_t rows) const;
 
   const std::function<Function()> source_;
@@ -96,7 +104,8 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   const int concurrent_;
   const std::shared_ptr<BatchBuffers> buffers_ = std::make_shared<BatchBuffers>();
 
-  std::mutex target_mutex_;
+  const bool watches_;
+  std::mutex target_mutex_;  // guards `target_` if the source watches
   std::shared_ptr<const BatchTarget> target_;
 
   std::mutex mutex_;  // guards the members below
@@ -118,9 +127,11 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
     Clock::time_point end;
     std::size_t answered = 0, came = 0;
   } window_;
+  std::size_t taken_ = 0;    // batches
   double returning_ = 0;     // the share that did, on average
   std::size_t awaited_ = 0;  // requests with which the hold ends
   BatchStatistics statistics_;
+  std::atomic<double> saving_{0};  // seconds, of a row in a batch
 };
 
 // The queue whose callback the calling thread is in; else null.

@@ -82,4 +82,11 @@ struct Batch {
   const BatchTarget& target() const { return *parts[0].request->target; }
 };
 
+// The element of BatchStatistics::sizes.
+inline std::size_t SizeOf(std::size_t rows) {
+  std::size_t size = 0;
+  while (size + 1 < BatchStatistics::kSizes && (std::size_t{1} << size) < rows) ++size;
+  return size;
+}
+
 }  // namespace savedmodel::internal

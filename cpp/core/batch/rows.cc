@@ -146,7 +146,7 @@ BatchLayout::Axis BatchLayout::MakeAxis(const TensorSpec& spec, const BatchOptio
   return {&spec, static_cast<std::size_t>(axis), {}};
 }
 
-std::size_t BatchLayout::Rows(const std::vector<Tensor>& inputs) const {
+std::size_t BatchLayout::Rows(Span<const Tensor> inputs) const {
   if (inputs.size() != inputs_.size()) {
     throw UsageError(UsageError::Kind::kArguments, label_ + " takes " + std::to_string(inputs_.size()) +
                                                        " input tensors, got " +
@@ -267,7 +267,7 @@ std::vector<Tensor> BatchLayout::Join(const std::vector<BatchPart>& parts, std::
   return joined;
 }
 
-void BatchLayout::CheckResults(const std::vector<Tensor>& results, std::size_t rows) const {
+void BatchLayout::CheckResults(Span<const Tensor> results, std::size_t rows) const {
   for (std::size_t i = 0; i < results.size(); ++i) {
     const Shape& shape = results[i].shape();
     if (outputs_[i].rows < shape.size() && shape[outputs_[i].rows] == static_cast<std::int64_t>(rows))

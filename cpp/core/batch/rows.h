@@ -46,7 +46,7 @@ class BatchLayout {
   BatchLayout(const FunctionState& function, const BatchOptions& options);
 
   // The number of rows; checks types and shapes. Throws UsageError.
-  std::size_t Rows(const std::vector<Tensor>& inputs) const;
+  std::size_t Rows(Span<const Tensor> inputs) const;
   // Whether requests with such inputs can be in one batch.
   bool CanJoin(const std::vector<Tensor>& a, const std::vector<Tensor>& b) const;
   // If the model asks for one number of rows: that.
@@ -58,7 +58,7 @@ class BatchLayout {
   std::vector<Tensor> Join(const std::vector<BatchPart>& parts, std::size_t rows,
                            const std::shared_ptr<BatchBuffers>& buffers) const;
   // Throws Error (kFailedPrecondition) unless each result has `rows` rows.
-  void CheckResults(const std::vector<Tensor>& results, std::size_t rows) const;
+  void CheckResults(Span<const Tensor> results, std::size_t rows) const;
   // `count` rows of the results, from `begin` on: those of `part` in a run with the inputs `joined`.
   std::vector<Tensor> Rows(const std::vector<Tensor>& results, std::size_t begin, const BatchPart& part,
                            const std::vector<Tensor>& joined) const;

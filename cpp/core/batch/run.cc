@@ -22,7 +22,13 @@ double SecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-Span<const Tensor> View(const std::vector<Tensor>& tensors) { return {tensors.data(), tensors.size()}; }
+Code CodeOf(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& thrown) {
+    return thrown.code();
+  }
+}
 
 std::vector<BatchPart> PartsOf(const Batch& batch) {
   std::vector<BatchPart> parts;
@@ -72,18 +78,23 @@ void BatchQueue::RunRows(Batch* batch) {
   const RunOptions options = OptionsOf(*batch);
   const bool is_first = !function.bound->has_run.load(std::memory_order_relaxed);
   RunInside(function,
-            {View(as_given ? batch->parts[0].request->inputs : joined), results, false, &options, nullptr});
+            {as_given ? batch->parts[0].request->inputs : joined, results, false, &options, nullptr});
   batch->no_parts = true;
   if (rows > 0) target.layout.CheckResults(results, rows);
   Ran(batch, rows, is_first ? 0 : SecondsSince(begin));
-  std::size_t at = 0;
-  for (Batch::Part& part : batch->parts) {
-    const BatchPart rows_of{&part.request->inputs, part.begin, part.end};
-    std::vector<Tensor> own =
-        as_given ? std::move(results) : target.layout.Rows(results, at, rows_of, joined);
-    at += rows_of.rows();
-    Answer(*batch, &part, std::move(own), nullptr);
+  std::vector<std::vector<Tensor>> own(batch->parts.size());
+  if (as_given) {
+    own[0] = std::move(results);
+  } else {
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      const Batch::Part& part = batch->parts[i];
+      const BatchPart rows_of{&part.request->inputs, part.begin, part.end};
+      own[i] = target.layout.Rows(results, at, rows_of, joined);
+      at += rows_of.rows();
+    }
   }
+  Answer(batch, std::move(own), nullptr);
 }
 
 void BatchQueue::InputsRead(Batch* batch, bool in_place) {
@@ -104,41 +115,52 @@ void BatchQueue::Ran(Batch* batch, std::size_t rows, double seconds) {
   ++statistics_.batches;
   statistics_.rows += batch->rows;
   statistics_.padded_rows += rows - batch->rows;
-  std::size_t size = 0;
-  while (size + 1 < BatchStatistics::kSizes && (std::size_t{1} << size) < rows) ++size;
-  ++statistics_.sizes[size];
-  if (seconds > 0) cost_.Learn(rows, seconds);
+  ++statistics_.sizes[SizeOf(rows)];
+  if (seconds > 0) Learn(rows, seconds);
   if (!std::exchange(batch->counts, false)) return;
   --running_;
   OpenWindow(batch->parts.size());
   Dispatch(&lock);
 }
 
-void BatchQueue::Answer(const Batch& batch, Batch::Part* answered, std::vector<Tensor> results,
-                        std::exception_ptr error) {
-  if (std::exchange(answered->answered, true)) return;
-  const Batch::Part& part = *answered;
-  BatchRequest& request = *part.request;
-  if (error == nullptr && !part.is_whole()) {
-    const std::lock_guard<std::mutex> appending(request.appending);
-    try {
-      WithErrors(request.target->function->label,
-                 [&] { request.target->layout.Append(results, part.begin, request.rows, &request.results); });
-    } catch (const Error&) {
-      error = std::current_exception();
-    }
+void BatchQueue::Answer(Batch* batch, std::vector<std::vector<Tensor>> results,
+                        const std::exception_ptr& error) {
+  std::vector<std::exception_ptr> errors(batch->parts.size(), error);
+  for (std::size_t i = 0; i < batch->parts.size(); ++i) {
+    const Batch::Part& part = batch->parts[i];
+    if (error == nullptr && !part.is_whole()) errors[i] = Append(part, results[i]);
   }
+  std::vector<Request> ended;
   Lock lock(mutex_);
-  if (!batch.copied) --request.in_use;
-  request.lacking -= part.end - part.begin;
-  if (request.ended) return;
-  if (error != nullptr) {
-    Remove(request);
-    return End(&lock, request, std::move(error));
+  for (std::size_t i = 0; i < batch->parts.size(); ++i) {
+    Batch::Part& part = batch->parts[i];
+    BatchRequest& request = *part.request;
+    if (std::exchange(part.answered, true)) continue;
+    if (!batch->copied) --request.in_use;
+    request.lacking -= part.end - part.begin;
+    if (request.ended || (errors[i] == nullptr && request.lacking > 0)) continue;
+    if (errors[i] != nullptr) {
+      const bool late = CodeOf(errors[i]) == Code::kDeadlineExceeded && request.options.timeout;
+      if (late) errors[i] = std::make_exception_ptr(request.EarlyError(false));
+      Remove(request);
+    } else if (part.is_whole()) {
+      request.results = std::move(results[i]);
+    }
+    if (End(request, std::move(errors[i]))) ended.push_back(part.request);
   }
-  if (request.lacking > 0) return;
-  if (part.is_whole()) request.results = std::move(results);
-  End(&lock, request, nullptr);
+  CallBack(&lock, ended);
+}
+
+std::exception_ptr BatchQueue::Append(const Batch::Part& part, const std::vector<Tensor>& results) {
+  BatchRequest& request = *part.request;
+  const std::lock_guard<std::mutex> appending(request.appending);
+  try {
+    WithErrors(request.target->function->label,
+               [&] { request.target->layout.Append(results, part.begin, request.rows, &request.results); });
+  } catch (const Error&) {
+    return std::current_exception();
+  }
+  return nullptr;
 }
 
 // True if another thread will run it.
@@ -163,10 +185,9 @@ void BatchQueue::Failed(Batch batch, const BatchRequest* own, const std::excepti
   } else {
     for (Batch::Part& part : batch.parts) {
       const bool others = interrupted && part.request.get() != own && !part.request->cancelled();
-      if (others && PutBack(batch, part)) continue;
-      const bool late = code == Code::kDeadlineExceeded && part.request->options.timeout;
-      Answer(batch, &part, {}, late ? std::make_exception_ptr(part.request->EarlyError(false)) : error);
+      if (others && PutBack(batch, part)) part.answered = true;
     }
+    Answer(&batch, {}, error);
   }
   if (!batch.counts) return;
   Lock lock(mutex_);
@@ -202,7 +223,7 @@ double BatchQueue::Measure(const BatchTarget& target, const std::vector<Tensor>&
     const Clock::time_point begin = Clock::now();
     const std::vector<Tensor> joined = target.layout.Join(parts, rows, buffers_);
     std::vector<Tensor> results(target.function->engine().outputs().size());
-    RunInside(*target.function, {View(joined), results, false, nullptr, nullptr});
+    RunInside(*target.function, {joined, results, false, nullptr, nullptr});
     const double seconds = SecondsSince(begin);
     if (rows > 1) target.layout.CheckResults(results, rows);
     for (std::size_t i = 0; i < rows; ++i) (void)target.layout.Rows(results, i, parts[i], joined);
@@ -239,7 +260,7 @@ void BatchQueue::WarmUp() {
       if (measured > 0 && (rows * bytes > kMaxMeasuredBytes || SecondsSince(begin) > kAllSeconds)) break;
       const double seconds = Measure(*target, row, rows);
       const std::lock_guard<std::mutex> lock(mutex_);
-      cost_.Learn(rows, seconds);
+      Learn(rows, seconds);
       measured = rows;
       const double gained = static_cast<double>(rows) / seconds;
       no_gains = gained < kGain * rate ? no_gains + 1 : 0;

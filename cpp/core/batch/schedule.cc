@@ -9,9 +9,11 @@
 namespace savedmodel::internal {
 namespace {
 
-constexpr double kHoldShare = 0.5;  // of what joining saves
-constexpr double kMaxHold = 2e-3;   // seconds
+constexpr double kHoldShare = 0.5;                   // of what joining saves
+constexpr double kMaxHold = 2e-3, kHandOver = 5e-6;  // seconds
 constexpr double kReturnWeight = 0.2, kMinReturning = 0.5;
+constexpr std::size_t kTries = 32;              // batches
+constexpr std::size_t kTypicalBatch = 8;        // rows
 constexpr std::chrono::milliseconds kTurn(10);  // models take turns in the pool
 
 std::chrono::steady_clock::duration Ticks(std::chrono::duration<double> seconds) {
@@ -87,7 +89,11 @@ Batch BatchQueue::Take() {
     TakePart(*head, std::min(left, limit), &batch);
     return batch;
   }
-  const std::size_t wanted = std::max(cost_.Best(Joinable(limit)), left);
+  const std::size_t joinable = Joinable(limit);
+  std::size_t wanted = cost_.Best(joinable);
+  // What the sizes next to the best one cost may have changed.
+  if (++taken_ % kTries == 0) wanted = taken_ / kTries % 2 == 0 ? wanted / 2 : std::min(2 * wanted, joinable);
+  wanted = std::max(wanted, left);
   for (auto next = queue_.begin(); next != queue_.end() && batch.rows < wanted;) {
     BatchRequest& request = **next++;
     const bool joins =
@@ -159,15 +165,22 @@ void BatchQueue::Work() {
 void BatchQueue::Dropped() {
   Lock lock(mutex_);
   posted_ = false;
-  const std::list<Request> waiting = queue_;
-  for (const Request& request : waiting) {
-    if (request->wake != nullptr || !request->waits) continue;
+  std::vector<Request> dropped;
+  for (auto next = queue_.begin(); next != queue_.end();) {
+    const Request request = *next++;
+    if (request->wake != nullptr) continue;
     Remove(*request);
-    End(&lock, *request,
-        std::make_exception_ptr(Error(
-            Code::kUnavailable, request->target->function->label + ": the thread pool dropped the call")));
+    const std::string why = request->target->function->label + ": the thread pool dropped the call";
+    End(*request, std::make_exception_ptr(Error(Code::kUnavailable, why)));
+    dropped.push_back(request);
   }
+  CallBack(&lock, dropped);
   Dispatch(&lock);
+}
+
+void BatchQueue::Learn(std::size_t rows, double seconds) {
+  cost_.Learn(rows, seconds);
+  saving_.store(cost_.Saving(kTypicalBatch), std::memory_order_relaxed);
 }
 
 void BatchQueue::OpenWindow(std::size_t answered) {
@@ -176,7 +189,8 @@ void BatchQueue::OpenWindow(std::size_t answered) {
     const double share = static_cast<double>(window_.came) / static_cast<double>(window_.answered);
     returning_ += kReturnWeight * (std::min(share, 1.0) - returning_);
   }
-  const double hold = std::min(kHoldShare * cost_.Saving(answered), kMaxHold);
+  const double saving = cost_.Saving(answered);
+  const double hold = saving > 0 ? std::min(kHoldShare * (saving + kHandOver), kMaxHold) : 0;
   window_ = {Clock::now() + Ticks(std::chrono::duration<double>(hold)), answered, 0};
   const bool holds = answered > 1 && hold > 0 && returning_ >= kMinReturning;
   const auto back = static_cast<std::size_t>(returning_ * static_cast<double>(answered));

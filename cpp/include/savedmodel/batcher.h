@@ -109,6 +109,8 @@ class SAVEDMODEL_API Batcher {
   // That of the newest version.
   Function function() const;
   BatchStatistics Statistics() const;
+  // The time that a row was measured to save in a batch; 0 if that is not known.
+  Seconds Saving() const;
   // Lets no more requests in, and waits for those that are in.
   void Close();
 
