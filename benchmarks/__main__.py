@@ -1,12 +1,16 @@
-"""`python -m benchmarks [compare | peers | int8 | mlperf | soak | scaling | serving]`, from the root."""
+"""`python -m benchmarks [compare | peers | int8 | batching | mlperf | soak | scaling | serving]`, from the root."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from .batching import PATHS as BATCHING_PATHS
+from .batching import BatchingSettings, batching
 from .compare import Settings, compare
 from .files import RESULTS
 from .int8 import NETWORKS, int8
@@ -46,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         "what",
         nargs="?",
         default="compare",
-        choices=["compare", "peers", "int8", "mlperf", "soak", "scaling", "serving"],
+        choices=["compare", "peers", "int8", "batching", "mlperf", "soak", "scaling", "serving"],
     )
     known = f"of {', '.join(MODELS)} (default: peers all, compare the first {len(COMPARED)})"
     add("--models", type=names, metavar="A,B", help=known)
@@ -71,7 +75,8 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     options = parser().parse_args()
     quick = options.quick
-    paths = PEER_PATHS if options.what in ("peers", "mlperf") else PATHS
+    known_paths = {"peers": PEER_PATHS, "mlperf": PEER_PATHS, "batching": BATCHING_PATHS}
+    paths: Mapping[str, Any] = known_paths.get(options.what, PATHS)
     precisions = ("float32", "bf16", "int8")
     for given, known in (
         (options.models, NETWORKS if options.what == "int8" else MODELS),
@@ -96,6 +101,18 @@ def main() -> int:
         return scaling(options.paths or SCALING_PATHS, rounds, seconds, folder / f"{prefix}scaling")
     if options.what == "int8":
         return int8(options.models or NETWORKS, folder / f"{prefix}int8")
+    if options.what == "batching":
+        all_models = ("wide_deep", "mlp", "gru", "lstm", "mobilenet_v2", "resnet50", "bert_base")
+        return batching(
+            BatchingSettings(
+                models=options.models or (("wide_deep",) if quick else all_models),
+                paths=options.paths or tuple(BATCHING_PATHS),
+                threads=(options.threads or (1,))[0],
+                rounds=options.rounds or (2 if quick else 7),
+                seconds=(options.round_ms or (200 if quick else 1000)) / 1000,
+                stem=folder / f"{prefix}batching",
+            )
+        )
     if options.what == "mlperf":
         return mlperf(
             MlperfSettings(

@@ -78,8 +78,8 @@ from savedmodel._scan import Finding, scan
 from savedmodel._trace import Trace
 
 if TYPE_CHECKING:
-    from savedmodel._batch import Batcher, BatchStatistics, batch
     from savedmodel import export as export
+    from savedmodel._batch import Batcher, BatchStatistics, batch
     from savedmodel._examples import serialize_example
     from savedmodel._publish import (
         Problem,

@@ -7,10 +7,10 @@
 namespace savedmodel::internal {
 namespace {
 
-constexpr double kLoadWeight = 0.1, kWeight = 0.05;  // of the latest run
-constexpr double kOutlier = 3;                       // what took longer by such a factor counts as this
-constexpr double kPerRun = 5e-6;                     // to hand results over and begin the next run
-constexpr double kNearlyBest = 0.9;                  // of the most rows per second
+// Steps towards the latest run lead to the median: runs whose thread lost its core count once, however long.
+constexpr double kLoadStep = 1.05, kStep = 1.02;
+constexpr double kPerRun = 5e-6;      // to hand results over and begin the next run
+constexpr double kNearlyBest = 0.95;  // of the most rows per second
 
 std::size_t PointOf(std::size_t rows) {
   std::size_t point = 0;
@@ -29,9 +29,8 @@ void BatchCost::Learn(std::size_t rows, double seconds) {
     return;
   }
   const double usual = Relative(rows);
-  seconds = std::min(seconds, kOutlier * load_ * usual);
-  load_ += kLoadWeight * (seconds / usual - load_);
-  point.seconds *= 1 + kWeight * (seconds / (load_ * usual) - 1);
+  load_ *= seconds > load_ * usual ? kLoadStep : 1 / kLoadStep;
+  point.seconds *= seconds > load_ * usual ? kStep : 1 / kStep;
 }
 
 double BatchCost::Seconds(std::size_t rows) const { return load_ * Relative(rows); }

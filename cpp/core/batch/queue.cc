@@ -17,7 +17,8 @@ namespace savedmodel::internal {
 namespace {
 
 constexpr std::size_t kUnmeasuredLimit = 64;  // rows of a batch
-constexpr std::size_t kMeasuredRuns = 8;      // one in so many runs of single requests
+constexpr double kWakeUp = 20e-6;             // seconds: what it costs a thread to wait for another
+constexpr std::size_t kMeasuredRuns = 32;     // one in so many runs beside the queue
 constexpr std::chrono::milliseconds kInterruptCheck(50), kCopying(1);
 
 thread_local const BatchQueue* calling_back = nullptr;
@@ -167,7 +168,6 @@ bool BatchQueue::RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, cons
   }
   const BatchTarget& target = *target_;
   if (target.layout.fixed_rows()) return false;
-  const FunctionState& function = *target.function;
   std::size_t rows = 0;
   try {
     rows = target.layout.Rows(inputs);
@@ -176,13 +176,13 @@ bool BatchQueue::RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, cons
     HoldAtExit();
     throw;
   }
+  const double saved = saving();
+  if (saved > 0 && saved < kWakeUp) return RunBeside(rows, inputs, outputs, options);
   Lock lock(mutex_);
-  if (closed_ || !queue_.empty() || Full()) return false;
-  if (awaited_ > 1 && Clock::now() <= window_.end) return false;
+  if (closed_ || !queue_.empty() || Full() || (awaited_ > 1 && Clock::now() <= window_.end)) return false;
   ++running_;
   ++inside_;
   ++statistics_.requests;
-  const bool measures = ++taken_ % kMeasuredRuns == 0;
   lock.unlock();
   double seconds = 0;
   const auto end = [&](bool failed) {
@@ -194,24 +194,54 @@ bool BatchQueue::RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, cons
       ++statistics_.batches;
       statistics_.rows += rows;
       ++statistics_.sizes[SizeOf(rows)];
+      Learn(rows, seconds);
     }
-    if (seconds > 0) Learn(rows, seconds);
     Dispatch(&lock);
     if (--inside_ == 0 && closed_) idle_.notify_all();
   };
   try {
-    const Visit visit(*function.model);
-    if (!function.bound->called.load(std::memory_order_relaxed)) Prepare(function);
-    const Clock::time_point begin = measures ? Clock::now() : Clock::time_point{};
-    RunInside(function, {inputs, outputs, false, options, nullptr});
-    if (measures) seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    if (rows > 0) target.layout.CheckResults(outputs, rows);
+    const Clock::time_point begin = Clock::now();
+    RunGiven(rows, inputs, outputs, options);
+    seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   } catch (const Error&) {
     end(true);
     HoldAtExit();
     throw;
   }
   end(false);
+  return true;
+}
+
+void BatchQueue::RunGiven(std::size_t rows, Span<const Tensor> inputs, Span<Tensor> outputs,
+                          const RunOptions* options) {
+  const FunctionState& function = *target_->function;
+  const Visit visit(*function.model);
+  if (!function.bound->called.load(std::memory_order_relaxed)) Prepare(function);
+  RunInside(function, {inputs, outputs, false, options, nullptr});
+  if (rows > 0) target_->layout.CheckResults(outputs, rows);
+}
+
+bool BatchQueue::RunBeside(std::size_t rows, Span<const Tensor> inputs, Span<Tensor> outputs,
+                           const RunOptions* options) {
+  if (!beside_.Enter()) return false;
+  const std::uint64_t number = beside_runs_.fetch_add(1, std::memory_order_relaxed);
+  beside_rows_.fetch_add(rows, std::memory_order_relaxed);
+  const bool measures = number % kMeasuredRuns == 0;
+  try {
+    const Clock::time_point begin = measures ? Clock::now() : Clock::time_point{};
+    RunGiven(rows, inputs, outputs, options);
+    if (measures) {
+      const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+      const std::lock_guard<std::mutex> lock(mutex_);
+      Learn(rows, seconds);
+    }
+  } catch (const Error&) {
+    beside_failed_.fetch_add(1, std::memory_order_relaxed);
+    beside_.Leave();
+    HoldAtExit();
+    throw;
+  }
+  beside_.Leave();
   return true;
 }
 
@@ -390,6 +420,12 @@ void BatchQueue::CallBack(Lock* lock, Span<const Request> requests) {
 BatchStatistics BatchQueue::Statistics() {
   const std::lock_guard<std::mutex> lock(mutex_);
   BatchStatistics statistics = statistics_;
+  const std::uint64_t beside = beside_runs_, beside_failed = beside_failed_;
+  statistics.requests += beside;
+  statistics.failed += beside_failed;
+  statistics.batches += beside - beside_failed;
+  statistics.rows += beside_rows_;
+  statistics.sizes[0] += beside - beside_failed;
   statistics.waiting = queue_.size();
   statistics.seconds = cost_.Points();
   return statistics;
@@ -401,6 +437,8 @@ void BatchQueue::Close() {
     throw Error(Code::kFailedPrecondition,
                 "a callback of a batch can't close its batcher: Close waits for the callback");
   }
+  beside_.Shut();
+  beside_.Wait();
   Lock lock(mutex_);
   closed_ = true;
   hold_ends_.notify_all();

@@ -21,6 +21,7 @@
 #include "core/batch/cost.h"
 #include "core/batch/request.h"
 #include "core/batch/rows.h"
+#include "core/run_gate.h"
 #include "savedmodel/batcher.h"
 
 namespace savedmodel::internal {
@@ -63,16 +64,19 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   void Refused();
   // Runs a request in this thread, without a BatchRequest. False if it has to wait, or needs more care.
   bool RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options);
+  bool RunBeside(std::size_t rows, Span<const Tensor> inputs, Span<Tensor> outputs,
+                 const RunOptions* options);
+  void RunGiven(std::size_t rows, Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options);
 
   // schedule.cc
-  bool Full() const { return running_ >= concurrent_; }
+  bool Full() const { return running_ >= (is_tiny_ ? 1 : concurrent_); }
   // Until when the next run waits for more requests; in the past if it does not.
   Clock::time_point HeldUntil() const;
   bool MayRun() const;
   std::size_t Joinable(std::size_t limit) const;
   std::size_t LimitOf(const BatchRequest& head) const;
   Batch Take();
-  void TakePart(BatchRequest& request, std::size_t rows, Batch* batch);
+  void TakePart(BatchRequest& request, std::size_t rows, Clock::time_point now, Batch* batch);
   // Runs one batch in this thread; `own` is the request that it waits for.
   void Lead(Lock* lock, const BatchRequest* own);
   // Has a thread run what waits.
@@ -90,7 +94,7 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   // They were copied, or are read by the run.
   void InputsRead(Batch* batch, bool in_place);
   void Ran(Batch* batch, std::size_t rows, double seconds);
-  void Failed(Batch batch, const BatchRequest* own, const std::exception_ptr& error, Code code);
+  void Failed(Batch* batch, const BatchRequest* own, const std::exception_ptr& error, Code code);
   void RunHalves(Batch* batch, const BatchRequest* own);
   bool PutBack(const Batch& batch, const Batch::Part& part);
   // The results of each part, or the error.
@@ -108,11 +112,16 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   std::mutex target_mutex_;  // guards `target_` if the source watches
   std::shared_ptr<const BatchTarget> target_;
 
+  // Requests that waiting would cost more than joining saves run beside the queue.
+  RunGate beside_;
+  std::atomic<std::uint64_t> beside_runs_{0}, beside_rows_{0}, beside_failed_{0};
+
   std::mutex mutex_;  // guards the members below
   std::list<Request> queue_;
   std::size_t limit_;  // rows of a batch
   BatchCost cost_;
   int running_ = 0;         // batches
+  bool is_tiny_ = false;    // a run ends before another thread could begin one
   std::size_t inside_ = 0;  // requests that are not answered
   bool closed_ = false;
   std::condition_variable idle_;  // Close waits for it

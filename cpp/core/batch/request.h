@@ -2,6 +2,7 @@
 // INTERNAL. One request of a Batcher, and a batch of them.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -51,6 +52,8 @@ struct BatchRequest : WaitingCall, std::enable_shared_from_this<BatchRequest> {
   std::weak_ptr<BatchQueue> queue;
   std::uint64_t watch_id = 0, on_cancel = 0;
 
+  std::atomic<bool> in_place{false};  // a run reads `inputs`, and ends by itself
+
   // Guarded by the queue's mutex.
   std::list<std::shared_ptr<BatchRequest>>::iterator place;
   bool entered = false;
@@ -60,7 +63,6 @@ struct BatchRequest : WaitingCall, std::enable_shared_from_this<BatchRequest> {
   std::size_t taken = 0;    // rows that batches took
   std::size_t lacking = 0;  // rows without results
   int in_use = 0;           // batches that read `inputs`
-  bool in_place = false;    // one runs on them, and ends by itself
   std::exception_ptr error;
   std::vector<Tensor> results;
   std::mutex appending;  // guards `results` of a request in parts until it has all of them

@@ -61,8 +61,12 @@ void BatchQueue::RunBatch(Batch batch, const BatchRequest* own) {
   try {
     WithErrors(batch.target().function->label, [&] { RunRows(&batch); });
   } catch (const Error& error) {
-    Failed(std::move(batch), own, std::current_exception(), error.code());
+    Failed(&batch, own, std::current_exception(), error.code());
   }
+  if (!batch.counts) return;
+  Lock lock(mutex_);
+  --running_;
+  if (own != nullptr) Dispatch(&lock);  // others look for the next batch themselves
 }
 
 void BatchQueue::RunRows(Batch* batch) {
@@ -98,18 +102,16 @@ void BatchQueue::RunRows(Batch* batch) {
 }
 
 void BatchQueue::InputsRead(Batch* batch, bool in_place) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  for (const Batch::Part& part : batch->parts) {
-    if (in_place) {
-      part.request->in_place = true;
-    } else {
-      --part.request->in_use;
-    }
+  if (in_place) {
+    batch->parts[0].request->in_place = true;
+    return;
   }
-  batch->copied = !in_place;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const Batch::Part& part : batch->parts) --part.request->in_use;
+  batch->copied = true;
 }
 
-// The next batch begins before this one's requests are answered.
+// The next batch begins before this one's requests are answered, if it is worth another thread.
 void BatchQueue::Ran(Batch* batch, std::size_t rows, double seconds) {
   Lock lock(mutex_);
   ++statistics_.batches;
@@ -117,9 +119,11 @@ void BatchQueue::Ran(Batch* batch, std::size_t rows, double seconds) {
   statistics_.padded_rows += rows - batch->rows;
   ++statistics_.sizes[SizeOf(rows)];
   if (seconds > 0) Learn(rows, seconds);
-  if (!std::exchange(batch->counts, false)) return;
-  --running_;
+  if (!batch->counts) return;
   OpenWindow(batch->parts.size());
+  if (is_tiny_) return;  // another thread would begin with the first row that comes
+  batch->counts = false;
+  --running_;
   Dispatch(&lock);
 }
 
@@ -176,23 +180,19 @@ bool BatchQueue::PutBack(const Batch& batch, const Batch::Part& part) {
   return true;
 }
 
-void BatchQueue::Failed(Batch batch, const BatchRequest* own, const std::exception_ptr& error, Code code) {
+void BatchQueue::Failed(Batch* batch, const BatchRequest* own, const std::exception_ptr& error, Code code) {
   const bool interrupted = code == Code::kCancelled && own != nullptr && GetInterruptCheck() != nullptr &&
-                           !batch.target().function->model->gate.closed();
+                           !batch->target().function->model->gate.closed();
   const bool early = code == Code::kCancelled || code == Code::kDeadlineExceeded;
-  if (batch.parts.size() > 1 && !early && !batch.no_parts) {
-    RunHalves(&batch, own);
+  if (batch->parts.size() > 1 && !early && !batch->no_parts) {
+    RunHalves(batch, own);
   } else {
-    for (Batch::Part& part : batch.parts) {
+    for (Batch::Part& part : batch->parts) {
       const bool others = interrupted && part.request.get() != own && !part.request->cancelled();
-      if (others && PutBack(batch, part)) part.answered = true;
+      if (others && PutBack(*batch, part)) part.answered = true;
     }
-    Answer(&batch, {}, error);
+    Answer(batch, {}, error);
   }
-  if (!batch.counts) return;
-  Lock lock(mutex_);
-  --running_;
-  Dispatch(&lock);
 }
 
 // So that only the request at fault fails.

@@ -9,9 +9,10 @@
 namespace savedmodel::internal {
 namespace {
 
-constexpr double kHoldShare = 0.5;                   // of what joining saves
+constexpr double kHoldShare = 0.25;                  // of what joining saves
 constexpr double kMaxHold = 2e-3, kHandOver = 5e-6;  // seconds
-constexpr double kReturnWeight = 0.2, kMinReturning = 0.5;
+constexpr double kTiny = 8e-6;                       // seconds
+constexpr double kReturnWeight = 0.2, kMinReturning = 0.5, kAwaited = 0.8;
 constexpr std::size_t kTries = 32;              // batches
 constexpr std::size_t kTypicalBatch = 8;        // rows
 constexpr std::chrono::milliseconds kTurn(10);  // models take turns in the pool
@@ -69,13 +70,13 @@ std::size_t BatchQueue::Joinable(std::size_t limit) const {
   return std::min(rows, limit);
 }
 
-void BatchQueue::TakePart(BatchRequest& request, std::size_t rows, Batch* batch) {
+void BatchQueue::TakePart(BatchRequest& request, std::size_t rows, Clock::time_point now, Batch* batch) {
   batch->parts.push_back({request.shared_from_this(), request.taken, request.taken + rows});
   batch->rows += rows;
   request.splits |= rows < request.rows;
   request.taken += rows;
   ++request.in_use;
-  statistics_.queue_seconds += std::chrono::duration<double>(Clock::now() - request.arrived).count();
+  statistics_.queue_seconds += std::chrono::duration<double>(now - request.arrived).count();
   if (request.taken < request.rows) return;
   if (elected_ == &request) elected_ = nullptr;
   Remove(request);
@@ -84,9 +85,10 @@ void BatchQueue::TakePart(BatchRequest& request, std::size_t rows, Batch* batch)
 Batch BatchQueue::Take() {
   Batch batch;
   const Request head = queue_.front();
+  const Clock::time_point now = Clock::now();
   const std::size_t left = head->rows - head->taken, limit = LimitOf(*head);
   if (left >= limit || head->rows == 0 || head->taken > 0) {
-    TakePart(*head, std::min(left, limit), &batch);
+    TakePart(*head, std::min(left, limit), now, &batch);
     return batch;
   }
   const std::size_t joinable = Joinable(limit);
@@ -100,7 +102,7 @@ Batch BatchQueue::Take() {
         &request == head.get() ||
         (request.rows > 0 && request.taken == 0 && request.target == head->target &&
          request.rows <= wanted - batch.rows && head->target->layout.CanJoin(head->inputs, request.inputs));
-    if (joins) TakePart(request, request.rows, &batch);
+    if (joins) TakePart(request, request.rows, now, &batch);
   }
   return batch;
 }
@@ -181,6 +183,7 @@ void BatchQueue::Dropped() {
 void BatchQueue::Learn(std::size_t rows, double seconds) {
   cost_.Learn(rows, seconds);
   saving_.store(cost_.Saving(kTypicalBatch), std::memory_order_relaxed);
+  is_tiny_ = cost_.Seconds(1) < kTiny;
 }
 
 void BatchQueue::OpenWindow(std::size_t answered) {
@@ -190,10 +193,11 @@ void BatchQueue::OpenWindow(std::size_t answered) {
     returning_ += kReturnWeight * (std::min(share, 1.0) - returning_);
   }
   const double saving = cost_.Saving(answered);
-  const double hold = saving > 0 ? std::min(kHoldShare * (saving + kHandOver), kMaxHold) : 0;
+  const double all = (saving + kHandOver) * static_cast<double>(answered);
+  const double hold = saving > 0 ? std::min(kHoldShare * all, kMaxHold) : 0;
   window_ = {Clock::now() + Ticks(std::chrono::duration<double>(hold)), answered, 0};
   const bool holds = answered > 1 && hold > 0 && returning_ >= kMinReturning;
-  const auto back = static_cast<std::size_t>(returning_ * static_cast<double>(answered));
+  const auto back = static_cast<std::size_t>(kAwaited * returning_ * static_cast<double>(answered));
   awaited_ = holds ? std::min(queue_.size() + back, limit_) : 0;
 }
 
