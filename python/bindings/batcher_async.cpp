@@ -26,7 +26,9 @@ namespace {
 // A loop waits for a shorter run, because a thread of the pool would tell it of the end no sooner.
 constexpr double kQuick = 200e-6;
 // What a turn of the loop costs a request: joining others has to save more.
-constexpr double kTurn = 3e-6;
+constexpr double kTurn = 5e-6;
+// One caller alone joins nobody; whether others have come is looked at in one of so many requests.
+constexpr unsigned kLooks = 256;
 
 PyObject* Interned(const char* text) { return PyUnicode_InternFromString(text); }
 
@@ -86,8 +88,14 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
 
   // True if the event loop can't use it any more.
   bool IsClosed() const { return py::handle(Loop()).attr("is_closed")().cast<bool>(); }
-  // True if requests wait for the end of this turn.
-  bool gathers() const { return !pending_.empty(); }
+  // True if this request had better run at once, in this thread.
+  bool IsBetterAlone(const Batcher& batcher) {
+    if (!pending_.empty()) return false;
+    const double saving = batcher.Saving().count();
+    if (saving > 0 && saving < kTurn) return true;
+    return together_ < 2 && is_quick_ && ++alone_ % kLooks != 0;
+  }
+  void Learn(std::chrono::duration<double> run) { is_quick_ = run.count() < kQuick; }
 
  private:
   struct End {
@@ -111,6 +119,8 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
 
   void Flush() {
     std::vector<Batcher::Request> requests = std::exchange(pending_, {});
+    together_ = requests.size();
+    const auto begin = std::chrono::steady_clock::now();
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       flushes_ = true;
@@ -121,7 +131,8 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
       state_->batcher.RunAsync(std::move(requests), kQuick);
     }
     AfterCall();
-    Drain();
+    const bool all = Drain() == together_;
+    if (together_ == 1) Learn(all ? std::chrono::steady_clock::now() - begin : std::chrono::hours(1));
   }
 
   // Called once for each request, in any thread, without the GIL.
@@ -137,13 +148,15 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
     ParkWhereUnwound guard;
     try {
       static PyObject* const call_soon = Interned("call_soon_threadsafe");
-      if (drain_ == nullptr) drain_ = Keep(Caller(&BatchLoop::Drain).ptr());
+      if (drain_ == nullptr) drain_ = Keep(Caller(&BatchLoop::DrainAll).ptr());
       (void)Call(Loop(), call_soon, AsObject(drain_));
     } catch (py::error_already_set& closed) {
       Lost(&closed);
     }
     guard.armed = false;
   }
+
+  void DrainAll() { (void)Drain(); }
 
   void Lost(py::error_already_set* error) {
     std::vector<End> lost;
@@ -158,7 +171,8 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
         .attr("warning")("a run ended after its event loop; its results are lost");
   }
 
-  void Drain() {
+  // Returns how many requests it told of their end.
+  std::size_t Drain() {
     std::vector<End> ended;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -184,12 +198,16 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
         (void)Call(future, set_result, results.ptr());
       }
     }
+    return ended.size();
   }
 
   const std::shared_ptr<const void> loop_;
   std::shared_ptr<const void> flush_, drain_;  // Python functions
   const std::shared_ptr<BatcherState> state_;
   std::vector<Batcher::Request> pending_;
+  std::size_t together_ = 0;                                               // requests of the last turn
+  bool is_quick_ = false;                                                  // the last single request was
+  unsigned alone_ = 0;                                                     // requests that ran at once
   std::unordered_map<PyObject*, std::shared_ptr<Cancellation>> requests_;  // by future
 
   std::mutex mutex_;  // guards the members below
@@ -224,16 +242,19 @@ BatchLoop& LoopOf(const std::shared_ptr<BatcherState>& state) {
 }
 
 // An awaitable of the results of a run that is over.
-py::object RunNow(const BatchArguments& request) {
+py::object RunNow(const BatchArguments& request, BatchLoop* loop) {
   py::object results;
   std::exception_ptr error;
+  const auto begin = std::chrono::steady_clock::now();
   try {
     results =
         RunRequest(request.state, request.given, request.options.given ? &request.options.run : nullptr);
   } catch (...) {
     error = std::current_exception();
   }
-  return Ready(std::move(results), std::move(error), std::chrono::steady_clock::now());
+  const auto end = std::chrono::steady_clock::now();
+  loop->Learn(end - begin);
+  return Ready(std::move(results), std::move(error), end);
 }
 
 PyObject* Join(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
@@ -241,8 +262,7 @@ PyObject* Join(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject
     const std::shared_ptr<BatcherState>& state = BatcherOf(self);
     BatchArguments request(*state, args, count, names);
     BatchLoop& loop = LoopOf(state);
-    const double saving = state->batcher.Saving().count();
-    if (saving > 0 && saving < kTurn && !loop.gathers()) return RunNow(request);
+    if (loop.IsBetterAlone(state->batcher)) return RunNow(request, &loop);
     return loop.Join(request.Inputs(), std::move(request.options.run));
   });
 }

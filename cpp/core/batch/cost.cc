@@ -8,9 +8,10 @@ namespace savedmodel::internal {
 namespace {
 
 // Steps towards the latest run lead to the median: runs whose thread lost its core count once, however long.
-constexpr double kLoadStep = 1.05, kStep = 1.02;
+constexpr double kLoadStep = 1.05, kStep = 1.01;
 constexpr double kPerRun = 5e-6;      // to hand results over and begin the next run
-constexpr double kNearlyBest = 0.95;  // of the most rows per second
+constexpr double kNearlyBest = 0.9;   // of the most rows per second
+constexpr double kWorthwhile = 0.15;  // of a run's time
 
 std::size_t PointOf(std::size_t rows) {
   std::size_t point = 0;
@@ -73,7 +74,8 @@ std::size_t BatchCost::Best(std::size_t waiting) const {
 
 double BatchCost::Saving(std::size_t rows) const {
   const double more = std::max(Seconds(rows + 1) - Seconds(rows), 0.0);
-  return std::max(Seconds(1) - more, 0.0);
+  const double saved = Seconds(1) - more;
+  return saved > kWorthwhile * Seconds(1) ? saved : 0;
 }
 
 std::map<std::size_t, double> BatchCost::Points() const {

@@ -18,7 +18,7 @@ class BatchCost {
   // number of them.
   std::size_t Best(std::size_t waiting) const;
   // The time that one more row in a batch of so many saves over a run of its own, without what a thread needs
-  // to hand over; 0 if nothing is known.
+  // to hand over; 0 if it is hardly any, or not known.
   double Saving(std::size_t rows) const;
   std::map<std::size_t, double> Points() const;
 

@@ -135,9 +135,11 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   struct Window {
     Clock::time_point end;
     std::size_t answered = 0, came = 0;
+    bool awaits = false;  // them
   } window_;
-  std::size_t taken_ = 0;    // batches
-  double returning_ = 0;     // the share that did, on average
+  std::size_t taken_ = 0;  // batches
+  std::size_t windows_ = 0;
+  double returning_ = 1;     // the share that did, on average
   std::size_t awaited_ = 0;  // requests with which the hold ends
   BatchStatistics statistics_;
   std::atomic<double> saving_{0};  // seconds, of a row in a batch

@@ -13,6 +13,7 @@ constexpr double kHoldShare = 0.25;                  // of what joining saves
 constexpr double kMaxHold = 2e-3, kHandOver = 5e-6;  // seconds
 constexpr double kTiny = 8e-6;                       // seconds
 constexpr double kReturnWeight = 0.2, kMinReturning = 0.5, kAwaited = 0.8;
+constexpr std::size_t kHoldTries = 16;          // windows
 constexpr std::size_t kTries = 32;              // batches
 constexpr std::size_t kTypicalBatch = 8;        // rows
 constexpr std::chrono::milliseconds kTurn(10);  // models take turns in the pool
@@ -188,17 +189,19 @@ void BatchQueue::Learn(std::size_t rows, double seconds) {
 
 void BatchQueue::OpenWindow(std::size_t answered) {
   if (options_.max_delay) return;
-  if (window_.answered > 1) {
+  if (window_.awaits) {
     const double share = static_cast<double>(window_.came) / static_cast<double>(window_.answered);
     returning_ += kReturnWeight * (std::min(share, 1.0) - returning_);
   }
   const double saving = cost_.Saving(answered);
   const double all = (saving + kHandOver) * static_cast<double>(answered);
   const double hold = saving > 0 ? std::min(kHoldShare * all, kMaxHold) : 0;
-  window_ = {Clock::now() + Ticks(std::chrono::duration<double>(hold)), answered, 0};
-  const bool holds = answered > 1 && hold > 0 && returning_ >= kMinReturning;
-  const auto back = static_cast<std::size_t>(kAwaited * returning_ * static_cast<double>(answered));
-  awaited_ = holds ? std::min(queue_.size() + back, limit_) : 0;
+  // Callers may come back only if a hold leaves them a core: it is tried from time to time.
+  const bool tries = ++windows_ % kHoldTries == 0;
+  const bool awaits = answered > 1 && hold > 0 && (tries || returning_ >= kMinReturning);
+  window_ = {Clock::now() + Ticks(std::chrono::duration<double>(hold)), answered, 0, awaits};
+  const auto back = static_cast<std::size_t>(kAwaited * static_cast<double>(answered));
+  awaited_ = awaits ? std::min(queue_.size() + std::max<std::size_t>(back, 1), limit_) : 0;
 }
 
 }  // namespace savedmodel::internal

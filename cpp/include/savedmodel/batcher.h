@@ -109,7 +109,7 @@ class SAVEDMODEL_API Batcher {
   // That of the newest version.
   Function function() const;
   BatchStatistics Statistics() const;
-  // The time that a row was measured to save in a batch; 0 if that is not known.
+  // The time that a row was measured to save in a batch; 0 if it is hardly any, or not known.
   Seconds Saving() const;
   // Lets no more requests in, and waits for those that are in.
   void Close();
