@@ -21,8 +21,8 @@ void Check(BatchOptions* options) {
   const auto check = [](bool good, const char* rule) {
     if (!good) throw UsageError(UsageError::Kind::kValue, rule);
   };
-  const auto& delay = options->max_delay;
-  check(!delay || (delay->count() >= 0 && std::isfinite(delay->count())),
+  const double delay = options->max_delay.count();
+  check(delay >= 0 && std::isfinite(delay),
         "BatchOptions::max_delay must be a finite number of seconds, 0 or more");
   check(options->max_queue > 0, "BatchOptions::max_queue must be 1 or more");
   check(options->max_concurrent >= 0 && options->max_concurrent <= kMaxConcurrent,
@@ -96,7 +96,7 @@ BatchStatistics Batcher::Statistics() const {
   return WithErrors(kSubject, [&] { return queue().Statistics(); });
 }
 Seconds Batcher::Saving() const {
-  return WithErrors(kSubject, [&] { return Seconds(queue().saving()); });
+  return WithErrors(kSubject, [&] { return Seconds(std::max(queue().saving(), 0.0)); });
 }
 void Batcher::Close() {
   WithErrors(kSubject, [&] { queue().Close(); });

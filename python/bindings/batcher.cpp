@@ -97,9 +97,7 @@ BatchOptions ReadOptions(const State& signature, const Function& function, const
     if (!given[name].is_none()) *value = given[name].cast<std::decay_t<decltype(*value)>>();
   };
   read("max_batch_size", &options.max_batch_size);
-  double delay = -1;
-  read("max_delay", &delay);
-  if (!given["max_delay"].is_none()) options.max_delay = Seconds(delay);
+  options.max_delay = Seconds(given["max_delay"].cast<double>());
   read("pad_to", &options.pad_to);
   read("batch_axis", &options.batch_axis);
   read("max_queue", &options.max_queue);

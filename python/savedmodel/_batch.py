@@ -91,7 +91,7 @@ def batch(
     signature: str | None = None,
     outputs: str | Iterable[str] | None = None,
     max_batch_size: int | None = None,
-    max_delay: float | None = None,
+    max_delay: float = 0.0,
     pad_to: Iterable[int] = (),
     pad_value: Mapping[str, Any] | None = None,
     batch_axis: Mapping[str, int] | None = None,
@@ -102,9 +102,9 @@ def batch(
 ) -> Batcher:
     """Share the runs of a signature among requests that come at the same time.
 
-    No knob is needed. A run takes the requests that wait when it begins, as many as their measured cost says:
-    where rows are no cheaper together, each request runs by itself. A request waits only while all runs are
-    busy, or, after a batch, for a moment in which its callers were seen to come back.
+    No knob is needed. A request that comes while a run could begin runs at once. Those that come while all
+    runs are busy make the next batch, as many of them as make a row cheaper: that is measured. Where rows are
+    no cheaper together, or too quick for a thread to wait for another, each request runs by itself.
 
     The signature has to compute each row from the same row of its inputs alone, and to write no variable. A
     batch that fails is run again in parts, so that only the request at fault fails.
@@ -113,7 +113,7 @@ def batch(
     signature: of a model; the default one, if it is not given.
     outputs: names of the results wanted (default: all).
     max_batch_size: rows; a larger request is run in parts. Default: measured, where a row gets no cheaper.
-    max_delay: seconds that requests wait for others although a run could begin. Default: measured. 0: never.
+    max_delay: seconds that requests wait for others to join them although a run could begin.
     pad_to: the sizes that batches have; one is filled up to the next with copies of its last row.
     pad_value: by input, a number: shorter requests are filled up with it along all axes but that of the rows,
         so that requests of different shapes join. An axis of a result that got the size of a padded one is

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kUnmeasuredLimit = 64;  // rows of a batch
 constexpr double kWakeUp = 20e-6;             // seconds: what it costs a thread to wait for another
 constexpr std::size_t kMeasuredRuns = 32;     // one in so many runs beside the queue
-constexpr std::chrono::milliseconds kInterruptCheck(50), kCopying(1);
+constexpr std::chrono::milliseconds kInterruptCheck(50), kCopying(1), kPoolIsBusy(2), kLook(20);
 
 thread_local const BatchQueue* calling_back = nullptr;
 
@@ -151,7 +151,6 @@ void BatchQueue::Enter(const Request& request) {
   request->lacking = request->rows;
   ++inside_;
   ++statistics_.requests;
-  if (request->arrived <= window_.end) ++window_.came;
 }
 
 void BatchQueue::Refused() {
@@ -161,8 +160,7 @@ void BatchQueue::Refused() {
 }
 
 bool BatchQueue::RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options) {
-  if (watches_ || !options_.pad_to.empty() || options_.max_batch_size > 0 ||
-      (options_.max_delay && options_.max_delay->count() > 0) ||
+  if (watches_ || !options_.pad_to.empty() || options_.max_batch_size > 0 || options_.max_delay.count() > 0 ||
       (options != nullptr && (options->trace || !options->proto.empty()))) {
     return false;
   }
@@ -177,9 +175,9 @@ bool BatchQueue::RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, cons
     throw;
   }
   const double saved = saving();
-  if (saved > 0 && saved < kWakeUp) return RunBeside(rows, inputs, outputs, options);
+  if (saved >= 0 && saved < kWakeUp) return RunBeside(rows, inputs, outputs, options);
   Lock lock(mutex_);
-  if (closed_ || !queue_.empty() || Full() || (awaited_ > 1 && Clock::now() <= window_.end)) return false;
+  if (closed_ || !queue_.empty() || Full()) return false;
   ++running_;
   ++inside_;
   ++statistics_.requests;
@@ -281,40 +279,33 @@ void BatchQueue::Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunO
   std::move(request->results.begin(), request->results.end(), outputs.begin());
 }
 
-// Returns when the request has ended. Meanwhile its thread runs batches, if it is its turn.
+// Returns when the request has ended. If the pool is too busy to begin with it, its thread runs the batch.
 void BatchQueue::Wait(Lock* lock, BatchRequest& request) {
   const InterruptCheck check = GetInterruptCheck();
   bool interrupted = false;
+  Dispatch(lock);
   while (!request.ended) {
-    if (elected_ == &request) elected_ = nullptr;
     const Clock::time_point now = Clock::now();
     const bool late = now >= request.until;
     if ((late || interrupted || request.cancelled()) && Expire(lock, request, !late)) continue;
-    if (request.waits && MayRun()) {
+    if (request.waits && posted_ && now - posted_at_ > kPoolIsBusy && MayRun()) {
       Lead(lock, &request);
       continue;
     }
     Clock::time_point until = late ? now + kCopying : request.until;
-    const bool holds = request.waits && !Full() && holds_ == nullptr && !worker_holds_;
-    if (holds) {
-      holds_ = &request;
-      until = std::min(until, HeldUntil());
-    }
+    if (request.waits) until = std::min(until, now + kLook);
     if (check != nullptr) until = std::min(until, now + kInterruptCheck);
     if (until == Clock::time_point::max()) {  // which wait_until can't take
       request.wake->wait(*lock);
     } else {
       request.wake->wait_until(*lock, until);
     }
-    if (holds) holds_ = nullptr;
     if (check == nullptr || request.ended || interrupted || Clock::now() < now + kInterruptCheck) continue;
     lock->unlock();
     interrupted = check();
     if (interrupted) request.options.cancellation->Cancel();
     lock->lock();
   }
-  if (elected_ == &request) elected_ = nullptr;
-  Dispatch(lock);
 }
 
 void BatchQueue::RunAsync(std::vector<Batcher::Request> given, Seconds here) {
@@ -442,7 +433,6 @@ void BatchQueue::Close() {
   Lock lock(mutex_);
   closed_ = true;
   hold_ends_.notify_all();
-  if (holds_ != nullptr) holds_->wake->notify_one();
   Dispatch(&lock);
   idle_.wait(lock, [this] { return inside_ == 0; });
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // INTERNAL. The requests of a Batcher, and who runs them when.
 //
-// A batch is run by a thread that waits for a request (the first in the queue), or by a pool thread if none
-// waits. At most max_concurrent batches run; requests that come meanwhile make the next ones. So a request
-// waits only if as many run, or during a hold: after a batch with several requests, if their callers were
-// seen to come back soon, the next run waits for them a little.
+// A request runs at once, in its own thread, if no other waits and fewer than max_concurrent batches run, or
+// if to wait for another thread would cost more than joining saves. All others wait in the queue; pool
+// threads make batches of them. During a hold such a thread waits a little: after a batch with several
+// requests, if their callers were seen to come back soon.
 #pragma once
 
 #include <atomic>
@@ -83,7 +83,6 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   void Dispatch(Lock* lock);
   void Work();
   void Dropped();
-  void OpenWindow(std::size_t answered);
   void Learn(std::size_t rows, double seconds);
 
   // run.cc
@@ -125,24 +124,13 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   std::size_t inside_ = 0;  // requests that are not answered
   bool closed_ = false;
   std::condition_variable idle_;  // Close waits for it
-  // Who will run the next batch: a pool task that has not begun, or a thread that waits.
-  bool posted_ = false;
-  const BatchRequest* elected_ = nullptr;
-  const BatchRequest* holds_ = nullptr;  // the thread that waits for the end of a hold
-  bool worker_holds_ = false;            // the same in the pool
+  bool posted_ = false;           // a pool task, which has not begun
+  Clock::time_point posted_at_;
+  bool worker_holds_ = false;  // one waits for more requests
   std::condition_variable hold_ends_;
-  // After a batch: how many of its callers come back until `end`.
-  struct Window {
-    Clock::time_point end;
-    std::size_t answered = 0, came = 0;
-    bool awaits = false;  // them
-  } window_;
   std::size_t taken_ = 0;  // batches
-  std::size_t windows_ = 0;
-  double returning_ = 1;     // the share that did, on average
-  std::size_t awaited_ = 0;  // requests with which the hold ends
   BatchStatistics statistics_;
-  std::atomic<double> saving_{0};  // seconds, of a row in a batch
+  std::atomic<double> saving_{-1};  // seconds, of a row in a batch; negative if not known
 };
 
 // The queue whose callback the calling thread is in; else null.

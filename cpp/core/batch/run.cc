@@ -120,7 +120,6 @@ void BatchQueue::Ran(Batch* batch, std::size_t rows, double seconds) {
   ++statistics_.sizes[SizeOf(rows)];
   if (seconds > 0) Learn(rows, seconds);
   if (!batch->counts) return;
-  OpenWindow(batch->parts.size());
   if (is_tiny_) return;  // another thread would begin with the first row that comes
   batch->counts = false;
   --running_;

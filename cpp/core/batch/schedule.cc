@@ -9,11 +9,7 @@
 namespace savedmodel::internal {
 namespace {
 
-constexpr double kHoldShare = 0.25;                  // of what joining saves
-constexpr double kMaxHold = 2e-3, kHandOver = 5e-6;  // seconds
-constexpr double kTiny = 8e-6;                       // seconds
-constexpr double kReturnWeight = 0.2, kMinReturning = 0.5, kAwaited = 0.8;
-constexpr std::size_t kHoldTries = 16;          // windows
+constexpr double kTiny = 8e-6;                  // seconds
 constexpr std::size_t kTries = 32;              // batches
 constexpr std::size_t kTypicalBatch = 8;        // rows
 constexpr std::chrono::milliseconds kTurn(10);  // models take turns in the pool
@@ -40,10 +36,9 @@ struct BatchQueue::PoolWork : PoolTask {
 };
 
 BatchQueue::Clock::time_point BatchQueue::HeldUntil() const {
-  if (queue_.empty() || closed_) return Clock::time_point::min();
-  if (!options_.max_delay) return queue_.size() < awaited_ ? window_.end : Clock::time_point::min();
-  if (!(options_.max_delay->count() > 0) || Joinable(limit_) >= limit_) return Clock::time_point::min();
-  return queue_.front()->arrived + Ticks(*options_.max_delay);
+  const bool waits =
+      !queue_.empty() && !closed_ && options_.max_delay.count() > 0 && Joinable(limit_) < limit_;
+  return waits ? queue_.front()->arrived + Ticks(options_.max_delay) : Clock::time_point::min();
 }
 
 bool BatchQueue::MayRun() const {
@@ -79,7 +74,6 @@ void BatchQueue::TakePart(BatchRequest& request, std::size_t rows, Clock::time_p
   ++request.in_use;
   statistics_.queue_seconds += std::chrono::duration<double>(now - request.arrived).count();
   if (request.taken < request.rows) return;
-  if (elected_ == &request) elected_ = nullptr;
   Remove(request);
 }
 
@@ -118,21 +112,15 @@ void BatchQueue::Lead(Lock* lock, const BatchRequest* own) {
   lock->lock();
 }
 
-// One thread at a time is called for; it calls for the next when it has taken its batch.
+// One pool task at a time is asked for; it asks for the next when it has taken its batch.
 void BatchQueue::Dispatch(Lock* lock) {
   if (queue_.empty() || Full()) return;
-  if (worker_holds_ || holds_ != nullptr) {
-    if (!MayRun()) return;
-    if (worker_holds_) return hold_ends_.notify_one();
-    return holds_->wake->notify_one();
-  }
-  if (elected_ != nullptr) return;
-  for (const Request& request : queue_) {
-    if (request->wake == nullptr) continue;
-    elected_ = request.get();
-    return request->wake->notify_one();
+  if (worker_holds_) {
+    if (MayRun()) hold_ends_.notify_one();
+    return;
   }
   if (std::exchange(posted_, true)) return;
+  posted_at_ = Clock::now();
   const std::shared_ptr<ModelState> model = queue_.front()->target->function->model;
   lock->unlock();
   try {
@@ -154,7 +142,7 @@ void BatchQueue::Work() {
   while (!queue_.empty() && !Full() && Clock::now() < turn_ends) {
     if (MayRun()) {
       Lead(&lock, nullptr);
-    } else if (worker_holds_ || holds_ != nullptr) {
+    } else if (worker_holds_) {
       return;
     } else {
       worker_holds_ = true;
@@ -171,11 +159,9 @@ void BatchQueue::Dropped() {
   std::vector<Request> dropped;
   for (auto next = queue_.begin(); next != queue_.end();) {
     const Request request = *next++;
-    if (request->wake != nullptr) continue;
     Remove(*request);
     const std::string why = request->target->function->label + ": the thread pool dropped the call";
-    End(*request, std::make_exception_ptr(Error(Code::kUnavailable, why)));
-    dropped.push_back(request);
+    if (End(*request, std::make_exception_ptr(Error(Code::kUnavailable, why)))) dropped.push_back(request);
   }
   CallBack(&lock, dropped);
   Dispatch(&lock);
@@ -185,23 +171,6 @@ void BatchQueue::Learn(std::size_t rows, double seconds) {
   cost_.Learn(rows, seconds);
   saving_.store(cost_.Saving(kTypicalBatch), std::memory_order_relaxed);
   is_tiny_ = cost_.Seconds(1) < kTiny;
-}
-
-void BatchQueue::OpenWindow(std::size_t answered) {
-  if (options_.max_delay) return;
-  if (window_.awaits) {
-    const double share = static_cast<double>(window_.came) / static_cast<double>(window_.answered);
-    returning_ += kReturnWeight * (std::min(share, 1.0) - returning_);
-  }
-  const double saving = cost_.Saving(answered);
-  const double all = (saving + kHandOver) * static_cast<double>(answered);
-  const double hold = saving > 0 ? std::min(kHoldShare * all, kMaxHold) : 0;
-  // Callers may come back only if a hold leaves them a core: it is tried from time to time.
-  const bool tries = ++windows_ % kHoldTries == 0;
-  const bool awaits = answered > 1 && hold > 0 && (tries || returning_ >= kMinReturning);
-  window_ = {Clock::now() + Ticks(std::chrono::duration<double>(hold)), answered, 0, awaits};
-  const auto back = static_cast<std::size_t>(kAwaited * static_cast<double>(answered));
-  awaited_ = awaits ? std::min(queue_.size() + std::max<std::size_t>(back, 1), limit_) : 0;
 }
 
 }  // namespace savedmodel::internal

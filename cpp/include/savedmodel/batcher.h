@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,9 +26,9 @@ struct BatchOptions {
   // The most rows of a batch; a request with more is run in parts. 0: measured, the size beyond which a row
   // gets no cheaper. A model with a fixed number of rows has batches of that size.
   std::size_t max_batch_size = 0;
-  // The longest time that requests wait for others to join them although a run could begin. Unset: only where
-  // others were seen to come, and for no longer than joining them saves. 0: never.
-  std::optional<Seconds> max_delay;
+  // The longest time that requests wait for others to join them although a run could begin. A batch of
+  // max_batch_size rows begins at once.
+  Seconds max_delay = 0.0;
   // The sizes that batches have: one is filled up to the next with copies of its last row. Empty: any size.
   std::vector<std::size_t> pad_to;
   // By input: a scalar of its type. Shorter requests are filled up with it along all axes but that of the
@@ -65,9 +64,10 @@ struct SAVEDMODEL_API BatchStatistics {
 };
 
 // Joins requests for one function that come at the same time from many threads into batches, and gives each
-// its own rows of the results. A request joins others if they wait, and if its rows are cheaper together
-// than alone, which is measured; else it runs at once. Requests run in the threads that wait for them, or,
-// if none does, in the pool of RunAsync. Results are views on those of the batch.
+// its own rows of the results. A request that comes while a run could begin runs at once, in its own thread;
+// those that wait for one join in the pool of RunAsync, as many as make a row cheaper, which is measured.
+// Where waiting for another thread costs more than joining saves, Run never waits. Results are views on those
+// of the batch.
 //
 // The function has to compute each row from the same row of its inputs alone, and to write no variable.
 // A batch that fails is run again in parts, so that only the request at fault fails.
