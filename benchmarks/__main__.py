@@ -1,4 +1,4 @@
-"""`python -m benchmarks [compare | peers | int8 | batching | mlperf | soak | scaling | serving]`, from the root."""
+"""`python -m benchmarks [compare | peers | int8 | batching | mlperf | soak | scaling | serving]`."""
 
 from __future__ import annotations
 
@@ -75,8 +75,9 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     options = parser().parse_args()
     quick = options.quick
+    known_paths: dict[str, Mapping[str, Any]]
     known_paths = {"peers": PEER_PATHS, "mlperf": PEER_PATHS, "batching": BATCHING_PATHS}
-    paths: Mapping[str, Any] = known_paths.get(options.what, PATHS)
+    paths = known_paths.get(options.what, PATHS)
     precisions = ("float32", "bf16", "int8")
     for given, known in (
         (options.models, NETWORKS if options.what == "int8" else MODELS),

@@ -1,6 +1,7 @@
 """`python -m benchmarks batching`: requests of one row from many callers, alone and in shared runs.
 
-Every path has its own process, and they take turns. `child.py` has the callers in Python, `callers.cc` in C++.
+Every path has its own process, and they take turns. `child.py` has the callers in Python, `callers.cc` those
+in C++.
 """
 
 from __future__ import annotations
@@ -81,6 +82,10 @@ def _start(model: ModelSpec, path: str, threads: int) -> Worker:
     return Worker([sys.executable, "-m", "benchmarks.batching.child", *arguments])
 
 
+def _wait(worker: Worker) -> None:
+    worker.receive()
+
+
 def measure(settings: BatchingSettings, name: str, step: Any) -> list[dict[str, Any]]:
     model = MODELS[name]
     rates: dict[str, list[dict[str, float]]] = {path: [] for path in settings.paths}
@@ -103,17 +108,13 @@ def measure(settings: BatchingSettings, name: str, step: Any) -> list[dict[str, 
             if reason is not None:
                 skipped[path] = reason
             else:
-                contenders.start(
-                    path,
-                    partial(_start, model, path, settings.threads),
-                    lambda child: child.receive() and None,
-                )
+                contenders.start(path, partial(_start, model, path, settings.threads), _wait)
         for _ in range(settings.rounds):
             step(name)
             for path in contenders.shuffled(contenders.running):
                 contenders.turn(path, partial(turn, path, CALLERS))
                 contenders.turn(path, partial(turn, path, 1))
-    results = []
+    results: list[dict[str, Any]] = []
     for path in settings.paths:
         if path in skipped or not rates[path]:
             results.append({"model": name, "path": path, "skipped": skipped.get(path, "no round")})
@@ -156,15 +157,15 @@ def report(about: dict[str, Any], results: Sequence[dict[str, Any]], settings: B
             ]
         )
     headers = [
-        "Model", "Path", "requests/s", "of unbatched", "best of best", "rows a run", "p99, us", "alone: p99, us",
-        "of unbatched",
+        "Model", "Path", "requests/s", "of unbatched", "best of best", "rows a run", "p99, us",
+        "alone: p99, us", "of unbatched",
     ]  # fmt: skip
     return "\n".join(
         [
             "# Requests of one row from 32 callers\n",
             *machine.lines(about),
-            f"- Settings: models loaded with threads={settings.threads}, {length} of each path, interleaved, each in "
-            "a process of its own; medians of rounds; `best of best` compares the best rounds; CPU only",
+            f"- Settings: models loaded with threads={settings.threads}, {length} of each path, interleaved, "
+            "each in a process of its own; medians of rounds; `best of best`: of the best rounds; CPU only",
             *skipped,
             "",
             *(f"- `{path}`: {PATHS[path][0]}" for path in settings.paths),

@@ -27,6 +27,7 @@ from ..models import MODELS, SEED
 CALLERS = 32
 Row = dict[str, Any]
 Call = Callable[[Row], Any]
+Round = dict[str, float]
 
 
 def make_rows(name: str) -> list[Row]:
@@ -38,12 +39,12 @@ def make_rows(name: str) -> list[Row]:
     return rows
 
 
-def summary(latencies: list[float], seconds: float) -> dict[str, float]:
+def summary(latencies: list[float], seconds: float) -> Round:
     p50, p99 = np.percentile(latencies, [50, 99]) * 1e6
     return {"calls": len(latencies), "seconds": seconds, "p50_us": float(p50), "p99_us": float(p99)}
 
 
-def run_threads(call: Call, rows: list[Row], seconds: float) -> dict[str, float]:
+def run_threads(call: Call, rows: list[Row], seconds: float) -> Round:
     end = perf_counter() + seconds
     latencies: list[float] = []
 
@@ -62,9 +63,7 @@ def run_threads(call: Call, rows: list[Row], seconds: float) -> dict[str, float]
     return summary(latencies, elapsed)
 
 
-def run_coroutines(
-    call: Callable[[Row], Awaitable[Any]], rows: list[Row], seconds: float
-) -> dict[str, float]:
+async def coroutines(call: Callable[[Row], Awaitable[Any]], rows: list[Row], seconds: float) -> Round:
     latencies: list[float] = []
 
     async def work(row: Row, end: float) -> None:
@@ -75,26 +74,37 @@ def run_coroutines(
             now = perf_counter()
             latencies.append(now - begin)
 
-    async def main() -> float:
-        begin = perf_counter()
-        await asyncio.gather(*(work(row, begin + seconds) for row in rows))
-        return perf_counter() - begin
-
-    return summary(latencies, asyncio.run(main()))
+    begin = perf_counter()
+    await asyncio.gather(*(work(row, begin + seconds) for row in rows))
+    return summary(latencies, perf_counter() - begin)
 
 
-def ray_batches(function: sm.Signature) -> Callable[[Row], Awaitable[Any]]:
+def run_coroutines(call: Callable[[Row], Awaitable[Any]], rows: list[Row], seconds: float) -> Round:
+    return asyncio.run(coroutines(call, rows, seconds))
+
+
+def open_ray(folder: str, threads: int) -> Callable[[list[Row], float], Round]:
+    """A deployment, with its callers inside, which spares them the way to another process."""
+    import ray
     from ray import serve as ray_serve
 
-    async def run(rows: list[Row]) -> list[Row]:
-        joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-        results = function.run(joined)
-        return [{key: value[i : i + 1] for key, value in results.items()} for i in range(len(rows))]
+    class Deployment:
+        def __init__(self) -> None:
+            self._function = sm.load(folder, threads=threads).signatures["serving_default"]
 
-    joined: Callable[[Row], Awaitable[Any]] = ray_serve.batch(max_batch_size=CALLERS, batch_wait_timeout_s=0)(
-        run
-    )
-    return joined
+        @ray_serve.batch(max_batch_size=CALLERS, batch_wait_timeout_s=0)
+        async def predict(self, rows: list[Row]) -> list[Row]:
+            joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+            results = self._function.run(joined)
+            return [{key: value[i : i + 1] for key, value in results.items()} for i in range(len(rows))]
+
+        async def round(self, rows: list[Row], seconds: float) -> Round:
+            return await coroutines(self.predict, rows, seconds)
+
+    ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
+    deployment: Any = ray_serve.deployment(Deployment)
+    handle = ray_serve.run(deployment.bind())
+    return lambda rows, seconds: handle.round.remote(rows, seconds).result()
 
 
 def tensorflow_batches(folder: str) -> Call:
@@ -112,6 +122,7 @@ def tensorflow_batches(folder: str) -> Call:
 
     specs = [function.structured_input_signature[1][name] for name in names]
     traced = tf.function(batched, input_signature=[tf.TensorSpec(s.shape, s.dtype) for s in specs])
+    traced.loaded = loaded  # its variables
     return lambda row: [value.numpy() for value in traced(*(tf.constant(row[name]) for name in names))]
 
 
@@ -129,17 +140,18 @@ class Callers:
         if path.startswith("cpp"):
             self._open_cpp(folder)
             return {"ready": True}
+        threads = self._arguments.threads
         if path == "tf_batched":
             self._call: Any = tensorflow_batches(folder)
+        elif path == "asyncio_ray":
+            self._ray = open_ray(folder, threads)
+            return {"ready": True}
         else:
-            loaded = sm.load(folder, threads=self._arguments.threads)
-            function = loaded.signatures["serving_default"]
+            function = sm.load(folder, threads=threads).signatures["serving_default"]
             if path.endswith("_batched"):
                 self._batcher = sm.batch(function, sample=self._rows[0])
             source: Any = self._batcher or function
             self._call = source.run if path.startswith("threads") else source.run_async
-            if path == "asyncio_ray":
-                self._call = ray_batches(function)
         self._turn = run_coroutines if path.startswith("asyncio") else run_threads
         self._turn(self._call, self._rows, 0.1)
         return {"ready": True}
@@ -159,9 +171,11 @@ class Callers:
         self._cpp = Process(command, timeout=600)
         self._cpp.receive()
 
-    def round(self, callers: int, seconds: float) -> dict[str, float]:
+    def round(self, callers: int, seconds: float) -> Round:
         if self._arguments.path.startswith("cpp"):
             return self._cpp.ask("round", callers=callers, seconds=seconds)
+        if self._arguments.path == "asyncio_ray":
+            return self._ray(self._rows[:callers], seconds)
         before = self._batcher.statistics() if self._batcher else None
         answer = self._turn(self._call, self._rows[:callers], seconds)
         if self._batcher is not None and before is not None:
@@ -178,6 +192,8 @@ def main() -> None:
     parser.add_argument("--program")
     callers = Callers(parser.parse_args())
     serve({"round": callers.round}, hello=callers.open)
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()  # its processes
 
 
 if __name__ == "__main__":

@@ -146,6 +146,7 @@ PyObject* New(PyTypeObject* type, PyObject* args, PyObject*) {
     auto* self = reinterpret_cast<BatcherObject*>(object.ptr());
     self->vectorcall = &VectorCall;
     auto state = std::make_shared<BatcherState>();
+    state->waits = options["max_delay"].cast<double>() > 0;
     State& signature = state->signature;
     Bound& bound = state->bound;
     if (watches) {

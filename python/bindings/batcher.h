@@ -19,8 +19,9 @@ class BatchLoop;
 // Its loops have it as well, until the object is freed.
 struct BatcherState {
   Batcher batcher;
-  State signature;  // without a model, which would keep a version loaded
-  Bound bound;      // without a function for a watched model
+  bool waits = false;  // max_delay was given
+  State signature;     // without a model, which would keep a version loaded
+  Bound bound;         // without a function for a watched model
   std::map<PyObject*, std::shared_ptr<BatchLoop>> loops;  // by event loop
 };
 

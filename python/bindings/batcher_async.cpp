@@ -29,6 +29,9 @@ constexpr double kQuick = 200e-6;
 constexpr double kTurn = 5e-6;
 // One caller alone joins nobody; whether others have come is looked at in one of so many requests.
 constexpr unsigned kLooks = 256;
+// After a run that took so long in the loop's thread, so many do not.
+constexpr double kFarTooSlow = 5e-3;
+constexpr int kMinPenalty = 64, kMaxPenalty = 1 << 16;
 
 PyObject* Interned(const char* text) { return PyUnicode_InternFromString(text); }
 
@@ -90,12 +93,20 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
   bool IsClosed() const { return py::handle(Loop()).attr("is_closed")().cast<bool>(); }
   // True if this request had better run at once, in this thread.
   bool IsBetterAlone(const Batcher& batcher) {
-    if (!pending_.empty()) return false;
+    if (!pending_.empty() || state_->waits) return false;
     const double saving = batcher.Saving().count();
     if (saving > 0 && saving < kTurn) return true;
-    return together_ < 2 && is_quick_ && ++alone_ % kLooks != 0;
+    return together_ < 2 && is_quick_ && distrust_ == 0 && ++alone_ % kLooks != 0;
   }
-  void Learn(std::chrono::duration<double> run) { is_quick_ = run.count() < kQuick; }
+  // A turn of the loop was spent on runs: their time may depend on values.
+  void Learn(std::chrono::duration<double> run) {
+    is_quick_ = run.count() < kQuick;
+    if (run.count() > kFarTooSlow) {
+      distrust_ = penalty_ = std::min(4 * penalty_ + kMinPenalty, kMaxPenalty);
+    } else if (distrust_ > 0) {
+      --distrust_;
+    }
+  }
 
  private:
   struct End {
@@ -128,11 +139,12 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
     if (RunsEnd()) throw std::runtime_error("a run can't start while the interpreter ends");
     {
       const ReleaseGil release;
-      state_->batcher.RunAsync(std::move(requests), kQuick);
+      state_->batcher.RunAsync(std::move(requests), distrust_ > 0 ? 0 : kQuick);
     }
     AfterCall();
     const bool all = Drain() == together_;
-    if (together_ == 1) Learn(all ? std::chrono::steady_clock::now() - begin : std::chrono::hours(1));
+    Learn(std::chrono::steady_clock::now() - begin);
+    is_quick_ &= all && together_ == 1;
   }
 
   // Called once for each request, in any thread, without the GIL.
@@ -205,9 +217,10 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
   std::shared_ptr<const void> flush_, drain_;  // Python functions
   const std::shared_ptr<BatcherState> state_;
   std::vector<Batcher::Request> pending_;
-  std::size_t together_ = 0;                                               // requests of the last turn
-  bool is_quick_ = false;                                                  // the last single request was
-  unsigned alone_ = 0;                                                     // requests that ran at once
+  std::size_t together_ = 0;  // requests of the last turn
+  bool is_quick_ = false;     // the last single request was
+  unsigned alone_ = 0;        // requests that ran at once
+  int penalty_ = 0, distrust_ = 0;
   std::unordered_map<PyObject*, std::shared_ptr<Cancellation>> requests_;  // by future
 
   std::mutex mutex_;  // guards the members below

@@ -27,6 +27,7 @@ struct Bound {
   Function function;
   std::atomic<std::size_t> quick_bytes{0};   // runs with inputs of at most so many bytes are quick
   std::atomic<int> slow_runs{0};             // of these, one after the other
+  std::atomic<int> in_flight{0};             // in the pool
   std::atomic<int> penalty{0}, distrust{0};  // quick runs that do not count
 
   // Whether such a run is quick.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <memory>
+#include <thread>
 #include <utility>
 
 #include "async.h"
@@ -22,6 +24,12 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::microseconds kQuick{200}, kFarTooSlow{5000};
 constexpr int kMinPenalty = 64, kMaxPenalty = 1 << 16;
 constexpr int kSlowRuns = 3;  // one alone may have lost its core
+
+struct InFlight {
+  std::shared_ptr<const void> signature;
+  Bound* bound;
+  ~InFlight() { --bound->in_flight; }
+};
 
 // The arguments of a run that nobody waits for.
 struct Unwaited {
@@ -44,9 +52,12 @@ struct Unwaited {
   py::object Start(py::object done) {
     std::vector<Tensor> inputs(bound->function.inputs().size());
     ConvertInputs(state.inputs, given.data(), bound->function, state.label, inputs.data(), nullptr, false);
-    const auto make = [kept = Keep(object), &state = state, bound = bound, bytes = Bytes(inputs),
+    const int turns = (bound->in_flight++ + static_cast<int>(std::thread::hardware_concurrency())) /
+                      std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
+    const auto in_flight = std::make_shared<InFlight>(InFlight{Keep(object), bound});
+    const auto make = [in_flight, &state = state, bound = bound, bytes = Bytes(inputs), turns,
                        begin = Clock::now()](std::vector<Tensor> results) {
-      bound->Learn(bytes, Clock::now() - begin);
+      bound->Learn(bytes, (Clock::now() - begin) / std::max(turns, 1));  // those before it took their time
       return Results(state, *bound, results.data(), Outs(0));
     };
     const auto start = [&function = bound->function, &inputs](Function::Callback end, RunOptions run) {

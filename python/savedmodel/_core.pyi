@@ -4,11 +4,17 @@ from concurrent.futures import Future
 from typing import Any, Literal, NoReturn, final, overload
 
 import numpy as np
+from typing_extensions import disjoint_base
 
 from savedmodel._options import RunOptions
 from savedmodel._trace import Trace as PyTrace
 
 _Array = np.ndarray[Any, np.dtype[Any]]
+_Inputs = Mapping[str, Any] | None
+_Outputs = str | Iterable[str] | None
+_Seconds = float | None
+_Options = RunOptions | None
+_Done = Callable[[BaseException | None, Any], None]
 
 __version__: str
 REQUIRED_TENSORFLOW: str
@@ -90,9 +96,9 @@ class Signature:
     @overload
     def run(
         self,
-        inputs: Mapping[str, Any] | None = None,
+        inputs: _Inputs = None,
         *,
-        outputs: str | Iterable[str] | None = None,
+        outputs: _Outputs = None,
         out: Mapping[str, _Array] | None = None,
         timeout: float | None = None,
         trace: Literal[False] | None = None,
@@ -101,9 +107,9 @@ class Signature:
     @overload
     def run(
         self,
-        inputs: Mapping[str, Any] | None = None,
+        inputs: _Inputs = None,
         *,
-        outputs: str | Iterable[str] | None = None,
+        outputs: _Outputs = None,
         out: Mapping[str, _Array] | None = None,
         timeout: float | None = None,
         trace: Literal[True],
@@ -111,27 +117,26 @@ class Signature:
     ) -> tuple[dict[str, Any], PyTrace]: ...
     def submit(
         self,
-        inputs: Mapping[str, Any] | None = None,
+        inputs: _Inputs = None,
         *,
-        outputs: str | Iterable[str] | None = None,
-        timeout: float | None = None,
-        options: RunOptions | None = None,
+        outputs: _Outputs = None,
+        timeout: _Seconds = None,
+        options: _Options = None,
     ) -> Future[dict[str, Any]]: ...
     def run_async(
         self,
-        inputs: Mapping[str, Any] | None = None,
+        inputs: _Inputs = None,
         *,
-        outputs: str | Iterable[str] | None = None,
-        timeout: float | None = None,
-        options: RunOptions | None = None,
+        outputs: _Outputs = None,
+        timeout: _Seconds = None,
+        options: _Options = None,
     ) -> Coroutine[Any, Any, dict[str, Any]]: ...
-    def _start(
-        self, done: Callable[[BaseException | None, Any], None], /, *args: Any, **kwargs: Any
-    ) -> RunHandle: ...
+    def _start(self, done: _Done, /, *args: Any, **kwargs: Any) -> RunHandle: ...
     def _run_if_quick(self, /, *args: Any, **kwargs: Any) -> Awaitable[dict[str, Any]] | None: ...
     def explain(self, /, *args: Any, **kwargs: Any) -> dict[str, str]: ...
     def _repr_html_(self) -> str: ...
 
+@disjoint_base
 class Batcher:
     def __new__(cls, /, *args: Any) -> Batcher: ...
     @property
@@ -139,14 +144,10 @@ class Batcher:
     @property
     def outputs(self) -> Mapping[str, TensorSpec]: ...
     def __call__(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]: ...
-    def run(
-        self, inputs: Mapping[str, Any] | None = None, *, timeout: float | None = None
-    ) -> dict[str, Any]: ...
+    def run(self, inputs: _Inputs = None, *, timeout: float | None = None) -> dict[str, Any]: ...
     def close(self) -> None: ...
     def _statistics(self) -> dict[str, Any]: ...
-    def _start(
-        self, done: Callable[[BaseException | None, Any], None], /, *args: Any, **kwargs: Any
-    ) -> RunHandle: ...
+    def _start(self, done: _Done, /, *args: Any, **kwargs: Any) -> RunHandle: ...
     def _join(self, /, *args: Any, **kwargs: Any) -> Awaitable[dict[str, Any]]: ...
     def _leave(self, joined: Awaitable[dict[str, Any]], /) -> None: ...
 

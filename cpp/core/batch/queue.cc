@@ -17,8 +17,6 @@ namespace savedmodel::internal {
 namespace {
 
 constexpr std::size_t kUnmeasuredLimit = 64;  // rows of a batch
-constexpr double kWakeUp = 20e-6;             // seconds: what it costs a thread to wait for another
-constexpr std::size_t kMeasuredRuns = 32;     // one in so many runs beside the queue
 constexpr std::chrono::milliseconds kInterruptCheck(50), kCopying(1), kPoolIsBusy(2), kLook(20);
 
 thread_local const BatchQueue* calling_back = nullptr;
@@ -159,90 +157,6 @@ void BatchQueue::Refused() {
   ++statistics_.refused;
 }
 
-bool BatchQueue::RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options) {
-  if (watches_ || !options_.pad_to.empty() || options_.max_batch_size > 0 || options_.max_delay.count() > 0 ||
-      (options != nullptr && (options->trace || !options->proto.empty()))) {
-    return false;
-  }
-  const BatchTarget& target = *target_;
-  if (target.layout.fixed_rows()) return false;
-  std::size_t rows = 0;
-  try {
-    rows = target.layout.Rows(inputs);
-  } catch (const Error&) {
-    Refused();
-    HoldAtExit();
-    throw;
-  }
-  const double saved = saving();
-  if (saved >= 0 && saved < kWakeUp) return RunBeside(rows, inputs, outputs, options);
-  Lock lock(mutex_);
-  if (closed_ || !queue_.empty() || Full()) return false;
-  ++running_;
-  ++inside_;
-  ++statistics_.requests;
-  lock.unlock();
-  double seconds = 0;
-  const auto end = [&](bool failed) {
-    lock.lock();
-    --running_;
-    if (failed) {
-      ++statistics_.failed;
-    } else {
-      ++statistics_.batches;
-      statistics_.rows += rows;
-      ++statistics_.sizes[SizeOf(rows)];
-      Learn(rows, seconds);
-    }
-    Dispatch(&lock);
-    if (--inside_ == 0 && closed_) idle_.notify_all();
-  };
-  try {
-    const Clock::time_point begin = Clock::now();
-    RunGiven(rows, inputs, outputs, options);
-    seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  } catch (const Error&) {
-    end(true);
-    HoldAtExit();
-    throw;
-  }
-  end(false);
-  return true;
-}
-
-void BatchQueue::RunGiven(std::size_t rows, Span<const Tensor> inputs, Span<Tensor> outputs,
-                          const RunOptions* options) {
-  const FunctionState& function = *target_->function;
-  const Visit visit(*function.model);
-  if (!function.bound->called.load(std::memory_order_relaxed)) Prepare(function);
-  RunInside(function, {inputs, outputs, false, options, nullptr});
-  if (rows > 0) target_->layout.CheckResults(outputs, rows);
-}
-
-bool BatchQueue::RunBeside(std::size_t rows, Span<const Tensor> inputs, Span<Tensor> outputs,
-                           const RunOptions* options) {
-  if (!beside_.Enter()) return false;
-  const std::uint64_t number = beside_runs_.fetch_add(1, std::memory_order_relaxed);
-  beside_rows_.fetch_add(rows, std::memory_order_relaxed);
-  const bool measures = number % kMeasuredRuns == 0;
-  try {
-    const Clock::time_point begin = measures ? Clock::now() : Clock::time_point{};
-    RunGiven(rows, inputs, outputs, options);
-    if (measures) {
-      const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-      const std::lock_guard<std::mutex> lock(mutex_);
-      Learn(rows, seconds);
-    }
-  } catch (const Error&) {
-    beside_failed_.fetch_add(1, std::memory_order_relaxed);
-    beside_.Leave();
-    HoldAtExit();
-    throw;
-  }
-  beside_.Leave();
-  return true;
-}
-
 void BatchQueue::Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options) {
   if (fork_generation_ != ForkGeneration()) CheckUsableAfterFork();
   if (RunAtOnce(inputs, outputs, options)) return;
@@ -283,6 +197,7 @@ void BatchQueue::Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunO
 void BatchQueue::Wait(Lock* lock, BatchRequest& request) {
   const InterruptCheck check = GetInterruptCheck();
   bool interrupted = false;
+  Clock::time_point next_check = Clock::now() + kInterruptCheck;
   Dispatch(lock);
   while (!request.ended) {
     const Clock::time_point now = Clock::now();
@@ -294,13 +209,14 @@ void BatchQueue::Wait(Lock* lock, BatchRequest& request) {
     }
     Clock::time_point until = late ? now + kCopying : request.until;
     if (request.waits) until = std::min(until, now + kLook);
-    if (check != nullptr) until = std::min(until, now + kInterruptCheck);
+    if (check != nullptr) until = std::min(until, next_check);
     if (until == Clock::time_point::max()) {  // which wait_until can't take
       request.wake->wait(*lock);
     } else {
       request.wake->wait_until(*lock, until);
     }
-    if (check == nullptr || request.ended || interrupted || Clock::now() < now + kInterruptCheck) continue;
+    if (check == nullptr || request.ended || interrupted || Clock::now() < next_check) continue;
+    next_check = Clock::now() + kInterruptCheck;
     lock->unlock();
     interrupted = check();
     if (interrupted) request.options.cancellation->Cancel();

@@ -62,11 +62,12 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   void CallBack(Lock* lock, Span<const Request> requests);
   void Remove(BatchRequest& request);
   void Refused();
+
+  // alone.cc
   // Runs a request in this thread, without a BatchRequest. False if it has to wait, or needs more care.
   bool RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options);
-  bool RunBeside(std::size_t rows, Span<const Tensor> inputs, Span<Tensor> outputs,
-                 const RunOptions* options);
-  void RunGiven(std::size_t rows, Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options);
+  bool RunInSlot(std::size_t rows, const std::function<void()>& run);
+  bool RunBeside(std::size_t rows, const std::function<void()>& run);
 
   // schedule.cc
   bool Full() const { return running_ >= (is_tiny_ ? 1 : concurrent_); }

@@ -87,9 +87,11 @@ Batch BatchQueue::Take() {
     return batch;
   }
   const std::size_t joinable = Joinable(limit);
-  std::size_t wanted = cost_.Best(joinable);
+  const bool asked_for = options_.max_delay.count() > 0;
+  std::size_t wanted = asked_for ? joinable : cost_.Best(joinable);
   // What the sizes next to the best one cost may have changed.
-  if (++taken_ % kTries == 0) wanted = taken_ / kTries % 2 == 0 ? wanted / 2 : std::min(2 * wanted, joinable);
+  if (!asked_for && ++taken_ % kTries == 0)
+    wanted = taken_ / kTries % 2 == 0 ? wanted / 2 : std::min(2 * wanted, joinable);
   wanted = std::max(wanted, left);
   for (auto next = queue_.begin(); next != queue_.end() && batch.rows < wanted;) {
     BatchRequest& request = **next++;

@@ -124,8 +124,8 @@ def batch(
     warm_up: measure batches of 1, 2, 4, ... rows now, of `sample` (inputs of one row or more, by name) or of
         made-up rows. What is not measured is learned from the requests.
 
-    Raises ValueError or TypeError for wrong arguments, KeyError for an unknown name, and FailedPreconditionError
-    for a signature whose results have no rows.
+    Raises ValueError or TypeError for wrong arguments, KeyError for an unknown name, and
+    FailedPreconditionError for a signature whose results have no rows.
     """
     options = {
         "max_batch_size": max_batch_size,
