@@ -11,7 +11,7 @@ from savedmodel._trace import Trace as PyTrace
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 _Inputs = Mapping[str, Any] | None
-_Outputs = str | Iterable[str] | None
+_Keys = str | Iterable[str] | None
 _Seconds = float | None
 _Options = RunOptions | None
 _Done = Callable[[BaseException | None, Any], None]
@@ -98,7 +98,7 @@ class Signature:
         self,
         inputs: _Inputs = None,
         *,
-        outputs: _Outputs = None,
+        outputs: _Keys = None,
         out: Mapping[str, _Array] | None = None,
         timeout: float | None = None,
         trace: Literal[False] | None = None,
@@ -109,7 +109,7 @@ class Signature:
         self,
         inputs: _Inputs = None,
         *,
-        outputs: _Outputs = None,
+        outputs: _Keys = None,
         out: Mapping[str, _Array] | None = None,
         timeout: float | None = None,
         trace: Literal[True],
@@ -119,7 +119,7 @@ class Signature:
         self,
         inputs: _Inputs = None,
         *,
-        outputs: _Outputs = None,
+        outputs: _Keys = None,
         timeout: _Seconds = None,
         options: _Options = None,
     ) -> Future[dict[str, Any]]: ...
@@ -127,7 +127,7 @@ class Signature:
         self,
         inputs: _Inputs = None,
         *,
-        outputs: _Outputs = None,
+        outputs: _Keys = None,
         timeout: _Seconds = None,
         options: _Options = None,
     ) -> Coroutine[Any, Any, dict[str, Any]]: ...
