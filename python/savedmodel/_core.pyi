@@ -13,7 +13,7 @@ _Array = np.ndarray[Any, np.dtype[Any]]
 _Inputs = Mapping[str, Any] | None
 _Keys = str | Iterable[str] | None
 _Seconds = float | None
-_Options = RunOptions | None
+_Run = RunOptions | None
 _Done = Callable[[BaseException | None, Any], None]
 
 __version__: str
@@ -116,20 +116,10 @@ class Signature:
         options: RunOptions | None = None,
     ) -> tuple[dict[str, Any], PyTrace]: ...
     def submit(
-        self,
-        inputs: _Inputs = None,
-        *,
-        outputs: _Keys = None,
-        timeout: _Seconds = None,
-        options: _Options = None,
+        self, inputs: _Inputs = None, *, outputs: _Keys = None, timeout: _Seconds = None, options: _Run = None
     ) -> Future[dict[str, Any]]: ...
     def run_async(
-        self,
-        inputs: _Inputs = None,
-        *,
-        outputs: _Keys = None,
-        timeout: _Seconds = None,
-        options: _Options = None,
+        self, inputs: _Inputs = None, *, outputs: _Keys = None, timeout: _Seconds = None, options: _Run = None
     ) -> Coroutine[Any, Any, dict[str, Any]]: ...
     def _start(self, done: _Done, /, *args: Any, **kwargs: Any) -> RunHandle: ...
     def _run_if_quick(self, /, *args: Any, **kwargs: Any) -> Awaitable[dict[str, Any]] | None: ...
