@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     add("--connections", type=numbers, default=(1, 8, 32), metavar="N,M", help="serving (1,8,32)")
     add("--calls", type=positive, help="soak: calls of xy (1,000,000)")
     add("--cycles", type=positive, help="soak: load/close cycles of mlp (200)")
+    add("--requests", type=positive, help="soak: requests for batches of gru (4,000,000: ten minutes)")
     add("--quick", action="store_true", help="a smoke run under a minute; says little of speed")
     add("--output", type=Path, metavar="DIR", help="default: benchmarks/results")
     return result
@@ -95,9 +96,12 @@ def main() -> int:
     cold_runs = (options.cold_runs or (1 if quick else 5)) if options.cold else 0
     seconds = (options.round_ms or (50 if quick else 250)) / 1000
     if options.what == "soak":
-        calls = options.calls or (20_000 if quick else 1_000_000)
-        cycles = options.cycles or (20 if quick else 200)
-        return soak(calls, cycles, folder / f"{prefix}soak")
+        totals = {
+            "calls": options.calls or (20_000 if quick else 1_000_000),
+            "cycles": options.cycles or (20 if quick else 200),
+            "requests": options.requests or (20_000 if quick else 4_000_000),
+        }
+        return soak(totals, folder / f"{prefix}soak")
     if options.what == "scaling":
         return scaling(options.paths or SCALING_PATHS, rounds, seconds, folder / f"{prefix}scaling")
     if options.what == "int8":

@@ -1,4 +1,4 @@
-"""Does memory grow? Many calls of one model, then many load/close cycles of another."""
+"""Does memory grow? Many calls of a model, load/close cycles of another, requests for batches of a third."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from .table import markdown
 from .worker import Worker
 
 POINTS = 20
-MODEL_OF = {"calls": "xy", "cycles": "mlp"}
+MODEL_OF = {"calls": "xy", "cycles": "mlp", "requests": "gru"}
+TITLES = {
+    "calls": "Calls of xy",
+    "cycles": "Load, call and close of mlp",
+    "requests": "Requests of 64 coroutines for batches of gru; some are late, some are cancelled",
+}
 
 
 def measure(what: str, total: int, step: Callable[[str], None]) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def measure(what: str, total: int, step: Callable[[str], None]) -> dict[str, Any
 
 
 def _section(what: str, result: dict[str, Any]) -> list[str]:
-    lines = [f"\n## {'Calls of xy' if what == 'calls' else 'Load, call and close of mlp'}\n"]
+    lines = [f"\n## {TITLES[what]}\n"]
     samples = result.get("samples", [])
     if samples:
         first = samples[0]["rss_mb"]
@@ -64,14 +69,11 @@ def report(about: dict[str, Any], results: dict[str, dict[str, Any]]) -> str:
     return "\n".join([*lines, *(line for item in results.items() for line in _section(*item))])
 
 
-def soak(calls: int, cycles: int, stem: Path) -> int:
+def soak(totals: dict[str, int], stem: Path) -> int:
     """Measure, print tables, write them and JSON. Returns the exit status."""
     about = machine.describe()
-    with progress(2 * POINTS) as step:
-        results = {
-            "calls": measure("calls", calls, step),
-            "cycles": measure("cycles", cycles, step),
-        }
+    with progress(len(totals) * POINTS) as step:
+        results = {what: measure(what, total, step) for what, total in totals.items()}
     text = report(about, results)
     print(text)
     print(f"\nWritten: {write_results(stem, text, {'machine': about, **results})}")

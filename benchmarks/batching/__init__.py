@@ -18,7 +18,17 @@ from statistics import median
 from typing import Any
 
 import savedmodel
-from savedmodel._bench.plots import BLUE, GREY, horizontal_grid, open_frame, pyplot
+from savedmodel._bench.plots import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    YELLOW,
+    horizontal_grid,
+    open_frame,
+    pyplot,
+)
 from savedmodel._bench.progress import progress
 from savedmodel._bench.turns import Contenders
 from savedmodel._process import ProcessError
@@ -44,6 +54,14 @@ PATHS: dict[str, tuple[str, str, str]] = {
     "cpp_async_batched": ("32 requests in flight, C++ `Batcher::RunAsync`", "cpp_async", ""),
     "cpp_threads": ("32 C++ threads, `Function::Run`", "cpp_threads", ""),
     "cpp_threads_batched": ("32 C++ threads, `Batcher::Run`", "cpp_threads", ""),
+}
+COLOURS = {
+    "asyncio_batched": BLUE,
+    "asyncio_ray": GREY,
+    "threads_batched": GREEN,
+    "tf_batched": YELLOW,
+    "cpp_async_batched": ORANGE,
+    "cpp_threads_batched": PURPLE,
 }
 BATCHED = tuple(name for name, (_, alone, _) in PATHS.items() if name != alone)
 
@@ -188,9 +206,7 @@ def plot(results: Sequence[dict[str, Any]], file: Path) -> None:
             one, base = by_key.get((name, path)), by_key.get((name, PATHS[path][1]))
             heights.append(one["rate"] / base["rate"] if one and base else 0.0)
         places = [k + (i - (len(kinds) - 1) / 2) * width for k in range(len(models))]
-        ours = not path.endswith("ray") and not path.startswith("tf")
-        shade = 1 - 0.2 * kinds.index(path)
-        axis.bar(places, heights, width, label=path, color=BLUE if ours else GREY, alpha=max(shade, 0.3))
+        axis.bar(places, heights, width, label=path, color=COLOURS[path])
     axis.axhline(1, color="black", linewidth=0.8)
     axis.set_xticks(range(len(models)), models)
     axis.set_ylabel("requests/s, of unbatched")

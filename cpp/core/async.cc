@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/exit.h"
 #include "core/model_state.h"
 #include "core/waiting_calls.h"
@@ -62,6 +63,7 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
 
   void Run() noexcept override {
     if (!Take()) return;
+    if (function_->model->options.counters) function_->bound->counters.LeftQueue(Ticks() - queued_);
     std::vector<Tensor> results;
     try {
       if (timeout_) {
@@ -152,6 +154,7 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
   Clock::time_point until_ = Clock::time_point::max();
   std::uint64_t id_ = 0;
   std::uint64_t on_cancel_ = 0;
+  const std::uint64_t queued_ = Ticks();
   std::atomic<bool> taken_{false};
 };
 

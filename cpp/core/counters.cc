@@ -55,10 +55,23 @@ double RunCounters::Quantile(double fraction) const {
 
 namespace internal {
 
-void CallCounters::Succeeded(std::uint64_t ticks) {
+namespace {
+
+std::uint64_t Nanoseconds(std::uint64_t ticks) {
   // The clocks of two cores may differ by more than a call's duration.
   const auto elapsed = std::max<std::int64_t>(static_cast<std::int64_t>(ticks), 0);
-  const auto ns = static_cast<std::uint64_t>(static_cast<double>(elapsed) * NanosecondsPerTick());
+  return static_cast<std::uint64_t>(static_cast<double>(elapsed) * NanosecondsPerTick());
+}
+
+}  // namespace
+
+void CallCounters::LeftQueue(std::uint64_t ticks) {
+  queued_.fetch_add(1, std::memory_order_relaxed);
+  queue_ns_.fetch_add(Nanoseconds(ticks), std::memory_order_relaxed);
+}
+
+void CallCounters::Succeeded(std::uint64_t ticks) {
+  const std::uint64_t ns = Nanoseconds(ticks);
   latency_[BucketOf(ns)].fetch_add(1, std::memory_order_relaxed);
   total_ns_.fetch_add(ns, std::memory_order_relaxed);
 }
@@ -78,6 +91,8 @@ void CallCounters::Read(RunCounters* counters) const {
   for (std::size_t i = 0; i < errors_.size(); ++i) {
     counters->errors[i] += errors_[i].load(std::memory_order_relaxed);
   }
+  counters->queued += queued_.load(std::memory_order_relaxed);
+  counters->queue_seconds += static_cast<double>(queue_ns_.load(std::memory_order_relaxed)) * 1e-9;
   counters->total_seconds += static_cast<double>(total_ns_.load(std::memory_order_relaxed)) * 1e-9;
 }
 

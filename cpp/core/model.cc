@@ -392,6 +392,7 @@ std::vector<RunCounters> Model::Counters() const {
     const std::lock_guard<std::mutex> lock(state_->mutex);
     for (const auto& [key, bound] : state_->functions) {
       counters.push_back(FunctionState{state_, bound, "signature '" + key.first + "'"}.Counters());
+      counters.back().signature = key.first;
     }
     return counters;
   });

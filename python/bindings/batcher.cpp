@@ -15,6 +15,7 @@
 #include "model.h"
 #include "numpy.h"
 #include "runtime.h"
+#include "savedmodel/metrics.h"
 #include "watch.h"
 
 namespace savedmodel::python {
@@ -239,6 +240,33 @@ PyObject* Statistics(PyObject* self, PyObject*) {
   });
 }
 
+// (name, version, model or None, [(signature, batcher)], watched or None) of each model.
+std::string Prometheus(const py::list& models) {
+  std::vector<ModelMetrics> read;
+  for (const py::handle row : models) {
+    const auto one = row.cast<py::tuple>();
+    ModelMetrics metrics;
+    metrics.model = one[0].cast<std::string>();
+    metrics.version = one[1].cast<std::string>();
+    if (!one[2].is_none()) {
+      const Model& model = one[2].cast<const ModelHandle&>().model;
+      if (model.options().counters) metrics.signatures = WithoutGil([&] { return model.Counters(); });
+    }
+    for (const py::handle entry : one[3]) {
+      const auto pair = entry.cast<py::tuple>();
+      const Batcher batcher = BatcherOf(py::object(pair[1]).ptr())->batcher;
+      metrics.batchers.emplace_back(pair[0].cast<std::string>(),
+                                    WithoutGil([&] { return batcher.Statistics(); }));
+    }
+    if (!one[4].is_none()) {
+      const Watched watched = one[4].cast<const WatchHandle&>().watched;
+      metrics.watched = WithoutGil([&] { return watched.status(); });
+    }
+    read.push_back(std::move(metrics));
+  }
+  return PrometheusText(read);
+}
+
 PyObject* Close(PyObject* self, PyObject*) {
   return Guarded([&]() -> py::object {
     WithoutGil([&] { BatcherOf(self)->batcher.Close(); });
@@ -261,6 +289,9 @@ const PyMethodDef own_methods[] = {
 PyMethodDef methods[std::size(own_methods) + std::size(batcher_async_methods) + 1];
 
 PyGetSetDef properties[] = {
+    {"signature",
+     [](PyObject* self, void*) { return py::str(BatcherOf(self)->signature.info.name).release().ptr(); },
+     nullptr, "The signature's name.", nullptr},
     {"inputs", [](PyObject* self, void*) { return BatcherOf(self)->signature.input_specs.inc_ref().ptr(); },
      nullptr, "TensorSpec by name, in the order of positional inputs.", nullptr},
     {"outputs", [](PyObject* self, void*) { return BatcherOf(self)->signature.output_specs.inc_ref().ptr(); },
@@ -292,6 +323,7 @@ void bind_batcher(py::module_& m) {
   const auto type = py::reinterpret_steal<py::object>(PyType_FromSpec(&spec));
   if (!type) throw py::error_already_set();
   m.attr("Batcher") = type;
+  m.def("prometheus_text", &Prometheus);
 }
 
 }  // namespace savedmodel::python

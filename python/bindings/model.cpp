@@ -64,6 +64,31 @@ const char* KindName(const Structure& value) {
   return names[static_cast<int>(value.kind)];
 }
 
+py::object Counters(const ModelHandle& handle) {
+  if (!handle.model.options().counters) return py::none();
+  const std::vector<RunCounters> read = WithoutGil([&] { return handle.model.Counters(); });
+  py::list all;
+  for (const RunCounters& run : read) {
+    py::dict one, errors, latency;
+    for (std::size_t code = 0; code < run.errors.size(); ++code) {
+      if (run.errors[code] > 0) errors[CodeName(static_cast<Code>(code))] = run.errors[code];
+    }
+    for (std::size_t i = 0; i < run.latency.size(); ++i) {
+      if (run.latency[i] > 0) latency[py::float_(RunCounters::UpperBound(i))] = run.latency[i];
+    }
+    one["signature"] = run.signature;
+    one["outputs"] = py::tuple(py::cast(run.outputs));
+    one["successes"] = run.successes;
+    one["errors"] = errors;
+    one["seconds"] = run.total_seconds;
+    one["latency"] = latency;
+    one["queued"] = run.queued;
+    one["queue_seconds"] = run.queue_seconds;
+    all.append(one);
+  }
+  return std::move(all);
+}
+
 }  // namespace
 
 void bind_model(py::module_& m) {
@@ -84,7 +109,7 @@ void bind_model(py::module_& m) {
   py::class_<LoadOptions>(m, "LoadOptions")
       .def(py::init([] {
         LoadOptions options;
-        options.counters = false;  // Python does not expose them
+        options.counters = false;
         options.max_queue = 16384;
         return options;
       }))
@@ -102,6 +127,7 @@ void bind_model(py::module_& m) {
       .def_readwrite("float32_layers", &LoadOptions::float32_layers)
       .def_readwrite("op_libraries", &LoadOptions::op_libraries)
       .def_readwrite("cache", &LoadOptions::cache)
+      .def_readwrite("counters", &LoadOptions::counters)
       .def("set_op_rules",
            [](LoadOptions& options, std::map<std::string, std::string> refused, std::set<std::string> known) {
              options.op_rules = OpRules{std::move(refused), std::move(known)};
@@ -196,6 +222,7 @@ void bind_model(py::module_& m) {
              const ReleaseGil release;
              handle.model.SaveOptimized(target, functions, for_default);
            })
+      .def("counters", &Counters, "None if the model does not count.")
       .def("close",
            [](ModelHandle& handle) {
              {

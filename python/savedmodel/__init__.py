@@ -71,6 +71,7 @@ from savedmodel._core import (
 from savedmodel._edit import Edit
 from savedmodel._functions import Function
 from savedmodel._inspect import Inspection, MetaGraph, inspect
+from savedmodel._metrics import SignatureMetrics
 from savedmodel._model import Model, load
 from savedmodel._op_libraries import find_op_libraries
 from savedmodel._options import RunOptions, SessionOptions
@@ -80,6 +81,7 @@ from savedmodel._trace import Trace
 if TYPE_CHECKING:
     from savedmodel import export as export
     from savedmodel._batch import Batcher, BatchStatistics, batch
+    from savedmodel._batch.prometheus_text import prometheus_text
     from savedmodel._examples import serialize_example
     from savedmodel._publish import (
         Problem,
@@ -163,6 +165,7 @@ __all__ = [
     "RunOptions",
     "SessionOptions",
     "Signature",
+    "SignatureMetrics",
     "SparseTensor",
     "TensorSpec",
     "Trace",
@@ -183,6 +186,7 @@ __all__ = [
     "find_op_libraries",
     "inspect",
     "load",
+    "prometheus_text",
     "publish",
     "quantize",
     "record_warmup",
@@ -198,6 +202,7 @@ __all__ = [
 # Not needed to load a model: these modules are imported on first use.
 _LAZY = {
     **dict.fromkeys(("BatchStatistics", "Batcher", "batch"), "savedmodel._batch"),
+    "prometheus_text": "savedmodel._batch.prometheus_text",
     "record_warmup": "savedmodel._warmup",
     "serialize_example": "savedmodel._examples",
     **dict.fromkeys(("Quantization", "QuantizedLayer", "quantize"), "savedmodel._quantize"),

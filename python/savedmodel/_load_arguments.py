@@ -40,6 +40,7 @@ class _Arguments(TypedDict, total=False):
     op_libraries: OpLibraries
     ops: Literal["any", "safe"]
     cache: bool | str | os.PathLike[str] | None
+    metrics: bool
 
 
 class PublishArguments(_Arguments, total=False):
@@ -70,6 +71,7 @@ DEFAULTS: LoadArguments = {
     "op_libraries": (),
     "ops": "any",
     "cache": None,
+    "metrics": False,
     "warmup": False,
 }
 
@@ -110,6 +112,7 @@ def complete(given: LoadArguments) -> LoadArguments:
         raise ValueError(f"threads must be 1 to {_MAX_THREADS}, or None for one per CPU, got {threads}")
     check_type("verify", arguments["verify"], bool)
     check_type("warmup", arguments["warmup"], bool)
+    check_type("metrics", arguments["metrics"], bool)
     if arguments["optimize"] not in ("none", "default", "bf16", "int8"):
         level = arguments["optimize"]
         raise ValueError(f"optimize must be 'none', 'default', 'bf16' or 'int8', got {level!r}")

@@ -18,11 +18,14 @@ struct SAVEDMODEL_API RunCounters {
   static constexpr std::size_t kBuckets = 133;
 
   std::string function;              // "signature 'serving_default'"
+  std::string signature;             // its name; empty for other functions
   std::vector<std::string> outputs;  // keys
   std::uint64_t successes = 0;
   std::array<std::uint64_t, 17> errors{};         // by Code
   std::array<std::uint64_t, kBuckets> latency{};  // successes by latency
   double total_seconds = 0;                       // of the successes
+  std::uint64_t queued = 0;                       // calls of RunAsync that left the queue
+  double queue_seconds = 0;                       // that they were in it
 
   std::uint64_t errors_in_all() const;
   std::uint64_t calls() const { return successes + errors_in_all(); }

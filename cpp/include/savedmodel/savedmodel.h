@@ -13,6 +13,7 @@
 #include "savedmodel/function.h"        // IWYU pragma: export
 #include "savedmodel/inspect.h"         // IWYU pragma: export
 #include "savedmodel/interrupt.h"       // IWYU pragma: export
+#include "savedmodel/metrics.h"         // IWYU pragma: export
 #include "savedmodel/model.h"           // IWYU pragma: export
 #include "savedmodel/optimization.h"    // IWYU pragma: export
 #include "savedmodel/options.h"         // IWYU pragma: export
