@@ -2,7 +2,6 @@
 #include "savedmodel/batcher.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "core/batch/queue.h"
@@ -16,14 +15,14 @@ namespace {
 
 constexpr char kSubject[] = "a batcher";
 constexpr int kMaxConcurrent = 4096;
+constexpr double kMaxDelay = 1e9;
 
 void Check(BatchOptions* options) {
   const auto check = [](bool good, const char* rule) {
     if (!good) throw UsageError(UsageError::Kind::kValue, rule);
   };
   const double delay = options->max_delay.count();
-  check(delay >= 0 && std::isfinite(delay),
-        "BatchOptions::max_delay must be a finite number of seconds, 0 or more");
+  check(delay >= 0 && delay <= kMaxDelay, "BatchOptions::max_delay must be 0 to 1e9 seconds");
   check(options->max_queue > 0, "BatchOptions::max_queue must be 1 or more");
   check(options->max_concurrent >= 0 && options->max_concurrent <= kMaxConcurrent,
         "BatchOptions::max_concurrent must be 1 to 4096, or 0 for one per CPU");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "savedmodel/metrics.h"
 
+#include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <functional>
 #include <map>
 #include <utility>
@@ -30,9 +30,9 @@ std::string Escaped(const std::string& text) {
 
 std::string Number(double value) {
   if (std::isinf(value)) return "+Inf";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
+  char text[64];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;  // whatever the locale
+  return std::string(text, end);
 }
 
 using Labels = std::vector<std::pair<const char*, std::string>>;
@@ -99,9 +99,31 @@ std::vector<RunCounters> BySignature(const std::vector<RunCounters>& runs) {
   return result;
 }
 
+std::vector<std::pair<std::string, BatchStatistics>> BySignature(
+    const std::vector<std::pair<std::string, BatchStatistics>>& batchers) {
+  std::map<std::string, BatchStatistics> merged;
+  for (const auto& [signature, batches] : batchers) {
+    BatchStatistics& sum = merged[signature];
+    sum.requests += batches.requests;
+    sum.refused += batches.refused;
+    sum.failed += batches.failed;
+    sum.batches += batches.batches;
+    sum.rows += batches.rows;
+    sum.padded_rows += batches.padded_rows;
+    sum.retries += batches.retries;
+    sum.waiting += batches.waiting;
+    sum.queue_seconds += batches.queue_seconds;
+    for (std::size_t i = 0; i < batches.sizes.size(); ++i) sum.sizes[i] += batches.sizes[i];
+  }
+  return {merged.begin(), merged.end()};
+}
+
 std::string Text(std::vector<ModelMetrics> models) {
   std::string text;
-  for (ModelMetrics& model : models) model.signatures = BySignature(model.signatures);
+  for (ModelMetrics& model : models) {
+    model.signatures = BySignature(model.signatures);
+    model.batchers = BySignature(model.batchers);
+  }
   const auto family = [&](const char* name, const char* type, const char* help, const auto& add) {
     Family made(&text, name, type, help);
     for (const ModelMetrics& model : models) add(model, made);

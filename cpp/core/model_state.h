@@ -72,6 +72,7 @@ struct FunctionState {
 
   EngineFunction& engine() const { return *bound->engine; }
   static const std::shared_ptr<FunctionState>& Of(const Function& function) { return function.state(); }
+  static Function Handle(std::shared_ptr<FunctionState> state) { return Function(std::move(state)); }
   RunCounters Counters() const;
 };
 

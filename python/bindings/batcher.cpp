@@ -39,7 +39,8 @@ BatchArguments::BatchArguments(BatcherState& batcher_state, PyObject* const* arg
 }
 
 std::vector<Tensor> BatchArguments::Inputs() const {
-  const Function function = state.bound.function ? state.bound.function : state.batcher.function();
+  const Function function =
+      state.bound.function ? state.bound.function : WithoutGil([&] { return state.batcher.function(); });
   std::vector<Tensor> inputs(function.inputs().size());
   ConvertInputs(state.signature.inputs, given.data(), function, state.signature.label, inputs.data(), nullptr,
                 false);
@@ -47,7 +48,8 @@ std::vector<Tensor> BatchArguments::Inputs() const {
 }
 
 py::object RunRequest(const BatcherState& state, const Given& given, const RunOptions* options) {
-  const Function current = state.bound.function ? Function() : state.batcher.function();
+  const Function current =
+      state.bound.function ? Function() : WithoutGil([&] { return state.batcher.function(); });
   const Function& function = state.bound.function ? state.bound.function : current;
   InlineArray<Tensor, 4> inputs(function.inputs().size());
   InlineArray<Tensor, 4> outputs(function.outputs().size());

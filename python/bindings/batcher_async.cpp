@@ -8,7 +8,6 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -63,15 +62,15 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
     py::object future = Call(Loop(), create);
     options.cancellation = std::make_shared<Cancellation>();
     const std::shared_ptr<const void> kept = Keep(future.ptr());
-    requests_.emplace(future.ptr(), options.cancellation);
     const auto done = [self = shared_from_this(), kept](const Error* error, std::vector<Tensor> results) {
       self->Ended(kept, error == nullptr ? nullptr : Copy(*error), std::move(results));
     };
-    pending_.push_back({std::move(inputs), done, std::move(options)});
-    if (pending_.size() == 1) {
+    if (pending_.empty()) {
       if (flush_ == nullptr) flush_ = Keep(Caller(&BatchLoop::Flush).ptr());
       (void)Call(Loop(), call_soon, AsObject(flush_));
     }
+    requests_.emplace(future.ptr(), options.cancellation);
+    pending_.push_back({std::move(inputs), done, std::move(options)});
     return future;
   }
 
@@ -89,6 +88,11 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
     for (const auto& cancellation : all) cancellation->Cancel();
   }
 
+  // Of a closed event loop.
+  void Abandon() {
+    pending_.clear();
+    requests_.clear();
+  }
   // True if the event loop can't use it any more.
   bool IsClosed() const { return py::handle(Loop()).attr("is_closed")().cast<bool>(); }
   // True if this request had better run at once, in this thread.
@@ -136,12 +140,23 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
       const std::lock_guard<std::mutex> lock(mutex_);
       flushes_ = true;
     }
-    if (RunsEnd()) throw std::runtime_error("a run can't start while the interpreter ends");
-    {
-      const ReleaseGil release;
-      state_->batcher.RunAsync(std::move(requests), distrust_ > 0 ? 0 : kQuick);
+    if (RunsEnd()) {
+      const Error error(Code::kCancelled, "a run can't start while the interpreter ends");
+      for (const Batcher::Request& request : requests) request.done(&error, {});
+    } else {
+      try {
+        const ReleaseGil release;
+        state_->batcher.RunAsync(std::move(requests), distrust_ > 0 ? 0 : kQuick);
+      } catch (const Error&) {  // out of memory
+        PyErr_NoMemory();
+        PyErr_WriteUnraisable(Py_None);
+      }
+      try {
+        AfterCall();
+      } catch (py::error_already_set& error_of_logging) {
+        error_of_logging.discard_as_unraisable("savedmodel's log records");
+      }
     }
-    AfterCall();
     const bool all = Drain() == together_;
     Learn(std::chrono::steady_clock::now() - begin);
     is_quick_ &= all && together_ == 1;
@@ -244,8 +259,12 @@ BatchLoop& LoopOf(const std::shared_ptr<BatcherState>& state) {
   if (!loop) throw py::error_already_set();
   const auto found = state->loops.find(loop.ptr());
   if (found != state->loops.end()) return *found->second;
-  for (auto known = state->loops.begin(); known != state->loops.end();) {
-    known = known->second->IsClosed() ? state->loops.erase(known) : std::next(known);
+  // A copy, as Python code may let another thread come here.
+  const std::map<PyObject*, std::shared_ptr<BatchLoop>> known = state->loops;
+  for (const auto& [one, batches] : known) {
+    if (!batches->IsClosed()) continue;
+    state->loops.erase(one);
+    batches->Abandon();
   }
   auto& all = AllLoops();
   all.erase(std::remove_if(all.begin(), all.end(), [](const auto& one) { return one.expired(); }), all.end());
@@ -306,7 +325,8 @@ PyObject* Start(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObjec
 }  // namespace
 
 void StopBatches() {
-  for (const auto& weak : AllLoops()) {
+  const std::vector<std::weak_ptr<BatchLoop>> all = AllLoops();
+  for (const auto& weak : all) {
     if (const auto loop = weak.lock()) loop->StopAll();
   }
 }

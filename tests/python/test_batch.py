@@ -334,6 +334,67 @@ def test_requests_meet_the_newest_version(models: Path, tmp_path: Path) -> None:
         assert min(count) > 0
 
 
+def test_a_version_with_other_inputs_is_told(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "add", tmp_path / "1")
+    with sm.watch(tmp_path, poll=1000) as watched:
+        batcher = sm.batch(watched)
+        x = np.ones(3, np.float32)
+        np.testing.assert_array_equal(next(iter(batcher(x, x).values())), [2, 2, 2])
+        shutil.copytree(models / "batching", tmp_path / "2")
+        watched.refresh()
+        told = pytest.raises(sm.FailedPreconditionError, match="other inputs or outputs")
+        with told:
+            batcher(x, x)
+        with told:
+            asyncio.run(batcher.run_async({"x": x, "y": x}))
+        with told:
+            batcher.submit({"x": x, "y": x}).result(30)
+
+
+def test_two_lengths_are_not_mixed_up(load: Load) -> None:
+    batcher = sm.batch(
+        load("batching").signatures["pairs"], max_batch_size=2, max_delay=1, pad_value={"a": 0, "b": 0}
+    )
+
+    async def main() -> list[dict[str, Any]]:
+        widths = ((2, 5), (5, 3))
+        return await asyncio.gather(
+            *(
+                batcher.run_async({"a": np.ones((1, a), np.int32), "b": np.ones((1, b), np.int32)})
+                for a, b in widths
+            )
+        )
+
+    one, two = asyncio.run(main())
+    assert (one["a2"].shape, one["b2"].shape) == ((1, 2), (1, 5))
+    assert (two["a2"].shape, two["b2"].shape) == ((1, 5), (1, 3))
+
+
+def test_many_short_lived_event_loops(load: Load) -> None:
+    batcher = sm.batch(load("batching"))
+    x = rows(1)
+    wrong: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(50):
+                asyncio.run(batcher.run_async({"x": x}))
+        except BaseException as error:
+            wrong.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong
+
+
 def run_child(code: str, models: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     setup = f"""
 import asyncio, os, signal, sys, threading, time

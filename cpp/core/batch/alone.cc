@@ -46,10 +46,11 @@ bool BatchQueue::RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, cons
     if (rows > 0) target->layout.CheckResults(outputs, rows);
   };
   const double saved = saving();
-  return saved >= 0 && saved < kWakeUp ? RunBeside(rows, run) : RunInSlot(rows, run);
+  const bool learns = function.bound->has_run.load(std::memory_order_relaxed);
+  return saved >= 0 && saved < kWakeUp ? RunBeside(rows, run) : RunInSlot(rows, learns, run);
 }
 
-bool BatchQueue::RunInSlot(std::size_t rows, const std::function<void()>& run) {
+bool BatchQueue::RunInSlot(std::size_t rows, bool learns, const std::function<void()>& run) {
   Lock lock(mutex_);
   if (closed_ || !queue_.empty() || Full()) return false;
   ++running_;
@@ -65,7 +66,7 @@ bool BatchQueue::RunInSlot(std::size_t rows, const std::function<void()>& run) {
       ++statistics_.batches;
       statistics_.rows += rows;
       ++statistics_.sizes[SizeOf(rows)];
-      Learn(rows, seconds);
+      if (learns) Learn(rows, seconds);
     }
     Dispatch(&lock);
     if (--inside_ == 0 && closed_) idle_.notify_all();
@@ -84,19 +85,18 @@ bool BatchQueue::RunInSlot(std::size_t rows, const std::function<void()>& run) {
 
 bool BatchQueue::RunBeside(std::size_t rows, const std::function<void()>& run) {
   if (!beside_.Enter()) return false;
-  const std::uint64_t number = beside_runs_.fetch_add(1, std::memory_order_relaxed);
-  beside_rows_.fetch_add(rows, std::memory_order_relaxed);
-  const bool measures = number % kMeasuredRuns == 0;
+  const bool measures = beside_begun_.fetch_add(1, std::memory_order_relaxed) % kMeasuredRuns == 0;
   const Clock::time_point begin = measures ? Clock::now() : Clock::time_point{};
   try {
     run();
   } catch (const Error&) {
     beside_failed_.fetch_add(1, std::memory_order_relaxed);
-    beside_rows_.fetch_sub(rows, std::memory_order_relaxed);
     beside_.Leave();
     HoldAtExit();
     throw;
   }
+  beside_rows_.fetch_add(rows, std::memory_order_relaxed);
+  beside_sizes_[SizeOf(rows)].fetch_add(1, std::memory_order_relaxed);
   if (measures) {
     const std::lock_guard<std::mutex> lock(mutex_);
     Learn(rows, SecondsSince(begin));

@@ -16,6 +16,7 @@
 namespace savedmodel::internal {
 namespace {
 
+constexpr int kAttempts = 3;                  // while versions switch
 constexpr std::size_t kUnmeasuredLimit = 64;  // rows of a batch
 constexpr std::chrono::milliseconds kInterruptCheck(50), kCopying(1), kPoolIsBusy(2), kLook(20);
 
@@ -90,18 +91,34 @@ BatchQueue::BatchQueue(std::function<Function()> source, bool watches, BatchOpti
       watches_(watches),
       limit_(options_.max_batch_size > 0 ? options_.max_batch_size : kUnmeasuredLimit) {
   if (!options_.pad_to.empty()) limit_ = options_.pad_to.back();
-  if (const auto fixed = CurrentTarget()->layout.fixed_rows()) limit_ = std::max<std::size_t>(*fixed, 1);
+  (void)CurrentTarget();
 }
 
 std::shared_ptr<const BatchTarget> BatchQueue::CurrentTarget() {
   if (!watches_ && target_ != nullptr) return target_;
-  const Function function = source_();
+  Function function;
+  for (int attempt = 0; !function; ++attempt) {
+    try {
+      function = source_();
+    } catch (const Error& error) {  // a version that was replaced meanwhile
+      if (!watches_ || error.code() != Code::kFailedPrecondition || attempt == kAttempts) throw;
+    }
+  }
   const auto& state = FunctionState::Of(function);
   const std::lock_guard<std::mutex> lock(target_mutex_);
-  if (target_ == nullptr || target_->function->bound != state->bound) {
-    target_ = std::make_shared<BatchTarget>(state, options_);
+  if (target_ != nullptr && target_->function->bound == state->bound) return target_;
+  auto made = std::make_shared<const BatchTarget>(state, options_);
+  if (target_ != nullptr && !made->layout.IsLike(target_->layout)) {
+    throw Error(Code::kFailedPrecondition,
+                state->label + " of '" + state->model->path +
+                    "' has other inputs or outputs than the version before: start another batcher");
   }
+  target_ = std::move(made);
   return target_;
+}
+
+Function BatchQueue::CurrentFunction() {
+  return FunctionState::Handle(std::const_pointer_cast<FunctionState>(CurrentTarget()->function));
 }
 
 BatchQueue::Request BatchQueue::Admit(std::vector<Tensor> inputs, RunOptions options) {
@@ -112,7 +129,7 @@ BatchQueue::Request BatchQueue::Admit(std::vector<Tensor> inputs, RunOptions opt
       request = std::make_shared<BatchRequest>(target);
       break;
     } catch (const Error&) {  // closed; a newer version may have replaced it
-      if (attempt > 1 || CurrentTarget() == target) throw;
+      if (attempt == kAttempts || CurrentTarget() == target) throw;
     }
   }
   const FunctionState& function = *request->target->function;
@@ -171,14 +188,15 @@ void BatchQueue::Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunO
                                                          std::to_string(outputs.size()));
     }
     request->wake = &wake;
+    std::shared_ptr<Cancellation> stop;  // the request's own, for Ctrl-C
     if (request->options.cancellation != nullptr) {
       WatchRequest(request);
     } else if (GetInterruptCheck() != nullptr) {
-      request->options.cancellation = std::make_shared<Cancellation>();
+      request->options.cancellation = stop = std::make_shared<Cancellation>();
     }
     Lock lock(mutex_);
     Enter(request);
-    Wait(&lock, *request);
+    Wait(&lock, *request, stop.get());
   } catch (const Error&) {
     if (request != nullptr) UnwatchRequest(*request);
     Refused();
@@ -194,7 +212,7 @@ void BatchQueue::Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunO
 }
 
 // Returns when the request has ended. If the pool is too busy to begin with it, its thread runs the batch.
-void BatchQueue::Wait(Lock* lock, BatchRequest& request) {
+void BatchQueue::Wait(Lock* lock, BatchRequest& request, Cancellation* stop) {
   const InterruptCheck check = GetInterruptCheck();
   bool interrupted = false;
   Clock::time_point next_check = Clock::now() + kInterruptCheck;
@@ -203,13 +221,17 @@ void BatchQueue::Wait(Lock* lock, BatchRequest& request) {
     const Clock::time_point now = Clock::now();
     const bool late = now >= request.until;
     if ((late || interrupted || request.cancelled()) && Expire(lock, request, !late)) continue;
-    if (request.waits && posted_ && now - posted_at_ > kPoolIsBusy && MayRun()) {
+    // In a callback the thread may have a run's slot itself.
+    const bool pool_is_busy = posted_ && now - posted_at_ > kPoolIsBusy && MayRun();
+    if (request.waits && (pool_is_busy || CallingBack() == this)) {
       Lead(lock, &request);
       continue;
     }
-    Clock::time_point until = late ? now + kCopying : request.until;
+    if (request.waits && !posted_) Dispatch(lock);
+    if (request.ended) break;
+    Clock::time_point until = late || interrupted ? now + kCopying : request.until;
     if (request.waits) until = std::min(until, now + kLook);
-    if (check != nullptr) until = std::min(until, next_check);
+    if (check != nullptr && !interrupted) until = std::min(until, next_check);
     if (until == Clock::time_point::max()) {  // which wait_until can't take
       request.wake->wait(*lock);
     } else {
@@ -219,17 +241,24 @@ void BatchQueue::Wait(Lock* lock, BatchRequest& request) {
     next_check = Clock::now() + kInterruptCheck;
     lock->unlock();
     interrupted = check();
-    if (interrupted) request.options.cancellation->Cancel();
+    if (interrupted && stop != nullptr) stop->Cancel();
     lock->lock();
   }
 }
 
 void BatchQueue::RunAsync(std::vector<Batcher::Request> given, Seconds here) {
+  if (fork_generation_ != ForkGeneration()) {  // the parent's threads may hold the lock for good
+    try {
+      CheckUsableAfterFork();
+    } catch (const Error& error) {
+      for (Batcher::Request& one : given) one.done(&error, {});
+    }
+    return;
+  }
   std::vector<std::pair<Function::Callback, std::exception_ptr>> refused;
   std::vector<Request> admitted;
   for (Batcher::Request& one : given) {
     try {
-      if (fork_generation_ != ForkGeneration()) CheckUsableAfterFork();
       Request request = WithErrors("a batch", [&] {
         Request made = Admit(std::move(one.inputs), std::move(one.options));
         WatchRequest(made);
@@ -246,7 +275,9 @@ void BatchQueue::RunAsync(std::vector<Batcher::Request> given, Seconds here) {
   for (const Request& request : admitted) {
     try {
       Enter(request);
-      if (request->cancelled()) Expire(&lock, *request, true);
+      // What ended before it had entered was not noticed.
+      const bool cancelled = request->cancelled();
+      if (cancelled || request->until <= Clock::now()) Expire(&lock, *request, cancelled);
     } catch (const Error&) {
       ++statistics_.requests;
       ++statistics_.refused;
@@ -316,23 +347,33 @@ void BatchQueue::CallBack(Lock* lock, Span<const Request> requests) {
     UnwatchRequest(*request);
     CallBackOf(this, *request);
   }
+  std::vector<std::vector<Tensor>> inputs(
+      requests.size());  // freed without the lock: their owners may call us
   lock->lock();
-  for (const Request& request : requests) {
-    if (request->in_use == 0) request->inputs.clear();
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    if (requests[i]->in_use == 0) inputs[i].swap(requests[i]->inputs);
   }
+  lock->unlock();
+  inputs.clear();
+  lock->lock();
   inside_ -= requests.size();
   if (inside_ == 0) idle_.notify_all();
 }
 
 BatchStatistics BatchQueue::Statistics() {
+  if (fork_generation_ != ForkGeneration()) CheckUsableAfterFork();
   const std::lock_guard<std::mutex> lock(mutex_);
   BatchStatistics statistics = statistics_;
-  const std::uint64_t beside = beside_runs_, beside_failed = beside_failed_;
-  statistics.requests += beside;
-  statistics.failed += beside_failed;
-  statistics.batches += beside - beside_failed;
+  const std::uint64_t failed = beside_failed_;
+  statistics.requests += failed;
+  statistics.failed += failed;
   statistics.rows += beside_rows_;
-  statistics.sizes[0] += beside - beside_failed;
+  for (std::size_t i = 0; i < beside_sizes_.size(); ++i) {
+    const std::uint64_t runs = beside_sizes_[i];
+    statistics.requests += runs;
+    statistics.batches += runs;
+    statistics.sizes[i] += runs;
+  }
   statistics.waiting = queue_.size();
   statistics.seconds = cost_.Points();
   return statistics;
@@ -348,7 +389,6 @@ void BatchQueue::Close() {
   beside_.Wait();
   Lock lock(mutex_);
   closed_ = true;
-  hold_ends_.notify_all();
   Dispatch(&lock);
   idle_.wait(lock, [this] { return inside_ == 0; });
 }

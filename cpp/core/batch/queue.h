@@ -7,6 +7,7 @@
 // requests, if their callers were seen to come back soon.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -36,7 +37,7 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   void WarmUp();
   void Run(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options);
   void RunAsync(std::vector<Batcher::Request> requests, Seconds here);
-  Function CurrentFunction() const { return source_(); }
+  Function CurrentFunction();
   BatchStatistics Statistics();
   double saving() const { return saving_.load(std::memory_order_relaxed); }
   void Close();
@@ -48,12 +49,14 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   using Lock = std::unique_lock<std::mutex>;
   using Request = std::shared_ptr<BatchRequest>;
   struct PoolWork;
+  struct HoldTimer;
 
   // queue.cc
   std::shared_ptr<const BatchTarget> CurrentTarget();
   Request Admit(std::vector<Tensor> inputs, RunOptions options);
   void Enter(const Request& request);  // throws Error if the queue is full or closed
-  void Wait(Lock* lock, BatchRequest& request);
+  // `stop` ends its run on Ctrl-C.
+  void Wait(Lock* lock, BatchRequest& request, Cancellation* stop);
   // Ends a request early, if no batch reads its inputs.
   bool Expire(Lock* lock, BatchRequest& request, bool cancelled);
   // Ends a request; true if it is to be called back.
@@ -66,7 +69,7 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   // alone.cc
   // Runs a request in this thread, without a BatchRequest. False if it has to wait, or needs more care.
   bool RunAtOnce(Span<const Tensor> inputs, Span<Tensor> outputs, const RunOptions* options);
-  bool RunInSlot(std::size_t rows, const std::function<void()>& run);
+  bool RunInSlot(std::size_t rows, bool learns, const std::function<void()>& run);
   bool RunBeside(std::size_t rows, const std::function<void()>& run);
 
   // schedule.cc
@@ -84,6 +87,7 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   void Dispatch(Lock* lock);
   void Work();
   void Dropped();
+  void HoldEnds();
   void Learn(std::size_t rows, double seconds);
 
   // run.cc
@@ -114,7 +118,8 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
 
   // Requests that waiting would cost more than joining saves run beside the queue.
   RunGate beside_;
-  std::atomic<std::uint64_t> beside_runs_{0}, beside_rows_{0}, beside_failed_{0};
+  std::atomic<std::uint64_t> beside_begun_{0}, beside_rows_{0}, beside_failed_{0};
+  std::array<std::atomic<std::uint64_t>, BatchStatistics::kSizes> beside_sizes_{};
 
   std::mutex mutex_;  // guards the members below
   std::list<Request> queue_;
@@ -127,9 +132,8 @@ class BatchQueue : public std::enable_shared_from_this<BatchQueue> {
   std::condition_variable idle_;  // Close waits for it
   bool posted_ = false;           // a pool task, which has not begun
   Clock::time_point posted_at_;
-  bool worker_holds_ = false;  // one waits for more requests
-  std::condition_variable hold_ends_;
-  std::size_t taken_ = 0;  // batches
+  std::shared_ptr<WaitingCall> hold_timer_;  // set during a hold
+  std::size_t taken_ = 0;                    // batches
   BatchStatistics statistics_;
   std::atomic<double> saving_{-1};  // seconds, of a row in a batch; negative if not known
 };

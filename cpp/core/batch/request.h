@@ -57,12 +57,13 @@ struct BatchRequest : WaitingCall, std::enable_shared_from_this<BatchRequest> {
   // Guarded by the queue's mutex.
   std::list<std::shared_ptr<BatchRequest>>::iterator place;
   bool entered = false;
-  bool waits = false;       // at `place`: it has rows that no batch took
-  bool ended = false;       // answered
-  bool splits = false;      // batches take its rows in parts
-  std::size_t taken = 0;    // rows that batches took
-  std::size_t lacking = 0;  // rows without results
-  int in_use = 0;           // batches that read `inputs`
+  bool waits = false;          // at `place`: it has rows that no batch took
+  bool ended = false;          // answered
+  bool splits = false;         // batches take its rows in parts
+  std::size_t taken = 0;       // rows that batches took
+  std::size_t lacking = 0;     // rows without results
+  int in_use = 0;              // batches that read `inputs`
+  std::exception_ptr failure;  // of a part, while batches read the inputs
   std::exception_ptr error;
   std::vector<Tensor> results;
   std::mutex appending;  // guards `results` of a request in parts until it has all of them

@@ -13,7 +13,7 @@
 namespace savedmodel::internal {
 namespace {
 
-constexpr std::size_t kMaxFreeBuffers = 16;
+constexpr std::size_t kMaxFreeBuffers = 16, kMaxFreeBytes = std::size_t{64} << 20;
 constexpr std::int64_t kMadeUpSize = 16;  // of an axis whose size the signature leaves open
 
 std::vector<std::int64_t> Dims(const Shape& shape) { return {shape.begin(), shape.end()}; }
@@ -65,6 +65,7 @@ Tensor BatchBuffers::Take(DType dtype, const Shape& shape) {
     if (found != free_.end()) {
       size = found->bytes;
       data = found->data.release();
+      free_bytes_ -= size;
       free_.erase(found);
     }
   }
@@ -87,9 +88,20 @@ void BatchBuffers::GiveBack(void* data, std::size_t bytes) noexcept {
     one.push_back(Free{bytes, std::move(owned)});
     const std::lock_guard<std::mutex> lock(mutex_);
     free_.splice(free_.begin(), one);
-    if (free_.size() > kMaxFreeBuffers) last.splice(last.begin(), free_, std::prev(free_.end()));
+    free_bytes_ += bytes;
+    while (free_.size() > kMaxFreeBuffers || free_bytes_ > kMaxFreeBytes) {
+      free_bytes_ -= free_.back().bytes;
+      last.splice(last.begin(), free_, std::prev(free_.end()));
+    }
   } catch (const std::bad_alloc&) {
   }
+}
+
+void BatchBuffers::Clear() {
+  std::list<Free> all;  // freed after the lock is released
+  const std::lock_guard<std::mutex> lock(mutex_);
+  all.swap(free_);
+  free_bytes_ = 0;
 }
 
 BatchLayout::BatchLayout(const FunctionState& function, const BatchOptions& options)
@@ -176,7 +188,20 @@ std::size_t BatchLayout::Rows(Span<const Tensor> inputs) const {
     }
     rows = given;
   }
+  if (*rows == 0 && fixed_rows_ && *fixed_rows_ > 0) {
+    throw UsageError(UsageError::Kind::kValue,
+                     label_ + " computes " + std::to_string(*fixed_rows_) + " rows, got none");
+  }
   return *rows;
+}
+
+bool BatchLayout::IsLike(const BatchLayout& other) const {
+  const auto same = [](const std::vector<TensorSpec>& a, const std::vector<TensorSpec>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const TensorSpec& x, const TensorSpec& y) {
+      return x.key == y.key && x.dtype == y.dtype;
+    });
+  };
+  return same(specs_in_, other.specs_in_) && same(specs_out_, other.specs_out_);
 }
 
 bool BatchLayout::CanJoin(const std::vector<Tensor>& a, const std::vector<Tensor>& b) const {
@@ -194,7 +219,9 @@ bool BatchLayout::CanJoin(const std::vector<Tensor>& a, const std::vector<Tensor
 std::vector<Tensor> BatchLayout::OneRow(const std::vector<Tensor>& sample) const {
   std::vector<Tensor> row;
   if (!sample.empty()) {
-    (void)Rows(sample);
+    if (Rows(sample) == 0) {
+      throw UsageError(UsageError::Kind::kValue, label_ + ": the sample has no rows");
+    }
     for (std::size_t i = 0; i < sample.size(); ++i) {
       const Tensor& whole = sample[i];
       row.push_back(Copy(whole, WithRows(whole, inputs_[i].rows, 1), {}));
@@ -261,6 +288,7 @@ std::vector<Tensor> BatchLayout::Join(const std::vector<BatchPart>& parts, std::
       if (strings) views->tensors.push_back((*part.inputs)[i]);
     }
     while (at < rows) copy(parts.back(), parts.back().end - 1, 1);
+    if (strings && axis.pad.valid()) views->tensors.push_back(axis.pad);
     if (strings) tensor = Tensor::WrapStrings(shape, views->views.data(), views);
     joined.push_back(std::move(tensor));
   }
@@ -289,13 +317,22 @@ Shape BatchLayout::Own(const Axis& output, const Tensor& result, const BatchPart
   for (std::size_t d = 0; pads_ && d < dims.size(); ++d) {
     const auto& known = output.spec->shape;
     if (d == output.rows || (known && (d >= known->size() || (*known)[d] >= 0))) continue;
+    std::optional<std::int64_t> size;
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       const Shape& padded = joined[i].shape();
-      if (!inputs_[i].pad.valid() || d >= padded.size() || d == inputs_[i].rows || padded[d] != dims[d])
+      if (!inputs_[i].pad.valid() || d >= padded.size() || d == inputs_[i].rows ||
+          padded[d] != result.shape()[d]) {
         continue;
-      dims[d] = (*part.inputs)[i].shape()[d];
-      break;
+      }
+      const std::int64_t given = (*part.inputs)[i].shape()[d];
+      if (size && *size != given) {  // the request alone has no padding
+        throw Error(Code::kFailedPrecondition, label_ + ": axis " + std::to_string(d) + " of the output '" +
+                                                   output.spec->key +
+                                                   "' may be that of several padded inputs");
+      }
+      size = given;
     }
+    if (size) dims[d] = *size;
   }
   return Shape(dims);
 }

@@ -21,6 +21,7 @@ class BatchBuffers : public std::enable_shared_from_this<BatchBuffers> {
  public:
   // A tensor that begins at a multiple of kAlignment.
   Tensor Take(DType dtype, const Shape& shape);
+  void Clear();
 
  private:
   struct Free {
@@ -30,6 +31,7 @@ class BatchBuffers : public std::enable_shared_from_this<BatchBuffers> {
   void GiveBack(void* data, std::size_t bytes) noexcept;
   std::mutex mutex_;
   std::list<Free> free_;  // the latest first
+  std::size_t free_bytes_ = 0;
 };
 
 // Rows `begin` to `end` of a request's inputs.
@@ -49,6 +51,8 @@ class BatchLayout {
   std::size_t Rows(Span<const Tensor> inputs) const;
   // Whether requests with such inputs can be in one batch.
   bool CanJoin(const std::vector<Tensor>& a, const std::vector<Tensor>& b) const;
+  // Whether its inputs and outputs have the same names and types, in the same order.
+  bool IsLike(const BatchLayout& other) const;
   // If the model asks for one number of rows: that.
   std::optional<std::size_t> fixed_rows() const { return fixed_rows_; }
   // Inputs of `sample`, or made-up ones, of one row. Empty if the signature does not say of what shape.

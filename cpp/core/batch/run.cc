@@ -75,6 +75,10 @@ void BatchQueue::RunRows(Batch* batch) {
   const Clock::time_point begin = Clock::now();
   const std::size_t rows = Padded(target, batch->rows);
   const bool as_given = batch->parts.size() == 1 && batch->parts[0].is_whole() && rows == batch->rows;
+  if (rows < batch->rows) {
+    throw Error(Code::kInternal, "a batch of " + std::to_string(batch->rows) + " rows does not fit into " +
+                                     std::to_string(rows));
+  }
   std::vector<Tensor> joined;
   if (!as_given) joined = target.layout.Join(PartsOf(*batch), rows, buffers_);
   InputsRead(batch, as_given);
@@ -85,6 +89,7 @@ void BatchQueue::RunRows(Batch* batch) {
             {as_given ? batch->parts[0].request->inputs : joined, results, false, &options, nullptr});
   batch->no_parts = true;
   if (rows > 0) target.layout.CheckResults(results, rows);
+  batch->no_parts = false;
   Ran(batch, rows, is_first ? 0 : SecondsSince(begin));
   std::vector<std::vector<Tensor>> own(batch->parts.size());
   if (as_given) {
@@ -141,15 +146,16 @@ void BatchQueue::Answer(Batch* batch, std::vector<std::vector<Tensor>> results,
     if (std::exchange(part.answered, true)) continue;
     if (!batch->copied) --request.in_use;
     request.lacking -= part.end - part.begin;
-    if (request.ended || (errors[i] == nullptr && request.lacking > 0)) continue;
-    if (errors[i] != nullptr) {
+    if (request.ended) continue;
+    if (errors[i] != nullptr && request.failure == nullptr) {
       const bool late = CodeOf(errors[i]) == Code::kDeadlineExceeded && request.options.timeout;
-      if (late) errors[i] = std::make_exception_ptr(request.EarlyError(false));
+      request.failure = late ? std::make_exception_ptr(request.EarlyError(false)) : errors[i];
       Remove(request);
-    } else if (part.is_whole()) {
-      request.results = std::move(results[i]);
     }
-    if (End(request, std::move(errors[i]))) ended.push_back(part.request);
+    // The caller may free its inputs when the request has ended.
+    if (request.failure != nullptr ? request.in_use > 0 : request.lacking > 0) continue;
+    if (request.failure == nullptr && part.is_whole()) request.results = std::move(results[i]);
+    if (End(request, request.failure)) ended.push_back(part.request);
   }
   CallBack(&lock, ended);
 }
@@ -173,6 +179,7 @@ bool BatchQueue::PutBack(const Batch& batch, const Batch::Part& part) {
   if (request.ended || !part.is_whole()) return false;
   if (!batch.copied) --request.in_use;
   request.taken = 0;
+  request.in_place = false;
   request.waits = true;
   queue_.push_front(part.request);
   request.place = queue_.begin();
@@ -196,20 +203,21 @@ void BatchQueue::Failed(Batch* batch, const BatchRequest* own, const std::except
 
 // So that only the request at fault fails.
 void BatchQueue::RunHalves(Batch* batch, const BatchRequest* own) {
-  Batch halves[2];
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (std::size_t i = 0; i < batch->parts.size(); ++i) {
-      const Batch::Part& part = batch->parts[i];
-      if (part.request->ended) continue;
-      if (batch->copied) ++part.request->in_use;
-      Batch& half = halves[2 * i < batch->parts.size() ? 0 : 1];
-      half.parts.push_back(part);
-      half.rows += part.end - part.begin;
+  if (!batch->copied) InputsRead(batch, false);
+  const std::size_t count = batch->parts.size(), middle = (count + 1) / 2;
+  for (const auto& [begin, end] : {std::pair(std::size_t{0}, middle), std::pair(middle, count)}) {
+    Batch half;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      for (std::size_t i = begin; i < end; ++i) {
+        const Batch::Part& part = batch->parts[i];
+        if (part.request->ended) continue;
+        ++part.request->in_use;
+        half.parts.push_back(part);
+        half.rows += part.end - part.begin;
+      }
+      if (!half.parts.empty()) ++statistics_.retries;
     }
-    for (const Batch& half : halves) statistics_.retries += half.parts.empty() ? 0 : 1;
-  }
-  for (Batch& half : halves) {
     if (!half.parts.empty()) RunBatch(std::move(half), own);
   }
 }
@@ -270,6 +278,7 @@ void BatchQueue::WarmUp() {
     // Made-up rows prove nothing about real ones, except that results have no rows.
     if (!options_.sample.empty() || error.code() == Code::kFailedPrecondition) throw;
   }
+  buffers_->Clear();
   const std::lock_guard<std::mutex> lock(mutex_);
   if (options_.max_batch_size == 0 && options_.pad_to.empty() && !target->layout.fixed_rows()) {
     limit_ = std::max(limit_, measured);

@@ -9,16 +9,24 @@
 namespace savedmodel::internal {
 namespace {
 
-constexpr double kTiny = 8e-6;                  // seconds
-constexpr std::size_t kTries = 32;              // batches
-constexpr std::size_t kTypicalBatch = 8;        // rows
-constexpr std::chrono::milliseconds kTurn(10);  // models take turns in the pool
+constexpr double kTiny = 8e-6;                       // seconds
+constexpr std::size_t kTries = 32;                   // batches
+constexpr std::size_t kTypicalBatch = 8;             // rows
+constexpr std::chrono::milliseconds kTurn(10);       // models take turns in the pool
+constexpr std::chrono::milliseconds kMaxTimer(100);  // then it looks whether the model is being closed
 
 std::chrono::steady_clock::duration Ticks(std::chrono::duration<double> seconds) {
   return std::chrono::duration_cast<std::chrono::steady_clock::duration>(seconds);
 }
 
 }  // namespace
+
+// Keeps the queue until the hold ends: nobody else may have it any more.
+struct BatchQueue::HoldTimer : WaitingCall {
+  explicit HoldTimer(std::shared_ptr<BatchQueue> held) : queue(std::move(held)) {}
+  void EndEarly() noexcept override { queue->HoldEnds(); }
+  const std::shared_ptr<BatchQueue> queue;
+};
 
 // A task of the pool. One that is destroyed before it runs ends the requests that rely on it.
 struct BatchQueue::PoolWork : PoolTask {
@@ -35,10 +43,14 @@ struct BatchQueue::PoolWork : PoolTask {
   std::shared_ptr<BatchQueue> queue;
 };
 
+// A model that is being closed waits for nobody.
 BatchQueue::Clock::time_point BatchQueue::HeldUntil() const {
-  const bool waits =
-      !queue_.empty() && !closed_ && options_.max_delay.count() > 0 && Joinable(limit_) < limit_;
-  return waits ? queue_.front()->arrived + Ticks(options_.max_delay) : Clock::time_point::min();
+  if (queue_.empty() || closed_ || !(options_.max_delay.count() > 0)) return Clock::time_point::min();
+  const BatchRequest& head = *queue_.front();
+  const std::size_t limit = LimitOf(head);
+  const bool waits = head.rows > 0 && head.taken == 0 && Joinable(limit) < limit &&
+                     !head.target->function->model->gate.closed();
+  return waits ? head.arrived + Ticks(options_.max_delay) : Clock::time_point::min();
 }
 
 bool BatchQueue::MayRun() const {
@@ -49,8 +61,8 @@ bool BatchQueue::MayRun() const {
 
 // A request is parted only where a size is asked for.
 std::size_t BatchQueue::LimitOf(const BatchRequest& head) const {
-  const bool is_given =
-      options_.max_batch_size > 0 || !options_.pad_to.empty() || head.target->layout.fixed_rows();
+  if (const auto fixed = head.target->layout.fixed_rows()) return std::max<std::size_t>(*fixed, 1);
+  const bool is_given = options_.max_batch_size > 0 || !options_.pad_to.empty();
   return is_given ? limit_ : std::max(limit_, head.rows);
 }
 
@@ -117,53 +129,64 @@ void BatchQueue::Lead(Lock* lock, const BatchRequest* own) {
 // One pool task at a time is asked for; it asks for the next when it has taken its batch.
 void BatchQueue::Dispatch(Lock* lock) {
   if (queue_.empty() || Full()) return;
-  if (worker_holds_) {
-    if (MayRun()) hold_ends_.notify_one();
+  if (!MayRun()) {
+    if (hold_timer_ != nullptr) return;
+    hold_timer_ = std::make_shared<HoldTimer>(shared_from_this());
+    try {
+      Watch(NewWaitingId(), hold_timer_, std::min(HeldUntil(), Clock::now() + kMaxTimer));
+    } catch (const Error&) {  // no thread can be started: those that wait look by themselves
+      hold_timer_ = nullptr;
+    }
     return;
   }
   if (std::exchange(posted_, true)) return;
   posted_at_ = Clock::now();
-  const std::shared_ptr<ModelState> model = queue_.front()->target->function->model;
+  std::shared_ptr<ModelState> model = queue_.front()->target->function->model;
   lock->unlock();
+  std::shared_ptr<PoolWork> work;
   try {
-    auto work = std::make_shared<PoolWork>(shared_from_this());
+    work = std::make_shared<PoolWork>(shared_from_this());
     if (ThreadPool* pool = model->options.thread_pool.get(); pool != nullptr) {
-      pool->Schedule([work = std::move(work)] { work->Run(); });
+      pool->Schedule([task = work] { task->Run(); });
     } else {
-      model->queue.Push(std::move(work));
+      model->queue.Push(work);
     }
-  } catch (const std::exception&) {  // PoolWork has ended the requests
+  } catch (const std::exception&) {
+    if (work == nullptr) Dropped();
   }
+  work.reset();  // if it was not taken, it ends the requests
+  model.reset();
   lock->lock();
+}
+
+void BatchQueue::HoldEnds() {
+  Lock lock(mutex_);
+  hold_timer_ = nullptr;  // the caller has it
+  Dispatch(&lock);
 }
 
 void BatchQueue::Work() {
   Lock lock(mutex_);
   posted_ = false;
   const Clock::time_point turn_ends = Clock::now() + kTurn;
-  while (!queue_.empty() && !Full() && Clock::now() < turn_ends) {
-    if (MayRun()) {
-      Lead(&lock, nullptr);
-    } else if (worker_holds_) {
-      return;
-    } else {
-      worker_holds_ = true;
-      hold_ends_.wait_until(lock, HeldUntil());
-      worker_holds_ = false;
-    }
-  }
+  while (MayRun() && Clock::now() < turn_ends) Lead(&lock, nullptr);
   Dispatch(&lock);
 }
 
 void BatchQueue::Dropped() {
+  std::vector<Request> dropped;  // destroyed without the lock
   Lock lock(mutex_);
   posted_ = false;
-  std::vector<Request> dropped;
-  for (auto next = queue_.begin(); next != queue_.end();) {
-    const Request request = *next++;
+  while (!queue_.empty()) {
+    const Request request = queue_.front();
     Remove(*request);
     const std::string why = request->target->function->label + ": the thread pool dropped the call";
-    if (End(*request, std::make_exception_ptr(Error(Code::kUnavailable, why)))) dropped.push_back(request);
+    auto error = std::make_exception_ptr(Error(Code::kUnavailable, why));
+    if (request->in_use > 0) {
+      request->failure = std::move(error);
+    } else if (End(*request, std::move(error))) {
+      dropped.push_back(request);
+    }
   }
   CallBack(&lock, dropped);
   Dispatch(&lock);

@@ -22,7 +22,7 @@ def _version(path: str) -> str:
 
 def _rows(sources: Sources) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    for name, given in sources.items():
+    for name, given in list(sources.items()):
         found: list[Source] = [given] if isinstance(given, Model | Watched | Batcher) else list(given)
         model: Model | None = None
         watched: object = None

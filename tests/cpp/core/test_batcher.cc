@@ -467,6 +467,104 @@ TEST(Batcher, MixedLoadWithErrorsDeadlinesAndCancellations) {
   EXPECT_EQ(answered, 6 * kRounds);
 }
 
+TEST(Batcher, ACallbackMayWaitForAnotherRequest) {
+  const Model model = LoadModel("batching");
+  BatchOptions options;
+  options.max_concurrent = 1;
+  options.warm_up = false;
+  options.pad_to = {4};
+  const Batcher batcher = Batcher::Start(model.function("picky"), options);
+  for (const std::int32_t first : {1, 9}) {  // the second one fails
+    std::promise<float> nested;
+    batcher.RunAsync({Ints({first})}, [&](const Error*, const Tensors&) {
+      nested.set_value(Values(batcher.Run({Ints({3})})[0]).at(0));
+    });
+    auto answer = nested.get_future();
+    ASSERT_EQ(answer.wait_for(kSoon), std::future_status::ready);
+    EXPECT_EQ(answer.get(), 9);
+  }
+}
+
+TEST(Batcher, PartsOfARequestThatFailLetItsInputsGoLast) {
+  const Model model = LoadModel("batching");
+  BatchOptions options;
+  options.max_batch_size = 1 << 16;
+  options.max_concurrent = 2;
+  const Batcher batcher = Batcher::Start(model.function("picky"), options);
+  for (int round = 0; round < 20; ++round) {
+    auto ids = std::make_unique<std::vector<std::int32_t>>(1 << 18, 1);
+    (*ids)[0] = 9;
+    const Tensor lent = Tensor::Wrap(DType::kInt32, {1 << 18}, ids->data(), nullptr);
+    EXPECT_EQ(ThrownBy([&] { (void)batcher.Run({lent}); }).code(), Code::kInvalidArgument);
+    ids = nullptr;
+  }
+}
+
+TEST(Batcher, ALoneRequestThatCantBeJoinedIsNotHeld) {
+  const Model model = LoadModel("batching");
+  BatchOptions options = Patient(4);
+  options.max_delay = Seconds(1000.0);
+  const Batcher batcher = Batcher::Start(model.function("sums"), options);
+  const std::vector<float> five(5, 1);
+  EXPECT_EQ(Values(batcher.Run({Floats(five), Floats(five)})[0]), std::vector<float>(5, 2));
+  EXPECT_EQ(batcher.Run({Floats({}), Floats({})})[0].shape(), Shape({0}));
+}
+
+TEST(Batcher, HeldRequestsOutliveTheBatcherAndLeaveThePoolFree) {
+  const Model model = LoadModel("batching");
+  const Function sums = model.function("sums");
+  BatchOptions options = Patient(100);
+  options.max_delay = Seconds(0.5);
+  std::vector<std::future<Outcome>> held;
+  for (int i = 0; i < 8; ++i) {  // more than the pool has threads
+    auto [request, future] = NewRequest({Floats({1}), Floats({2})});
+    const Batcher batcher = Batcher::Start(sums, options);
+    batcher.RunAsync(std::move(request.inputs), std::move(request.done));
+    held.push_back(std::move(future));
+  }
+  std::promise<void> other;
+  sums.RunAsync({Floats({1}), Floats({2})}, [&](const Error*, const Tensors&) { other.set_value(); });
+  ASSERT_EQ(other.get_future().wait_for(kSoon), std::future_status::ready);
+  EXPECT_EQ(held.back().wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  for (auto& future : held) {
+    ASSERT_EQ(future.wait_for(kSoon), std::future_status::ready);
+    EXPECT_EQ(Values(future.get().results.at(0)), std::vector<float>{3});
+  }
+}
+
+TEST(Batcher, ShortDeadlinesOfManyRequests) {
+  const Model model = LoadModel("batching");
+  BatchOptions options = Patient(1 << 20);
+  options.max_delay = Seconds(1000.0);
+  const Batcher batcher = Batcher::Start(model.function("sums"), options);
+  std::vector<Batcher::Request> requests;
+  std::vector<std::future<Outcome>> futures;
+  RunOptions soon;
+  soon.timeout = Seconds(1e-4);
+  for (int i = 0; i < 2000; ++i) {
+    auto [request, future] = NewRequest({Floats({1}), Floats({2})}, soon);
+    requests.push_back(std::move(request));
+    futures.push_back(std::move(future));
+  }
+  batcher.RunAsync(std::move(requests));
+  for (auto& future : futures) {
+    ASSERT_EQ(future.wait_for(kSoon), std::future_status::ready);
+    EXPECT_EQ(future.get().code, Code::kDeadlineExceeded);
+  }
+}
+
+TEST(Batcher, ASampleNeedsARow) {
+  const Model model = LoadModel("batching");
+  BatchOptions options;
+  options.sample = {Tensor::Strings({0}, std::vector<std::string>())};
+  EXPECT_TRUE(Mentions(MistakeIn([&] { (void)Batcher::Start(model.function("words"), options); }),
+                       {"the sample has no rows"}));
+  EXPECT_TRUE(Mentions(MistakeIn([&] {
+                         (void)Batcher::Start(model.function("fixed")).Run({Floats({}, {0, 2})});
+                       }),
+                       {"computes 4 rows, got none"}));
+}
+
 TEST(Batcher, EmptyHandles) {
   Batcher empty;
   EXPECT_FALSE(empty);

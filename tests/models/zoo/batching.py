@@ -30,6 +30,9 @@ def batching(m: Workspace) -> None:
         used = tf.cast(ids != 0, tf.int32)
         return {"count": tf.reduce_sum(used, axis=1), "doubled": ids * 2}
 
+    def pairs(a: tf.Tensor, b: tf.Tensor) -> dict:
+        return {"a2": a * 2, "b2": b * 2}
+
     def columns(x: tf.Tensor) -> dict:
         return {"y": x * tf.constant([[1.0], [2.0]])}
 
@@ -50,6 +53,7 @@ def batching(m: Workspace) -> None:
             "words": signature(words, text=spec(tf.string, [None])),
             "picky": signature(picky, i=spec(tf.int32, [None])),
             "tokens": signature(tokens, ids=spec(tf.int32, [None, None])),
+            "pairs": signature(pairs, a=spec(tf.int32, [None, None]), b=spec(tf.int32, [None, None])),
             "columns": signature(columns, x=spec(tf.float32, [2, None])),
             "fixed": signature(fixed, x=spec(tf.float32, [4, 2])),
             "mean": signature(mean, x=rows),
