@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -85,14 +86,14 @@ def run_coroutines(call: Callable[[Row], Awaitable[Any]], rows: list[Row], secon
 
 def open_ray(folder: str, threads: int) -> Callable[[list[Row], float], Round]:
     """A deployment, with its callers inside, which spares them the way to another process."""
-    import ray
-    from ray import serve as ray_serve
+    ray: Any = import_module("ray")
+    ray_serve: Any = import_module("ray.serve")
 
     class Deployment:
         def __init__(self) -> None:
             self._function = sm.load(folder, threads=threads).signatures["serving_default"]
 
-        @ray_serve.batch(max_batch_size=CALLERS, batch_wait_timeout_s=0)
+        @ray_serve.batch(max_batch_size=CALLERS, batch_wait_timeout_s=0)  # type: ignore[untyped-decorator]
         async def predict(self, rows: list[Row]) -> list[Row]:
             joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
             results = self._function.run(joined)
