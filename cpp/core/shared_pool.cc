@@ -17,15 +17,12 @@ namespace savedmodel {
 ThreadPool::~ThreadPool() = default;
 
 namespace internal {
-namespace {
 
 int UsableCpus() {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(CPU_COUNT(&set), 1);
   return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
 }
-
-}  // namespace
 
 struct PoolQueue::Pool {
   const int most = UsableCpus();

@@ -8,6 +8,9 @@
 
 namespace savedmodel::internal {
 
+// CPUs that the process may use, by its affinity; at least 1.
+int UsableCpus();
+
 class PoolTask {
  public:
   virtual ~PoolTask() = default;

@@ -17,6 +17,7 @@ GENERATED = [
     "augmented",
     "bad_not_utf8",
     "bad_sig",
+    "batching",
     "compiled",
     "composite",
     "constant",

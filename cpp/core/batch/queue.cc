@@ -2,14 +2,13 @@
 // Requests: from the door to the answer.
 #include "core/batch/queue.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <thread>
 #include <utility>
 
 #include "core/exit.h"
 #include "core/runtime.h"
+#include "core/shared_pool.h"
 #include "core/with_errors.h"
 #include "savedmodel/interrupt.h"
 
@@ -21,12 +20,6 @@ constexpr std::size_t kUnmeasuredLimit = 64;  // rows of a batch
 constexpr std::chrono::milliseconds kInterruptCheck(50), kCopying(1), kPoolIsBusy(2), kLook(20);
 
 thread_local const BatchQueue* calling_back = nullptr;
-
-int UsableCpus() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(CPU_COUNT(&set), 1);
-  return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
-}
 
 // So that a cancellation or the end of its time ends a request that waits.
 void WatchRequest(const std::shared_ptr<BatchRequest>& request) {
