@@ -352,7 +352,7 @@ def load(path: str | os.PathLike[str], **arguments: Unpack[LoadArguments]) -> Mo
         neither optimize nor read variables. True is the user's cache directory. It takes at most 8 GB, and
         processes may share it. The model's files have to stay as they are while it is loaded. None takes the
         directory from the environment variable SAVEDMODEL_CACHE ("1": the user's), if it is set.
-    metrics: count calls and their durations (`Model.metrics`, `savedmodel.prometheus`): some 40 ns a call.
+    metrics: count calls and their durations (`Model.metrics`, `savedmodel.prometheus`): some 10 ns a call.
     warmup: before the model is returned, replay the requests of `assets.extra/tf_serving_warmup_requests`,
         TensorFlow Serving's file, which `record_warmup` writes. A request that fails is an error. Without
         requests, make all signatures ready (`Model.prepare`).

@@ -156,6 +156,28 @@ def test_mistakes_are_raised_at_once(load: Load, busy: sm.Batcher) -> None:
         sm.Batcher()
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"max_batch_size": -1}, ValueError, "max_batch_size must be 1 or more, got -1"),
+        ({"max_batch_size": 1.5}, TypeError, "max_batch_size must be a whole number"),
+        ({"max_concurrent": 0.5}, TypeError, "max_concurrent must be a whole number"),
+        ({"max_queue": -2}, ValueError, "max_queue must be 1 or more"),
+        ({"max_delay": "1"}, TypeError, "max_delay must be a number of seconds"),
+        ({"pad_to": [0]}, ValueError, "pad_to must be 1 or more"),
+        ({"pad_to": 3}, TypeError, "pad_to must be a list of sizes"),
+        ({"pad_value": 3}, TypeError, "pad_value must be a dict"),
+        ({"batch_axis": {"x": "rows"}}, TypeError, "number of an axis"),
+        ({"batch_axis": {"x": 7}}, ValueError, "no axis 7"),
+        ({"sample": [1]}, TypeError, "sample must be a dict"),
+        ({"warm_up": "yes"}, TypeError, "warm_up must be a bool"),
+    ],
+)
+def test_wrong_options(load: Load, options: dict[str, Any], error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        sm.batch(load("batching"), **options)
+
+
 def test_a_sample_has_to_run(load: Load) -> None:
     picky = load("batching").signatures["picky"]
     with pytest.raises(sm.InvalidArgumentError, match="not in"):

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from savedmodel import _async, _core
 from savedmodel._core import Signature
+from savedmodel._load_arguments import check_type
 from savedmodel._model import Model
 from savedmodel._watch.handle import Watched, WatchedSignature
 
@@ -84,6 +86,21 @@ class Batcher(_core.Batcher):
         self.close()
 
 
+def _whole(name: str, value: Any) -> int:
+    if not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    number = operator.index(value)
+    if not 1 <= number < 2**31:
+        raise ValueError(f"{name} must be 1 or more, got {value!r}")
+    return number
+
+
+def _by_name(name: str, value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict by input name, got {value!r}")
+    return None if value is None else dict(value)
+
+
 def batch(
     source: Model | Signature | Watched | WatchedSignature,
     /,
@@ -127,16 +144,25 @@ def batch(
     Raises ValueError or TypeError for wrong arguments, KeyError for an unknown name, and
     FailedPreconditionError for a signature whose results have no rows.
     """
+    if isinstance(max_delay, bool) or not isinstance(max_delay, int | float):
+        raise TypeError(f"max_delay must be a number of seconds, got {max_delay!r}")
+    if not isinstance(pad_to, Iterable):
+        raise TypeError(f"pad_to must be a list of sizes, got {pad_to!r}")
+    axes = _by_name("batch_axis", batch_axis)
+    for key, axis in (axes or {}).items():
+        if not hasattr(axis, "__index__"):
+            raise TypeError(f"batch_axis: {key!r} must have the number of an axis, got {axis!r}")
+    check_type("warm_up", warm_up, bool)
     options = {
-        "max_batch_size": max_batch_size,
-        "max_delay": max_delay,
-        "pad_to": list(pad_to),
-        "pad_value": None if pad_value is None else dict(pad_value),
-        "batch_axis": None if batch_axis is None else dict(batch_axis),
-        "max_queue": max_queue,
-        "max_concurrent": max_concurrent,
-        "warm_up": warm_up,
-        "sample": None if sample is None else dict(sample),
+        "max_batch_size": None if max_batch_size is None else _whole("max_batch_size", max_batch_size),
+        "max_delay": float(max_delay),
+        "pad_to": [_whole("pad_to", size) for size in pad_to],
+        "pad_value": _by_name("pad_value", pad_value),
+        "batch_axis": axes,
+        "max_queue": _whole("max_queue", max_queue),
+        "max_concurrent": None if max_concurrent is None else _whole("max_concurrent", max_concurrent),
+        "warm_up": bool(warm_up),
+        "sample": _by_name("sample", sample),
     }
     if isinstance(source, (Signature, WatchedSignature)) and signature is not None:
         raise TypeError(f"signature= chooses one of a model; {source!r} is one")
