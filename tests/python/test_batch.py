@@ -178,6 +178,12 @@ def test_wrong_options(load: Load, options: dict[str, Any], error: type[Exceptio
         sm.batch(load("batching"), **options)
 
 
+@pytest.mark.parametrize("signature", ["sparse", "ragged"])
+def test_composite_values_are_refused(load: Load, signature: str) -> None:
+    with pytest.raises(ValueError, match="sparse, ragged or composite value"):
+        sm.batch(load("composite"), signature=signature)
+
+
 def test_a_sample_has_to_run(load: Load) -> None:
     picky = load("batching").signatures["picky"]
     with pytest.raises(sm.InvalidArgumentError, match="not in"):

@@ -3,8 +3,7 @@
 //
 // A request runs at once, in its own thread, if no other waits and fewer than max_concurrent batches run, or
 // if to wait for another thread would cost more than joining saves. All others wait in the queue; pool
-// threads make batches of them. During a hold such a thread waits a little: after a batch with several
-// requests, if their callers were seen to come back soon.
+// threads make batches of what waits when a run can begin. With max_delay, they are held for others first.
 #pragma once
 
 #include <array>

@@ -145,6 +145,12 @@ BatchLayout::BatchLayout(const FunctionState& function, const BatchOptions& opti
 
 BatchLayout::Axis BatchLayout::MakeAxis(const TensorSpec& spec, const BatchOptions& options,
                                         const char* what) const {
+  if (spec.key.find('#') != std::string::npos) {  // see TensorSpec::key
+    throw UsageError(UsageError::Kind::kValue,
+                     label_ + ": '" + spec.key.substr(0, spec.key.find('#')) +
+                         "' is a sparse, ragged or composite value, whose parts have "
+                         "no rows to share");
+  }
   const auto given = options.batch_axis.find(spec.key);
   const int axis = given == options.batch_axis.end() ? 0 : given->second;
   const auto fits = [&] {
