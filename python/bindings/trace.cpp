@@ -8,7 +8,7 @@
 namespace savedmodel::python {
 
 void bind_trace(py::module_& m) {
-  py::class_<TraceEvent>(m, "TraceEvent", "One node's execution.")
+  py::class_<TraceEvent>(m, "TraceEvent", "The execution of one node of the graph that ran.")
       .def_readonly("device", &TraceEvent::device)
       .def_readonly("node", &TraceEvent::node)
       .def_readonly("op", &TraceEvent::op)
@@ -21,6 +21,19 @@ void bind_trace(py::module_& m) {
           "Seconds.")
       .def_readonly("start_ns", &TraceEvent::start_ns)
       .def_readonly("duration_ns", &TraceEvent::duration_ns)
+      .def_readonly("part", &TraceEvent::part,
+                    "Another thread did this part of a node's work. The node's own event covers the time.")
+      .def_property_readonly(
+          "origins",
+          [](const TraceEvent& event) {
+            py::tuple pairs(event.origins.size());
+            for (std::size_t i = 0; i < pairs.size(); ++i)
+              pairs[i] = py::make_tuple(event.origins[i].node, event.origins[i].op);
+            return pairs;
+          },
+          "What the node computes, as (name, op) of nodes of the graph as loaded, in its order. Empty if it "
+          "is "
+          "one of them, or if that is not known.")
       .def("__repr__", [](const TraceEvent& event) {
         return "TraceEvent('" + event.node + "', op='" + event.op + "', " +
                std::to_string(event.duration_ns / 1000) + " us)";
@@ -30,7 +43,12 @@ void bind_trace(py::module_& m) {
       .def_readonly("events", &Trace::events)
       .def_property_readonly(
           "run_metadata", [](const Trace& trace) { return py::bytes(trace.run_metadata); },
-          "Serialized tensorflow.RunMetadata.");
+          "Serialized tensorflow.RunMetadata.")
+      .def_property_readonly(
+          "duration", [](const Trace& trace) { return static_cast<double>(trace.duration_ns) * 1e-9; },
+          "Seconds: the whole run, with what it takes beside the nodes. In a session: from the first node to "
+          "the last.")
+      .def_readonly("session", &Trace::session, "A TensorFlow session ran the graph as loaded.");
 }
 
 }  // namespace savedmodel::python

@@ -15,6 +15,8 @@ _Keys = str | Iterable[str] | None
 _Seconds = float | None
 _Run = RunOptions | None
 _Done = Callable[[BaseException | None, Any], None]
+_Values = Literal["none", "bool", "int", "float", "string"]
+_Kind = Literal["tensor", "list", "tuple", "dict", "namedtuple", "other"] | _Values
 
 __version__: str
 REQUIRED_TENSORFLOW: str
@@ -300,6 +302,10 @@ class TraceEvent(_Result):
     def start_ns(self) -> int: ...
     @property
     def duration_ns(self) -> int: ...
+    @property
+    def part(self) -> bool: ...
+    @property
+    def origins(self) -> tuple[tuple[str, str], ...]: ...
 
 class Trace(metaclass=_Bound):
     def __init__(self) -> None: ...
@@ -307,6 +313,10 @@ class Trace(metaclass=_Bound):
     def events(self) -> list[TraceEvent]: ...
     @property
     def run_metadata(self) -> bytes: ...
+    @property
+    def duration(self) -> float: ...
+    @property
+    def session(self) -> bool: ...
 
 class SessionOptions(metaclass=_Bound):
     inter_op_threads: int | None
@@ -371,21 +381,7 @@ class OptimizationReport(_Result):
 
 class Structure(_Result):
     @property
-    def kind(
-        self,
-    ) -> Literal[
-        "tensor",
-        "none",
-        "bool",
-        "int",
-        "float",
-        "string",
-        "list",
-        "tuple",
-        "dict",
-        "namedtuple",
-        "other",
-    ]: ...
+    def kind(self) -> _Kind: ...
     @property
     def text(self) -> str: ...
     @property

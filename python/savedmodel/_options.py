@@ -102,7 +102,8 @@ class RunOptions:
     """Seconds, rounded up to a millisecond. Then DeadlineExceededError is raised; at once for 0 or less.
     In a load it must be above 0."""
     trace: bool = False
-    """Collect step statistics; `Signature.run` then returns (results, Trace)."""
+    """`Signature.run` returns (results, Trace). At the load, or beside `proto`, TensorFlow traces a session's
+    run of the graph as loaded."""
     proto: Any = None
     """A tensorflow.RunOptions or its bytes: the base for the above."""
 

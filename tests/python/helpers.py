@@ -19,6 +19,8 @@ Load = Callable[..., sm.Model]
 """The fixture `load`: `load(name, **options)`."""
 
 ALIGNMENT = 64
+# Options of TensorFlow's, whatever they say, need a session: the graph as loaded, and its variables.
+IN_A_SESSION = sm.RunOptions(proto=b"\x18\x00")
 HAS_BFLOAT16 = "avx512_bf16" in Path("/proc/cpuinfo").read_text()
 
 

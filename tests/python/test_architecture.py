@@ -85,7 +85,7 @@ ENGINE_INCLUDES: dict[str, set[str]] = {
     ".": {"base", "edit", "graph", "inspect", "model", "warmup"},
 }
 KNOWS_NO_TENSORFLOW = re.compile(
-    r"kernels/.*|threads/(cpus|fork_join|fork_join_worker|governor|region|stop|wait)\..*"
+    r"kernels/.*|threads/(cpus|fork_join|fork_join_worker|governor|region|run_recorder|stop|wait)\..*"
 )
 
 

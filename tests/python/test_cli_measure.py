@@ -129,17 +129,29 @@ def test_profile(models: Path, tmp_path: Path) -> None:
     plot, trace = tmp_path / "ops.png", tmp_path / "trace.json"
     done = savedmodel("profile", models / "mlp", "--runs", "3", "--plot", plot, "--trace", trace)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^  \w*MatMul +3 ", done.stdout, re.MULTILINE)
+    assert re.search(r"^  _SavedmodelDense +3 .* MatMul, AddV2, Relu$", done.stdout, re.MULTILINE)
+    assert "of the optimized graph" in done.stdout
     assert "by node" in done.stdout
     assert widest(done.stdout) <= 80
     assert plot.read_bytes().startswith(PNG)
     events = json.loads(trace.read_text())["traceEvents"]
-    assert sum("MatMul" in event["name"] for event in events if event["ph"] == "X") == 3
+    assert sum(event["name"] == "_SavedmodelDense" for event in events if event["ph"] == "X") == 3
+    done = savedmodel("profile", models / "mlp", "--runs", "3", "--level", "none")
+    assert re.search(r"^  \w*MatMul +3 ", done.stdout, re.MULTILINE)
+    assert "of the graph as it was loaded;" not in done.stdout
+    config = tmp_path / "config.pbtxt"
+    config.write_text('device_count { key: "CPU" value: 2 }')
+    done = savedmodel("profile", models / "mlp", "--runs", "3", "--session-config", config)
+    assert "of the graph as it was loaded, in a session" in " ".join(done.stdout.split())
 
 
 def test_profile_for_programs(models: Path) -> None:
     report = json.loads(output("profile", models / "mlp", "--runs", "2", "--json"))
-    assert sum(row["share"] for row in report["by_op"]) == pytest.approx(1)
+    outside = report["outside_seconds"] / report["wall_seconds"]
+    assert sum(row["share"] for row in report["by_op"]) + outside == pytest.approx(1)
+    dense = next(row for row in report["by_node"] if row["op"] == "_SavedmodelDense")
+    assert "MatMul" in dense["from_ops"]
+    assert len(dense["from_ops"]) == len(dense["from_nodes"])
     assert sum(row["seconds"] for row in report["by_op"]) == pytest.approx(
         sum(row["seconds"] for row in report["by_node"])
     )

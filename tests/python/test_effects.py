@@ -9,7 +9,7 @@ import pytest
 import savedmodel as sm
 from savedmodel._optimization import Optimization
 
-from .helpers import Array, Load
+from .helpers import IN_A_SESSION, Array, Load
 
 X = np.random.default_rng(3).normal(size=(4, 8)).astype(np.float32)
 
@@ -41,6 +41,7 @@ def test_writes_happen_in_order_and_are_seen_by_all(load: Load, level: str) -> N
     assert f.run({"x": X}, outputs=["before"])["before"] == 34
     _, trace = f.run({"x": X}, outputs=["before"], trace=True)
     assert trace.events
+    assert f.run({"x": X}, outputs=["before"], options=IN_A_SESSION)["before"] == 56
     assert f(x=X)["after"] == model.variables["calls"]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
-from .helpers import Array, Load, aligned, misaligned
+from .helpers import IN_A_SESSION, Array, Load, aligned, misaligned
 
 OUTPUTS = ["a", "b", "square", "last", "same_x", "twice"]
 
@@ -69,16 +69,17 @@ def test_runs_of_one_function_share_no_values(load: Load) -> None:
 
 
 def test_what_a_session_has_to_run_gives_the_same(load: Load) -> None:
-    # A timeout and a trace go through the session; so does a model with options of its own.
+    # TensorFlow's options go through the session; so does a model with options of its own.
     x, y = aligned(np.ones(5, np.float32)), aligned(np.arange(5, dtype=np.float32))
     f = load("in_place").signatures["serving_default"]
     usual = f(x=x, y=y)
     in_time = f.run({"x": x, "y": y}, timeout=60)
     traced, trace = f.run({"x": x, "y": y}, trace=True)
+    plain = f.run({"x": x, "y": y}, options=IN_A_SESSION)
     pooled = load("in_place", session=sm.SessionOptions(inter_op_threads=2)).signatures["serving_default"](
         x=x, y=y
     )
     assert trace.events
-    for results in in_time, traced, pooled:
+    for results in in_time, traced, plain, pooled:
         for name in OUTPUTS:
             np.testing.assert_array_equal(results[name], usual[name])

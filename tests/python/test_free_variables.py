@@ -11,7 +11,7 @@ import pytest
 import savedmodel as sm
 from savedmodel._made_up import made_up_inputs
 
-from .helpers import run_python
+from .helpers import IN_A_SESSION, run_python
 
 X = np.random.default_rng(0).normal(size=(3, 512)).astype(np.float32)
 INPUTS = {"forward": X, "backward": X, "part": X[:, :256]}
@@ -129,8 +129,8 @@ def test_functions_bound_later_have_their_weights(model: Path, kept: sm.Model) -
     for _ in range(12):  # the tenth run optimizes
         np.testing.assert_allclose(loaded.run([fetch], {feed: X})[0], expected[0]["y"], rtol=1e-5, atol=1e-5)
     same(call_all(loaded), expected)
-    traced, _ = signature.run({"x": X}, trace=True)
-    np.testing.assert_allclose(traced["y"], expected[0]["y"], rtol=1e-5, atol=1e-5)
+    plain = signature.run({"x": X}, options=IN_A_SESSION)
+    np.testing.assert_allclose(plain["y"], expected[0]["y"], rtol=1e-5, atol=1e-5)
 
 
 def test_an_optimized_copy_of_a_model_that_was_freed(model: Path, tmp_path: Path) -> None:
@@ -184,12 +184,12 @@ def test_a_model_whose_load_fills_tables_stays(models: Path, tmp_path: Path, nam
     expected = [signature.run(inputs) for signature, inputs in calls]
     shutil.rmtree(copy)
     for (signature, inputs), right in zip(calls, expected, strict=True):
-        traced, _ = signature.run(inputs, trace=True)
+        plain = signature.run(inputs, options=IN_A_SESSION)
         for key, value in right.items():
             if np.asarray(value).dtype == np.float32:
-                np.testing.assert_allclose(traced[key], value, rtol=1e-5)
+                np.testing.assert_allclose(plain[key], value, rtol=1e-5)
             else:
-                np.testing.assert_array_equal(traced[key], value)
+                np.testing.assert_array_equal(plain[key], value)
 
 
 def test_a_copy_is_saved_while_the_last_first_call_ends(model: Path, tmp_path: Path, kept: sm.Model) -> None:

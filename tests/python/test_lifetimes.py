@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
-from .helpers import Array, Load, aligned, misaligned, run_python
+from .helpers import IN_A_SESSION, Array, Load, aligned, misaligned, run_python
 
 MEGABYTE = 1 << 20
 
@@ -49,6 +49,7 @@ def test_inputs_are_released_after_the_call(
         lambda x: f(x),
         lambda x: f.run({"x": x}, timeout=60),
         lambda x: f.run({"x": x}, trace=True),
+        lambda x: f.run({"x": x}, options=IN_A_SESSION),
         lambda x: f.explain(x),
         lambda x: model.run(f.outputs["y"].name, {f.inputs["x"].name: x}),
     ]

@@ -147,8 +147,11 @@ def test_timeout_as_the_models_default(load: Load) -> None:
     assert np.isfinite(f(3)["mean"])
 
 
-def check_trace(trace: sm.Trace) -> None:
-    assert any("MatMul" in event.op for event in trace.events)
+def check_trace(trace: sm.Trace, session: bool = False) -> None:
+    ops = [op for event in trace.events for op in [event.op, *(op for _, op in event.origins)]]
+    assert any("MatMul" in op for op in ops)
+    assert trace.duration > 0
+    assert trace.session is session
     for event in trace.events:
         assert event.device.endswith("/device:CPU:0")
         assert event.node
@@ -168,6 +171,8 @@ def test_trace(load: Load, tmp_path: Path) -> None:
     complete = [row for row in rows if row["ph"] == "X"]
     assert len(complete) == len(trace.events)
     assert {row["pid"] for row in complete} == {row["pid"] for row in rows if row["ph"] == "M"}
+    lanes = {row["tid"]: row["args"]["name"] for row in rows if row["name"] == "thread_name"}
+    assert lanes == {row["tid"]: "caller" for row in complete}
     for row in complete:
         assert row["ts"] >= 0
         assert row["dur"] >= 0
@@ -221,12 +226,12 @@ def test_trace_as_the_models_default(load: Load) -> None:
     answer: Any = f.run({"x": x})
     results, trace = answer
     assert results.keys() == {"probs"}
-    check_trace(trace)
+    check_trace(trace, session=True)
     assert f.run({"x": x}, trace=False).keys() == {"probs"}
     # A call has no place for a trace.
     assert f(x).keys() == {"probs"}
     fetched: Any = model.run(f.outputs["probs"].name, {f.inputs["x"].name: x})
-    check_trace(fetched[1])
+    check_trace(fetched[1], session=True)
     fetched = model.run(f.outputs["probs"].name, {f.inputs["x"].name: x}, trace=False)
     assert fetched.shape == (2, 10)
 

@@ -15,7 +15,7 @@ import pytest
 import savedmodel as sm
 
 from . import goldens
-from .helpers import Array, Load, aligned
+from .helpers import IN_A_SESSION, Array, Load, aligned
 from .test_golden import GENERATED, REFUSED, SHARED, SHARED_GOLDENS, options
 
 FOLDER = "assets.extra/savedmodel"
@@ -106,7 +106,7 @@ def test_the_variables_are_read_when_something_needs_them(load: Load, copy: Path
         np.testing.assert_array_equal(model(X)["probs"], wanted)
         for _ in range(2):
             with pytest.raises(sm.DataLossError):
-                model.signatures["serving_default"].run({"x": X}, trace=True)
+                model.signatures["serving_default"].run({"x": X}, options=IN_A_SESSION)
             with pytest.raises(sm.DataLossError):
                 model.variables[next(iter(model.variables))]
         np.testing.assert_array_equal(model(X)["probs"], wanted)
@@ -116,7 +116,7 @@ def test_what_needs_a_session_gets_one(load: Load, copy: Path) -> None:
     with sm.load(copy) as model, load("mlp") as original:
         f = model.signatures["serving_default"]
         wanted = original(X)["probs"]
-        np.testing.assert_allclose(f.run({"x": X}, trace=True)[0]["probs"], wanted, rtol=1e-5)
+        np.testing.assert_allclose(f.run({"x": X}, options=IN_A_SESSION)["probs"], wanted, rtol=1e-5)
         assert model.devices == original.devices
         assert model.placement == original.placement
         for name, value in original.variables.items():
@@ -292,7 +292,7 @@ def test_a_model_that_changes_on_disk_is_found_out(copy: Path) -> None:
         model(X)
         (copy / "saved_model.pb").write_bytes((copy / "saved_model.pb").read_bytes() + b"\xf8\x7f\x01")
         with pytest.raises(sm.FailedPreconditionError, match="has changed since it was loaded"):
-            model.signatures["serving_default"].run({"x": X}, trace=True)
+            model.signatures["serving_default"].run({"x": X}, options=IN_A_SESSION)
         model(X)
 
 

@@ -13,7 +13,7 @@ import pytest
 import savedmodel as sm
 
 from . import commands
-from .helpers import Array, Load
+from .helpers import IN_A_SESSION, Array, Load
 
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
 SCALARS = {"x": 1.0, "y": [2.0]}
@@ -210,7 +210,7 @@ def test_what_needs_a_session_gets_one(copy: Path, load: Load) -> None:
     plain = load("functions", optimize="none")
     with sm.load(copy) as model:
         trace = model.functions["__call__"].concrete[0]
-        results, _ = trace.run({"x": X}, trace=True)
+        results = trace.run({"x": X}, options=IN_A_SESSION)
         np.testing.assert_allclose(results["output_0"], plain(X), rtol=1e-6)
         np.testing.assert_allclose(model(X), plain(X), rtol=1e-6)
         assert model(X[:0]).shape == (0, 3)

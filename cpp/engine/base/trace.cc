@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/base/trace.h"
 
+#include <algorithm>
 #include <chrono>
+#include <map>
 
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/step_stats.pb.h"
@@ -35,8 +37,38 @@ Trace ReadTrace(const tf::RunMetadata& metadata) {
       trace.events.push_back(std::move(event));
     }
   }
+  std::int64_t end = 0;
+  for (const TraceEvent& event : trace.events) {
+    if (trace.start_ns == 0 || event.start_ns < trace.start_ns) trace.start_ns = event.start_ns;
+    end = std::max(end, event.start_ns + event.duration_ns);
+  }
+  trace.duration_ns = end - trace.start_ns;
+  trace.session = true;
   metadata.SerializeToString(&trace.run_metadata);
   return trace;
+}
+
+void AddRunMetadata(Trace* trace) {
+  tf::RunMetadata metadata;
+  std::map<std::string, tf::DeviceStepStats*> devices;
+  for (const TraceEvent& event : trace->events) {
+    tf::DeviceStepStats*& device = devices[event.device];
+    if (device == nullptr) {
+      device = metadata.mutable_step_stats()->add_dev_stats();
+      device->set_device(event.device);
+    }
+    tf::NodeExecStats* node = device->add_node_stats();
+    node->set_node_name(event.node);
+    node->set_timeline_label(event.node + " = " + event.op + "()");
+    node->set_thread_id(event.thread);
+    node->set_all_start_micros(event.start_ns / 1000);
+    node->set_all_start_nanos(event.start_ns);
+    node->set_op_end_rel_micros(event.duration_ns / 1000);
+    node->set_op_end_rel_nanos(event.duration_ns);
+    node->set_all_end_rel_micros(event.duration_ns / 1000);
+    node->set_all_end_rel_nanos(event.duration_ns);
+  }
+  metadata.SerializeToString(&trace->run_metadata);
 }
 
 TraceTurn::TraceTurn(const tf::RunOptions& options) {

@@ -9,7 +9,10 @@
 
 namespace savedmodel::engine {
 
+// Of a run in a session.
 Trace ReadTrace(const tensorflow::RunMetadata& metadata);
+// Fills in run_metadata.
+void AddRunMetadata(Trace* trace);
 
 // TensorFlow has one tracer per process, so runs whose options request it take turns; others don't wait.
 // Throws Error (kDeadlineExceeded) if the options' timeout expires meanwhile.

@@ -2,12 +2,14 @@
 #include "engine/executor/control_flow.h"
 
 #include <atomic>
+#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "engine/base/status.h"
 #include "engine/graph/graph.h"
+#include "engine/threads/run_recorder.h"
 #include "engine/threads/stop.h"
 #include "tensorflow/core/common_runtime/local_executor_params.h"
 #include "tensorflow/core/common_runtime/step_stats_collector.h"
@@ -44,21 +46,50 @@ class Frame : public tf::CallFrameInterface {
   std::vector<tf::Tensor>* fetched_;
 };
 
-// TensorFlow's executor reports every node to it. It collects nothing, but checks for an interrupt.
-class Interruption : public tf::StepStatsCollectorInterface {
+// TensorFlow's executor reports every node to it. Checks for an interrupt, and records nodes for a trace;
+// those that functions run in other threads are parts of the node that calls.
+class Observer : public tf::StepStatsCollectorInterface {
  public:
-  Interruption(RunningCall* call, tf::CancellationManager* run) : call_(call), run_(run) {}
-  tf::NodeExecStatsInterface* CreateNodeExecStats(const tf::NodeDef*) override {
-    if (++nodes_ % kNodesBetweenAsks == 0 && call_->IsInterrupted()) run_->StartCancel();
-    return nullptr;
+  // `call` and `recorder` may be null.
+  Observer(RunningCall* call, tf::CancellationManager* run, RunRecorder* recorder)
+      : call_(call), run_(run), recorder_(recorder) {}
+  tf::NodeExecStatsInterface* CreateNodeExecStats(const tf::NodeDef* node) override {
+    if (call_ != nullptr && ++nodes_ % kNodesBetweenAsks == 0 && call_->IsInterrupted()) run_->StartCancel();
+    if (recorder_ == nullptr || RunRecorder::OfThread() != recorder_) return nullptr;
+    return &recorded_.emplace_back(recorder_, *node);
   }
+  bool observes() const { return call_ != nullptr || recorder_ != nullptr; }
   std::string ReportAllocsOnResourceExhausted(absl::string_view) override { return ""; }
 
  private:
+  class Node : public tf::NodeExecStatsInterface {
+   public:
+    Node(RunRecorder* recorder, const tf::NodeDef& node)
+        : recorder_(recorder), name_(recorder->Keep(node.name())), op_(recorder->Keep(node.op())) {}
+    void RecordComputeStarted() override { recorder_->Begin(name_, op_); }
+    void Done(const std::string&) override {
+      if (RunRecorder::OfThread() == recorder_) recorder_->End(name_, op_);
+    }
+    void RecordExecutorStarted() override {}
+    void RecordComputeEnded() override {}
+    void RecordExecutorEnded() override {}
+    bool TrackAllocations() const override { return false; }
+    void SetMemory(tf::OpKernelContext*) override {}
+    void SetOutput(int, const tf::Tensor*) override {}
+    void SetScheduled(std::int64_t) override {}
+
+   private:
+    RunRecorder* recorder_;
+    const std::string& name_;
+    const std::string& op_;
+  };
+
   static constexpr unsigned kNodesBetweenAsks = 4;
   RunningCall* call_;
   tf::CancellationManager* run_;
+  RunRecorder* recorder_;
   unsigned nodes_ = 0;
+  std::deque<Node> recorded_;  // by the run's own thread
 };
 
 }  // namespace
@@ -115,10 +146,9 @@ void ControlFlowExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<
   args.cancellation_manager = &of_this_run;
   args.runner = [](const tf::Executor::Args::Closure& closure) { closure(); };
   args.run_all_kernels_inline = true;
-  std::optional<Interruption> interruption;
-  if (RunningCall* call = RunningCall::OfThread(); call != nullptr) {
-    args.stats_collector = &interruption.emplace(call, &of_this_run);
-  }
+  Observer observer(RunningCall::OfThread(), &of_this_run, RunRecorder::OfThread());
+  if (observer.observes()) args.stats_collector = &observer;
+  if (RunRecorder* recorder = RunRecorder::OfThread(); recorder != nullptr) recorder->Start();
   ThrowIfError(executor_->Run(args));
   if (!frame.complete()) {
     throw Error(Code::kInvalidArgument, "a result has no value: it lies in a branch that was not taken");

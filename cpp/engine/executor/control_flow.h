@@ -15,6 +15,7 @@ class ControlFlowExecutor : public GraphExecutor {
   ControlFlowExecutor(ExecutableGraph graph, tensorflow::Device* device, const ConstantPool* pool,
                       StatefulKernels* stateful);
   const char* name() const override { return "control flow"; }
+  const tensorflow::Device& device() const override { return *device_; }
   void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
            tensorflow::CancellationManager* cancellation) const override;
 

@@ -67,7 +67,7 @@ bool Nested::Is(const tf::Node& node) { return node.IsWhileNode() || node.IsIfNo
 std::unique_ptr<Nested> Nested::Make(const tf::Node& node, const ExecutableGraph& graph, tf::Device* device,
                                      StatefulKernels* stateful) {
   const Kind kind = node.IsWhileNode() ? Kind::kWhile : node.IsIfNode() ? Kind::kIf : Kind::kCase;
-  std::unique_ptr<Nested> nested(new Nested(kind));
+  std::unique_ptr<Nested> nested(new Nested(kind, node.name(), node.type_string()));
   std::vector<tf::NameAttrList> functions;
   if (kind == Kind::kCase) {
     const auto& branches = node.attrs().Find("branches")->list().func();

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/executor/sequential.h"
@@ -19,14 +21,18 @@ class Nested {
   // Changes the fields of the step's `params` that belong to an executor.
   void Run(tensorflow::OpKernelContext::Params* params, std::vector<tensorflow::Tensor> inputs,
            std::vector<tensorflow::Tensor>* outputs) const;
+  const std::string& name() const { return name_; }
+  const std::string& op() const { return op_; }
 
  private:
   enum class Kind { kWhile, kIf, kCase };
-  explicit Nested(Kind kind) : kind_(kind) {}
+  Nested(Kind kind, std::string name, std::string op)
+      : kind_(kind), name_(std::move(name)), op_(std::move(op)) {}
   void Loop(tensorflow::OpKernelContext::Params* params, std::vector<tensorflow::Tensor> state,
             std::vector<tensorflow::Tensor>* outputs) const;
 
-  Kind kind_;
+  const Kind kind_;
+  const std::string name_, op_;
   std::vector<std::unique_ptr<SequentialExecutor>> functions_;  // condition and body, or branches
 };
 

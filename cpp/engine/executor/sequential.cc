@@ -16,6 +16,7 @@
 #include "engine/base/status.h"
 #include "engine/executor/empty_window.h"
 #include "engine/executor/nested.h"
+#include "engine/threads/run_recorder.h"
 #include "engine/threads/stop.h"
 #include "tensorflow/core/common_runtime/device.h"
 #include "tensorflow/core/framework/cancellation.h"
@@ -259,6 +260,20 @@ std::optional<std::vector<GraphExecutor::Constant>> SequentialExecutor::Constant
   return constants;
 }
 
+std::vector<TraceNode> SequentialExecutor::Nodes() const {
+  std::vector<TraceNode> nodes;
+  for (const Step& step : steps_) nodes.push_back({step.name(), step.op()});
+  return nodes;
+}
+
+const std::string& SequentialExecutor::Step::name() const {
+  return nested == nullptr ? kernel->name() : nested->name();
+}
+
+const std::string& SequentialExecutor::Step::op() const {
+  return nested == nullptr ? kernel->type_string() : nested->op();
+}
+
 void SequentialExecutor::PlanLifetimes() {
   struct Use {
     int reads = 0;
@@ -384,6 +399,7 @@ void SequentialExecutor::Run(const std::vector<tf::Tensor>& feeds, std::vector<t
   params.cancellation_manager = cancellation;
   params.runner = runner;
   params.run_all_kernels_inline = true;
+  if (RunRecorder* recorder = RunRecorder::OfThread(); recorder != nullptr) recorder->Start();
   RunIn(&params, feeds, fetched);
 }
 
@@ -399,6 +415,7 @@ void SequentialExecutor::RunIn(tf::OpKernelContext::Params* params, const std::v
   params->function_library = graph_.runtime;
   params->output_attr_array = attributes_.data();
   RunningCall* const call = RunningCall::OfThread();
+  RunRecorder* const recorder = RunRecorder::OfThread();
   unsigned done = 0;
   for (const Step& step : steps_) {
     if (params->cancellation_manager->IsCancelled() ||
@@ -409,11 +426,13 @@ void SequentialExecutor::RunIn(tf::OpKernelContext::Params* params, const std::v
       const Slot guard = unguards_[static_cast<std::size_t>(step.first_unguard + i)];
       values.guards[static_cast<std::size_t>(guard)] = tf::Tensor();
     }
+    if (recorder != nullptr) recorder->Begin(step.name(), step.op());
     step.nested == nullptr ? Compute(step, params, &values) : RunNested(step, params, &values);
     for (std::int32_t i = 0; i < step.releases; ++i) {
       const Slot slot = releases_[static_cast<std::size_t>(step.first_release + i)];
       delete std::exchange(values.tensors[static_cast<std::size_t>(slot)], nullptr);
     }
+    if (recorder != nullptr) recorder->End(step.name(), step.op());
   }
   if (params->cancellation_manager->IsCancelled()) throw Error(Code::kCancelled, "the run was cancelled");
   fetched->clear();

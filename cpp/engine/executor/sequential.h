@@ -23,12 +23,14 @@ class SequentialExecutor : public GraphExecutor {
   static std::unique_ptr<SequentialExecutor> Make(ExecutableGraph* graph, tensorflow::Device* device,
                                                   const ConstantPool* pool, StatefulKernels* stateful);
   const char* name() const override { return "sequential"; }
+  const tensorflow::Device& device() const override { return *device_; }
   void Run(const std::vector<tensorflow::Tensor>& feeds, std::vector<tensorflow::Tensor>* fetched,
            tensorflow::CancellationManager* cancellation) const override;
   // Runs as a part of an active step. Changes the fields of `params` that belong to an executor.
   void RunIn(tensorflow::OpKernelContext::Params* params, const std::vector<tensorflow::Tensor>& feeds,
              std::vector<tensorflow::Tensor>* fetched) const;
   std::optional<std::vector<Constant>> Constants() const override;
+  std::vector<TraceNode> Nodes() const override;
   ~SequentialExecutor() override;
 
  private:
@@ -45,6 +47,9 @@ class SequentialExecutor : public GraphExecutor {
     std::int32_t releases;
     std::int32_t first_unguard;  // in unguards_
     std::int32_t unguards;
+
+    const std::string& name() const;
+    const std::string& op() const;
   };
   struct Values;
   class Lease;

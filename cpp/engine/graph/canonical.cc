@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/digest.h"
 #include "engine/graph/graph_view.h"
+#include "engine/graph/rewriter.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
@@ -52,7 +53,8 @@ bool OnlyReads(const std::string& op) {
 
 // Hints for debugging and placement, which do not change a result.
 bool IsHint(const std::string& attribute) {
-  return attribute == "_class" || attribute == "_output_shapes" || attribute == "_user_specified_name";
+  return attribute == "_class" || attribute == "_output_shapes" || attribute == "_user_specified_name" ||
+         attribute == kReplacesAttr;
 }
 
 class Canonical {

@@ -185,6 +185,11 @@ void Rewriter::SetInput(tf::NodeDef* node, int input, const std::string& tensor)
 }
 
 void Rewriter::Replace(const tf::NodeDef& node, const tf::NodeDef& replacement) {
+  if (tf::NodeDef* to = Find(replacement.name()); to != nullptr && to->op() != "Const") {
+    const tf::AttrValue* replaces = FindAttr(node, kReplacesAttr);
+    const std::string name = replaces == nullptr ? node.name() : replaces->s();
+    (*to->mutable_attr())[kReplacesAttr].set_s(name);
+  }
   const std::vector<Reader> readers = Readers(node);
   for (const Reader& reader : readers) {
     if (reader.node == &replacement) continue;
@@ -200,7 +205,9 @@ void Rewriter::Become(tf::NodeDef* node, const std::string& op, const std::vecto
     if (IsControl(input)) all.push_back(input);
   }
   node->set_op(op);
+  const std::string replaces = Attr(*node, kReplacesAttr).s();
   node->clear_attr();
+  if (!replaces.empty()) (*node->mutable_attr())[kReplacesAttr].set_s(replaces);
   node->clear_input();
   for (const std::string& input : all) node->add_input(input);
   constants_.erase(node);
@@ -209,7 +216,9 @@ void Rewriter::Become(tf::NodeDef* node, const std::string& op, const std::vecto
 
 void Rewriter::Become(tf::NodeDef* node, const tf::NodeDef& as) {
   Become(node, as.op(), {as.input().begin(), as.input().end()});
+  tf::AttrValue replaces = Attr(*node, kReplacesAttr);
   *node->mutable_attr() = as.attr();
+  if (!replaces.s().empty()) (*node->mutable_attr())[kReplacesAttr] = std::move(replaces);
 }
 
 void Rewriter::Remove(tf::NodeDef* node) {

@@ -18,6 +18,9 @@
 
 namespace savedmodel::engine {
 
+// A node's attribute: the name of the last node whose value it has taken over.
+constexpr char kReplacesAttr[] = "_savedmodel_replaces";
+
 class Rewriter {
  public:
   struct Reader {
@@ -60,10 +63,11 @@ class Rewriter {
                            const std::vector<std::string>& inputs);
   tensorflow::NodeDef* AddConstant(const std::string& name, const tensorflow::Tensor& value);
   void SetInput(tensorflow::NodeDef* node, int input, const std::string& tensor);
-  // Readers of `node`'s output 0, data and control, read `replacement` (a node's name) instead.
+  // Readers of `node`'s output 0, data and control, read `replacement` (a node's name) instead, which notes
+  // in kReplacesAttr whose value it has.
   void Replace(const tensorflow::NodeDef& node, const tensorflow::NodeDef& replacement);
-  // Turns `node` into another op, keeping its name and so its readers; attributes are cleared, control inputs
-  // stay.
+  // Turns `node` into another op, keeping its name and so its readers; attributes are cleared but for
+  // kReplacesAttr, control inputs stay.
   void Become(tensorflow::NodeDef* node, const std::string& op, const std::vector<std::string>& inputs);
   // The same, with attributes: all of `as` but for its name.
   void Become(tensorflow::NodeDef* node, const tensorflow::NodeDef& as);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "engine/model/fallback.h"
 #include "engine/model/prepare.h"
 #include "engine/threads/float_mode.h"
+#include "engine/threads/run_recorder.h"
 #include "engine/threads/stop.h"
 #include "savedmodel/interrupt.h"
 #include "tensorflow/core/framework/tensor_util.h"
@@ -28,11 +30,9 @@ namespace {
 // loaded take about as long as it takes to optimize it.
 constexpr int kRunsUnoptimized = 9;
 
-// Runs that are traced or have TensorFlow's options go through Session::Run, which takes options per call; a
-// callable would have to be made for each.
-bool NeedsRunOptions(const RunOptions* options, const Trace* trace) {
-  return trace != nullptr || (options != nullptr && (options->trace || !options->proto.empty()));
-}
+// Runs that have TensorFlow's options go through Session::Run, which takes options per call; a callable would
+// have to be made for each.
+bool NeedsRunOptions(const RunOptions* options) { return options != nullptr && !options->proto.empty(); }
 
 bool HasTimeout(const RunOptions* options) { return options != nullptr && options->timeout; }
 
@@ -131,7 +131,8 @@ class CallableFunction : public internal::EngineFunction {
   void RunCancellable(const RunOptions* options, const RunIt& run) const;
   void RunExecutor(Fallback* executors, const GraphExecutor& executor, const Tensor* inputs,
                    std::vector<tf::Tensor>* feeds, std::vector<tf::Tensor>* fetched,
-                   const RunOptions* options);
+                   const RunOptions* options, Trace* trace);
+  Trace TraceOf(const RunRecorder& recorder, const Fallback& executors, const GraphExecutor& executor);
   bool Aliases(const tf::Tensor& result, const std::vector<tf::Tensor>& feeds) const;
   void Deliver(const Tensor* inputs, bool into, std::vector<tf::Tensor>* feeds,
                std::vector<tf::Tensor>* fetched, std::vector<tf::Tensor>* fed, Tensor* outputs) const;
@@ -149,6 +150,8 @@ class CallableFunction : public internal::EngineFunction {
   std::atomic<int> unoptimized_runs_{0};  // left until then
   std::atomic<Fallback*> executor_{nullptr};
   std::mutex callable_mutex_;
+  std::mutex origins_mutex_;
+  std::map<const GraphExecutor*, Origins> origins_;  // by executor that was traced
   std::optional<tf::Session::CallableHandle> callable_;
 };
 
@@ -225,7 +228,8 @@ void CallableFunction::Feed(const Tensor* inputs, std::vector<tf::Tensor>* feeds
 
 void CallableFunction::RunCallable(const std::vector<tf::Tensor>& feeds, std::vector<tf::Tensor>* fetched,
                                    const RunOptions* options, Trace* trace) {
-  if (NeedsRunOptions(options, trace) || HasTimeout(options))
+  if (NeedsRunOptions(options) || trace != nullptr || (options != nullptr && options->trace) ||
+      HasTimeout(options))
     return RunSession(feeds, fetched, options, trace);
   const TraceTurn turn(shared_->settings.run_options);
   ThrowIfError(Session().RunCallable(Callable(), feeds, fetched, nullptr));
@@ -261,7 +265,7 @@ void CallableFunction::RunCancellable(const RunOptions* options, const RunIt& ru
 // In the caller's thread, with a word for it whatever the timeout.
 void CallableFunction::RunExecutor(Fallback* executors, const GraphExecutor& executor, const Tensor* inputs,
                                    std::vector<tf::Tensor>* feeds, std::vector<tf::Tensor>* fetched,
-                                   const RunOptions* options) {
+                                   const RunOptions* options, Trace* trace) {
   const GraphExecutor& chosen = executors->For(*feeds, executor);
   RunCancellable(options, [&](tf::CancellationManager* cancellation) {
     try {
@@ -282,12 +286,41 @@ void CallableFunction::RunExecutor(Fallback* executors, const GraphExecutor& exe
                                          [](const tf::Tensor& feed) { return feed.NumElements() == 0; });
       const bool done = executors->RunPlain(executor, error, for_good, [&](const GraphExecutor* plain) {
         Feed(inputs, feeds);
-        if (plain == nullptr) return RunCallable(*feeds, fetched, options, nullptr);
+        if (plain == nullptr) return RunCallable(*feeds, fetched, options, trace);
         plain->Run(*feeds, fetched, cancellation);
       });
       if (!done) throw;
     }
   });
+}
+
+Trace CallableFunction::TraceOf(const RunRecorder& recorder, const Fallback& executors,
+                                const GraphExecutor& executor) {
+  Trace trace;
+  trace.start_ns = recorder.begin_ns();
+  trace.duration_ns = RunRecorder::NowNs() - trace.start_ns;
+  const bool optimized = &executor == executors.first() && executors.report().optimized;
+  const Origins* origins = nullptr;
+  if (optimized) {
+    const std::lock_guard<std::mutex> lock(origins_mutex_);
+    const auto [found, fresh] = origins_.try_emplace(&executor);
+    if (fresh) found->second = FindOrigins(shared_.get(), call_.get(), plan_.graph, executor);
+    origins = &found->second;
+  }
+  for (const RunRecorder::Event& event : recorder.events()) {
+    TraceEvent& added = trace.events.emplace_back();
+    added.device = executor.device().name();
+    added.node = *event.node;
+    added.op = *event.op;
+    added.thread = event.thread;
+    added.start_ns = event.begin_ns;
+    added.duration_ns = event.end_ns - event.begin_ns;
+    added.part = event.part;
+    if (origins == nullptr || event.part) continue;
+    if (const auto of = origins->find(added.node); of != origins->end()) added.origins = of->second;
+  }
+  AddRunMetadata(&trace);
+  return trace;
 }
 
 // A view of the caller's array changes with it; a view of a v1 variable changes with the next run.
@@ -315,12 +348,15 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, bool into, con
     // The graph as it was loaded serves where another run may write what is a constant in the optimized one.
     Fallback& executors = Executor();
     const GraphExecutor* executor = executors.current();
-    const bool own = executor != nullptr && !NeedsRunOptions(options, trace) &&
+    const bool own = executor != nullptr && !NeedsRunOptions(options) &&
                      !(executors.is_frozen(executor) && shared_->prepared.variables.stale());
     const IntraOpThreads::Run run(shared_->threads(), own);
     const FloatMode mode;
     if (own) {
-      RunExecutor(&executors, *executor, inputs, &feeds, &fetched, options);
+      std::optional<RunRecorder> recorder;
+      if (trace != nullptr) recorder.emplace();
+      RunExecutor(&executors, *executor, inputs, &feeds, &fetched, options, trace);
+      if (recorder && !trace->session) *trace = TraceOf(*recorder, executors, *executor);
     } else {
       RunCallable(feeds, &fetched, options, trace);
     }

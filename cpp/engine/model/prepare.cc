@@ -77,6 +77,7 @@ std::unique_ptr<GraphExecutor> MakeFrom(const tf::GraphDef& graph, const std::ve
     return nullptr;
   }
   executor->set_repeatable(report->effects.empty());
+  executor->set_replaced(FindReplaced(graph));
   report->executor = executor->name();
   return executor;
 }
@@ -322,6 +323,23 @@ const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, 
   shared->session();
   report->executor = "session";
   return MakePlain(shared, call, function, bare, report);
+}
+
+Origins FindOrigins(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                    const GraphExecutor& executor) {
+  const std::lock_guard<std::mutex> lock(shared->prepared.mutex);
+  try {
+    const std::shared_ptr<tf::Session> session = shared->Borrow();
+    IsolatedGraph isolated = IsolateFunction(*shared, call, function);
+    tf::DeviceSet devices;
+    devices.AddDevice(DevicesOf(*session).ListDevices().front());
+    devices.set_client_device(devices.devices().front());
+    ConstantPool pool;
+    InlineCalls(devices, &pool, &isolated);
+    return FindOrigins(isolated.graph, executor.Nodes(), executor.replaced());
+  } catch (const std::exception&) {  // a trace without origins is still one
+    return {};
+  }
 }
 
 void FreeUnusedSession(SharedSession* shared, const std::vector<FunctionGraph>& functions) {

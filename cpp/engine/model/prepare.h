@@ -8,6 +8,7 @@
 
 #include "engine/graph/constants.h"
 #include "engine/graph/isolate.h"
+#include "engine/graph/origins.h"
 #include "engine/graph/plan.h"
 #include "engine/model/session.h"
 #include "savedmodel/optimization.h"
@@ -31,6 +32,10 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
 // and its passes for oneDNN leave it alone. Throws Error.
 const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                   bool bare, OptimizationReport* report);
+
+// What each node of an optimized function's executor computes; empty if that can't be found.
+Origins FindOrigins(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
+                    const GraphExecutor& executor);
 
 // Frees the session, whose variables then nothing reads, if each of these functions has an executor that
 // needs none. With prepared.mutex only.

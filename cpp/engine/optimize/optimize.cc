@@ -110,11 +110,7 @@ int FoldWhatIsConstant(const tf::DeviceSet& devices, ConstantPool* pool, Isolate
 
 }  // namespace
 
-void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devices, Optimize level,
-                   const std::set<std::string>& float32_layers,
-                   const std::function<bool(const tf::NodeDef&, tf::Tensor*)>& value, ConstantPool* pool,
-                   IsolatedGraph* isolated, OptimizationReport* report) {
-  Stopwatch watch(report);
+void InlineCalls(const tf::DeviceSet& devices, ConstantPool* pool, IsolatedGraph* isolated) {
   RefuseLoweredControlFlow(isolated->graph);
   AddDefaultAttributes(&isolated->graph);
   CompileNoFunctions(&isolated->graph);
@@ -124,6 +120,14 @@ void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devic
   InlineFunctions(devices, isolated);
   RefuseLoweredControlFlow(isolated->graph);
   PoolLargeConstants(&isolated->graph, pool);
+}
+
+void OptimizeGraph(const tf::SessionOptions& options, const tf::DeviceSet& devices, Optimize level,
+                   const std::set<std::string>& float32_layers,
+                   const std::function<bool(const tf::NodeDef&, tf::Tensor*)>& value, ConstantPool* pool,
+                   IsolatedGraph* isolated, OptimizationReport* report) {
+  Stopwatch watch(report);
+  InlineCalls(devices, pool, isolated);
   report->nodes_before = isolated->graph.node_size();
   watch.Record("inline", "function calls become part of the graph", 0);
 

@@ -25,4 +25,7 @@ void OptimizeGraph(const tensorflow::SessionOptions& options, const tensorflow::
                    const std::function<bool(const tensorflow::NodeDef&, tensorflow::Tensor*)>& value,
                    ConstantPool* pool, IsolatedGraph* isolated, OptimizationReport* report);
 
+// Its first step alone: function calls become part of the graph. Throws Error; `isolated` is then unusable.
+void InlineCalls(const tensorflow::DeviceSet& devices, ConstantPool* pool, IsolatedGraph* isolated);
+
 }  // namespace savedmodel::engine

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/threads/fork_join_worker.h"
+#include "engine/threads/run_recorder.h"
 #include "engine/threads/wait.h"
 
 namespace savedmodel::engine {
@@ -122,6 +123,8 @@ void ForkJoin::Run(const Task& root) {
 }
 
 void ForkJoin::Fork(Task task, int hint) {
+  if (RunRecorder* recorder = RunRecorder::OfThread(); recorder != nullptr)
+    task = recorder->Wrap(std::move(task));
   Here& here = here_;
   if (here.region != nullptr) {
     Region& region = *here.region;

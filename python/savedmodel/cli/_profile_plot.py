@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _NAME = 40
 
 
-def write_plot(title: str, profile: Profile, top: int, path: str) -> None:
+def write_plot(title: str, profile: Profile, top: int, graph: str, path: str) -> None:
     """Write a PNG with the time of the `top` kinds of op and nodes."""
     plt = plots.pyplot()
     height = 2 + 0.28 * min(top, max(len(profile.by_op), len(profile.by_node)))
@@ -34,12 +34,12 @@ def write_plot(title: str, profile: Profile, top: int, path: str) -> None:
         axis.set_yticks(range(len(shown)), names, fontsize=8)
         axis.invert_yaxis()
         axis.margins(x=0.18)
-        axis.set_xlabel("share of all ops' time [%]")
+        axis.set_xlabel("share of all ops' time [%]" if profile.session else "share of the run's time [%]")
         axis.set_title(what)
         plots.open_frame(axis)
     figure.suptitle(printable(title))
     notes = (
-        f"Mean of {plural(profile.runs, 'traced run')} of the graph as it was loaded, "
+        f"Mean of {plural(profile.runs, 'traced run')} of {graph}, "
         f"{duration(profile.wall_seconds)} each; {_machine.line(_machine.describe())}"
     )
     figure.supxlabel(textwrap.fill(notes, 150), fontsize=7, color=plots.GREY)
