@@ -1,4 +1,4 @@
-"""`python -m benchmarks serving`: requests per second of examples/grpc_server, and of the same server
+"""`python -m benchmarks serving`: requests per second of examples/server, and of the same server
 without a model."""
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def measure(
 
 
 def server_of(program: Path) -> Path:
-    return program.parent / "grpc_server" / "grpc_server"
+    return program.parent / "server" / "server"
 
 
 def table(cells: Sequence[Cell]) -> str:
@@ -205,7 +205,7 @@ def report(
 ) -> str:
     length = f"{count(settings.rounds, 'round')} of {settings.seconds * 1000:.0f} ms"
     lines = [
-        "# The gRPC server under load\n",
+        "# The server under load\n",
         *machine.lines(about),
         f"- Settings: batch 1, {count(settings.threads, 'thread')} a run, {length} per cell, interleaved; "
         "CPU only; client and server on this machine",
@@ -225,7 +225,7 @@ def serving(settings: ServingSettings) -> int:
     package = subprocess.run(where, capture_output=True, text=True).stdout.strip()
     program, reason = build_program("serving", f"-Dsavedmodel_DIR={package}")
     if program is None:
-        print(f"The server cannot be built: {reason}. examples/grpc_server/README.md says what it needs.")
+        print(f"The server cannot be built: {reason}. examples/server/README.md says what it needs.")
         return 1
     skipped: dict[str, str] = {}
     cells: list[Cell] = []

@@ -160,6 +160,9 @@ void Watcher::LookForVersions() {
   std::string error;
   try {
     found = ListVersions(directory_);
+    for (auto one = found.begin(); !options_.only.empty() && one != found.end();) {
+      one = options_.only.count(one->first) == 0 ? found.erase(one) : std::next(one);
+    }
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& listing) {

@@ -25,7 +25,7 @@ from .tensorflow_child import TensorFlow
 
 if TYPE_CHECKING:
     from .exporting import Outcome
-    from .grpc_server import Server
+    from .serving import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = ROOT / "tests" / "models"
@@ -149,21 +149,21 @@ def mlp(models: Path) -> dict[str, Array]:
 
 @pytest.fixture(scope="session")
 def server_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """examples/grpc_server, built."""
+    """examples/server, built."""
     pytest.importorskip("tritonclient.grpc", reason="no tritonclient")
-    from . import grpc_server
+    from . import serving
 
-    reason = grpc_server.missing()
+    reason = serving.missing()
     if reason is not None:
         pytest.skip(reason)
-    return grpc_server.build(tmp_path_factory.mktemp("grpc_server"))
+    return serving.build(tmp_path_factory.mktemp("server"))
 
 
 @pytest.fixture(scope="session")
 def running_server(
     server_program: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    from .grpc_server import MODELS, Server, layout
+    from .serving import MODELS, Server, layout
 
     folder = tmp_path_factory.mktemp("served")
     arguments = ["--max_message=1000000", "--versions=0", f"--models={layout(folder, models, MODELS)}"]
@@ -174,7 +174,7 @@ def running_server(
 @pytest.fixture
 def server(running_server: Server) -> Iterator[Server]:
     """One server for all, which must answer after whatever a test has done to it."""
-    from .grpc_server import infer
+    from .serving import infer
 
     yield running_server
     assert running_server.process.poll() is None, running_server.errors.read_text()

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ struct SAVEDMODEL_API WatchOptions {
   Seconds poll = 1;  // interval between looks at the directory
   // Number of versions kept loaded, the highest that can be loaded; 0: all.
   int versions = 1;
+  std::set<std::int64_t> only;  // unless empty, no version but these is loaded
   // Called with a new version before it is used; rejects it by throwing. An Error of kCancelled is no failure
   // of the version: Refresh throws it. By default each signature is made ready, so that no call waits for
   // that, unless recorded requests have done it.

@@ -98,6 +98,26 @@ TEST_F(WatchedTest, ANewVersionIsFoundAndTheOldOneLetGo) {
   EXPECT_EQ(watched.status().switches, 1);
 }
 
+TEST_F(WatchedTest, OnlyTheVersionsThatAreNamedAreLoaded) {
+  for (const int version : {1, 2, 3}) Publish(version);
+  WatchOptions options;
+  options.poll = 3600;
+  options.versions = 0;
+  options.only = {1, 3, 7};
+  Watched watched = Watched::Start(directory_, options);
+  EXPECT_EQ(watched.status().versions, (Versions{1, 3}));
+  EXPECT_THROW((void)watched.model(2), Error);
+  Publish(4);
+  Publish(7);
+  watched.Refresh();
+  EXPECT_EQ(watched.status().versions, (Versions{1, 3, 7}));
+  options.only = {2};
+  options.versions = 1;
+  EXPECT_EQ(Watched::Start(directory_, options).version(), 2);
+  options.only = {5};
+  EXPECT_THROW((void)Watched::Start(directory_, options), Error);
+}
+
 TEST_F(WatchedTest, WhatIsNoVersionIsLeftAlone) {
   Publish(1);
   for (const char* name : {"2", "latest", "-3", "4x", ".new-1", "99999999999999999999"}) {

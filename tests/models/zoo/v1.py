@@ -14,7 +14,7 @@ v1 = tf.compat.v1
 PREDICT = "tensorflow/serving/predict"
 
 
-def signature(inputs: Mapping[str, object], outputs: Mapping[str, object]) -> object:
+def signature(inputs: Mapping[str, object], outputs: Mapping[str, object], method: str = PREDICT) -> object:
     """A SignatureDef for tensors, or for TensorInfos where those are to be wrong."""
 
     def infos(tensors: Mapping[str, object]) -> dict[str, object]:
@@ -22,7 +22,7 @@ def signature(inputs: Mapping[str, object], outputs: Mapping[str, object]) -> ob
         ready = type(info(v1.constant(0)))
         return {k: t if isinstance(t, ready) else info(t) for k, t in tensors.items()}
 
-    return v1.saved_model.build_signature_def(infos(inputs), infos(outputs), PREDICT)
+    return v1.saved_model.build_signature_def(infos(inputs), infos(outputs), method)
 
 
 @contextlib.contextmanager
@@ -124,6 +124,34 @@ def v1_multi_tags(m: Workspace) -> None:
         m.golden("serving_default", {"x": m.normal(2, 3)}, tags)
         m.golden("lookup", {"word": [b"blue", b"grey"]}, tags)
     builder.save()
+
+
+@model
+def examples(m: Workspace) -> None:
+    """Signatures for TensorFlow Serving's Classify and Regress, on tf.train.Examples of `a` and `b`."""
+    with new_session() as session:
+        serialized = v1.placeholder(tf.string, [None], "serialized")
+        features = {name: v1.FixedLenFeature([], tf.float32) for name in "ab"}
+        parsed = v1.parse_example(serialized, features)
+        a, b = parsed["a"], parsed["b"]
+        scores = tf.stack([a, b, a + b], axis=1)
+        classes = tf.tile(tf.constant([["first", "second", "both"]]), [tf.size(serialized), 1])
+        ins, classify = {"inputs": serialized}, "tensorflow/serving/classify"
+        regress = "tensorflow/serving/regress"
+        save(
+            m,
+            session,
+            {
+                "serving_default": signature(ins, {"classes": classes, "scores": scores}, classify),
+                "scores": signature(ins, {"scores": scores}, classify),
+                "labels": signature(ins, {"classes": classes}, classify),
+                "sum": signature(ins, {"outputs": (a + b)[:, None]}, regress),
+                "product": signature(ins, {"outputs": a * b}, regress),
+                "matrix": signature(ins, {"outputs": scores}, regress),
+                "numbers": signature({"a": a, "b": b}, {"outputs": a + b}, regress),
+                "predict": signature(ins, {"y": a - b}),
+            },
+        )
 
 
 @model

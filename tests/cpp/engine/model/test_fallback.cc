@@ -2,6 +2,7 @@
 // An optimized graph that fails where the graph as it was loaded runs: which one runs when, and the report.
 #include <gtest/gtest.h>
 
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,6 +17,7 @@ class Fake : public GraphExecutor {
  public:
   Fake(std::optional<Code> refusal, bool repeatable) : refusal_(refusal) { set_repeatable(repeatable); }
   const char* name() const override { return "fake"; }
+  const tensorflow::Device& device() const override { throw std::logic_error("it has none"); }
   void Run(const std::vector<tensorflow::Tensor>&, std::vector<tensorflow::Tensor>*,
            tensorflow::CancellationManager*) const override {
     ++runs;

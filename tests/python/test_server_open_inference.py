@@ -1,4 +1,4 @@
-"""examples/grpc_server, asked by Triton's client."""
+"""examples/server, asked by Triton's client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytest.importorskip("tritonclient.grpc", reason="no tritonclient")
 import tritonclient.grpc as triton
 from tritonclient.grpc import service_pb2
 
-from .grpc_server import Server, eventually, given, infer, layout, refused, send
+from .serving import Server, eventually, given, infer, layout, refused, send
 
 X = np.arange(4, dtype=np.float32)
 DTYPES = [

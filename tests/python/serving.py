@@ -1,4 +1,4 @@
-"""Builds examples/grpc_server as someone who copied it out would, and runs it on a folder of models."""
+"""Builds examples/server as someone who copied it out would, and runs it on a folder of models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from .helpers import Array
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "grpc_server"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "server"
 START_SECONDS = 120.0  # a busy machine, and TensorFlow
 MODELS = {
     **{
@@ -38,6 +38,7 @@ MODELS = {
     "broken/1": "bad_garbage_pb",
     "half/1": "add",
     "half/2": "bad_truncated_pb",
+    "examples/1": "examples",
 }
 
 
@@ -46,7 +47,7 @@ def missing() -> str | None:
     for tool in "cmake", "c++", "protoc", "grpc_cpp_plugin", "pkg-config":
         if shutil.which(tool) is None:
             return f"no {tool}"
-    packages = ["grpc++", "protobuf", "absl_flags_parse"]
+    packages = ["grpc++", "protobuf", "absl_flags_parse", "cpp-httplib", "nlohmann_json", "openssl"]
     if subprocess.run(["pkg-config", "--exists", *packages]).returncode != 0:
         return f"pkg-config does not know all of {', '.join(packages)}"
     return None
@@ -63,7 +64,7 @@ def build(folder: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         assert "warning" not in done.stdout + done.stderr, done.stdout + done.stderr
-    return folder / "grpc_server"
+    return folder / "server"
 
 
 class Server:
@@ -85,6 +86,11 @@ class Server:
         listening = self.line()
         assert listening.startswith("listening on "), listening + errors.read_text()
         self.port = int(listening.rpartition(":")[2])
+        self.http = ""
+        if any(argument.startswith("--http=") for argument in arguments):
+            listening = self.line()
+            assert listening.startswith("HTTP on "), listening + errors.read_text()
+            self.http = listening.removeprefix("HTTP on ")
         self.client = self.connect()
 
     def line(self) -> str:

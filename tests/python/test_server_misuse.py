@@ -1,4 +1,4 @@
-"""examples/grpc_server and requests that are wrong, clients that go away, and its own end."""
+"""examples/server and requests that are wrong, clients that go away, and its own end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytest.importorskip("tritonclient.grpc", reason="no tritonclient")
 import tritonclient.grpc as triton
 from tritonclient.grpc import service_pb2
 
-from .grpc_server import Server, eventually, given, infer, layout, refused, send
+from .serving import Server, eventually, given, infer, layout, refused, send
 
 X = np.arange(4, dtype=np.float32)
 FLOATS = ("FP32", [4], X.tobytes())
@@ -88,7 +88,7 @@ WRONG = {
         "0 strings, each behind",
     ),
     "unknown signature": (request("multi", "nope", x=FLOATS), "there is no signature 'nope'"),
-    "no default signature": (request("dtypes", x=FLOATS), "there is no signature ''"),
+    "no default signature": (request("dtypes", x=FLOATS), "which signature?"),
     "many inputs": (request("add", "", **{f"i{i}": FLOATS for i in range(1000)}), "there is no input 'i0'"),
 }
 
@@ -286,7 +286,14 @@ def test_command_line(server_program: Path, tmp_path: Path, server: Server) -> N
         assert done.returncode == 1
         return done.stderr
 
-    assert "--models names no directory" in errors()
+    assert "give either --models or --model_config_file" in errors()
+    assert "give either" in errors(f"--models={tmp_path}", "--model_config_file=x")
+    for pair in "--tls_cert=x", "--tls_key=x":
+        assert "--tls_cert and --tls_key go together" in errors(f"--models={tmp_path}", pair)
+    assert "--log is text or json" in errors(f"--models={tmp_path}", "--log=xml")
+    assert "cannot listen on 'nowhere'" in errors(
+        f"--models={tmp_path}", "--address=127.0.0.1:0", "--http=nowhere"
+    )
     assert "--models names no directory" in errors(f"--models={tmp_path / 'nope'}")
     assert "--models names no directory" in errors(f"--models={tmp_path / ('n' * 300)}")
     for poll in "0", "-1s", "inf":
@@ -305,7 +312,7 @@ def test_models_that_can_not_be_listed(server_program: Path, tmp_path: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     folder.chmod(0o700)
     assert done.returncode == 1, done.stderr
-    assert "grpc_server: " in done.stderr
+    assert "server: " in done.stderr
     assert "Permission denied" in done.stderr
 
 

@@ -2,7 +2,6 @@
 // The protocol's tensors <-> savedmodel::Tensor. Errors are savedmodel::Error in the protocol's terms.
 #pragma once
 
-#include <absl/strings/str_cat.h>
 #include <savedmodel/savedmodel.h>
 
 #include <algorithm>
@@ -12,9 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "errors.h"
 #include "inference.pb.h"
 
-namespace tensors {
+namespace server {
 
 using namespace inference;
 using savedmodel::DType;
@@ -30,11 +30,6 @@ inline const std::map<std::string, DType> kDatatypes = {
     {"FP16", DType::kFloat16},  {"FP32", DType::kFloat32},  {"FP64", DType::kFloat64},
     {"BYTES", DType::kString},  {"BF16", DType::kBFloat16}};
 
-template <typename... Parts>
-[[noreturn]] void Refuse(const Parts&... parts) {
-  throw savedmodel::Error(savedmodel::Code::kInvalidArgument, absl::StrCat(parts...));
-}
-
 struct Input {
   const std::string& name;
   const std::string& datatype;
@@ -45,7 +40,7 @@ struct Input {
 
   template <typename... Parts>
   [[noreturn]] void Refuse(const Parts&... parts) const {
-    tensors::Refuse("input '", name, "', ", datatype, " ", shape.ToString(), ": ", parts...);
+    server::Refuse("input '", name, "', ", datatype, " ", shape.ToString(), ": ", parts...);
   }
   void CheckCount(int given, const char* field) const {
     if (static_cast<std::size_t>(given) != count) Refuse(given, " elements in ", field, ", not ", count);
@@ -158,4 +153,4 @@ inline void EncodeOutput(const std::string& name, const Tensor& tensor, ModelInf
   }
 }
 
-}  // namespace tensors
+}  // namespace server

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The models that are served: each is watched for new versions.
+#pragma once
+
+#include <savedmodel/savedmodel.h>
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace server {
+
+// Where a model is, and which of its versions are served.
+struct Source {
+  std::string name;
+  std::string path;  // TensorFlow Serving's layout: PATH/VERSION/saved_model.pb
+  int versions = 1;  // the highest so many; 0: all
+  std::set<std::int64_t> only;
+  std::map<std::string, std::int64_t> labels;
+  bool vanishes = false;  // it is served no longer once it has no versions
+
+  bool SameVersions(const Source& other) const {
+    return path == other.path && versions == other.versions && only == other.only;
+  }
+};
+
+struct ModelOptions {
+  savedmodel::LoadOptions load;
+  savedmodel::Seconds poll = 1;
+  bool batching = false;
+  savedmodel::BatchOptions batch;
+};
+
+// One signature of one version, ready to run.
+struct Endpoint {
+  std::string name;  // of the model
+  std::int64_t version = 0;
+  std::string signature, method;
+  savedmodel::Model model;
+  savedmodel::Function function;           // with all outputs
+  savedmodel::Batcher batcher;             // empty: each request runs by itself
+  mutable std::atomic<bool> quick{false};  // a run takes less time than waking a thread for it
+};
+
+// A version of a model.
+class Loaded {
+ public:
+  Loaded(const std::string& name, savedmodel::Model model, const ModelOptions& options);
+  const savedmodel::Model& model() const { return model_; }
+  std::int64_t version() const { return version_; }
+  // Empty: the default one. Throws Error (kInvalidArgument).
+  const std::shared_ptr<const Endpoint>& Find(const std::string& signature) const;
+  // Looks at how long runs took.
+  void LearnWhatIsQuick() const;
+  void AddMetrics(savedmodel::ModelMetrics* metrics) const;
+
+ private:
+  const savedmodel::Model model_;
+  const std::int64_t version_;
+  std::map<std::string, std::shared_ptr<const Endpoint>> endpoints_;
+};
+
+// Which version a request is for; neither: the highest.
+struct VersionChoice {
+  std::optional<std::int64_t> number;
+  std::string label;
+};
+
+class Served {
+ public:
+  Served(Source source, const ModelOptions& options);
+  const Source& source() const { return source_; }
+  void SetLabels(std::map<std::string, std::int64_t> labels);
+  // Throws Error: kNotFound, kUnavailable.
+  std::shared_ptr<const Loaded> Choose(const VersionChoice& choice) const;
+  savedmodel::WatchStatus status() const { return watched_.status(); }
+  std::vector<std::shared_ptr<const Loaded>> loaded() const;
+
+ private:
+  std::shared_ptr<const Loaded> Keep(const savedmodel::Model& model) const;
+  void DropReplaced() const;
+
+  Source source_;
+  const ModelOptions options_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::int64_t> labels_;                           // guarded by the mutex
+  mutable std::map<std::string, std::shared_ptr<const Loaded>> loaded_;  // by path, guarded as well
+  std::atomic<bool> watches_{false};
+  savedmodel::Watched watched_;  // last: its thread uses the above
+};
+
+class Models {
+ public:
+  explicit Models(ModelOptions options) : options_(std::move(options)) {}
+  // Loads models that are new, and lets go of those that are not among `sources`.
+  void Serve(const std::vector<Source>& sources);
+  // Throws Error (kNotFound).
+  std::shared_ptr<const Served> Find(const std::string& name) const;
+  std::vector<std::shared_ptr<const Served>> all() const;
+  // Done now and then.
+  void LearnWhatIsQuick() const;
+  std::string Metrics() const;  // in Prometheus' text format
+
+ private:
+  const ModelOptions options_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Served>> models_;
+};
+
+// The models of a directory, one folder each. Throws std::filesystem::filesystem_error.
+std::vector<Source> ReadDirectory(const std::string& directory, int versions);
+// A file of TensorFlow Serving's --model_config_file. Throws Error that names the line.
+std::vector<Source> ReadConfig(const std::string& file);
+
+}  // namespace server
