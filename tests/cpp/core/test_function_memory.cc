@@ -49,7 +49,7 @@ class ReadOnlyPage {
   void* data_ = nullptr;
 };
 
-// A trace of TensorFlow shows the memory of each result.
+// A trace of TensorFlow's, which takes options of TensorFlow's, shows the memory of each result.
 TEST(Inputs, AlignedOnesAreBorrowedAndOthersCopied) {
   const Model model = LoadModel("add");
   const Function function = model.function("serving_default");
@@ -59,7 +59,9 @@ TEST(Inputs, AlignedOnesAreBorrowedAndOthersCopied) {
     Buffer x(Numbers(64), offset);
     Buffer y(Numbers(64, 2), offset);
     Trace trace;
-    function.Run(Tensors{Borrow(x, {64}), Borrow(y, {64})}, {}, &trace);
+    RunOptions options;
+    options.proto = std::string("\x18\x00", 2);  // inter_op_thread_pool: 0
+    function.Run(Tensors{Borrow(x, {64}), Borrow(y, {64})}, options, &trace);
     const bool borrowed = trace.run_metadata.find("savedmodel: borrowed") != std::string::npos;
     EXPECT_EQ(borrowed, offset == 0);
   }
