@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -184,11 +183,3 @@ def refused(call: object, code: str) -> str:
         call()
     assert caught.value.status() == f"StatusCode.{code}", caught.value
     return str(caught.value.message())
-
-
-def eventually(true: object, seconds: float = 30.0) -> None:
-    assert callable(true)
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.02)

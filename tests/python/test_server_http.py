@@ -21,7 +21,8 @@ from . import goldens
 
 pytest.importorskip("tritonclient.grpc", reason="no tritonclient")
 
-from .serving import MODELS, Server, eventually, infer, layout
+from .helpers import eventually
+from .serving import MODELS, Server, infer, layout
 
 VECTOR = [1.0, 2.0, 3.5]
 

@@ -22,7 +22,8 @@ pytest.importorskip("tritonclient.grpc", reason="no tritonclient")
 import tritonclient.grpc as triton
 from tritonclient.grpc import service_pb2
 
-from .serving import Server, eventually, given, infer, layout, refused, send
+from .helpers import eventually
+from .serving import Server, given, infer, layout, refused, send
 
 X = np.arange(4, dtype=np.float32)
 FLOATS = ("FP32", [4], X.tobytes())

@@ -21,7 +21,8 @@ from .serving_client import Client
 
 pytest.importorskip("tritonclient.grpc", reason="no tritonclient")
 
-from .serving import EXAMPLE, Server, eventually, infer, layout
+from .helpers import eventually
+from .serving import EXAMPLE, Server, infer, layout
 
 for needed in "tensorflow_serving", "tensorflow":
     if importlib.util.find_spec(needed) is None:
