@@ -7,11 +7,12 @@ import json
 import os
 import random
 import select
+import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,14 +26,16 @@ from savedmodel._process import ProcessError, environment
 
 from .. import machine
 from ..files import write_results
-from ..models import MODELS, SEED, ModelSpec, ensure_model, input_files
+from ..models import MODELS, SEED, InputFile, ModelSpec, ensure_model, input_files
 from ..paths import build_program
 from ..table import count, markdown, number
 from ..worker import Worker
 
 START_SECONDS = 120
-OURS, FLOOR = "savedmodel", "noop"
+OURS, BATCHED, FLOOR = "savedmodel", "batching", "noop"
+DATATYPES = {"float32": "FP32", "float64": "FP64", "int32": "INT32", "int64": "INT64", "object": "BYTES"}
 ABOUT = {
+    BATCHED: "the same with --batching",
     OURS: "the model; runs of one thread, as many at a time as there are cores",
     FLOOR: "the same server and request, with a model that answers as many zeros: gRPC, protobuf, one call",
 }
@@ -99,12 +102,33 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def raw_input(item: InputFile, folder: Path) -> list[str]:
+    """The driver's arguments for an input: a file with the protocol's raw contents."""
+    if item.file.suffix == ".bin":
+        return ["--input", item.name, "FP32", "x".join(map(str, item.shape)), str(item.file)]
+    array = np.load(item.file, allow_pickle=True)
+    words = (
+        [str(one).encode() if isinstance(one, str) else bytes(one) for one in array.ravel()]
+        if (array.dtype.kind in "OSU")
+        else []
+    )
+    raw = b"".join(struct.pack("<I", len(word)) + word for word in words) if words else array.tobytes()
+    file = folder / f"{item.name}.raw"
+    file.write_bytes(raw)
+    datatype = DATATYPES["object" if words else array.dtype.name]
+    return ["--input", item.name, datatype, "x".join(map(str, item.shape)), str(file)]
+
+
 def check_answer(driver: Worker, model: ModelSpec) -> int:
     """Compares the server's answer with a run in Python. Returns how many numbers it has."""
     script = (
         "import sys, json, numpy as np, savedmodel as sm\n"
         "model, *inputs = sys.argv[1:]\n"
-        "feeds = {n: np.fromfile(f, '<f4').reshape([int(d) for d in s.split('x')])\n"
+        "def read(f, s):\n"
+        "    if f.endswith('.bin'): return np.fromfile(f, '<f4').reshape([int(d) for d in s.split('x')])\n"
+        "    array = np.load(f, allow_pickle=True)\n"
+        "    return array.astype(object) if array.dtype.kind in 'SU' else array\n"
+        "feeds = {n: read(f, s)\n"
         "         for _, n, s, f in zip(*[iter(inputs)] * 4)}\n"
         "f = sm.load(model).signatures['serving_default']\n"
         "print(json.dumps({k: v.ravel().tolist() for k, v in f.run(feeds).items()}))\n"
@@ -124,33 +148,41 @@ def check_answer(driver: Worker, model: ModelSpec) -> int:
     return sum(values.size for values in wanted.values())
 
 
-def make_noop(path: Path, inputs: Sequence[str], results: int) -> None:
-    """A SavedModel that takes these inputs, and answers zeros."""
+def make_noop(path: Path, inputs: Mapping[str, str], results: int) -> None:
+    """A SavedModel that takes these inputs, by datatype, and answers zeros."""
     script = (
         "import sys, tensorflow as tf\n"
         "path, results, *inputs = sys.argv[1:]\n"
         "model = tf.Module()\n"
         "model.f = tf.function(lambda **inputs: {'output': tf.zeros(int(results))})\n"
-        "specs = {name: tf.TensorSpec(None, tf.float32, name) for name in inputs}\n"
+        "kinds = {'FP32': tf.float32, 'FP64': tf.float64, 'INT32': tf.int32, 'INT64': tf.int64}\n"
+        "pairs = [pair.split('=') for pair in inputs]\n"
+        "specs = {name: tf.TensorSpec(None, kinds.get(kind, tf.string), name) for name, kind in pairs}\n"
         "tf.saved_model.save(model, path, model.f.get_concrete_function(**specs))\n"
     )
-    command = [sys.executable, "-c", script, str(path), str(results), *inputs]
+    given = [f"{name}={datatype}" for name, datatype in inputs.items()]
+    command = [sys.executable, "-c", script, str(path), str(results), *given]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(**CPU_ONLY))
     if done.returncode != 0:
         raise ProcessError(f"no model for the floor: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def measure(
-    name: str, program: Path, server: tuple[int, str], settings: ServingSettings, step: Callable[[str], None]
+    name: str,
+    program: Path,
+    running: dict[str, tuple[int, str]],
+    settings: ServingSettings,
+    step: Callable[[str], None],
 ) -> list[Cell]:
-    """Rounds of both servers with each number of connections, in a random order each time."""
+    """Rounds of the servers with each number of connections, in a random order each time."""
     order = random.Random(SEED)
     model = MODELS[name]
-    cells = [Cell(name, which, amount) for amount in settings.connections for which in (OURS, FLOOR)]
+    cells = [Cell(name, which, amount) for amount in settings.connections for which in (OURS, BATCHED, FLOOR)]
     files = input_files(model, 1)
-    inputs = [word for item in files for word in item.arguments()]
     with ExitStack() as stack:
-        servers = {OURS: server}
+        raw = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        inputs = [word for item in files for word in raw_input(item, raw)]
+        servers = dict(running)
         drivers: dict[str, Worker] = {}
 
         def connect(which: str) -> None:
@@ -159,10 +191,12 @@ def measure(
             drivers[which].receive()
             drivers[which].ask("round", connections=1, seconds=settings.seconds / 4)  # uncounted
 
-        connect(OURS)
+        for which in running:
+            connect(which)
         results = check_answer(drivers[OURS], model)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        make_noop(Path(folder) / name / "1", [item.name for item in files], results)
+        dtypes = {item.name: raw_input(item, raw)[2] for item in files}
+        make_noop(Path(folder) / name / "1", dtypes, results)
         servers[FLOOR] = stack.enter_context(
             serve(server_of(program), f"--models={folder}", f"--threads={settings.threads}")
         )
@@ -232,17 +266,22 @@ def serving(settings: ServingSettings) -> int:
     with tempfile.TemporaryDirectory() as folder, progress(len(settings.models) * settings.rounds) as step:
         for name in settings.models:
             missing = ensure_model(MODELS[name])
-            if missing is not None or not MODELS[name].only_float32:
-                skipped[name] = missing or "the load driver knows float32 only"
+            if missing is not None:
+                skipped[name] = missing
                 continue
             version = Path(folder) / name / "1"
             version.parent.mkdir()
             version.symlink_to(MODELS[name].saved_model)
-        with serve(server_of(program), f"--models={folder}", f"--threads={settings.threads}") as server:
+        arguments = [f"--models={folder}", f"--threads={settings.threads}"]
+        with (
+            serve(server_of(program), *arguments) as plain,
+            serve(server_of(program), *arguments, "--batching") as batching,
+        ):
+            running = {OURS: plain, BATCHED: batching}
             for name in settings.models:
                 try:
                     if name not in skipped:
-                        cells += measure(name, program, server, settings, step)
+                        cells += measure(name, program, running, settings, step)
                 except ProcessError as error:
                     skipped[name] = str(error)
     text = report(cells, settings, about, skipped)

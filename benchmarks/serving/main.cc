@@ -45,16 +45,16 @@ Arguments Parse(const std::vector<std::string>& words) {
     } else if (words[i] == "--model") {
       result.request.set_model_name(words.at(i + 1));
       i += 2;
-    } else if (words[i] == "--input") {  // name, shape as 1x224x224x3, file of raw float32
+    } else if (words[i] == "--input") {  // name, datatype, shape as 1x224x224x3, file of raw contents
       auto* input = result.request.add_inputs();
       input->set_name(words.at(i + 1));
-      input->set_datatype("FP32");
-      std::istringstream sizes(words.at(i + 2));
+      input->set_datatype(words.at(i + 2));
+      std::istringstream sizes(words.at(i + 3));
       for (std::string size; std::getline(sizes, size, 'x');) input->add_shape(std::stoll(size));
-      std::ifstream file(words.at(i + 3), std::ios::binary);
-      if (!file) throw std::runtime_error("cannot read " + words[i + 3]);
+      std::ifstream file(words.at(i + 4), std::ios::binary);
+      if (!file) throw std::runtime_error("cannot read " + words[i + 4]);
       result.request.add_raw_input_contents()->assign(std::istreambuf_iterator<char>(file), {});
-      i += 4;
+      i += 5;
     } else {
       throw std::runtime_error("unknown argument " + words[i]);
     }
