@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "log.h"
@@ -16,6 +17,32 @@ namespace {
 
 // As the runs that Endpoint::quick calls quick.
 const savedmodel::Seconds kQuick(30e-6);
+
+// A run in one of gRPC's threads. One of these is always left for others: a run may take longer than those
+// before.
+class InlineRun {
+ public:
+  explicit InlineRun(bool quick) : allowed_(quick && ++Count() <= Limit()) {
+    if (quick && !allowed_) --Count();
+  }
+  ~InlineRun() {
+    if (allowed_) --Count();
+  }
+  InlineRun(const InlineRun&) = delete;
+  InlineRun& operator=(const InlineRun&) = delete;
+  bool allowed() const { return allowed_; }
+
+ private:
+  static std::atomic<int>& Count() {
+    static std::atomic<int> count{0};
+    return count;
+  }
+  static int Limit() {
+    static const int limit = std::max(1, static_cast<int>(std::thread::hardware_concurrency()) - 1);
+    return limit;
+  }
+  const bool allowed_;
+};
 
 }  // namespace
 
@@ -104,20 +131,21 @@ Job Dispatcher::MakeJobOf(std::shared_ptr<const Endpoint> endpoint, const std::v
 void Dispatcher::Run(const Job& job, Tensors inputs,
                      const std::shared_ptr<savedmodel::Cancellation>& cancellation,
                      savedmodel::Function::Callback done) {
+  // `job` may go with the call that has it, as soon as `done` has been called.
+  const std::shared_ptr<const Endpoint> endpoint = job.endpoint;
+  const savedmodel::Function function = job.function;
   savedmodel::RunOptions options;
-  if (job.endpoint->batcher) {
-    options.cancellation = cancellation;
+  options.cancellation = cancellation;
+  if (endpoint->batcher) {
     std::vector<savedmodel::Batcher::Request> one(1);
     one[0] = {std::move(inputs), std::move(done), std::move(options)};
-    return job.endpoint->batcher.RunAsync(std::move(one), kQuick);
+    return endpoint->batcher.RunAsync(std::move(one), kQuick);
   }
-  if (!job.endpoint->quick) {
-    options.cancellation = cancellation;
-    return job.function.RunAsync(std::move(inputs), std::move(done), std::move(options));
-  }
-  Tensors results(job.function.outputs().size());
+  const InlineRun here(endpoint->quick);
+  if (!here.allowed()) return function.RunAsync(std::move(inputs), std::move(done), std::move(options));
+  Tensors results(function.outputs().size());
   try {
-    job.function.Run(inputs, savedmodel::Span<Tensor>(results));
+    function.Run(inputs, savedmodel::Span<Tensor>(results), &options);
   } catch (const Error& error) {
     return done(&error, {});
   }

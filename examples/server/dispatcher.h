@@ -68,6 +68,7 @@ class Dispatcher {
   void Serve(const Models* models) { models_ = models; }
   void Drain() { draining_ = true; }  // still answers, but says that it is not ready
   bool ready() const { return models_ != nullptr && !draining_; }
+  bool has_models() const { return models_ != nullptr; }
   // Throws Error (kUnavailable) while models are loaded.
   const Models& models() const;
 

@@ -7,9 +7,11 @@
 #include <savedmodel/savedmodel.h>
 
 #include <exception>
+#include <functional>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
-#include <vector>
 
 namespace server {
 
@@ -25,17 +27,36 @@ struct Status {
   std::string name() const { return code ? savedmodel::CodeName(*code) : "OK"; }
 };
 
-// Directories of models, which error texts leave out. Written before there are requests.
-inline std::vector<std::string>& HiddenPaths() {
-  static std::vector<std::string> paths;
-  return paths;
-}
+// Directories of models, which error texts leave out. Thread-safe.
+class HiddenPaths {
+ public:
+  static void Add(const std::string& directory) {
+    if (directory.size() < 2) return;  // "/" is in all kinds of texts
+    const std::lock_guard<std::mutex> lock(Mutex());
+    Paths().insert(directory + "/");
+  }
+  static std::string RemoveFrom(std::string text) {
+    const std::lock_guard<std::mutex> lock(Mutex());
+    for (const std::string& path : Paths()) text = absl::StrReplaceAll(text, {{path, ""}});
+    return text;
+  }
+
+ private:
+  static std::mutex& Mutex() {
+    static auto* const mutex = new std::mutex;
+    return *mutex;
+  }
+  // Longer ones, which may begin with others, come first.
+  static std::set<std::string, std::greater<>>& Paths() {
+    static auto* const paths = new std::set<std::string, std::greater<>>;
+    return *paths;
+  }
+};
 
 // Of the exception that is being handled.
 inline Status CurrentStatus() {
-  const auto status = [](savedmodel::Code code, std::string text) {
-    for (const std::string& path : HiddenPaths()) text = absl::StrReplaceAll(text, {{path, ""}});
-    return Status{code, text.substr(0, 1000)};  // in gRPC it is a header
+  const auto status = [](savedmodel::Code code, const std::string& text) {
+    return Status{code, HiddenPaths::RemoveFrom(text).substr(0, 1000)};  // in gRPC it is a header
   };
   try {
     throw;

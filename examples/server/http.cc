@@ -5,6 +5,8 @@
 #include <google/protobuf/util/json_util.h>
 #include <httplib.h>
 
+#include <chrono>
+#include <future>
 #include <thread>
 #include <utility>
 
@@ -93,16 +95,6 @@ std::string MetadataToJson(const ts::GetModelMetadataResponse& response) {
                       MessageToJson(map), "}}");
 }
 
-Json Parse(const std::string& text) {
-  try {
-    Json body = Json::parse(text);
-    if (body.is_object()) return body;
-  } catch (const Json::exception& error) {
-    Refuse("the body is no JSON: ", error.what());
-  }
-  Refuse("the body is no JSON object");
-}
-
 std::string Predict(const Dispatcher& dispatcher, std::shared_ptr<const Endpoint> endpoint,
                     const Json& body) {
   const Job job = dispatcher.MakeJob(std::move(endpoint), std::vector<std::string>());
@@ -126,13 +118,14 @@ std::string RunExamples(const Dispatcher& dispatcher, std::shared_ptr<const Endp
 
 std::string Run(const Dispatcher& dispatcher, const httplib::Request& http, const std::string& text,
                 Request* request) {
-  const Json body = Parse(text);
   ts::ModelSpec spec = SpecOf(http);
+  const auto loaded = dispatcher.models().Find(spec.name())->Choose(ChoiceOf(spec));
+  const Json body = ParseJson(text);
   if (const auto named = body.find("signature_name"); named != body.end()) {
     if (!named->is_string()) Refuse("'signature_name' is a string");
     spec.set_signature_name(named->get<std::string>());
   }
-  auto endpoint = dispatcher.models().Find(spec.name())->Choose(ChoiceOf(spec))->Find(spec.signature_name());
+  auto endpoint = loaded->Find(spec.signature_name());
   request->SetModel(*endpoint);
   const std::string verb = http.matches[4];
   if (verb == "predict") return Predict(dispatcher, std::move(endpoint), body);
@@ -151,7 +144,7 @@ std::unique_ptr<httplib::Server> Make(const HttpOptions& options) {
 class HttpServer::Server {
  public:
   Server(Dispatcher* dispatcher, const HttpOptions& options)
-      : dispatcher_(*dispatcher), http_(Make(options)) {
+      : dispatcher_(*dispatcher), http_(Make(options)), max_body_(options.max_body) {
     http_->new_task_queue = [threads = options.threads] {
       return new httplib::ThreadPool(static_cast<std::size_t>(threads));
     };
@@ -160,40 +153,47 @@ class HttpServer::Server {
     http_->set_keep_alive_timeout(kKeepAliveSeconds);
     http_->set_tcp_nodelay(true);
     AddRoutes();
+    // A port in use is an error: the library would share it.
+    http_->set_socket_options([](socket_t socket) {
+      const int yes = 1;
+      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    });
     const auto colon = options.address.rfind(':');
     int port = -1;
     if (!http_->is_valid() || colon == std::string::npos ||
-        !absl::SimpleAtoi(options.address.substr(colon + 1), &port))
+        !absl::SimpleAtoi(options.address.substr(colon + 1), &port) || port < 0 || port > 65535)
       throw Error(Code::kUnavailable, "cannot listen on '" + options.address + "', or read the certificate");
-    const std::string host = options.address.substr(0, colon);
+    std::string host = options.address.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
     port_ = port == 0 ? http_->bind_to_any_port(host) : http_->bind_to_port(host, port) ? port : -1;
     if (port_ < 0) throw Error(Code::kUnavailable, "cannot listen on " + options.address);
-    thread_ = std::thread([this] { http_->listen_after_bind(); });
+    thread_ = std::thread([this] {
+      http_->listen_after_bind();
+      ended_.set_value();
+    });
     while (!http_->is_running()) std::this_thread::yield();
   }
-  ~Server() { Stop(); }
-  int port() const { return port_; }
-  void Stop() {
-    if (!thread_.joinable()) return;
+  ~Server() {
     http_->stop();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
+  }
+  int port() const { return port_; }
+  void Stop() { http_->stop(); }
+  bool AwaitEnd(std::chrono::system_clock::time_point deadline) {
+    return ended_.get_future().wait_until(deadline) == std::future_status::ready;
   }
 
  private:
   void AddRoutes() {
     const std::string model = kModel;
     // The library's own reader limits what it takes for a form to 8 KB, and curl calls all bodies forms.
-    http_->Post(model + ":(predict|classify|regress)", [this](const httplib::Request& http,
-                                                              httplib::Response& response,
-                                                              const httplib::ContentReader& reader) {
-      std::string body;
-      const auto add = [&body](const char* data, std::size_t size) {
-        body.append(data, size);
-        return true;
-      };
-      if (!reader(add)) return;  // the response has the status
-      Answer("Run", true, &response, [&](Request* request) { return Run(dispatcher_, http, body, request); });
-    });
+    http_->Post(model + ":(predict|classify|regress)",
+                [this](const httplib::Request& http, httplib::Response& response,
+                       const httplib::ContentReader& reader) {
+                  Answer("Run", true, &response, [&](Request* request) {
+                    return Run(dispatcher_, http, Read(http, reader, &response), request);
+                  });
+                });
     http_->Get(model, [this](const httplib::Request& http, httplib::Response& response) {
       Answer("GetModelStatus", false, &response, [&](Request*) {
         ts::GetModelStatusResponse status;
@@ -217,16 +217,36 @@ class HttpServer::Server {
     });
     http_->Get("/metrics", [this](const auto&, auto& response) {
       std::string text = dispatcher_.Metrics();
-      if (dispatcher_.ready()) text += dispatcher_.models().Metrics();
+      if (dispatcher_.has_models()) text += dispatcher_.models().Metrics();
       response.set_content(text, "text/plain; version=0.0.4");
     });
-    // What no route answered: another path, or a body that is too long.
+    // What no route answered.
     http_->set_error_handler([](const httplib::Request& http, httplib::Response& response) {
       if (!response.body.empty()) return;
-      const bool large = response.status == 413;
+      const bool there = response.status != 404;
       response.set_content(
-          ErrorJson(large ? "the body is too large" : "there is no " + http.method + " " + http.path), kJson);
+          ErrorJson(there ? "the request can't be read" : "there is no " + http.method + " " + http.path),
+          kJson);
     });
+  }
+
+  // The body. Throws Error; then the rest of it is left, and the connection closed.
+  std::string Read(const httplib::Request& http, const httplib::ContentReader& reader,
+                   httplib::Response* response) const {
+    std::string body;
+    bool large = false;
+    const auto add = [&](const char* data, std::size_t size) {
+      large = size > max_body_ - body.size();
+      if (!large) body.append(data, size);
+      return !large;
+    };
+    const bool form = http.is_multipart_form_data();
+    if (!form && reader(add)) return body;
+    response->set_header("Connection", "close");
+    if (form) Refuse("the body is a form of parts, not JSON");
+    if (large || response->status == 413)
+      throw Error(Code::kResourceExhausted, absl::StrCat("the body has more than ", max_body_, " bytes"));
+    Refuse("the body can't be read");
   }
 
   // `function` returns JSON, or throws.
@@ -235,7 +255,11 @@ class HttpServer::Server {
     const Status status = StatusOf([&] {
       const std::shared_ptr<Request> request = dispatcher_.Admit("http", method, limited);
       try {
-        response->set_content(function(request.get()), kJson);
+        const std::string text = function(request.get());
+        if (text.size() > max_body_)
+          throw Error(Code::kResourceExhausted,
+                      absl::StrCat("the response has more than ", max_body_, " bytes"));
+        response->set_content(text, kJson);
       } catch (...) {
         request->SetStatus(CurrentStatus());
         throw;
@@ -248,8 +272,10 @@ class HttpServer::Server {
 
   Dispatcher& dispatcher_;
   const std::unique_ptr<httplib::Server> http_;
+  const std::size_t max_body_;
   int port_ = -1;
   std::thread thread_;
+  std::promise<void> ended_;
 };
 
 HttpServer::HttpServer(Dispatcher* dispatcher, const HttpOptions& options)
@@ -257,5 +283,8 @@ HttpServer::HttpServer(Dispatcher* dispatcher, const HttpOptions& options)
 HttpServer::~HttpServer() = default;
 int HttpServer::port() const { return server_->port(); }
 void HttpServer::Stop() { server_->Stop(); }
+bool HttpServer::AwaitEnd(std::chrono::system_clock::time_point deadline) {
+  return server_->AwaitEnd(deadline);
+}
 
 }  // namespace server

@@ -6,6 +6,7 @@
 //   GET  /v2/health/live, /v2/health/ready, /metrics
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -28,8 +29,9 @@ class HttpServer {
   HttpServer(Dispatcher* dispatcher, const HttpOptions& options);
   ~HttpServer();
   int port() const;
-  // Answers what it has; takes no more.
-  void Stop();
+  void Stop();  // takes no more requests, but answers those that it has
+  // Once, after Stop. False if there are still some.
+  bool AwaitEnd(std::chrono::system_clock::time_point deadline);
 
  private:
   class Server;

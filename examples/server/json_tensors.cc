@@ -16,6 +16,10 @@ namespace ts = tensorflow::serving;
 
 namespace {
 
+constexpr std::size_t kMaxAxes = 254;  // TensorFlow's limit
+// Before the text of a number that JSON has no form for: see ParseJson.
+constexpr char kNotFinite = '\1';
+
 bool IsBytes(const Json& value) { return value.is_object() && value.size() == 1 && value.contains("b64"); }
 
 std::string BytesOf(const std::string& what, const Json& value) {
@@ -27,6 +31,16 @@ std::string BytesOf(const std::string& what, const Json& value) {
   return bytes;
 }
 
+std::optional<double> NotFinite(const Json& value) {
+  if (!value.is_string()) return std::nullopt;
+  const std::string& text = value.get_ref<const std::string&>();
+  if (text.empty() || text[0] != kNotFinite) return std::nullopt;
+  using Limits = std::numeric_limits<double>;
+  return text == std::string(1, kNotFinite) + "NaN" ? Limits::quiet_NaN()
+         : text[1] == '-'                           ? -Limits::infinity()
+                                                    : Limits::infinity();
+}
+
 // Nested lists as one tensor.
 class Builder {
  public:
@@ -35,6 +49,7 @@ class Builder {
     if (has_rows) sizes_.push_back(static_cast<std::int64_t>(rows_.size()));
     for (const Json* first = rows_.empty() ? nullptr : rows_[0]; first != nullptr && first->is_array();) {
       sizes_.push_back(static_cast<std::int64_t>(first->size()));
+      if (sizes_.size() > kMaxAxes) Refuse(what_, ": its lists are nested more than ", kMaxAxes, " deep");
       first = first->empty() ? nullptr : &(*first)[0];
     }
     first_axis_ = has_rows ? 1 : 0;
@@ -79,7 +94,14 @@ class Builder {
       if (value.is_boolean()) return value.get<bool>();
       Refuse(what_, " is true or false, got ", value.type_name());
     } else if constexpr (std::is_floating_point_v<T>) {
-      if (value.is_number()) return value.get<T>();
+      if (value.is_number()) {
+        const auto number = value.get<double>();
+        const auto narrow = static_cast<T>(number);
+        if (!std::isfinite(narrow))
+          Refuse(what_, " is ", savedmodel::DTypeName(dtype_), ", ", value.dump(), " does not fit");
+        return narrow;
+      }
+      if (const auto number = NotFinite(value)) return static_cast<T>(*number);
       Refuse(what_, " is a number, got ", value.type_name());
     } else {
       using Limits = std::numeric_limits<T>;
@@ -268,6 +290,10 @@ void AddFeature(const std::string& name, const Json& value, tensorflow::Example*
       feature.mutable_bytes_list()->add_value(BytesOf(what, at(i)));
     } else if (floats) {
       feature.mutable_float_list()->add_value(at(i).get<float>());
+    } else if (at(i).is_number_unsigned() &&
+               at(i).get<std::uint64_t>() >
+                   static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+      Refuse(what, " is int64, ", at(i).dump(), " does not fit");
     } else {
       feature.mutable_int64_list()->add_value(at(i).get<std::int64_t>());
     }
@@ -279,7 +305,43 @@ void ToExample(const Json& features, const char* what, tensorflow::Example* exam
   for (const auto& [name, value] : features.items()) AddFeature(name, value, example);
 }
 
+// Writes the literals that JavaScript and Python have for not finite numbers as strings.
+std::string QuoteNotFinite(const std::string& text) {
+  std::string quoted;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string && c == '\\' && i + 1 < text.size()) {
+      quoted += c;
+      quoted += text[++i];
+      continue;
+    }
+    if (c == '"') in_string = !in_string;
+    bool found = false;
+    for (const std::string_view literal : {"NaN", "Infinity", "-Infinity"}) {
+      if (in_string || text.compare(i, literal.size(), literal) != 0) continue;
+      absl::StrAppend(&quoted, "\"\\u0001", absl::string_view(literal.data(), literal.size()), "\"");
+      i += literal.size() - 1;
+      found = true;
+      break;
+    }
+    if (!found) quoted += c;
+  }
+  return quoted;
+}
+
 }  // namespace
+
+Json ParseJson(const std::string& text) {
+  try {
+    Json body = Json::parse(text, nullptr, false);
+    if (body.is_discarded()) body = Json::parse(QuoteNotFinite(text));
+    if (body.is_object()) return body;
+  } catch (const Json::exception& error) {
+    Refuse("the body is no JSON: ", error.what());
+  }
+  Refuse("the body is no JSON object");
+}
 
 Tensors InputsFromJson(const Specs& specs, const Json& body) {
   const bool rows = body.contains("instances");

@@ -13,6 +13,9 @@ namespace server {
 
 using Json = nlohmann::json;
 
+// An object. Takes NaN, Infinity and -Infinity, which OutputsToJson writes, as TensorFlow Serving does.
+Json ParseJson(const std::string& text);
+
 // The inputs in a body with "instances" or "inputs".
 Tensors InputsFromJson(const Specs& specs, const Json& body);
 // {"predictions": rows} if the request had rows, else {"outputs": columns}.

@@ -98,11 +98,26 @@ ModelOptions OptionsOfModels() {
   return options;
 }
 
-std::vector<Source> ReadSources() {
-  const std::string config = absl::GetFlag(FLAGS_model_config_file);
-  return config.empty() ? ReadDirectory(absl::GetFlag(FLAGS_models), absl::GetFlag(FLAGS_versions))
-                        : ReadConfig(config);
-}
+// Where the models are now. A configuration file counts once two reads in a row agree: it may be written
+// meanwhile.
+class Sources {
+ public:
+  // Nothing while a file may be being written.
+  std::optional<std::vector<Source>> Read() {
+    const std::string file = absl::GetFlag(FLAGS_model_config_file);
+    if (file.empty()) return ReadDirectory(absl::GetFlag(FLAGS_models), absl::GetFlag(FLAGS_versions));
+    std::ifstream stream(file, std::ios::binary);
+    std::string text{std::istreambuf_iterator<char>(stream), {}};
+    if (!stream) throw savedmodel::Error(savedmodel::Code::kNotFound, "cannot read " + file);
+    const bool settled = !known_ || text == *known_;
+    known_ = std::move(text);
+    if (!settled) return std::nullopt;
+    return ParseConfig(*known_, file);
+  }
+
+ private:
+  std::optional<std::string> known_;
+};
 
 std::shared_ptr<grpc::ServerCredentials> Credentials() {
   if (absl::GetFlag(FLAGS_tls_cert).empty()) return grpc::InsecureServerCredentials();
@@ -119,22 +134,21 @@ std::shared_ptr<grpc::ServerCredentials> Credentials() {
 // Loads the models, and looks for others until `stopped`.
 void Serve(Models* models, Dispatcher* dispatcher, grpc::HealthCheckServiceInterface* health,
            const absl::Notification& stopped) {
+  Sources sources;
   try {
-    const std::vector<Source> sources = ReadSources();
-    for (const Source& source : sources)
-      HiddenPaths().push_back(fs::path(source.path).parent_path().string() + "/");
-    models->Serve(sources);
+    models->Serve(*sources.Read());
   } catch (const std::exception& error) {
     Fail(error.what());
   }
   dispatcher->Serve(models);
   health->SetServingStatus(true);
+  if (!dispatcher->ready()) health->SetServingStatus(false);  // it was drained meanwhile
   std::cout << "ready" << std::endl;
   std::string known;
   while (!stopped.WaitForNotificationWithTimeout(absl::GetFlag(FLAGS_poll))) {
     models->LearnWhatIsQuick();
     try {
-      models->Serve(ReadSources());
+      if (const auto read = sources.Read()) models->Serve(*read);
       known.clear();
     } catch (const std::exception& error) {  // what is loaded goes on
       if (known != error.what()) Log(Level::kError, absl::StrCat("cannot look for models: ", error.what()));
@@ -194,8 +208,14 @@ void Run() {
   dispatcher.Drain();
   health->SetServingStatus(false);
   absl::SleepFor(absl::GetFlag(FLAGS_drain_delay));
-  server->Shutdown(absl::ToChronoTime(absl::Now() + absl::GetFlag(FLAGS_grace)));
+  const auto end = absl::ToChronoTime(absl::Now() + absl::GetFlag(FLAGS_grace));
   if (http) http->Stop();
+  server->Shutdown(end);
+  if (http && !http->AwaitEnd(end)) {
+    Log(Level::kError, "HTTP requests did not end in time");
+    std::cout << "drained" << std::endl;
+    std::_Exit(0);  // a client that sends slowly can't be made to stop
+  }
   serving.join();
   std::cout << "drained" << std::endl;
 }

@@ -28,13 +28,12 @@ std::int64_t VersionOf(const Model& model) {
   return number;
 }
 
-bool HasVersions(const fs::path& model) {
+void HidePaths(const Source& source) {
+  const fs::path folder = fs::path(source.path).parent_path();
   std::error_code failed;
-  const auto entries = fs::directory_iterator(model, failed);
-  return std::any_of(begin(entries), end(entries), [](const fs::directory_entry& entry) {
-    std::int64_t number = 0;
-    return absl::SimpleAtoi(entry.path().filename().string(), &number);
-  });
+  HiddenPaths::Add(folder.string());
+  for (const fs::path& path : {fs::absolute(folder, failed), fs::weakly_canonical(folder, failed)})
+    HiddenPaths::Add(path.string());
 }
 
 savedmodel::Batcher StartBatcher(const Endpoint& endpoint, const savedmodel::BatchOptions& options) {
@@ -79,7 +78,7 @@ void Loaded::LearnWhatIsQuick() const {
   for (const savedmodel::RunCounters& counters : model_.Counters()) {
     const auto found = endpoints_.find(counters.signature);
     if (found == endpoints_.end() || counters.successes < kRunsToLearnFrom) continue;
-    found->second->quick = counters.Quantile(0.9) < kQuickSeconds;
+    found->second->quick = counters.Quantile(0.99) < kQuickSeconds;
   }
 }
 
@@ -102,7 +101,9 @@ Served::Served(Source source, const ModelOptions& options)
   // Before its first request: makes signatures ready, and measures batches.
   watch.warm_up = [this](const Model& model) {
     if (model.warmed_up() == 0) model.Prepare();
-    Keep(model);
+    auto made = std::make_shared<const Loaded>(source_.name, model, options_);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    warmed_.push_back(std::move(made));
   };
   watch.on_change = [this](const savedmodel::VersionChange& change) {
     const bool good = change.error.empty();
@@ -111,10 +112,18 @@ Served::Served(Source source, const ModelOptions& options)
     if (!good) fields["error"] = change.error;
     Log(good ? Level::kInfo : Level::kError,
         good ? "loaded " + path : absl::StrCat("cannot serve ", path, ": ", change.error), fields);
-    if (watches_) DropReplaced();
+    if (!watches_) return;
+    DropReplaced();
+    List dropped;  // what was warmed up is among those that are used, or is not used
+    const std::lock_guard<std::mutex> lock(mutex_);
+    dropped.swap(warmed_);
   };
   watched_ = savedmodel::Watched::Start(source_.path, watch);
+  DropReplaced();
   watches_ = true;
+  List dropped;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  dropped.swap(warmed_);
 }
 
 void Served::SetLabels(std::map<std::string, std::int64_t> labels) {
@@ -122,28 +131,47 @@ void Served::SetLabels(std::map<std::string, std::int64_t> labels) {
   labels_ = std::move(labels);
 }
 
-std::shared_ptr<const Loaded> Served::Keep(const Model& model) const {
-  const std::string path = model.path();
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = loaded_.find(path);
-    // A version may be replaced by one of the same number.
-    if (found != loaded_.end() && !found->second->model().closed()) return found->second;
-  }
-  auto made = std::make_shared<const Loaded>(source_.name, model, options_);
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return loaded_[path] = std::move(made);
+// A version may be replaced by another of its number, in the same folder.
+bool Served::IsOf(const Loaded& loaded, const Model& model) {
+  return &loaded.model().signatures() == &model.signatures();
 }
 
-void Served::DropReplaced() const {
-  std::vector<std::shared_ptr<const Loaded>> dropped;  // go without the lock
-  const std::vector<std::int64_t> there = watched_.status().versions;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  for (auto one = loaded_.begin(); one != loaded_.end();) {
-    const bool stays = std::find(there.begin(), there.end(), one->second->version()) != there.end();
-    if (!stays) dropped.push_back(std::move(one->second));
-    one = stays ? std::next(one) : loaded_.erase(one);
+std::shared_ptr<const Loaded> Served::Find(const Model& model) const {
+  for (const auto* list : {&loaded_, &warmed_}) {
+    for (const auto& one : *list) {
+      if (IsOf(*one, model)) return one;
+    }
   }
+  return nullptr;
+}
+
+std::shared_ptr<const Loaded> Served::LoadedOf(const Model& model) const {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (auto found = Find(model)) return found;
+  }
+  // It was replaced since it was chosen: nothing is kept, or measured, for it.
+  ModelOptions once = options_;
+  once.batching = false;
+  return std::make_shared<const Loaded>(source_.name, model, once);
+}
+
+void Served::DropReplaced() {
+  List current, dropped;  // go without the lock
+  for (const std::int64_t version : watched_.status().versions) {
+    try {
+      const Model model = watched_.model(version);
+      std::shared_ptr<const Loaded> found;
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        found = Find(model);
+      }
+      current.push_back(found ? found : std::make_shared<const Loaded>(source_.name, model, options_));
+    } catch (const Error&) {  // it has just gone
+    }
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  dropped = std::exchange(loaded_, std::move(current));
 }
 
 std::shared_ptr<const Loaded> Served::Choose(const VersionChoice& choice) const {
@@ -157,7 +185,7 @@ std::shared_ptr<const Loaded> Served::Choose(const VersionChoice& choice) const 
     number = found->second;
   }
   try {
-    return Keep(number ? watched_.model(*number) : watched_.model());
+    return LoadedOf(number ? watched_.model(*number) : watched_.model());
   } catch (const Error& error) {  // which tells of files: the log has it
     if (error.code() == Code::kNotFound)
       throw Error(Code::kNotFound,
@@ -170,9 +198,7 @@ std::shared_ptr<const Loaded> Served::Choose(const VersionChoice& choice) const 
 
 std::vector<std::shared_ptr<const Loaded>> Served::loaded() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::vector<std::shared_ptr<const Loaded>> all;
-  for (const auto& [path, one] : loaded_) all.push_back(one);
-  return all;
+  return loaded_;
 }
 
 void Models::Serve(const std::vector<Source>& sources) {
@@ -184,28 +210,30 @@ void Models::Serve(const std::vector<Source>& sources) {
     }
     if (known != nullptr && known->source().SameVersions(source)) {
       known->SetLabels(source.labels);
+      known->DropReplaced();
       continue;
     }
+    HidePaths(source);
     auto started = std::make_shared<Served>(source, options_);
     const std::lock_guard<std::mutex> lock(mutex_);
-    models_[source.name].swap(started);  // the one that it replaces goes at the end of the scope
+    models_[source.name].swap(started);
+    if (started != nullptr) leaving_.push_back(std::move(started));
   }
-  std::vector<std::shared_ptr<Served>> gone;  // go without the lock
-  const std::lock_guard<std::mutex> lock(mutex_);
-  for (auto one = models_.begin(); one != models_.end();) {
-    const Served& served = *one->second;
+  std::vector<std::string> gone;
+  for (const auto& served : all()) {
+    const std::string& name = served->source().name;
     const bool listed = std::any_of(sources.begin(), sources.end(),
-                                    [&](const Source& source) { return source.name == one->first; });
-    const bool empty =
-        served.source().vanishes && !served.status().versions.empty() && !HasVersions(served.source().path);
-    if (listed && !empty) {
-      ++one;
-      continue;
-    }
-    Log(Level::kInfo, "no longer serving " + one->first, {{"model", one->first}});
-    gone.push_back(std::move(one->second));
-    one = models_.erase(one);
+                                    [&](const Source& source) { return source.name == name; });
+    if (!listed) gone.push_back(name);
   }
+  for (const std::string& name : gone) {
+    Log(Level::kInfo, "no longer serving " + name, {{"model", name}});
+    const std::lock_guard<std::mutex> lock(mutex_);
+    leaving_.push_back(std::move(models_.extract(name).mapped()));
+  }
+  // Here, and not in the thread of the last request: it may have to wait for a load.
+  const auto unused = [](const std::shared_ptr<Served>& one) { return one.use_count() == 1; };
+  leaving_.erase(std::remove_if(leaving_.begin(), leaving_.end(), unused), leaving_.end());
 }
 
 std::shared_ptr<const Served> Models::Find(const std::string& name) const {
@@ -231,12 +259,13 @@ void Models::LearnWhatIsQuick() const {
 std::string Models::Metrics() const {
   std::vector<savedmodel::ModelMetrics> metrics;
   for (const auto& served : all()) {
-    bool first = true;
+    savedmodel::ModelMetrics& whole = metrics.emplace_back();  // also of one without a version
+    whole.model = served->source().name;
+    whole.watched = served->status();
     for (const auto& loaded : served->loaded()) {
       savedmodel::ModelMetrics& one = metrics.emplace_back();
       one.model = served->source().name;
       loaded->AddMetrics(&one);
-      if (std::exchange(first, false)) one.watched = served->status();
     }
   }
   return savedmodel::PrometheusText(metrics);

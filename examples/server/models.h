@@ -23,7 +23,6 @@ struct Source {
   int versions = 1;  // the highest so many; 0: all
   std::set<std::int64_t> only;
   std::map<std::string, std::int64_t> labels;
-  bool vanishes = false;  // it is served no longer once it has no versions
 
   bool SameVersions(const Source& other) const {
     return path == other.path && versions == other.versions && only == other.only;
@@ -82,15 +81,20 @@ class Served {
   savedmodel::WatchStatus status() const { return watched_.status(); }
   std::vector<std::shared_ptr<const Loaded>> loaded() const;
 
+  // Lets go of versions that are not used any more; done now and then.
+  void DropReplaced();
+
  private:
-  std::shared_ptr<const Loaded> Keep(const savedmodel::Model& model) const;
-  void DropReplaced() const;
+  using List = std::vector<std::shared_ptr<const Loaded>>;
+  static bool IsOf(const Loaded& loaded, const savedmodel::Model& model);
+  std::shared_ptr<const Loaded> Find(const savedmodel::Model& model) const;  // with the mutex; or null
+  std::shared_ptr<const Loaded> LoadedOf(const savedmodel::Model& model) const;
 
   Source source_;
   const ModelOptions options_;
   mutable std::mutex mutex_;
-  std::map<std::string, std::int64_t> labels_;                           // guarded by the mutex
-  mutable std::map<std::string, std::shared_ptr<const Loaded>> loaded_;  // by path, guarded as well
+  std::map<std::string, std::int64_t> labels_;  // guarded by the mutex
+  List loaded_, warmed_;                        // guarded as well: in use; made ready, and perhaps to be used
   std::atomic<bool> watches_{false};
   savedmodel::Watched watched_;  // last: its thread uses the above
 };
@@ -111,11 +115,12 @@ class Models {
   const ModelOptions options_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Served>> models_;
+  std::vector<std::shared_ptr<Served>> leaving_;  // that requests still have
 };
 
-// The models of a directory, one folder each. Throws std::filesystem::filesystem_error.
+// The models of a directory, one folder with versions each. Throws std::filesystem::filesystem_error.
 std::vector<Source> ReadDirectory(const std::string& directory, int versions);
-// A file of TensorFlow Serving's --model_config_file. Throws Error that names the line.
-std::vector<Source> ReadConfig(const std::string& file);
+// The text of a file of TensorFlow Serving's --model_config_file, `file`. Throws Error that names the line.
+std::vector<Source> ParseConfig(const std::string& text, const std::string& file);
 
 }  // namespace server

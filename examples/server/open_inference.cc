@@ -72,6 +72,8 @@ class InferCall final : public RunCall<ModelInferRequest, ModelInferResponse> {
     CheckParameters(*message_);
     const auto parameter = message_->parameters().find("signature_name");
     const bool named = parameter != message_->parameters().end();
+    if (named && parameter->second.parameter_choice_case() != InferParameter::kStringParam)
+      Refuse("the parameter 'signature_name' is no string");
     std::vector<std::string> outputs;
     for (const auto& output : message_->outputs()) {
       CheckParameters(output);

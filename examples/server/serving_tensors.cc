@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
 // Of a tensor with elements that were not sent: a few bytes must not become all memory.
-constexpr std::size_t kMaxFilledBytes = 256U << 20U;
+constexpr std::size_t kMaxFilledBytes = 16U << 20U;
 
 struct Input {
   const std::string& name;
@@ -97,6 +97,33 @@ Tensor FromStrings(const Input& input) {
   return Tensor::Strings(input.shape, views);
 }
 
+// As TensorFlow writes them: all lengths, each as a varint, and then all bytes.
+Tensor StringsFromContent(const Input& input) {
+  std::string_view content = input.proto.tensor_content();
+  std::vector<std::size_t> sizes;
+  std::vector<std::string_view> views;
+  const std::size_t count = input.shape.num_elements();
+  while (sizes.size() < count && !content.empty()) {
+    std::size_t size = 0;
+    for (unsigned shift = 0;; shift += 7) {
+      if (content.empty() || shift > 56) input.Refuse("its tensor_content is damaged");
+      const auto byte = static_cast<unsigned char>(content.front());
+      content.remove_prefix(1);
+      size |= static_cast<std::size_t>(byte & 127U) << shift;
+      if (byte < 128) break;
+    }
+    sizes.push_back(size);
+  }
+  for (const std::size_t size : sizes) {
+    if (size > content.size()) input.Refuse("its tensor_content is damaged");
+    views.push_back(content.substr(0, size));
+    content.remove_prefix(size);
+  }
+  if (views.size() != count || !content.empty())
+    input.Refuse("its tensor_content has not ", count, " strings");
+  return Tensor::Strings(input.shape, views);
+}
+
 Tensor FromContent(const Input& input) {
   const std::string& content = input.proto.tensor_content();
   const std::size_t size = savedmodel::DTypeSize(input.dtype), count = input.shape.num_elements();
@@ -122,6 +149,7 @@ Tensor FromProto(const std::string& name, const TensorProto& proto,
   const Input input{name, proto, ShapeOf(name, proto.tensor_shape()), dtype, owner};
   if (dtype != DType::kString && !proto.tensor_content().empty() && savedmodel::DTypeSize(dtype) > 0)
     return FromContent(input);
+  if (dtype == DType::kString && !proto.tensor_content().empty()) return StringsFromContent(input);
   const auto half = [&] {
     return Filled<std::uint16_t>(input, proto.half_val(),
                                  [](int bits) { return static_cast<std::uint16_t>(bits); });
@@ -152,14 +180,37 @@ void ToProto(const Tensor& tensor, TensorProto* proto) {
   proto->set_dtype(static_cast<tensorflow::DataType>(tensor.dtype()));
   for (const std::int64_t size : tensor.shape()) proto->mutable_tensor_shape()->add_dim()->set_size(size);
   if (tensor.shape().begin() == tensor.shape().end()) proto->mutable_tensor_shape();
-  if (tensor.dtype() == DType::kString) {
-    for (std::size_t i = 0; i < tensor.num_elements(); ++i) {
-      const std::string_view value = tensor.strings()[i];
-      proto->add_string_val(value.data(), value.size());
-    }
-  } else {
-    proto->set_tensor_content(static_cast<const char*>(tensor.data()), tensor.byte_size());
+  const auto add = [&](auto* values, auto* field) {
+    field->Reserve(static_cast<int>(tensor.num_elements()));
+    field->Add(values, values + tensor.num_elements());
+  };
+  const auto add_parts = [&](auto* parts, auto* field) {
+    field->Add(parts, parts + 2 * tensor.num_elements());
+  };
+  // The field of its type, as TensorFlow Serving has it: clients read `float_val`.
+  // clang-format off
+  switch (tensor.dtype()) {
+    case DType::kFloat32: return add(tensor.data<float>(), proto->mutable_float_val());
+    case DType::kFloat64: return add(tensor.data<double>(), proto->mutable_double_val());
+    case DType::kInt8: return add(tensor.data<std::int8_t>(), proto->mutable_int_val());
+    case DType::kInt16: return add(tensor.data<std::int16_t>(), proto->mutable_int_val());
+    case DType::kInt32: return add(tensor.data<std::int32_t>(), proto->mutable_int_val());
+    case DType::kInt64: return add(tensor.data<std::int64_t>(), proto->mutable_int64_val());
+    case DType::kUInt8: return add(tensor.data<std::uint8_t>(), proto->mutable_int_val());
+    case DType::kUInt16: return add(tensor.data<std::uint16_t>(), proto->mutable_int_val());
+    case DType::kUInt32: return add(tensor.data<std::uint32_t>(), proto->mutable_uint32_val());
+    case DType::kUInt64: return add(tensor.data<std::uint64_t>(), proto->mutable_uint64_val());
+    case DType::kBool: return add(tensor.data<bool>(), proto->mutable_bool_val());
+    case DType::kFloat16: case DType::kBFloat16:
+      return add(static_cast<const std::uint16_t*>(tensor.data()), proto->mutable_half_val());
+    case DType::kComplex64: return add_parts(static_cast<const float*>(tensor.data()), proto->mutable_scomplex_val());
+    case DType::kComplex128: return add_parts(static_cast<const double*>(tensor.data()), proto->mutable_dcomplex_val());
+    case DType::kString:
+      for (std::size_t i = 0; i < tensor.num_elements(); ++i) proto->add_string_val(tensor.string(i).data(), tensor.string(i).size());
+      return;
+    default: proto->set_tensor_content(static_cast<const char*>(tensor.data()), tensor.byte_size());
   }
+  // clang-format on
 }
 
 void ToProto(const savedmodel::TensorSpec& spec, tensorflow::TensorInfo* info) {

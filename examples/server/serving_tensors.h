@@ -13,7 +13,7 @@ namespace server {
 // Its memory is the message's, which `owner` keeps, where that is possible.
 savedmodel::Tensor FromProto(const std::string& name, const tensorflow::TensorProto& proto,
                              const std::shared_ptr<const void>& owner);
-// Numbers in tensor_content.
+// Values in the field of their type.
 void ToProto(const savedmodel::Tensor& tensor, tensorflow::TensorProto* proto);
 void ToProto(const savedmodel::TensorSpec& spec, tensorflow::TensorInfo* info);
 std::string NameOf(tensorflow::DataType type);

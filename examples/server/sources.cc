@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the models are: a directory of them, or TensorFlow Serving's configuration file.
+#include <absl/strings/numbers.h>
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <system_error>
 
 #include "errors.h"
 #include "models.h"
@@ -27,6 +28,21 @@ class FirstError : public pb::io::ErrorCollector {
  private:
   std::string text_;
 };
+
+// False for what is no folder, or gone. Throws for a folder that can't be read now: its model goes on.
+bool HasVersions(const fs::path& model) {
+  std::error_code failed;
+  const auto entries = fs::directory_iterator(model, failed);
+  for (const std::errc none : {std::errc::no_such_file_or_directory, std::errc::not_a_directory,
+                               std::errc::too_many_symbolic_link_levels}) {
+    if (failed == none) return false;
+  }
+  if (failed) throw fs::filesystem_error("cannot look for versions", model, failed);
+  return std::any_of(begin(entries), end(entries), [](const fs::directory_entry& entry) {
+    std::int64_t number = 0;
+    return absl::SimpleAtoi(entry.path().filename().string(), &number);
+  });
+}
 
 Source FromConfig(const tensorflow::serving::ModelConfig& config, const std::string& file) {
   Source source;
@@ -50,26 +66,23 @@ Source FromConfig(const tensorflow::serving::ModelConfig& config, const std::str
 std::vector<Source> ReadDirectory(const std::string& directory, int versions) {
   std::vector<Source> sources;
   for (const auto& entry : fs::directory_iterator(directory)) {
-    if (std::error_code ignored; !entry.is_directory(ignored)) continue;
+    if (!HasVersions(entry.path())) continue;
     Source& source = sources.emplace_back();
     source.name = entry.path().filename();
     source.path = entry.path();
     source.versions = versions;
-    source.vanishes = true;
   }
   return sources;
 }
 
-std::vector<Source> ReadConfig(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream) throw savedmodel::Error(savedmodel::Code::kNotFound, "cannot read " + file);
+std::vector<Source> ParseConfig(const std::string& text, const std::string& file) {
   tensorflow::serving::ModelServerConfig config;
   FirstError error;
   pb::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
   parser.AllowUnknownField(true);  // what TensorFlow Serving knows beside these, such as logging_config
   if (!parser.ParseFromString(text, &config)) Refuse(file, ": ", error.text());
+  if (!config.has_model_config_list()) Refuse(file, ": it has no model_config_list");
   std::vector<Source> sources;
   for (const auto& one : config.model_config_list().config()) {
     sources.push_back(FromConfig(one, file));

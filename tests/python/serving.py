@@ -69,7 +69,7 @@ def build(folder: Path) -> Path:
 class Server:
     """A running server; as a context, one that is ready, and has drained and exited with 0 at the end."""
 
-    def __init__(self, program: Path, *arguments: str, errors: Path) -> None:
+    def __init__(self, program: Path, *arguments: str, errors: Path, cwd: Path | None = None) -> None:
         self.errors = errors
         # SAVEDMODEL_SERVER_PREFIX: valgrind, say.
         command = [
@@ -80,7 +80,7 @@ class Server:
         with errors.open("w") as stderr:
             # Unbuffered: select() does not see what a buffer has read ahead.
             self.process = subprocess.Popen(
-                [*command, *arguments], stdout=subprocess.PIPE, stderr=stderr, bufsize=0
+                [*command, *arguments], stdout=subprocess.PIPE, stderr=stderr, bufsize=0, cwd=cwd
             )
         listening = self.line()
         assert listening.startswith("listening on "), listening + errors.read_text()

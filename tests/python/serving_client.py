@@ -47,6 +47,10 @@ class Client:
         """With TensorProtos of these fields."""
         return self._ask(predict_raw, dict(tensors), **spec)
 
+    def fields(self, inputs: Mapping[str, Any], **spec: Any) -> Answer:
+        """The results as TensorProtos: their fields that are set."""
+        return self._ask(fields, dict(inputs), **spec)
+
     def examples(
         self, method: str, rows: Sequence[Mapping[str, Any]], context: Any = None, **spec: Any
     ) -> Answer:
@@ -100,7 +104,25 @@ def _predict(channel: Any, timeout: float, request: Any) -> Any:
     return values, (spec.name, spec.version.value, spec.signature_name)
 
 
+def fields(channel: Any, timeout: float, spec: Any, inputs: Any) -> Any:
+    from tensorflow_serving.apis import prediction_service_pb2_grpc as service
+
+    request = _request(spec, inputs, ())
+    response = service.PredictionServiceStub(channel).Predict(request, timeout=timeout)
+    return {
+        key: {
+            field.name: list(value) if field.is_repeated else str(value)
+            for field, value in proto.ListFields()
+        }
+        for key, proto in response.outputs.items()
+    }
+
+
 def predict(channel: Any, timeout: float, spec: Any, inputs: Any, outputs: Any) -> Any:
+    return _predict(channel, timeout, _request(spec, inputs, outputs))
+
+
+def _request(spec: Any, inputs: Any, outputs: Any) -> Any:
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2
 
@@ -109,7 +131,7 @@ def predict(channel: Any, timeout: float, spec: Any, inputs: Any, outputs: Any) 
     for key, value in inputs.items():
         request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
     request.output_filter.extend(outputs)
-    return _predict(channel, timeout, request)
+    return request
 
 
 def predict_raw(channel: Any, timeout: float, spec: Any, tensors: Any) -> Any:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import http.client
 import json
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -118,9 +120,18 @@ def test_numbers_come_back_as_they_are(server: Server) -> None:
     x = [0.1, 1e-30, 1e30, 16777216.0, -0.0, 5.0]
     found = post(server, "dtypes:predict", {"signature_name": "float64", "inputs": x})["outputs"]
     assert list(map(repr, found)) == list(map(repr, x))
+    for value in 1e39, -1e300:
+        assert "is float32, " in refused(server, "add:predict", {"inputs": {"x": [value], "y": [1]}})
     divided = {"x": [1e38], "y": [1e38]}
     huge = post(server, "add:predict", {"inputs": {"x": [3e38], "y": [3e38]}})["outputs"]
     assert huge == [float("inf")]
+    body: dict[str, Any]
+    odd = [float("nan"), float("inf"), -float("inf")]
+    body = {"signature_name": "float32", "inputs": odd}
+    np.testing.assert_array_equal(post(server, "dtypes:predict", body)["outputs"], odd)
+    words = ["NaN", 'a"Infinity', "b"]
+    body = {"signature_name": "upper", "inputs": words}
+    assert post(server, "strings:predict", body)["outputs"] == ["NAN", 'A"INFINITY', "B"]
     assert post(server, "add:predict", {"inputs": divided})["outputs"][0] == pytest.approx(2e38)
 
 
@@ -202,8 +213,38 @@ def test_places_that_are_not_there(server: Server) -> None:
     assert refused(server, "add:guess", body, 404) == "there is no POST /v1/models/add:guess"
     assert ask(server, "GET", "/") == (404, {"error": "there is no GET /"})
     assert ask(server, "GET", "/v1/models/add:predict")[0] == 404
-    status, answer = ask(server, "POST", "/v1/models/add:predict", "[" * 2_000_000)
-    assert (status, answer) == (413, {"error": "the body is too large"})
+
+
+def test_bodies_are_limited_however_they_are_sent(server: Server) -> None:
+    text = "the body has more than 1000000 bytes"
+    assert refused(server, "add:predict", "[" * 2_000_000, 503) == text
+    for headers, body in (
+        ({"Transfer-Encoding": "chunked"}, (b"[" * 1000 for _ in range(2000))),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b"[" * 2_000_000)),
+    ):
+        connection = http.client.HTTPConnection(server.http, timeout=60)
+        try:
+            chunked = "Transfer-Encoding" in headers
+            connection.request("POST", "/v1/models/add:predict", body, headers, encode_chunked=chunked)
+            response = connection.getresponse()
+            assert (response.status, json.loads(response.read())) == (503, {"error": text})
+        except (BrokenPipeError, ConnectionResetError):  # it was closed before all was sent
+            assert "chunked" in headers.values()
+        finally:
+            connection.close()
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    connection = http.client.HTTPConnection(server.http, timeout=60)
+    connection.request("POST", "/v1/models/add:predict", b"--x--", form)
+    response = connection.getresponse()
+    error = {"error": "the body is a form of parts, not JSON"}
+    assert (response.status, json.loads(response.read())) == (400, error)
+    connection.close()
+
+
+def test_lists_are_not_too_deep(server: Server) -> None:
+    deep = "[" * 100_000 + "1" + "]" * 100_000
+    body = f'{{"inputs": {{"x": {deep}, "y": 1}}}}'
+    assert "nested more than 254 deep" in refused(server, "add:predict", body)
 
 
 def test_what_is_no_http(server: Server) -> None:
@@ -238,6 +279,7 @@ def test_wrong_examples_are_refused(server: Server) -> None:
     assert text({"examples": [1]}) == "an example is an object of features"
     assert text({"examples": [{"a": 1.0}], "context": 1}) == "'context' is an object of features"
     assert "feature 'a' is a string, or" in text({"examples": [{"a": None}]})
+    assert "does not fit" in text({"examples": [{"a": 2**64 - 1}]})
     assert "is of the method" in text({"examples": [{"a": 1.0}]}, "classify")
 
 
@@ -303,6 +345,7 @@ def test_metrics(server: Server) -> None:
     assert count("savedmodel_server_requests_total", **{**run, "code": "NOT_FOUND"}) >= 1
     assert count("savedmodel_request_duration_seconds_count", **runs) == ran + 1
     assert count("savedmodel_loaded_versions", model="versions") == 2
+    assert count("savedmodel_failed_versions", model="broken") == 1
 
 
 # ---- connections
@@ -354,6 +397,27 @@ def test_drains(server_program: Path, models: Path, tmp_path: Path) -> None:
         assert server.process.wait(timeout=60) == 0
         with pytest.raises(ConnectionRefusedError):
             ask(server, "GET", "/v2/health/live")
+
+
+def test_a_port_in_use_is_an_error(server: Server, server_program: Path, tmp_path: Path) -> None:
+    for address in server.http, "127.0.0.1:70000", "127.0.0.1:-1":
+        command = [str(server_program), f"--models={tmp_path}", "--address=127.0.0.1:0", f"--http={address}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert "cannot listen on" in done.stderr
+
+
+def test_a_slow_client_does_not_hold_up_the_end(server_program: Path, models: Path, tmp_path: Path) -> None:
+    folder = layout(tmp_path / "models", models, {"add/1": "add"})
+    arguments = [f"--models={folder}", "--http=127.0.0.1:0", "--grace=1s"]
+    with Server(server_program, *arguments, errors=tmp_path / "stderr") as server:
+        host, _, port = server.http.partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            head = b"POST /v1/models/add:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+            connection.sendall(head)
+            time.sleep(0.2)
+            server.process.terminate()
+            assert server.process.wait(timeout=20) == 0
 
 
 def certificate(folder: Path, name: str, *issuer: str) -> tuple[Path, Path]:
