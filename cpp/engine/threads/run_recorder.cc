@@ -22,6 +22,7 @@ std::int64_t Ns() {
 
 }  // namespace
 
+std::atomic<int> RunRecorder::recorders_{0};
 thread_local RunRecorder* RunRecorder::of_thread_ = nullptr;
 
 // The steady clock, which no one sets, counted from the epoch.
@@ -31,9 +32,14 @@ std::int64_t RunRecorder::NowNs() {
 }
 
 RunRecorder::RunRecorder()
-    : outer_(std::exchange(of_thread_, this)), thread_(ThreadId()), begin_ns_(NowNs()), last_ns_(begin_ns_) {}
+    : outer_(std::exchange(of_thread_, this)), thread_(ThreadId()), begin_ns_(NowNs()), last_ns_(begin_ns_) {
+  ++recorders_;
+}
 
-RunRecorder::~RunRecorder() { of_thread_ = outer_; }
+RunRecorder::~RunRecorder() {
+  of_thread_ = outer_;
+  --recorders_;
+}
 
 void RunRecorder::Start() {
   const std::lock_guard<std::mutex> lock(mutex_);
