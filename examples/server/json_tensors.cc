@@ -17,8 +17,6 @@ namespace ts = tensorflow::serving;
 namespace {
 
 constexpr std::size_t kMaxAxes = 254;  // TensorFlow's limit
-// Before the text of a number that JSON has no form for: see ParseJson.
-constexpr char kNotFinite = '\1';
 
 bool IsBytes(const Json& value) { return value.is_object() && value.size() == 1 && value.contains("b64"); }
 
@@ -29,16 +27,6 @@ std::string BytesOf(const std::string& what, const Json& value) {
   if (!value["b64"].is_string() || !absl::Base64Unescape(value["b64"].get_ref<const std::string&>(), &bytes))
     Refuse(what, ": its b64 is no base64");
   return bytes;
-}
-
-std::optional<double> NotFinite(const Json& value) {
-  if (!value.is_string()) return std::nullopt;
-  const std::string& text = value.get_ref<const std::string&>();
-  if (text.empty() || text[0] != kNotFinite) return std::nullopt;
-  using Limits = std::numeric_limits<double>;
-  return text == std::string(1, kNotFinite) + "NaN" ? Limits::quiet_NaN()
-         : text[1] == '-'                           ? -Limits::infinity()
-                                                    : Limits::infinity();
 }
 
 // Nested lists as one tensor.
@@ -305,43 +293,7 @@ void ToExample(const Json& features, const char* what, tensorflow::Example* exam
   for (const auto& [name, value] : features.items()) AddFeature(name, value, example);
 }
 
-// Writes the literals that JavaScript and Python have for not finite numbers as strings.
-std::string QuoteNotFinite(const std::string& text) {
-  std::string quoted;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string && c == '\\' && i + 1 < text.size()) {
-      quoted += c;
-      quoted += text[++i];
-      continue;
-    }
-    if (c == '"') in_string = !in_string;
-    bool found = false;
-    for (const std::string_view literal : {"NaN", "Infinity", "-Infinity"}) {
-      if (in_string || text.compare(i, literal.size(), literal) != 0) continue;
-      absl::StrAppend(&quoted, "\"\\u0001", absl::string_view(literal.data(), literal.size()), "\"");
-      i += literal.size() - 1;
-      found = true;
-      break;
-    }
-    if (!found) quoted += c;
-  }
-  return quoted;
-}
-
 }  // namespace
-
-Json ParseJson(const std::string& text) {
-  try {
-    Json body = Json::parse(text, nullptr, false);
-    if (body.is_discarded()) body = Json::parse(QuoteNotFinite(text));
-    if (body.is_object()) return body;
-  } catch (const Json::exception& error) {
-    Refuse("the body is no JSON: ", error.what());
-  }
-  Refuse("the body is no JSON object");
-}
 
 Tensors InputsFromJson(const Specs& specs, const Json& body) {
   const bool rows = body.contains("instances");

@@ -3,18 +3,13 @@
 // "outputs"). Bytes are {"b64": "..."}. Errors are savedmodel::Error in the client's terms.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "dispatcher.h"
+#include "json_text.h"
 #include "serving.pb.h"
 
 namespace server {
-
-using Json = nlohmann::json;
-
-// An object. Takes NaN, Infinity and -Infinity, which OutputsToJson writes, as TensorFlow Serving does.
-Json ParseJson(const std::string& text);
 
 // The inputs in a body with "instances" or "inputs".
 Tensors InputsFromJson(const Specs& specs, const Json& body);
