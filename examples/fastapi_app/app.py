@@ -38,11 +38,7 @@ app = FastAPI(title="A SavedModel", lifespan=lifespan)
 async def predict(body: Predict) -> dict[str, Any]:
     batcher: sm.Batcher = app.state.batcher
     try:
-        inputs = {
-            key: np.asarray(value, batcher.inputs[key].dtype if key in batcher.inputs else None)
-            for key, value in body.inputs.items()
-        }
-        results = await batcher.run_async(inputs, timeout=1.0)
+        results = await batcher.run_async(body.inputs, timeout=1.0)  # which checks and converts lists
     except (KeyError, TypeError, ValueError, sm.InvalidArgumentError) as error:
         raise HTTPException(400, str(error)) from error
     except sm.ResourceExhaustedError as error:

@@ -114,6 +114,9 @@ def test_columns_that_do_not_fit_are_refused(load: Load) -> None:
     assert convert(np.arange(3), "int32").dtype == np.int32
     with pytest.raises(ValueError, match="has numbers that do not fit"):
         convert(np.array([1 << 40]), "int32")
+    with pytest.raises(ValueError, match="has numbers that do not fit"):
+        convert(np.array([1.0, 1e300]), "float32")
+    assert convert(np.array([0.1, np.inf, np.nan]), "float32").dtype == np.float32
     with pytest.raises(TypeError, match="input 'x' is int32, the column float64"):
         convert(np.array([1.0]), "int32")
     rows = np.empty(2, object)
@@ -246,6 +249,8 @@ def post(body):
         return error.code, json.loads(error.read())
 
 assert post({"inputs": {"x": [1, 2], "y": [3, 4]}}) == (200, {"outputs": {"z": [4, 6]}})
+status, answer = post({"inputs": {"x": ["a"], "y": [1]}})
+assert status == 400 and "list of str" in answer["error"], answer
 status, answer = post({"inputs": {"x": [1]}})
 assert status == 400 and "missing input 'y'" in answer["error"], answer
 
@@ -352,6 +357,7 @@ if __name__ == "__main__":
         SavedModel("mlp", f"{{folder}}/mlp", batch_options={{}}),
         SavedModel("add", f"{{folder}}/add", threads=1),
         SavedModel("upper", f"{{folder}}/strings", signature="upper"),
+        SavedModel("int32", f"{{folder}}/dtypes", signature="int32"),
     ]
     for one in served:
         one.load()
@@ -363,6 +369,10 @@ if __name__ == "__main__":
         status, answer = post(port, "/v1/models/add:predict", {"instances": [1]})
         assert status == 400
         assert "'instances' names them" in answer["error"]
+
+        status, answer = post(port, "/v1/models/int32:predict", {"instances": [1.5]})
+        assert status == 400
+        assert "is not an integer" in answer["error"]
 
         def infer(model: str, *inputs: dict[str, Any]) -> tuple[int, Any]:
             return post(port, f"/v2/models/{model}/infer", {"inputs": inputs})
@@ -396,6 +406,9 @@ def test_fastapi(models: Path, tmp_path: Path) -> None:
     with service(port, "/health", *command, cwd=folder, env=environment, log=tmp_path / "log"):
         body = {"inputs": {"x": [1, 2], "y": [3, 4]}}
         assert post(port, "/predict", body) == (200, {"outputs": {"z": [4.0, 6.0]}})
+        status, answer = post(port, "/predict", {"inputs": {"x": [1e300], "y": [1]}})
+        assert status == 400
+        assert "does not fit float32" in answer["detail"]
         status, answer = post(port, "/predict", {"inputs": {"x": [1]}})
         assert status == 400
         assert "missing input 'y'" in answer["detail"]

@@ -2,7 +2,7 @@
 #include "engine/executor/control_flow.h"
 
 #include <atomic>
-#include <deque>
+#include <forward_list>
 #include <optional>
 #include <string>
 #include <utility>
@@ -56,7 +56,7 @@ class Observer : public tf::StepStatsCollectorInterface {
   tf::NodeExecStatsInterface* CreateNodeExecStats(const tf::NodeDef* node) override {
     if (call_ != nullptr && ++nodes_ % kNodesBetweenAsks == 0 && call_->IsInterrupted()) run_->StartCancel();
     if (recorder_ == nullptr || RunRecorder::OfThread() != recorder_) return nullptr;
-    return &recorded_.emplace_back(recorder_, *node);
+    return &recorded_.emplace_front(recorder_, *node);
   }
   bool observes() const { return call_ != nullptr || recorder_ != nullptr; }
   std::string ReportAllocsOnResourceExhausted(absl::string_view) override { return ""; }
@@ -89,7 +89,7 @@ class Observer : public tf::StepStatsCollectorInterface {
   tf::CancellationManager* run_;
   RunRecorder* recorder_;
   unsigned nodes_ = 0;
-  std::deque<Node> recorded_;  // by the run's own thread
+  std::forward_list<Node> recorded_;  // by the run's own thread; allocates nothing while empty
 };
 
 }  // namespace

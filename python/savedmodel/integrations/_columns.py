@@ -40,8 +40,13 @@ def to_array(column: Any, spec: sm.TensorSpec, key: str) -> Array:
         return array
     if not np.can_cast(array.dtype, spec.dtype, "same_kind"):
         raise TypeError(f"input {key!r} is {spec.tf_dtype}, the column {array.dtype}")
-    converted: Array = array.astype(spec.dtype)
-    if array.dtype.kind in "iu" and not np.array_equal(converted, array):
+    with np.errstate(over="ignore"):
+        converted: Array = array.astype(spec.dtype)
+    if spec.dtype.kind in "iu":
+        fits = np.array_equal(converted, array)
+    else:
+        fits = np.array_equal(np.isfinite(converted), np.isfinite(array))
+    if not fits:
         raise ValueError(f"input {key!r} is {spec.tf_dtype}, and the column has numbers that do not fit")
     return converted
 

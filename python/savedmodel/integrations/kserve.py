@@ -111,12 +111,7 @@ class SavedModel(kserve.Model):  # type: ignore[misc]
             columns = {next(iter(specs)): rows}
         else:
             raise ValueError(f"the signature has the inputs {sorted(specs)}: 'instances' names them")
-        for key in columns:
-            if key not in specs:
-                raise KeyError(f"there is no input {key!r}, but {sorted(specs)}")
-        results = await self._run(
-            signature, {key: np.asarray(value, specs[key].dtype) for key, value in columns.items()}
-        )
+        results = await self._run(signature, columns)  # which checks and converts lists
         _columns.check_rows(results, len(rows))
         values = {key: np.asarray(value).tolist() for key, value in results.items()}
         if len(values) == 1:

@@ -19,6 +19,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +76,21 @@ def _load_pyfunc(path: str) -> _PyFunc:
     return _PyFunc(Path(path))
 
 
-def _write(source: str | os.PathLike[str], to: Path, signature: str | None, load_options: Any) -> None:
-    with sm.load(source, **load_options) as model:  # not one that can't be loaded
-        if signature is not None:
-            _columns.choose_signature(model, signature)
-    shutil.copytree(source, to / _MODEL)
-    stored = {"signature": signature, "load_options": load_options}
-    (to / _OPTIONS).write_text(json.dumps(stored), encoding="utf-8")
-
-
-def _requirements() -> list[str]:
-    return [f"savedmodel=={sm.__version__}", "tensorflow==2.21.*"]
+@contextmanager
+def _pyfunc_arguments(
+    source: str | os.PathLike[str], signature: str | None, load_options: dict[str, Any] | None, given: Any
+) -> Iterator[dict[str, Any]]:
+    """Of mlflow.pyfunc's save_model and log_model, while there is the folder that they copy."""
+    options = load_options or {}
+    with sm.load(source, **options) as model:  # not one that can't be loaded
+        _columns.choose_signature(model, signature)
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        shutil.copytree(source, data / _MODEL)
+        stored = {"signature": signature, "load_options": options}
+        (data / _OPTIONS).write_text(json.dumps(stored), encoding="utf-8")
+        needed = [f"savedmodel=={sm.__version__}", "tensorflow==2.21.*"]
+        yield {"loader_module": __name__, "data_path": str(data), "pip_requirements": needed, **given}
 
 
 def save_model(
@@ -100,16 +107,10 @@ def save_model(
     as `savedmodel.load` has them, of JSON's types. mlflow_options: as `mlflow.pyfunc.save_model`.
     Raises what `savedmodel.load` raises.
     """
-    import tempfile
-
     from mlflow import pyfunc
 
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        data.mkdir()
-        _write(source, data, signature_name, load_options or {})
-        options = {"pip_requirements": _requirements(), **mlflow_options}
-        pyfunc.save_model(os.fspath(path), loader_module=__name__, data_path=str(data), **options)
+    with _pyfunc_arguments(source, signature_name, load_options, mlflow_options) as arguments:
+        pyfunc.save_model(os.fspath(path), **arguments)
 
 
 def log_model(
@@ -120,13 +121,7 @@ def log_model(
     **mlflow_options: Any,
 ) -> Any:
     """The same, logged to the active run: `name=`, `registered_model_name=` as `mlflow.pyfunc.log_model`."""
-    import tempfile
-
     from mlflow import pyfunc
 
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        data.mkdir()
-        _write(source, data, signature_name, load_options or {})
-        options = {"pip_requirements": _requirements(), **mlflow_options}
-        return pyfunc.log_model(loader_module=__name__, data_path=str(data), **options)
+    with _pyfunc_arguments(source, signature_name, load_options, mlflow_options) as arguments:
+        return pyfunc.log_model(**arguments)

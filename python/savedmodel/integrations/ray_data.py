@@ -8,7 +8,9 @@
     ds = ds.map_batches(
         SavedModelPredictor,
         fn_constructor_args=["models/resnet50"],
-        batch_size=32, num_cpus=2, concurrency=4,
+        compute=ray.data.ActorPoolStrategy(size=4),
+        num_cpus=2,
+        batch_size=32,
     )
 
 Each actor loads the model once, with as many threads as it has CPUs, and gets batches as Ray has them: a
@@ -25,17 +27,7 @@ from typing import Any
 import numpy as np
 
 import savedmodel as sm
-from savedmodel.integrations import _columns
-
-
-def _cpus_of_this_actor() -> int | None:
-    """The CPUs that Ray gave to this worker, rounded; None outside of one, or if it gave none."""
-    import ray
-
-    if not ray.is_initialized():
-        return None
-    given = ray.get_runtime_context().get_assigned_resources().get("CPU", 0)
-    return max(1, round(given)) if given else None
+from savedmodel.integrations import _columns, _ray
 
 
 class SavedModelPredictor:
@@ -65,7 +57,7 @@ class SavedModelPredictor:
         threads: int | None = None,
         **load_options: Any,
     ) -> None:
-        threads = _cpus_of_this_actor() if threads is None else threads
+        threads = _ray.cpus_of_this_actor() if threads is None else threads
         self._model = sm.load(path, threads=threads, **load_options)
         self._signature = _columns.choose_signature(self._model, signature)
         self._names = _columns.check_names(inputs, self._signature)
@@ -84,16 +76,19 @@ class SavedModelPredictor:
                 f"a batch is a dict of arrays or a pyarrow.Table, got {type(batch).__name__}: "
                 "map_batches takes batch_format='numpy' or 'pyarrow'"
             )
-        wanted = {self._names.get(key, key) for key in self._signature.inputs} & set(batch.column_names)
-        columns = {name: _from_arrow(batch.column(name)) for name in wanted}
+        wanted = {self._names.get(key, key) for key in self._signature.inputs}
+        # The others are not converted; a missing one is reported with all that there are.
+        columns = {
+            name: _from_arrow(batch.column(name)) if name in wanted else None for name in batch.column_names
+        }
         table = batch if self._keep else batch.select([])
-        for key, value in self._run(columns, batch.num_rows, batch.column_names).items():
+        for key, value in self._run(columns, batch.num_rows).items():
             column = _to_arrow(value)
             index = table.column_names.index(key) if key in table.column_names else -1
             table = table.set_column(index, key, column) if index >= 0 else table.append_column(key, column)
         return table
 
-    def _run(self, columns: Mapping[str, Any], rows: int, names: Sequence[str] = ()) -> dict[str, Any]:
+    def _run(self, columns: Mapping[str, Any], rows: int) -> dict[str, Any]:
         inputs = _columns.to_inputs(columns, self._signature, self._names)
         results = self._signature.run(inputs, outputs=self._outputs)
         _columns.check_rows(results, rows)

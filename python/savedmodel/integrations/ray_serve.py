@@ -24,14 +24,7 @@ from typing import Any
 import numpy as np
 
 import savedmodel as sm
-from savedmodel.integrations import _columns
-
-
-def _cpus_of_this_actor() -> int | None:
-    import ray
-
-    given = ray.get_runtime_context().get_assigned_resources().get("CPU", 0)
-    return max(1, round(given)) if given else None
+from savedmodel.integrations import _columns, _ray
 
 
 def _is_folder_of_versions(path: str) -> bool:
@@ -53,7 +46,7 @@ class SavedModelReplica:
         batch_options: Mapping[str, Any] | None = None,
         load_options: Mapping[str, Any] | None = None,
     ) -> None:
-        options = {"metrics": True, "threads": _cpus_of_this_actor(), **(load_options or {})}
+        options = {"metrics": True, "threads": _ray.cpus_of_this_actor(), **(load_options or {})}
         versions = _is_folder_of_versions(path)
         self._model: sm.Model | sm.Watched = (
             sm.watch(path, **options) if versions else sm.load(path, **options)
@@ -82,9 +75,7 @@ class SavedModelReplica:
             columns = body["inputs"]
             if not isinstance(columns, Mapping):
                 columns = {next(iter(self._signature.inputs)): columns}
-            specs = self._signature.inputs
-            inputs = {key: np.asarray(value, specs[key].dtype) for key, value in columns.items()}
-            results = await self._run(inputs)
+            results = await self._run(columns)  # which checks and converts lists
         except (KeyError, TypeError, ValueError, sm.InvalidArgumentError) as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         except sm.ResourceExhaustedError as error:
