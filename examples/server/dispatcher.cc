@@ -15,9 +15,6 @@ using savedmodel::Code, savedmodel::Error, savedmodel::Tensor;
 
 namespace {
 
-// As the runs that Endpoint::quick calls quick.
-const savedmodel::Seconds kQuick(30e-6);
-
 // A run in one of gRPC's threads. One of these is always left for others: a run may take longer than those
 // before.
 class InlineRun {

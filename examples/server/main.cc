@@ -61,7 +61,7 @@ namespace fs = std::filesystem;
 std::string ReadFile(const std::string& name) {
   std::ifstream stream(name, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream) Fail("cannot read " + name);
+  if (!stream) throw savedmodel::Error(savedmodel::Code::kNotFound, "cannot read " + name);
   return text;
 }
 
@@ -106,9 +106,7 @@ class Sources {
   std::optional<std::vector<Source>> Read() {
     const std::string file = absl::GetFlag(FLAGS_model_config_file);
     if (file.empty()) return ReadDirectory(absl::GetFlag(FLAGS_models), absl::GetFlag(FLAGS_versions));
-    std::ifstream stream(file, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(stream), {}};
-    if (!stream) throw savedmodel::Error(savedmodel::Code::kNotFound, "cannot read " + file);
+    std::string text = ReadFile(file);
     const bool settled = !known_ || text == *known_;
     known_ = std::move(text);
     if (!settled) return std::nullopt;
@@ -230,5 +228,9 @@ int main(int argc, char** argv) {
     std::cerr << "server: takes options only; see --help\n";
     return 1;
   }
-  server::Run();
+  try {
+    server::Run();
+  } catch (const std::exception& error) {
+    server::Fail(error.what());
+  }
 }

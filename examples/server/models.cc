@@ -18,8 +18,6 @@ using savedmodel::Code, savedmodel::Error, savedmodel::Model;
 
 namespace {
 
-// Waking another thread takes about as long.
-constexpr double kQuickSeconds = 30e-6;
 constexpr std::uint64_t kRunsToLearnFrom = 32;
 
 std::int64_t VersionOf(const Model& model) {
@@ -29,7 +27,8 @@ std::int64_t VersionOf(const Model& model) {
 }
 
 void HidePaths(const Source& source) {
-  const fs::path folder = fs::path(source.path).parent_path();
+  const fs::path parent = fs::path(source.path).parent_path();
+  const fs::path folder = parent == "/" ? fs::path(source.path) : parent;
   std::error_code failed;
   HiddenPaths::Add(folder.string());
   for (const fs::path& path : {fs::absolute(folder, failed), fs::weakly_canonical(folder, failed)})
@@ -75,11 +74,18 @@ const std::shared_ptr<const Endpoint>& Loaded::Find(const std::string& signature
 }
 
 void Loaded::LearnWhatIsQuick() const {
-  for (const savedmodel::RunCounters& counters : model_.Counters()) {
-    const auto found = endpoints_.find(counters.signature);
-    if (found == endpoints_.end() || counters.successes < kRunsToLearnFrom) continue;
-    found->second->quick = counters.Quantile(0.99) < kQuickSeconds;
+  std::set<std::string> slow;
+  for (const savedmodel::RunCounters& all : model_.Counters()) {
+    if (endpoints_.count(all.signature) == 0) continue;
+    FunctionSpeed& speed = speeds_[{all.signature, all.outputs}];
+    savedmodel::RunCounters since = all;
+    since.successes -= speed.until.successes;
+    for (std::size_t i = 0; i < since.latency.size(); ++i) since.latency[i] -= speed.until.latency[i];
+    const bool quick = since.Quantile(0.99) < kQuick.count();
+    if (!quick || since.successes >= kRunsToLearnFrom) speed = {all, quick};
+    if (!speed.quick) slow.insert(all.signature);
   }
+  for (const auto& [key, endpoint] : endpoints_) endpoint->quick = slow.count(key) == 0;
 }
 
 void Loaded::AddMetrics(savedmodel::ModelMetrics* metrics) const {
@@ -157,6 +163,7 @@ std::shared_ptr<const Loaded> Served::LoadedOf(const Model& model) const {
 }
 
 void Served::DropReplaced() {
+  const std::lock_guard<std::mutex> one_at_a_time(drop_mutex_);
   List current, dropped;  // go without the lock
   for (const std::int64_t version : watched_.status().versions) {
     try {

@@ -36,6 +36,9 @@ struct ModelOptions {
   savedmodel::BatchOptions batch;
 };
 
+// Waking another thread takes about as long.
+constexpr savedmodel::Seconds kQuick(30e-6);
+
 // One signature of one version, ready to run.
 struct Endpoint {
   std::string name;  // of the model
@@ -44,7 +47,7 @@ struct Endpoint {
   savedmodel::Model model;
   savedmodel::Function function;           // with all outputs
   savedmodel::Batcher batcher;             // empty: each request runs by itself
-  mutable std::atomic<bool> quick{false};  // a run takes less time than waking a thread for it
+  mutable std::atomic<bool> quick{false};  // its runs took less than kQuick of late
 };
 
 // A version of a model.
@@ -55,14 +58,20 @@ class Loaded {
   std::int64_t version() const { return version_; }
   // Empty: the default one. Throws Error (kInvalidArgument).
   const std::shared_ptr<const Endpoint>& Find(const std::string& signature) const;
-  // Looks at how long runs took.
+  // Looks at how long runs took since the last look; from one thread.
   void LearnWhatIsQuick() const;
   void AddMetrics(savedmodel::ModelMetrics* metrics) const;
 
  private:
+  struct FunctionSpeed {
+    savedmodel::RunCounters until;  // the last look
+    bool quick = false;
+  };
+
   const savedmodel::Model model_;
   const std::int64_t version_;
   std::map<std::string, std::shared_ptr<const Endpoint>> endpoints_;
+  mutable std::map<std::pair<std::string, std::vector<std::string>>, FunctionSpeed> speeds_;
 };
 
 // Which version a request is for; neither: the highest.
@@ -92,6 +101,7 @@ class Served {
 
   Source source_;
   const ModelOptions options_;
+  std::mutex drop_mutex_;
   mutable std::mutex mutex_;
   std::map<std::string, std::int64_t> labels_;  // guarded by the mutex
   List loaded_, warmed_;                        // guarded as well: in use; made ready, and perhaps to be used

@@ -28,15 +28,6 @@ std::shared_ptr<const Endpoint> EndpointOf(const Dispatcher& dispatcher, const t
   return dispatcher.models().Find(spec.name())->Choose(ChoiceOf(spec))->Find(spec.signature_name());
 }
 
-template <typename Entry>
-ts::ModelVersionStatus* AddState(std::int64_t version, ts::ModelVersionStatus::State state, Entry* to) {
-  auto* const one = to->add_model_version_status();
-  one->set_version(version);
-  one->set_state(state);
-  one->mutable_status();
-  return one;
-}
-
 class PredictCall final : public RunCall<ts::PredictRequest, ts::PredictResponse> {
  public:
   using RunCall::RunCall;
@@ -221,24 +212,26 @@ void ModelStatus(const Dispatcher& dispatcher, const ts::ModelSpec& spec, ts::Ge
   const savedmodel::WatchStatus status = served->status();
   VersionChoice choice = ChoiceOf(spec);
   if (!choice.label.empty()) choice.number = served->Choose(choice)->version();
-  std::map<std::int64_t, ts::GetModelStatusResponse> all;  // a version has one state
-  const auto add = [&](std::int64_t version, ts::ModelVersionStatus::State state) {
-    return AddState(version, state, &all[version]);
+  std::map<std::int64_t, ts::ModelVersionStatus> all;  // a version has one state
+  const auto set = [&](std::int64_t version, ts::ModelVersionStatus::State state) {
+    ts::ModelVersionStatus& one = all[version];
+    one.set_version(version);
+    one.set_state(state);
+    return one.mutable_status();
   };
   for (const auto& [version, error] : status.failed) {
-    auto* const failed = add(version, ts::ModelVersionStatus::END)->mutable_status();
+    auto* const failed = set(version, ts::ModelVersionStatus::END);
     failed->set_error_code(static_cast<int>(Code::kUnknown));
     failed->set_error_message("the version could not be loaded");  // why is in the server's log
   }
-  for (const std::int64_t version : status.draining) add(version, ts::ModelVersionStatus::UNLOADING);
-  if (status.loading) add(*status.loading, ts::ModelVersionStatus::LOADING);
+  for (const std::int64_t version : status.draining) set(version, ts::ModelVersionStatus::UNLOADING);
+  if (status.loading) set(*status.loading, ts::ModelVersionStatus::LOADING);
   for (const std::int64_t version : status.versions) {
-    if (all.count(version) == 0) add(version, ts::ModelVersionStatus::AVAILABLE);
+    if (all.count(version) == 0) set(version, ts::ModelVersionStatus::AVAILABLE);
   }
   // The highest first.
   for (auto one = all.rbegin(); one != all.rend(); ++one) {
-    if (!choice.number || one->first == *choice.number)
-      *to->add_model_version_status() = one->second.model_version_status(0);
+    if (!choice.number || one->first == *choice.number) *to->add_model_version_status() = one->second;
   }
   if (to->model_version_status().empty())
     throw Error(Code::kNotFound, choice.number ? absl::StrCat("there is no version ", *choice.number,

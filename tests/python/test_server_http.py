@@ -198,9 +198,9 @@ def test_numbers_that_do_not_fit_are_refused(server: Server, dtype: str, value: 
 
 
 def test_rows_need_outputs_with_rows(server: Server) -> None:
-    body = {"instances": [{"x": 1.0}]}
-    status, answer = ask(server, "POST", "/v1/models/scalar:predict", body)
-    assert status == 400, answer
+    body = {"signature_name": "total", "instances": [[1, 2, 3, 4], [5, 6, 7, 8]]}
+    text = "not a row for each instance: ask with 'inputs'"
+    assert text in refused(server, "batching:predict", body)
 
 
 def test_places_that_are_not_there(server: Server) -> None:
