@@ -13,17 +13,30 @@ namespace savedmodel::internal {
 
 class CallCounters {
  public:
-  void Succeeded(std::uint64_t ticks);
-  void Failed(Code code);
+  CallCounters() = default;
+  ~CallCounters();
+  CallCounters(const CallCounters&) = delete;
+  CallCounters& operator=(const CallCounters&) = delete;
+
+  void Succeeded(std::uint64_t ticks) { succeeded_.Add(ticks); }
+  void Failed(Code code, std::uint64_t ticks);
   void LeftQueue(std::uint64_t ticks);
   // Adds these counts to `counters`.
   void Read(RunCounters* counters) const;
 
  private:
-  alignas(64) std::atomic<std::uint64_t> total_ns_{0};
+  struct Durations {
+    void Add(std::uint64_t ticks);
+    // Returns the number of calls.
+    std::uint64_t Read(std::array<std::uint64_t, RunCounters::kBuckets>* counts, double* seconds) const;
+
+    std::atomic<std::uint64_t> total_ns{0};
+    std::array<std::atomic<std::uint64_t>, RunCounters::kBuckets> latency{};
+  };
+
+  alignas(64) Durations succeeded_;
   std::atomic<std::uint64_t> queued_{0}, queue_ns_{0};
-  std::array<std::atomic<std::uint64_t>, RunCounters::kBuckets> latency_{};
-  std::array<std::atomic<std::uint64_t>, 17> errors_{};
+  std::array<std::atomic<Durations*>, 17> failed_{};  // owned; null for codes that did not occur
 };
 
 }  // namespace savedmodel::internal

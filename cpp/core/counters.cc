@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numeric>
 
 #include "core/call_counters.h"
@@ -70,30 +71,52 @@ void CallCounters::LeftQueue(std::uint64_t ticks) {
   queue_ns_.fetch_add(Nanoseconds(ticks), std::memory_order_relaxed);
 }
 
-void CallCounters::Succeeded(std::uint64_t ticks) {
+void CallCounters::Durations::Add(std::uint64_t ticks) {
   const std::uint64_t ns = Nanoseconds(ticks);
-  latency_[BucketOf(ns)].fetch_add(1, std::memory_order_relaxed);
-  total_ns_.fetch_add(ns, std::memory_order_relaxed);
+  latency[BucketOf(ns)].fetch_add(1, std::memory_order_relaxed);
+  total_ns.fetch_add(ns, std::memory_order_relaxed);
 }
 
-void CallCounters::Failed(Code code) {
+std::uint64_t CallCounters::Durations::Read(std::array<std::uint64_t, RunCounters::kBuckets>* counts,
+                                            double* seconds) const {
+  std::uint64_t calls = 0;
+  for (std::size_t i = 0; i < latency.size(); ++i) {
+    const std::uint64_t here = latency[i].load(std::memory_order_relaxed);
+    (*counts)[i] += here;
+    calls += here;
+  }
+  *seconds += static_cast<double>(total_ns.load(std::memory_order_relaxed)) * 1e-9;
+  return calls;
+}
+
+CallCounters::~CallCounters() {
+  for (const std::atomic<Durations*>& failed : failed_) delete failed.load(std::memory_order_acquire);
+}
+
+void CallCounters::Failed(Code code, std::uint64_t ticks) {
   const auto index = static_cast<std::size_t>(code);
-  errors_[index < errors_.size() ? index : static_cast<std::size_t>(Code::kUnknown)].fetch_add(
-      1, std::memory_order_relaxed);
+  std::atomic<Durations*>& failed =
+      failed_[index < failed_.size() ? index : static_cast<std::size_t>(Code::kUnknown)];
+  Durations* durations = failed.load(std::memory_order_acquire);
+  if (durations == nullptr) {
+    auto made = std::make_unique<Durations>();
+    if (failed.compare_exchange_strong(durations, made.get(), std::memory_order_acq_rel)) {
+      durations = made.release();
+    }
+  }
+  durations->Add(ticks);
 }
 
 void CallCounters::Read(RunCounters* counters) const {
-  for (std::size_t i = 0; i < latency_.size(); ++i) {
-    const std::uint64_t calls = latency_[i].load(std::memory_order_relaxed);
-    counters->latency[i] += calls;
-    counters->successes += calls;
-  }
-  for (std::size_t i = 0; i < errors_.size(); ++i) {
-    counters->errors[i] += errors_[i].load(std::memory_order_relaxed);
+  counters->successes += succeeded_.Read(&counters->latency, &counters->total_seconds);
+  for (std::size_t i = 0; i < failed_.size(); ++i) {
+    const Durations* durations = failed_[i].load(std::memory_order_acquire);
+    if (durations == nullptr) continue;
+    RunCounters::Failures& failures = counters->failures[static_cast<Code>(i)];
+    counters->errors[i] += durations->Read(&failures.latency, &failures.total_seconds);
   }
   counters->queued += queued_.load(std::memory_order_relaxed);
   counters->queue_seconds += static_cast<double>(queue_ns_.load(std::memory_order_relaxed)) * 1e-9;
-  counters->total_seconds += static_cast<double>(total_ns_.load(std::memory_order_relaxed)) * 1e-9;
 }
 
 }  // namespace internal

@@ -64,7 +64,7 @@ void Counted(const FunctionState& function, const Body& body) {
   try {
     WithErrors(function.label, body);
   } catch (const Error& error) {
-    counters.Failed(error.code());
+    counters.Failed(error.code(), Ticks() - begin);
     throw;
   }
   counters.Succeeded(Ticks() - begin);

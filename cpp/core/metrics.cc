@@ -92,7 +92,11 @@ std::vector<RunCounters> BySignature(const std::vector<RunCounters>& runs) {
     sum.queued += run.queued;
     sum.queue_seconds += run.queue_seconds;
     for (std::size_t i = 0; i < run.latency.size(); ++i) sum.latency[i] += run.latency[i];
-    for (std::size_t i = 0; i < run.errors.size(); ++i) sum.errors[i] += run.errors[i];
+    for (const auto& [code, failed] : run.failures) {
+      RunCounters::Failures& all = sum.failures[code];
+      all.total_seconds += failed.total_seconds;
+      for (std::size_t i = 0; i < failed.latency.size(); ++i) all.latency[i] += failed.latency[i];
+    }
   }
   std::vector<RunCounters> result;
   for (auto& [signature, sum] : merged) result.push_back(std::move(sum));
@@ -116,6 +120,21 @@ std::vector<std::pair<std::string, BatchStatistics>> BySignature(
     for (std::size_t i = 0; i < batches.sizes.size(); ++i) sum.sizes[i] += batches.sizes[i];
   }
   return {merged.begin(), merged.end()};
+}
+
+void AddDurations(Labels labels, const std::string& code,
+                  const std::array<std::uint64_t, RunCounters::kBuckets>& latency, double seconds,
+                  Family* to) {
+  labels.emplace_back("code", code);
+  std::vector<double> bounds;
+  std::vector<std::uint64_t> counts(1);
+  for (std::size_t i = 0; i < latency.size(); ++i) {
+    counts.back() += latency[i];
+    if (i % kPerDoubling != 0 && i + 1 != latency.size()) continue;
+    bounds.push_back(RunCounters::UpperBound(i));
+    counts.push_back(0);
+  }
+  to->Histogram(labels, bounds, counts, seconds);
 }
 
 std::string Text(std::vector<ModelMetrics> models) {
@@ -145,25 +164,11 @@ std::string Text(std::vector<ModelMetrics> models) {
     });
   };
 
-  of_signatures("request_duration_seconds", "histogram", "Duration of successful runs.",
+  of_signatures("request_duration_seconds", "histogram", "Duration of runs by status code.",
                 [](const Labels& labels, const RunCounters& run, Family& made) {
-                  std::vector<double> bounds;
-                  std::vector<std::uint64_t> counts(1);
-                  for (std::size_t i = 0; i < RunCounters::kBuckets; ++i) {
-                    counts.back() += run.latency[i];
-                    if (i % kPerDoubling != 0 && i + 1 != RunCounters::kBuckets) continue;
-                    bounds.push_back(RunCounters::UpperBound(i));
-                    counts.push_back(0);
-                  }
-                  made.Histogram(labels, bounds, counts, run.total_seconds);
-                });
-  of_signatures("request_failures_total", "counter", "Failed runs by status code.",
-                [](const Labels& labels, const RunCounters& run, Family& made) {
-                  for (std::size_t code = 1; code < run.errors.size(); ++code) {
-                    if (run.errors[code] == 0) continue;
-                    Labels failed = labels;
-                    failed.emplace_back("code", CodeName(static_cast<Code>(code)));
-                    made.Add(failed, run.errors[code]);
+                  AddDurations(labels, "OK", run.latency, run.total_seconds, &made);
+                  for (const auto& [code, failed] : run.failures) {
+                    AddDurations(labels, CodeName(code), failed.latency, failed.total_seconds, &made);
                   }
                 });
   of_signatures(

@@ -64,24 +64,34 @@ const char* KindName(const Structure& value) {
   return names[static_cast<int>(value.kind)];
 }
 
+py::dict ByBound(const std::array<std::uint64_t, RunCounters::kBuckets>& latency) {
+  py::dict counts;
+  for (std::size_t i = 0; i < latency.size(); ++i) {
+    if (latency[i] > 0) counts[py::float_(RunCounters::UpperBound(i))] = latency[i];
+  }
+  return counts;
+}
+
 py::object Counters(const ModelHandle& handle) {
   if (!handle.model.options().counters) return py::none();
   const std::vector<RunCounters> read = WithoutGil([&] { return handle.model.Counters(); });
   py::list all;
   for (const RunCounters& run : read) {
-    py::dict one, errors, latency;
-    for (std::size_t code = 0; code < run.errors.size(); ++code) {
-      if (run.errors[code] > 0) errors[CodeName(static_cast<Code>(code))] = run.errors[code];
-    }
-    for (std::size_t i = 0; i < run.latency.size(); ++i) {
-      if (run.latency[i] > 0) latency[py::float_(RunCounters::UpperBound(i))] = run.latency[i];
+    py::dict one, errors, error_seconds, error_latency;
+    for (const auto& [code, failed] : run.failures) {
+      const py::str name = CodeName(code);
+      errors[name] = run.errors[static_cast<std::size_t>(code)];
+      error_seconds[name] = failed.total_seconds;
+      error_latency[name] = ByBound(failed.latency);
     }
     one["signature"] = run.signature;
     one["outputs"] = py::tuple(py::cast(run.outputs));
     one["successes"] = run.successes;
     one["errors"] = errors;
     one["seconds"] = run.total_seconds;
-    one["latency"] = latency;
+    one["latency"] = ByBound(run.latency);
+    one["error_seconds"] = error_seconds;
+    one["error_latency"] = error_latency;
     one["queued"] = run.queued;
     one["queue_seconds"] = run.queue_seconds;
     all.append(one);

@@ -26,6 +26,10 @@ class SignatureMetrics:
     latency: Mapping[float, int]
     """Successes by duration: at most so many seconds, and more than the bound before. Four bounds for each
     doubling, from 128 ns; those without calls are left out."""
+    error_seconds: Mapping[str, float]
+    """Of the failed calls, by status code."""
+    error_latency: Mapping[str, Mapping[float, int]]
+    """Failed calls by status code and duration, as `latency`."""
     queued: int
     """Runs of `submit` and `run_async` that left the queue."""
     queue_seconds: float

@@ -76,9 +76,11 @@ def test_prometheus_text(load: Load) -> None:
     found = samples(sm.prometheus_text({'a "model"': [model, batcher]}))
     labels = r'{model="a \"model\"",version="",signature="%s"'
     of_picky, of_batch = labels % "picky", labels % "serving_default"
-    assert found["savedmodel_request_duration_seconds_count" + of_picky + "}"] == 6
-    assert found["savedmodel_request_duration_seconds_bucket" + of_picky + ',le="+Inf"}'] == 6
-    assert found["savedmodel_request_failures_total" + of_picky + ',code="INVALID_ARGUMENT"}'] == 1
+    for code, calls in (("OK", 6), ("INVALID_ARGUMENT", 1)):
+        of_code = of_picky + f',code="{code}"'
+        assert found["savedmodel_request_duration_seconds_count" + of_code + "}"] == calls
+        assert found["savedmodel_request_duration_seconds_bucket" + of_code + ',le="+Inf"}'] == calls
+        assert found["savedmodel_request_duration_seconds_sum" + of_code + "}"] > 0
     assert found["savedmodel_batch_requests_total" + of_batch + "}"] == 4
     assert found["savedmodel_batch_rows_bucket" + of_batch + ',le="2"}'] == 0
     assert found["savedmodel_batch_rows_bucket" + of_batch + ',le="4"}'] == 1
@@ -101,7 +103,7 @@ def test_versions(models: Path, tmp_path: Path) -> None:
     shutil.copytree(models / "batching", tmp_path / "3")
     with sm.watch(tmp_path, poll=1000, metrics=True) as watched:
         watched(np.ones((1, 4), np.float32))
-        name = 'savedmodel_request_duration_seconds_count{model="m",version="%d",signature="serving_default"}'
+        name = 'savedmodel_request_duration_seconds_count{model="m",version="%d",signature="serving_default",code="OK"}'
         found = samples(sm.prometheus_text({"m": watched}))
         assert found[name % 3] >= 1
         assert found['savedmodel_loaded_versions{model="m"}'] == 1
@@ -121,7 +123,7 @@ def test_prometheus_s_own_client_reads_them(load: Load) -> None:
     sources: dict[str, Any] = {"m": model}
     registry.register(prometheus.Collector(sources))
     model.signatures["picky"].run(ONE)
-    labels = {"model": "m", "version": "", "signature": "picky"}
+    labels = {"model": "m", "version": "", "signature": "picky", "code": "OK"}
     assert registry.get_sample_value("savedmodel_request_duration_seconds_count", labels) == 1
     sources["other"] = sm.batch(model)
     server, thread = client.start_http_server(0, addr="127.0.0.1", registry=registry)

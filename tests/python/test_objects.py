@@ -28,6 +28,15 @@ def check_golden(model: sm.Model, models: Path, name: str) -> None:
     goldens.check(signature.run(goldens.feeds(run, signature)), run, signature)
 
 
+@pytest.mark.parametrize("name", ["keras_dense", "keras_lstm", "keras_conv"])
+def test_every_variable_has_a_value(load: Load, models: Path, name: str) -> None:
+    """Keras's export leaves handles of variables that nothing assigns: they are no variables."""
+    model = load(name)
+    values = dict(model.variables)
+    assert values.keys() == model.variables.keys() == sm.inspect(models / name).variables.keys()
+    assert all(values[key].shape == spec.shape for key, spec in sm.inspect(models / name).variables.items())
+
+
 class TestKerasSaved:
     """Keras 3 models that tf.saved_model.save wrote: restored and read variables have different names."""
 

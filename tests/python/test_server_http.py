@@ -336,7 +336,7 @@ def test_metrics(server: Server) -> None:
         return metrics(server).get(f"{name} {sorted(labels.items())}", 0.0)
 
     run = {"protocol": "http", "method": "Run", "code": "OK"}
-    runs = {"model": "add", "version": "1", "signature": "serving_default"}
+    runs = {"model": "add", "version": "1", "signature": "serving_default", "code": "OK"}
     before = count("savedmodel_server_requests_total", **run)
     ran = count("savedmodel_request_duration_seconds_count", **runs)
     post(server, "add:predict", {"inputs": {"x": [1], "y": [1]}})

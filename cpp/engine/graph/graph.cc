@@ -123,6 +123,11 @@ PartialShape ShapeAttribute(const tf::NodeDef& node) {
   return shape == nullptr ? std::nullopt : ToPartialShape(shape->shape());
 }
 
+std::string NameOfHandle(const tf::NodeDef& node) {
+  const std::string& name = Attr(node, "shared_name").s();
+  return name.empty() ? node.name() : name;
+}
+
 }  // namespace
 
 GraphIndex::GraphIndex(const tf::GraphDef& graph) {
@@ -151,22 +156,47 @@ GraphIndex::GraphIndex(const tf::GraphDef& graph) {
     const bool reference = IsReferenceVariable(node);
     if (reference || node.op() == "VarHandleOp") {
       TensorSpec spec;
-      const std::string& shared_name = Attr(node, "shared_name").s();
-      spec.key = reference || shared_name.empty() ? node.name() : shared_name;
+      spec.key = reference ? node.name() : NameOfHandle(node);
       spec.name = node.name();
       spec.dtype = static_cast<DType>(Attr(node, "dtype").type());
       spec.shape = ShapeAttribute(node);
-      variable_places_[spec.key] = {reference, Attr(node, "container").s(), shared_name};
+      variable_places_[spec.key] = {reference, Attr(node, "container").s(), Attr(node, "shared_name").s()};
       has_reference_variables_ |= reference;
       variables_.emplace(spec.key, std::move(spec));
     }
     nodes_.push_back(std::move(entry));
   }
+  std::set<int> read_only;
   for (int i = 0; i < graph.node_size(); ++i) {
+    if (graph.node(i).op() == "VarHandleOp") read_only.insert(i);
+  }
+  for (int i = 0; i < graph.node_size(); ++i) {
+    const bool reads = ReadsVariable(graph.node(i).op());
     for (const std::string& input : graph.node(i).input()) {
       const auto found = index_.find(NodeOf(input));
-      if (found != index_.end()) nodes_[static_cast<std::size_t>(i)].inputs.push_back(found->second);
+      if (found == index_.end()) continue;
+      nodes_[static_cast<std::size_t>(i)].inputs.push_back(found->second);
+      if (!reads && !IsControl(input)) read_only.erase(found->second);
     }
+  }
+  DropUnassigned(graph, read_only);
+}
+
+void GraphIndex::DropUnassigned(const tf::GraphDef& graph, const std::set<int>& read_only) {
+  if (read_only.empty()) return;
+  std::set<std::string> assigned;
+  for (const tf::FunctionDef& function : graph.library().function()) {
+    for (const tf::NodeDef& node : function.node_def()) {
+      if (node.op() == "VarHandleOp") assigned.insert(Attr(node, "shared_name").s());
+    }
+  }
+  for (int i = 0; i < graph.node_size(); ++i) {
+    if (graph.node(i).op() == "VarHandleOp" && read_only.count(i) == 0)
+      assigned.insert(NameOfHandle(graph.node(i)));
+  }
+  for (const int i : read_only) {
+    const std::string name = NameOfHandle(graph.node(i));
+    if (assigned.count(name) == 0) variables_.erase(name);
   }
 }
 

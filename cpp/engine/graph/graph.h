@@ -48,10 +48,13 @@ class GraphIndex {
   };
   const Variable& variable(const std::string& name) const { return variable_places_.at(name); }
   const std::map<std::string, Variable>& variable_places() const { return variable_places_; }
-  // By the variable's name: a spec whose `name` is the node's.
+  // By the variable's name: a spec whose `name` is the node's. A handle that no node could assign to is left
+  // out: Keras exports have such.
   const std::map<std::string, TensorSpec>& variables() const { return variables_; }
 
  private:
+  // `read_only`: indices of handles that are only read.
+  void DropUnassigned(const tensorflow::GraphDef& graph, const std::set<int>& read_only);
   struct Node {
     bool known = true;  // false: its op, and so its outputs, can't be told
     std::vector<DType> outputs;

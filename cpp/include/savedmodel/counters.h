@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,10 +13,14 @@
 
 namespace savedmodel {
 
-// The calls of a function and all its copies since it was made: Function::Counters. Latencies of successful
-// calls are counted in buckets, four for each doubling.
+// The calls of a function and all its copies since it was made: Function::Counters. Latencies are counted in
+// buckets, four for each doubling.
 struct SAVEDMODEL_API RunCounters {
   static constexpr std::size_t kBuckets = 133;
+  struct Failures {
+    std::array<std::uint64_t, kBuckets> latency{};
+    double total_seconds = 0;
+  };
 
   std::string function;              // "signature 'serving_default'"
   std::string signature;             // its name; empty for other functions
@@ -24,6 +29,7 @@ struct SAVEDMODEL_API RunCounters {
   std::array<std::uint64_t, 17> errors{};         // by Code
   std::array<std::uint64_t, kBuckets> latency{};  // successes by latency
   double total_seconds = 0;                       // of the successes
+  std::map<Code, Failures> failures;              // of which there were any
   std::uint64_t queued = 0;                       // calls of RunAsync that left the queue
   double queue_seconds = 0;                       // that they were in it
 

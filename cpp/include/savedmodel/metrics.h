@@ -25,10 +25,9 @@ struct ModelMetrics {
 
 // The metrics in Prometheus' text format, version 0.0.4, for a service's /metrics:
 //
-//   savedmodel_request_duration_seconds{model,version,signature}  histogram of successful runs
-//   savedmodel_request_failures_total{model,version,signature,code}
-//   savedmodel_queue_seconds_total, savedmodel_queued_requests_total{model,version,signature}  of RunAsync
-//   savedmodel_batch_rows{model,version,signature}  histogram of runs by rows, with padding
+//   savedmodel_request_duration_seconds{model,version,signature,code}  histogram; successes have the code
+//   "OK" savedmodel_queue_seconds_total, savedmodel_queued_requests_total{model,version,signature}  of
+//   RunAsync savedmodel_batch_rows{model,version,signature}  histogram of runs by rows, with padding
 //   savedmodel_batch_requests_total, _refused_total, _failures_total, _retries_total, _padded_rows_total,
 //   _queue_seconds_total{model,version,signature}, and the gauge savedmodel_batch_waiting_requests
 //   savedmodel_version_switches_total{model}; the gauges savedmodel_loaded_versions, _failed_versions{model}

@@ -75,8 +75,30 @@ TEST(Counters, CountCallsErrorsAndTimes) {
   EXPECT_EQ(counters.errors[static_cast<std::size_t>(Code::kInvalidArgument)], 2U);
   EXPECT_EQ(counters.errors[static_cast<std::size_t>(Code::kCancelled)], 1U);
   EXPECT_EQ(InAll(counters), 10U);
+  ASSERT_EQ(counters.failures.size(), 2U);
+  for (const auto& [code, calls] : {std::pair(Code::kInvalidArgument, 2U), std::pair(Code::kCancelled, 1U)}) {
+    const RunCounters::Failures& failed = counters.failures.at(code);
+    EXPECT_EQ(std::accumulate(failed.latency.begin(), failed.latency.end(), std::uint64_t{0}), calls);
+    EXPECT_GT(failed.total_seconds, 0);
+    EXPECT_LT(failed.total_seconds, 60);
+  }
   EXPECT_GT(counters.total_seconds, 0);
   EXPECT_LT(counters.total_seconds, 60);
+}
+
+TEST(Counters, TimesOfFailures) {
+  const Model model = LoadModel("slow");
+  const Function spin = model.function("spin");
+  RunOptions options;
+  options.timeout = Seconds(0.1);
+  EXPECT_EQ(ThrownBy([&] { spin.Run(Tensors{Int(100000000)}, options); }).code(), Code::kDeadlineExceeded);
+  const RunCounters counters = spin.Counters();
+  const RunCounters::Failures& failed = counters.failures.at(Code::kDeadlineExceeded);
+  EXPECT_GE(failed.total_seconds, 0.1);
+  for (std::size_t i = 0; i < RunCounters::kBuckets && RunCounters::UpperBound(i) < 0.1; ++i) {
+    EXPECT_EQ(failed.latency[i], 0U);
+  }
+  EXPECT_EQ(counters.total_seconds, 0);
 }
 
 // Compares with a clock of the system for the same calls.

@@ -43,7 +43,7 @@ def judge(recipe: Recipe, skip: list[str], say: Callable[[str], None]) -> dict[s
             theirs = paths.tensorflow(recipe, folder / "model", names)
         if theirs is None:
             theirs = next(iter(ours.values()), [])
-        exact, shaken, plain = None, [], None
+        exact, shaken, plain, raw = None, [], None, None
         nudged: list[tuple[list[Outcome], list[Outcome]]] = []
         if "float64" not in skip:
             say("float64")
@@ -57,7 +57,7 @@ def judge(recipe: Recipe, skip: list[str], say: Callable[[str], None]) -> dict[s
             return [
                 finding
                 for path, outcomes in ours.items()
-                for finding in compare(path, outcomes, theirs, exact, shaken, recipe, plain, nudged)
+                for finding in compare(path, outcomes, theirs, exact, shaken, recipe, plain, raw, nudged)
             ]
 
         findings = differences()
@@ -67,6 +67,8 @@ def judge(recipe: Recipe, skip: list[str], say: Callable[[str], None]) -> dict[s
             say("float64")
             shaken += [paths.exact(recipe, names, shaken=seed) for seed in (2, 3, 4)]
             plain = paths.op_by_op(recipe, names)
+            if "tensorflow" not in skip:
+                raw = paths.unoptimized(recipe, folder / "model", names)
             nudged = [paths.nudged(recipe, names, seed) for seed in range(1, 9)]
             cancels = paths.cancels(recipe, names)
             findings = [

@@ -135,6 +135,7 @@ def _one(
     shaken: list[Outcome],
     recipe: Recipe,
     plain: Outcome | None,
+    raw: Outcome | None,
     nudged: list[tuple[Outcome, Outcome]],
 ) -> list[Finding]:
     def finding(kind: str, what: str, output: str = "") -> Finding:
@@ -144,8 +145,8 @@ def _one(
         if isinstance(theirs, str) and isinstance(ours, str):
             return []
         if isinstance(ours, str):
-            # Op by op it refuses the same: it is TensorFlow's optimizer that goes another way.
-            return [] if isinstance(plain, str) else [finding("refused", ours)]
+            # Without its optimizer it refuses the same: the optimizer goes another way.
+            return [] if isinstance(plain, str) or isinstance(raw, str) else [finding("refused", ours)]
         if isinstance(exact, dict):
             return []  # op by op it is answered: it is TensorFlow's optimizer that errs
         return [finding("answered", f"TensorFlow says {theirs}")]
@@ -185,9 +186,11 @@ def compare(
     shaken: list[list[Outcome]],
     recipe: Recipe,
     plain: list[Outcome] | None = None,
+    raw: list[Outcome] | None = None,
     nudged: Sequence[tuple[list[Outcome], list[Outcome]]] = (),
 ) -> list[Finding]:
-    """`exact`: in float64; `shaken`: the same with roundings of inputs and weights; `plain`: op by op.
+    """`exact`: in float64; `shaken`: the same with roundings of inputs and weights; `plain`: op by op;
+    `raw`: the graph without TensorFlow's optimizer.
 
     `nudged`: op by op and in float64, for inputs next to these.
     """
@@ -196,5 +199,6 @@ def compare(
         true = exact[call] if exact else None
         moved = [outcomes[call] for outcomes in shaken]
         near = [(a[call], b[call]) for a, b in nudged]
-        found += _one(path, call, mine, reference, true, moved, recipe, plain[call] if plain else None, near)
+        one, other = (outcomes[call] if outcomes else None for outcomes in (plain, raw))
+        found += _one(path, call, mine, reference, true, moved, recipe, one, other, near)
     return found

@@ -66,7 +66,18 @@ def tensorflow(recipe: Recipe, folder: Path, names: list[str]) -> list[Outcome]:
             return {key: value.numpy() for key, value in results.items()}
 
         return _calls(recipe, call)
-    with tf.Graph().as_default(), v1.Session() as session:
+    return _in_session(recipe, folder, names, v1.ConfigProto())
+
+
+def unoptimized(recipe: Recipe, folder: Path, names: list[str]) -> list[Outcome]:
+    """In TensorFlow's session, without its graph optimizer."""
+    config = v1.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return _in_session(recipe, folder, names, config)
+
+
+def _in_session(recipe: Recipe, folder: Path, names: list[str], config: Any) -> list[Outcome]:
+    with tf.Graph().as_default(), v1.Session(config=config) as session:
         graph = v1.saved_model.load(session, ["serve"], str(folder))
         fetches = {key: info.name for key, info in graph.signature_def["serving_default"].outputs.items()}
 
