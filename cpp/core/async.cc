@@ -120,7 +120,7 @@ class Job final : public PoolTask, public WaitingCall, public std::enable_shared
     DeliverError([&] { return Error(code, function_->label + ": " + why); });
   }
   void Count(Code code) const {
-    if (function_->model->options.counters) function_->bound->counters.Failed(code);
+    if (function_->model->options.counters) function_->bound->counters.Failed(code, Ticks() - queued_);
   }
   // Calls back with the error that `make` returns, or with OutOfMemory.
   template <typename Make>

@@ -55,6 +55,7 @@ class EngineModel {
   virtual const SavedFunction& FindFunction(const std::string& path) = 0;
   virtual std::unique_ptr<EngineFunction> Bind(const SavedFunction& function, std::size_t trace) = 0;
   virtual Tensor ReadVariable(const std::string& name) = 0;
+  virtual std::size_t WeightBytes() = 0;
   virtual std::vector<std::string> devices() = 0;
   virtual std::map<std::string, std::int64_t> Placement() = 0;
   virtual void SaveOptimized(const std::string& target,

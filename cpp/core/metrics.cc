@@ -77,8 +77,12 @@ class Family {
 
 Labels Of(const ModelMetrics& model) { return {{"model", model.model}}; }
 
+Labels VersionOf(const ModelMetrics& model) { return {{"model", model.model}, {"version", model.version}}; }
+
 Labels Of(const ModelMetrics& model, const std::string& signature) {
-  return {{"model", model.model}, {"version", model.version}, {"signature", signature}};
+  Labels labels = VersionOf(model);
+  labels.emplace_back("signature", signature);
+  return labels;
 }
 
 // Signatures with different outputs are one.
@@ -203,6 +207,10 @@ std::string Text(std::vector<ModelMetrics> models) {
                     [&](const BatchStatistics& batches) { return Number(batches.queue_seconds); });
   count_of_batchers("batch_waiting_requests", "gauge", "Requests in the queue.",
                     [&](const BatchStatistics& batches) { return text_of(batches.waiting); });
+  family("weight_bytes", "gauge", "Bytes of variables, constants and packed weights in memory.",
+         [](const ModelMetrics& model, Family& made) {
+           if (model.weight_bytes) made.Add(VersionOf(model), *model.weight_bytes);
+         });
   family("version_switches_total", "counter", "Times that a newer or older version replaced another.",
          [](const ModelMetrics& model, Family& made) {
            if (model.watched) made.Add(Of(model), static_cast<std::uint64_t>(model.watched->switches));

@@ -386,6 +386,17 @@ void Model::SaveVariables(const std::string& target, bool as_saved_model) const 
   Inside(state(), [&](internal::EngineModel& engine) { engine.SaveVariables(target, as_saved_model); });
 }
 
+std::size_t Model::weight_bytes() const {
+  std::size_t bytes = 0;
+  if (closed()) return bytes;
+  try {
+    Inside(state(), [&](internal::EngineModel& engine) { bytes = engine.WeightBytes(); });
+  } catch (const Error& error) {
+    if (error.code() != Code::kFailedPrecondition) throw;  // it has just been closed
+  }
+  return bytes;
+}
+
 std::vector<RunCounters> Model::Counters() const {
   return WithErrors(Subject::Quoted(path()), [&] {
     std::vector<RunCounters> counters;

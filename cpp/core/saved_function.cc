@@ -50,6 +50,9 @@ Structure ToStructure(const Constant& constant) {
   } else if (const auto* text = std::get_if<std::string>(&constant)) {
     value.kind = Kind::kString;
     value.text = *text;
+  } else if (const auto* dtype = std::get_if<DType>(&constant)) {
+    value.kind = Kind::kDType;
+    value.text = DTypeName(*dtype);
   }
   return value;
 }
@@ -182,6 +185,7 @@ std::string Text(const Structure& value, const std::vector<TensorSpec>& specs) {
       return "{" + Items(value, specs, ": ") + "}";
     case Kind::kNamedTuple:
       return value.text + "(" + Items(value, specs, "=") + ")";
+    case Kind::kDType:
     case Kind::kOther:
       return value.text;
   }

@@ -90,6 +90,7 @@ void Loaded::LearnWhatIsQuick() const {
 
 void Loaded::AddMetrics(savedmodel::ModelMetrics* metrics) const {
   metrics->version = absl::StrCat(version_);
+  metrics->weight_bytes = model_.weight_bytes();
   metrics->signatures = model_.Counters();
   for (const auto& [key, endpoint] : endpoints_) {
     if (endpoint->batcher) metrics->batchers.emplace_back(key, endpoint->batcher.Statistics());

@@ -252,6 +252,7 @@ std::string Prometheus(const py::list& models) {
     metrics.version = one[1].cast<std::string>();
     if (!one[2].is_none()) {
       const Model& model = one[2].cast<const ModelHandle&>().model;
+      metrics.weight_bytes = WithoutGil([&] { return model.weight_bytes(); });
       if (model.options().counters) metrics.signatures = WithoutGil([&] { return model.Counters(); });
     }
     for (const py::handle entry : one[3]) {

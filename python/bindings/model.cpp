@@ -60,7 +60,7 @@ py::tuple RunTensors(const ModelHandle& handle, const std::vector<std::string>& 
 
 const char* KindName(const Structure& value) {
   static constexpr const char* names[] = {"tensor", "none",  "bool", "int",        "float", "string",
-                                          "list",   "tuple", "dict", "namedtuple", "other"};
+                                          "list",   "tuple", "dict", "namedtuple", "dtype", "other"};
   return names[static_cast<int>(value.kind)];
 }
 
@@ -232,6 +232,8 @@ void bind_model(py::module_& m) {
              const ReleaseGil release;
              handle.model.SaveOptimized(target, functions, for_default);
            })
+      .def("weight_bytes",
+           [](const ModelHandle& handle) { return WithoutGil([&] { return handle.model.weight_bytes(); }); })
       .def("counters", &Counters, "None if the model does not count.")
       .def("close",
            [](ModelHandle& handle) {

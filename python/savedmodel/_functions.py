@@ -201,6 +201,8 @@ def _build(value: _core.Structure, tensors: list[Any]) -> Any:
         return value.real
     if kind == "string":
         return value.text
+    if kind == "dtype":
+        return _DType(value.text)
     if kind == "other":
         return _Other(value.text)
     items = [_build(item, tensors) for item in value.items]
@@ -211,6 +213,15 @@ def _build(value: _core.Structure, tensors: list[Any]) -> Any:
     if kind == "dict":
         return dict(zip(value.keys, items, strict=True))
     return namedtuple(value.text or "Result", value.keys, rename=True)(*items)
+
+
+class _DType(str):
+    """The name of a dtype among the arguments, such as "float32"."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class _Other(str):
@@ -253,8 +264,22 @@ def _match(
         return all(_match(one, item, specs, convert, values) for one, item in pairs)
     if kind == "other" or isinstance(given, np.ndarray):
         return False
+    if kind == "dtype":
+        return expected.text in (given, _dtype_name(given))
     constant = _constant(expected)
     return given is None if constant is None else bool(given == constant)
+
+
+def _dtype_name(given: Any) -> str | None:
+    """Of a dtype of numpy, or of TensorFlow's Python; None for any other value."""
+    if isinstance(given, _DType):
+        return str(given)
+    if hasattr(given, "as_numpy_dtype"):
+        return str(given.name)
+    if not isinstance(given, np.dtype) and not (isinstance(given, type) and issubclass(given, np.generic)):
+        return None
+    dtype = np.dtype(given)
+    return "string" if dtype.kind in "OSUT" else dtype.name
 
 
 # kinds of Python's numbers -> kinds of dtypes
@@ -309,6 +334,8 @@ def _describe(given: tuple[Any, Any]) -> str:
 
 
 def _short(value: Any) -> str:
+    if (name := _dtype_name(value)) is not None:
+        return name
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"{value.dtype} {list(value.shape)}"
     if isinstance(value, Mapping):

@@ -232,6 +232,12 @@ class Model:
         return Variables(self._core)
 
     @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights in memory: variables, constants of functions that were made ready, and packed
+        copies. 0 once the model is closed."""
+        return self._core.weight_bytes()
+
+    @property
     def devices(self) -> tuple[str, ...]:
         """The full names of the devices that the session can use."""
         return tuple(self._core.devices())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from savedmodel._callees import callees, label
 from savedmodel._core import Error, InternalError
 from savedmodel._made_up import made_up_inputs
 from savedmodel._options import RunOptions
@@ -52,7 +53,7 @@ def _compare(where: str, result: Any, expected: Any, level: str, tolerance: floa
         )
 
 
-def _verify_signature(label: str, signature: Signature, level: str, tolerance: float) -> str:
+def _verify_signature(where: str, signature: Signature, level: str, tolerance: float) -> str:
     try:
         inputs = made_up_inputs(signature.inputs)
     except ValueError as error:
@@ -65,7 +66,7 @@ def _verify_signature(label: str, signature: Signature, level: str, tolerance: f
     for key, value in expected.items():
         if isinstance(value, np.ndarray | np.generic):
             _compare(
-                f"{label}, output {key!r}",
+                f"{where}, output {key!r}",
                 np.asarray(results[key]),
                 np.asarray(value),
                 level,
@@ -80,22 +81,18 @@ def verify(model: Model, level: str) -> dict[str, str]:
 
     Runs only functions with an optimized graph, and none that writes a variable or draws random numbers.
     """
-    callees = {f"signature {name!r}": (name, signature) for name, signature in model.signatures.items()}
-    if not callees and "__call__" in model.functions:
-        traces = model.functions["__call__"].concrete
-        for number, trace in enumerate(traces):
-            suffix = f", trace {number}" if len(traces) > 1 else ""
-            callees[f"function '__call__'{suffix}"] = (f"__call__{suffix}", trace)
+    functions = callees(model)
     if level == "none":
-        return {name: "optimize='none'" for name, _ in callees.values()}
+        return dict.fromkeys(functions, "optimize='none'")
     why_not = {}
-    for (label, (name, callee)), report in zip(callees.items(), model.prepare(), strict=False):
+    for (name, callee), report in zip(functions.items(), model.prepare(), strict=False):
         if not report.optimized:
-            why_not[name] = "its graph is not optimized"
+            because = f": {report.why_not}" if report.why_not else ""
+            why_not[name] = f"its graph is not optimized{because}"
         elif report.effects:
             why_not[name] = (
                 f"its calls have side effects, or give results that differ: {', '.join(report.effects)}"
             )
         else:
-            why_not[name] = _verify_signature(label, callee, level, _tolerance(report, level))
+            why_not[name] = _verify_signature(label(model, name), callee, level, _tolerance(report, level))
     return why_not

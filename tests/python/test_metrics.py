@@ -32,12 +32,30 @@ def test_calls_are_counted_by_signature(load: Load) -> None:
     assert (told.signature, told.outputs) == ("picky", ("squares",))
     assert (told.successes, told.errors, told.calls) == (21, {"INVALID_ARGUMENT": 3}, 24)
     assert sum(told.latency.values()) == 21
+    assert sum(told.error_latency["INVALID_ARGUMENT"].values()) == 3
+    assert 0 < told.error_seconds["INVALID_ARGUMENT"] < 60
     assert 0 < told.seconds < 60
     assert 0 < told.quantile(0.5) <= told.quantile(0.99) <= max(told.latency)
     assert told.queued == 1
     assert told.queue_seconds > 0
     with pytest.raises(ValueError, match="0 to 1"):
         told.quantile(2)
+
+
+def test_bytes_of_weights(load: Load) -> None:
+    """Weights of 16 MB are variables first, then constants or packed copies."""
+    model = load("large_weights", optimize="none")
+    variables = sum(value.nbytes for value in model.variables.values())
+    assert variables > 1 << 20
+    assert model.weight_bytes == variables
+    model.close()
+    assert model.weight_bytes == 0
+    model = load("large_weights")
+    model.prepare()
+    assert 0.9 * variables < model.weight_bytes < 2.2 * variables
+    assert f'savedmodel_weight_bytes{{model="m",version=""}} {model.weight_bytes}\n' in sm.prometheus_text(
+        {"m": model}
+    )
 
 
 def test_a_model_that_does_not_count_says_so(load: Load) -> None:
@@ -93,7 +111,7 @@ def test_buckets_are_cumulative(load: Load) -> None:
     for _ in range(50):
         model.signatures["picky"].run(ONE)
     text = sm.prometheus_text({"m": model})
-    counts = [float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if 'picky",le=' in line]
+    counts = [float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if 'picky",code="OK",le=' in line]
     assert len(counts) == 34
     assert counts == sorted(counts)
     assert counts[-1] == 50
@@ -103,7 +121,8 @@ def test_versions(models: Path, tmp_path: Path) -> None:
     shutil.copytree(models / "batching", tmp_path / "3")
     with sm.watch(tmp_path, poll=1000, metrics=True) as watched:
         watched(np.ones((1, 4), np.float32))
-        name = 'savedmodel_request_duration_seconds_count{model="m",version="%d",signature="serving_default",code="OK"}'
+        labels = 'model="m",version="%d",signature="serving_default",code="OK"'
+        name = "savedmodel_request_duration_seconds_count{" + labels + "}"
         found = samples(sm.prometheus_text({"m": watched}))
         assert found[name % 3] >= 1
         assert found['savedmodel_loaded_versions{model="m"}'] == 1

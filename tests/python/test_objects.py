@@ -175,6 +175,15 @@ class TestFunctions:
             ("sized", "x, [2, 3]"),
             ("sized", "x, [3, 2]"),
             ("sized", "x, (3, 2)"),
+            ("by_lambda", "x"),
+            ("größer", "x"),
+            ("cast", "x"),
+            ("cast", "x, np.int32"),
+            ("cast", "x, np.dtype('int32')"),
+            ("cast", "x, dtype=np.int32"),
+            ("cast", "x, np.float64"),
+            ("cast", "x, 'int32'"),
+            ("cast", "x, 'int64'"),
         ],
     )
     def test_lists_and_tuples_are_told_apart(
@@ -185,14 +194,14 @@ class TestFunctions:
         answer = tensorflow.of("function", models / "structures", function=function, arguments=theirs)
         scope: dict[str, Any] = {key: np.array(eval(text), np.float32) for key, text in values.items()}
         scope |= {name: namedtuple(name, "a b") for name in ("Point", "Other")}
-        scope |= {"Swapped": namedtuple("Point", "b a"), "call": lambda *a: a}
-        given = eval(f"call({arguments})", scope)
+        scope |= {"np": np, "Swapped": namedtuple("Point", "b a"), "call": lambda *a, **k: (a, k)}
+        given, named = eval(f"call({arguments})", scope)
         called = load("structures").functions[function]
         if answer == {"refused": True}:
             with pytest.raises(TypeError, match="no trace"):
-                called(*given)
+                called(*given, **named)
         else:
-            np.testing.assert_array_equal(called(*given), np.float32(answer["results"][0]))
+            np.testing.assert_array_equal(called(*given, **named), np.float32(answer["results"][0]))
 
     def test_state_is_shared(self, load: Load) -> None:
         model = load("functions")

@@ -114,7 +114,9 @@ def test_a_published_version_is_published_on(models: Path, tmp_path: Path) -> No
     assert sm.versions(tmp_path / "production")[0].source == first.path
 
 
-@pytest.mark.parametrize("name", ["bad_short_shard", "bad_missing_asset", "bad_unknown_op_in_function"])
+@pytest.mark.parametrize(
+    "name", ["bad_short_shard", "bad_missing_asset", "bad_unknown_op_in_function", "bad_unknown_op_in_call"]
+)
 def test_what_does_not_load_is_not_published(models: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(sm.Error) as caught:
         sm.publish(models / name, tmp_path / "m")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
+from . import commands
 from .helpers import Load
 
 A = np.array([1, 2, 3], np.float32)
@@ -219,9 +220,30 @@ def test_an_unknown_op_in_a_function(load: Load) -> None:
         load("bad_unknown_op_in_function")(np.ones((1, 64), np.float32))
 
 
+def test_an_unknown_op_in_call(load: Load) -> None:
+    with pytest.raises(sm.NotFoundError, match="NoSuchOpEver"):
+        load("bad_unknown_op_in_call")(np.ones(2, np.float32))
+    verified = load("bad_unknown_op_in_call", verify=True).verified
+    assert verified is not None
+    assert "NoSuchOpEver" in verified["__call__"]
+
+
+@pytest.mark.parametrize("name", ["bad_unknown_op_in_function", "bad_unknown_op_in_call"])
+@pytest.mark.parametrize("options", [(), ("--isolated",)])
+def test_check_calls_what_there_is(models: Path, name: str, options: tuple[str]) -> None:
+    done = commands.savedmodel("check", models / name, *options)
+    assert done.returncode == 1
+    assert "NoSuchOpEver" in done.stdout
+
+
+def test_compare_names_what_is_missing(models: Path) -> None:
+    text = commands.error("compare", models / "bad_unknown_op_in_function")
+    assert "are custom ops: load the shared library" in text
+
+
 def test_every_bad_model_is_tried_here(models: Path) -> None:
     tried = {name for name, _, _ in DO_NOT_LOAD}
-    tried |= {"bad_not_utf8", "bad_sig", "bad_unknown_op_in_function"}
+    tried |= {"bad_not_utf8", "bad_sig", "bad_unknown_op_in_function", "bad_unknown_op_in_call"}
     tried |= {"bad_no_object_graph"}  # in test_objects.py
     assert tried == {path.name for path in models.glob("bad_*") if path.is_dir()}
 

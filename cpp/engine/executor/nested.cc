@@ -99,6 +99,13 @@ std::unique_ptr<Nested> Nested::Make(const tf::Node& node, const ExecutableGraph
   return nested;
 }
 
+void Nested::AddConstants(std::vector<GraphExecutor::Constant>* constants) const {
+  for (const auto& function : functions_) {
+    const std::vector<GraphExecutor::Constant> more = *function->Constants();
+    constants->insert(constants->end(), more.begin(), more.end());
+  }
+}
+
 void Nested::Run(tf::OpKernelContext::Params* params, std::vector<tf::Tensor> inputs,
                  std::vector<tf::Tensor>* outputs) const {
   if (kind_ == Kind::kWhile) return Loop(params, std::move(inputs), outputs);

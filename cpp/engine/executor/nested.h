@@ -21,6 +21,8 @@ class Nested {
   // Changes the fields of the step's `params` that belong to an executor.
   void Run(tensorflow::OpKernelContext::Params* params, std::vector<tensorflow::Tensor> inputs,
            std::vector<tensorflow::Tensor>* outputs) const;
+  // Adds those of its functions.
+  void AddConstants(std::vector<GraphExecutor::Constant>* constants) const;
   const std::string& name() const { return name_; }
   const std::string& op() const { return op_; }
 

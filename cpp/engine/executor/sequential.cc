@@ -257,6 +257,7 @@ std::optional<std::vector<GraphExecutor::Constant>> SequentialExecutor::Constant
     }
   }
   for (const Slot slot : fetches_) read(slot);
+  for (const auto& nested : nested_) nested->AddConstants(&constants);
   return constants;
 }
 

@@ -49,6 +49,14 @@ std::optional<tf::Tensor> FindVariable(tf::Device* device, const std::string& co
   return *in_place ? tf::tensor::DeepCopy(*variable->tensor()) : *variable->tensor();
 }
 
+std::pair<const void*, std::size_t> BytesOfVariable(tf::Device* device, const std::string& container,
+                                                    const std::string& name) {
+  const tf::core::RefCountPtr<tf::Var> variable = LookUp(device, container, name);
+  if (variable == nullptr) return {};
+  const tf::mutex_lock lock(*variable->mu());
+  return {variable->tensor()->data(), variable->tensor()->TotalBytes()};
+}
+
 void FreeVariable(tf::Device* device, const std::string& container, const std::string& name) {
   const tf::core::RefCountPtr<tf::Var> variable = LookUp(device, container, name);
   if (variable == nullptr) return;

@@ -27,6 +27,10 @@ Tensor ReadVariableValue(tensorflow::Session& session, const tensorflow::DeviceM
 std::optional<tensorflow::Tensor> FindVariable(tensorflow::Device* device, const std::string& container,
                                                const std::string& name, bool* in_place);
 
+// Where the value of a resource variable is, and its bytes; null and 0 if there is none.
+std::pair<const void*, std::size_t> BytesOfVariable(tensorflow::Device* device, const std::string& container,
+                                                    const std::string& name);
+
 // Frees the value of a resource variable on a CPU, which nothing may read any more.
 void FreeVariable(tensorflow::Device* device, const std::string& container, const std::string& name);
 

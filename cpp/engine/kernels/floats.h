@@ -2,6 +2,7 @@
 // Buffers of floats, aligned to cache lines.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -13,11 +14,12 @@ class Floats {
  public:
   explicit Floats(std::int64_t count = 0, bool zeros = true) {
     if (count == 0) return;
-    const auto bytes = static_cast<std::size_t>(count) * sizeof(float);
-    data_.reset(static_cast<float*>(::operator new(bytes, std::align_val_t(kAlign))));
-    if (zeros) std::memset(data_.get(), 0, bytes);
+    bytes_ = static_cast<std::size_t>(count) * sizeof(float);
+    data_.reset(static_cast<float*>(::operator new(bytes_, std::align_val_t(kAlign))));
+    if (zeros) std::memset(data_.get(), 0, bytes_);
   }
   float* get() const { return data_.get(); }
+  std::size_t bytes() const { return bytes_; }
 
  private:
   static constexpr std::size_t kAlign = 64;
@@ -25,6 +27,7 @@ class Floats {
     void operator()(float* p) const { ::operator delete(p, std::align_val_t(kAlign)); }
   };
   std::unique_ptr<float, Delete> data_;
+  std::size_t bytes_ = 0;
 };
 
 // A buffer of the calling thread, valid until `User` requests it again; it never shrinks.

@@ -60,6 +60,7 @@ class PackedWeights {
   const float* Scales(std::int64_t panel) const;
   const std::int32_t* Sums(std::int64_t step, std::int64_t panel) const;
   const GemmKernel& kernel() const { return kernel_; }
+  std::size_t bytes() const { return data_.bytes() + scales_.bytes() + sums_.size() * sizeof(std::int32_t); }
 
  private:
   // Sets the scales of some columns from `first` on.
@@ -75,6 +76,13 @@ class PackedWeights {
   Floats scales_;
   std::vector<std::int32_t> sums_;
 };
+
+template <typename All>
+std::size_t BytesOf(const All& all) {
+  std::size_t bytes = 0;
+  for (const auto& one : all) bytes += one->bytes();
+  return bytes;
+}
 
 // The layout of the rows of `a`. A matrix is one line. A convolution that takes every other pixel has lines
 // of pixels `row_stride` apart, and images of lines.

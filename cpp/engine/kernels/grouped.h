@@ -39,6 +39,8 @@ class GroupedWeights {
     return *groups_[static_cast<std::size_t>(group)];
   }
 
+  std::size_t bytes() const { return BytesOf(groups_); }
+
  private:
   std::vector<std::unique_ptr<const PackedWeights>> groups_;
 };

@@ -22,6 +22,8 @@ class WinogradWeights {
 
   const PackedWeights& operator[](int point) const { return *points_[static_cast<std::size_t>(point)]; }
 
+  std::size_t bytes() const { return BytesOf(points_); }
+
  private:
   std::array<std::unique_ptr<const PackedWeights>, 16> points_;
 };

@@ -86,6 +86,7 @@ class Bundle : public internal::EngineModel {
   }
 
   const std::map<std::string, Signature>& signatures() const override { return signatures_; }
+  std::size_t WeightBytes() override { return shared_->WeightBytes(); }
   const std::map<std::string, TensorSpec>& variables() const override { return shared_->index().variables(); }
   std::unique_ptr<internal::EngineFunction> Bind(const Signature& signature,
                                                  const std::vector<TensorSpec>& outputs) override {

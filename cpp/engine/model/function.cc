@@ -132,7 +132,8 @@ class CallableFunction : public internal::EngineFunction {
   void RunExecutor(Fallback* executors, const GraphExecutor& executor, const Tensor* inputs,
                    std::vector<tf::Tensor>* feeds, std::vector<tf::Tensor>* fetched,
                    const RunOptions* options, Trace* trace);
-  Trace TraceOf(const RunRecorder& recorder, const Fallback& executors, const GraphExecutor& executor);
+  [[gnu::noinline]] Trace TraceOf(const RunRecorder& recorder, const Fallback& executors,
+                                  const GraphExecutor& executor);
   bool Aliases(const tf::Tensor& result, const std::vector<tf::Tensor>& feeds) const;
   void Deliver(const Tensor* inputs, bool into, std::vector<tf::Tensor>* feeds,
                std::vector<tf::Tensor>* fetched, std::vector<tf::Tensor>* fed, Tensor* outputs) const;
@@ -353,10 +354,10 @@ void CallableFunction::Run(const Tensor* inputs, Tensor* outputs, bool into, con
     const IntraOpThreads::Run run(shared_->threads(), own);
     const FloatMode mode;
     if (own) {
-      std::optional<RunRecorder> recorder;
-      if (trace != nullptr) recorder.emplace();
+      std::unique_ptr<const RunRecorder> recorder;
+      if (trace != nullptr) recorder = std::make_unique<const RunRecorder>();
       RunExecutor(&executors, *executor, inputs, &feeds, &fetched, options, trace);
-      if (recorder && !trace->session) *trace = TraceOf(*recorder, executors, *executor);
+      if (recorder != nullptr && !trace->session) *trace = TraceOf(*recorder, executors, *executor);
     } else {
       RunCallable(feeds, &fetched, options, trace);
     }

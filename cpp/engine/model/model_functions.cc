@@ -3,6 +3,8 @@
 
 #include <set>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "engine/objects/call_graph.h"
 #include "engine/objects/object_tensors.h"
 
@@ -12,6 +14,19 @@ namespace {
 
 // Keras 2 has functions of each layer: each would be optimized and its weights written once more.
 constexpr std::size_t kMaxTraces = 32;
+
+// A function may be called "__inference_<lambda>_6", or "größe"; nodes may not.
+std::string NodeName(const std::string& function) {
+  std::string name;
+  for (const char c : function) {
+    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_') {
+      name += c;
+    } else {
+      absl::StrAppend(&name, ".", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
+    }
+  }
+  return name;
+}
 
 }  // namespace
 
@@ -52,7 +67,7 @@ Callee ModelFunctions::MakeCall(SharedSession& shared, const SavedFunction& func
     }
   }
   const FunctionCall call = MakeFunctionCall(*graph, meta_graph_.object_graph_def(), *tensors_, concrete,
-                                             "savedmodel/" + concrete.name + "/");
+                                             "savedmodel/" + NodeName(concrete.name) + "/");
   std::vector<std::string> targets;
   if (call.outputs.empty()) targets.push_back(call.call);
   return {function.Label(trace), Flatten(call.inputs), Flatten(call.outputs), std::move(targets),

@@ -7,6 +7,7 @@
 #include "engine/base/status.h"
 #include "engine/base/tensors.h"
 #include "engine/graph/variables.h"
+#include "engine/ops/constant_cache.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -156,8 +157,43 @@ void SharedSession::FreePacked() {
     const bool overlaps = std::any_of(read.begin(), read.end(), [&](const Range& other) {
       return other.first < own.second && own.first < other.second;
     });
-    if (!overlaps && prepared.constants.Forget(*value)) DropPages(*value);
+    if (overlaps || !prepared.constants.Forget(*value)) continue;
+    DropPages(*value);
+    dropped_.insert(data);
   }
+}
+
+std::size_t SharedSession::WeightBytes() {
+  std::map<const void*, std::size_t> weights;
+  const std::lock_guard<std::mutex> opening(open_mutex_);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& [executor, kept] : executors_) {
+      for (const auto& constant : executor->Constants().value_or(std::vector<GraphExecutor::Constant>())) {
+        weights[constant.value->data()] = constant.value->TotalBytes();
+      }
+    }
+    // An address may have become another tensor's since.
+    for (auto data = dropped_.begin(); data != dropped_.end();) {
+      const auto found = weights.find(*data);
+      if (found != weights.end()) found->second = 0;
+      data = found != weights.end() ? std::next(data) : dropped_.erase(data);
+    }
+  }
+  if (session_ != nullptr) {
+    for (tf::Device* device : DevicesOf(*session_).ListDevices()) {
+      for (const auto& [name, place] : index_.variable_places()) {
+        weights.insert(BytesOfVariable(device, place.container, place.name));
+      }
+    }
+  }
+  std::size_t bytes = 0;
+  std::set<const void*> buffers;
+  for (const auto& [data, size] : weights) {
+    bytes += size;
+    buffers.insert(data);
+  }
+  return bytes + BytesOfCachedConstants(buffers);
 }
 
 const GraphExecutor* SharedSession::Keep(std::unique_ptr<GraphExecutor> executor) {

@@ -108,6 +108,8 @@ class SharedSession {
   // Without a session, frees the pages of weights of which kernels have packed copies. With prepared.mutex
   // only.
   void FreePacked();
+  // Bytes of constants, variables and packed weights, each counted once.
+  std::size_t WeightBytes();
   // Somebody outside got a view of a weight: their pages stay.
   void NoteView() { has_views_ = true; }
 
@@ -161,6 +163,7 @@ class SharedSession {
   std::unique_ptr<PlainPath> path_;                     // what the session was restored from
   std::unique_ptr<tensorflow::DeviceMgr> devices_;      // of functions that need no session, or null
   std::shared_ptr<tensorflow::Session> session_;        // null while there is none
+  std::set<const void*> dropped_;                       // constants whose pages FreePacked freed
   Executors executors_;                                 // hold kernels on a device, and go before it
   std::map<std::string, const GraphExecutor*> shared_;  // by key
 };

@@ -114,7 +114,9 @@ class Reader {
         }
         break;
       case tf::StructuredValue::kTensorDtypeValue:
-        return Other("the dtype " + tf::DataTypeString(value.tensor_dtype_value()));
+        read.kind = Structure::Kind::kDType;
+        read.text = DTypeName(static_cast<DType>(value.tensor_dtype_value()));
+        break;
       case tf::StructuredValue::kTensorShapeValue:
         return Other("a TensorShape");
       default:

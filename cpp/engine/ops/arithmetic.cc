@@ -67,6 +67,7 @@ class Values {
     for (Index i = 0; i < copies; ++i) std::copy_n(data_, columns, room_.data() + i * columns);
     data_ = room_.data();
   }
+  std::size_t bytes() const { return room_.size() * sizeof(float); }
   const float* From(Index column) const { return is_scalar_ ? data_ : data_ + column; }
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/ops/constant_cache.h"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -51,12 +52,14 @@ std::shared_ptr<Entry> Find(const Key& key) {
 
 std::shared_ptr<const CachedConstants> ShareCached(const std::vector<tf::Tensor>& from, const void* type,
                                                    const ConstantLayout& layout,
-                                                   const std::function<std::shared_ptr<const void>()>& make) {
+                                                   const std::function<MadeConstants()>& make) {
   std::vector<const void*> buffers;
   for (const tf::Tensor& tensor : from) buffers.push_back(tensor.data());
   std::shared_ptr<Entry> entry = Find({type, std::move(buffers), layout});
   std::call_once(entry->once, [&] {
-    entry->value = make();
+    MadeConstants made = make();
+    entry->value = std::move(made.value);
+    entry->bytes = made.bytes;
     entry->from = from;
   });
   return entry;
@@ -66,6 +69,21 @@ std::size_t CountCachedConstants() {
   Cache& cache = TheCache();
   const std::lock_guard<std::mutex> lock(cache.mutex);
   return cache.entries.size();
+}
+
+std::size_t BytesOfCachedConstants(const std::set<const void*>& from) {
+  Cache& cache = TheCache();
+  std::vector<std::shared_ptr<Entry>> held;  // their ends lock the mutex
+  const std::lock_guard<std::mutex> lock(cache.mutex);
+  std::size_t bytes = 0;
+  for (const auto& [key, known] : cache.entries) {
+    const std::vector<const void*>& buffers = std::get<1>(key);
+    const bool is_of = std::any_of(buffers.begin(), buffers.end(),
+                                   [&](const void* buffer) { return from.count(buffer) > 0; });
+    if (!is_of) continue;
+    if (std::shared_ptr<Entry> entry = known.lock()) bytes += (held.emplace_back(std::move(entry)))->bytes;
+  }
+  return bytes;
 }
 
 }  // namespace savedmodel::engine

@@ -233,8 +233,11 @@ class RnnOp : public tf::OpKernel, public PacksInput {
       std::vector<tf::Tensor> from{kernel, recurrent};
       for (const tf::Tensor& bias : biases) from.push_back(bias);
       const Index both = w.recurrent_bias != nullptr ? 1 : 0;
-      packed_ = ShareCached(from, TypeTag<Network>(), {static_cast<Index>(cell_), w.inputs, w.units, both},
-                            [&] { return std::make_shared<const Network>(cell_, w); });
+      packed_ =
+          ShareCached(from, TypeTag<Network>(), {static_cast<Index>(cell_), w.inputs, w.units, both}, [&] {
+            const auto network = std::make_shared<const Network>(cell_, w);
+            return MadeConstants{network, network->bytes()};
+          });
     }
     return std::static_pointer_cast<const Network>(packed_->value);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@ namespace savedmodel {
 struct ModelMetrics {
   std::string model;                                              // the service's name for it
   std::string version;                                            // such as "3"; may be empty
+  std::optional<std::size_t> weight_bytes;                        // Model::weight_bytes
   std::vector<RunCounters> signatures;                            // Model::Counters
   std::vector<std::pair<std::string, BatchStatistics>> batchers;  // by signature
   std::optional<WatchStatus> watched;                             // Watched::status
@@ -25,9 +27,10 @@ struct ModelMetrics {
 
 // The metrics in Prometheus' text format, version 0.0.4, for a service's /metrics:
 //
-//   savedmodel_request_duration_seconds{model,version,signature,code}  histogram; successes have the code
-//   "OK" savedmodel_queue_seconds_total, savedmodel_queued_requests_total{model,version,signature}  of
-//   RunAsync savedmodel_batch_rows{model,version,signature}  histogram of runs by rows, with padding
+//   savedmodel_request_duration_seconds{model,version,signature,code}  histogram of runs; "OK": successes
+//   savedmodel_queue_seconds_total, savedmodel_queued_requests_total{model,version,signature}  of RunAsync
+//   savedmodel_weight_bytes{model,version}  gauge
+//   savedmodel_batch_rows{model,version,signature}  histogram of runs by rows, with padding
 //   savedmodel_batch_requests_total, _refused_total, _failures_total, _retries_total, _padded_rows_total,
 //   _queue_seconds_total{model,version,signature}, and the gauge savedmodel_batch_waiting_requests
 //   savedmodel_version_switches_total{model}; the gauges savedmodel_loaded_versions, _failed_versions{model}

@@ -29,6 +29,7 @@ struct SAVEDMODEL_API Structure {
     kTuple,
     kDict,        // sorted by key
     kNamedTuple,  // `text` is its type
+    kDType,       // `text` is its name, as DTypeName's
     kOther,       // `text` describes it
   };
   Kind kind = Kind::kNone;
@@ -49,8 +50,8 @@ struct SAVEDMODEL_API ConcreteFunction {
   std::vector<TensorSpec> outputs;
 };
 
-// An argument other than a tensor: None, a bool, an int, a float, a str.
-using Constant = std::variant<std::monostate, bool, std::int64_t, double, std::string>;
+// An argument other than a tensor: None, a bool, an int, a float, a str, a dtype.
+using Constant = std::variant<std::monostate, bool, std::int64_t, double, std::string, DType>;
 
 struct SAVEDMODEL_API SavedFunction {
   std::string path;      // attribute path: "__call__", "encoder.call"

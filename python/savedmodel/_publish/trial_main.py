@@ -9,20 +9,22 @@ import signal
 from typing import Any
 
 import savedmodel as sm
+from savedmodel._callees import callees
 from savedmodel._made_up import why_not_callable
 from savedmodel._process import serve
 
 
 def _unusable(model: sm.Model) -> dict[str, str]:
-    """For each unusable signature, the reason. Raises FailedPreconditionError for the default one, or if
-    all are."""
-    ready = dict(zip(model.signatures, model.prepare(), strict=False))
+    """For each unusable signature, or trace of `__call__`, the reason. Raises FailedPreconditionError for the
+    default one, or if all are."""
+    functions = callees(model)
+    ready = dict(zip(functions, model.prepare(), strict=False))
     unusable = {
         name: report.why_not
         for name, report in ready.items()
         if not report.executor and report.why_not  # a signature that returns its inputs needs no executor
     }
-    for name, signature in model.signatures.items():
+    for name, signature in functions.items():
         if name not in unusable and (why := why_not_callable(signature)):
             unusable[name] = why
     if unusable and ("serving_default" in unusable or len(unusable) == len(ready)):

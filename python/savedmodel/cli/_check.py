@@ -25,7 +25,7 @@ OUTCOMES = ("done", "refused", "unusable", "crashed", "hung")
     "--run/--no-run",
     "run",
     default=True,
-    help="Also call each signature once, on generated inputs. (default)",
+    help="Also call each signature, or __call__, once, on generated inputs. (default)",
 )
 @click.option(
     "--ops", type=click.Choice(["any", "safe"]), default="any", show_default=True, help="load's ops="

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads a model and calls its signatures, step by step; as a program, in a process with limits.
+"""Loads a model and calls its signatures or `__call__`, step by step; as a program, in a process with limits.
 
 Its request is to check {"path", "tags", "level", "ops", "run", "memory"}; tags as --tag-set has them, or
 null; memory in bytes. It reports the start and the outcome of each step, so that the last report shows where
@@ -14,8 +14,8 @@ from typing import Any
 from savedmodel._process import serve
 
 Step = dict[str, Any]
-"""{"at": "load"} or {"at": "run", "signature": key}. Then the outcome: {"done": text}, {"refused": text},
-or, if no inputs could work, {"unusable": text}."""
+"""{"at": "load"} or {"at": "run", "signature": its key, or the name of a trace of `__call__`}. Then the
+outcome: {"done": text}, {"refused": text}, or, if no inputs could work, {"unusable": text}."""
 
 
 def steps(request: dict[str, Any]) -> Iterator[Step]:
@@ -23,6 +23,7 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
     import click
 
     import savedmodel as sm
+    from savedmodel._callees import callees
     from savedmodel.cli._arguments import choose_tags
     from savedmodel.cli._random import random_inputs
 
@@ -44,7 +45,7 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
         return
     yield {"done": "loads"}
     with model:
-        for key, signature in model.signatures.items() if request["run"] else ():
+        for key, signature in callees(model).items() if request["run"] else ():
             yield {"at": "run", "signature": key}
             try:
                 inputs = random_inputs(signature.inputs, batch=1, seed=0)

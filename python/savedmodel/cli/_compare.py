@@ -6,9 +6,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import click
 
@@ -19,6 +19,12 @@ from savedmodel.cli._array_files import read
 from savedmodel.cli._bench_inputs import write_inputs
 from savedmodel.cli._child import Child
 from savedmodel.cli._difference import Difference, Tolerance, difference
+
+
+class _Result(NamedTuple):
+    batch: int
+    inputs: str  # a file
+    outputs: dict[str, Any]
 
 
 @click.command
@@ -76,17 +82,29 @@ def command(
         return write_inputs(folder, function, sources, batch, seed)
 
     session = _arguments.session_options(None)
-    with sm.load(directory, tags=chosen, threads=threads, optimize=level, session=session) as model:
+    with (
+        tempfile.TemporaryDirectory(prefix="savedmodel-compare-") as scratch,
+        sm.load(directory, tags=chosen, threads=threads, optimize=level, session=session) as model,
+    ):
         names = list(model.signatures)
         if signature is not None or sources.any():
             names = [_arguments.choose_signature(names, signature)]
         differences: list[Difference] = []
         skipped: dict[str, str] = {}
+        # Ours first: its errors name what is missing.
+        ours: dict[str, list[_Result]] = {}
+        for number, name in enumerate(names):
+            try:
+                ours[name] = _run(model.signatures[name], Path(scratch) / str(number), make)
+            except (ValueError, TypeError, sm.Error) as error:
+                if len(names) == 1:
+                    raise
+                skipped[name] = " ".join(str(error).split())
         request = {"path": model.path, "tags": list(model.tags), "session": True}
         with Child("tf", request) as reference:
-            for name in names:
+            for name, results in ours.items():
                 try:
-                    differences += _compare(model, name, reference, make, Tolerance(rtol, atol))
+                    differences += _compare(name, results, reference, Tolerance(rtol, atol))
                 except (ValueError, TypeError, sm.Error) as error:
                     if len(names) == 1:
                         raise
@@ -105,24 +123,26 @@ def command(
     ctx.exit(0 if same else 1)
 
 
-def _compare(
-    model: sm.Model, name: str, reference: Child, make: Callable[[Path, Any], dict[str, str]], near: Tolerance
-) -> list[Difference]:
-    function = model.signatures[name]
+def _run(
+    function: sm.Signature, folder: Path, make: Callable[[Path, sm.Signature], dict[str, str]]
+) -> list[_Result]:
     if not function.outputs:
         raise ValueError("it has no outputs")
-    found = []
-    with tempfile.TemporaryDirectory(prefix="savedmodel-compare-") as scratch:
-        files = make(Path(scratch), function)
-        reference.ask("select", signature=name, batches=files)
-        for batch, file in files.items():
-            target = Path(scratch) / f"outputs-{batch}.npz"
-            reference.ask("outputs", batch=batch, file=str(target))
-            theirs = read(target)
-            ours = function.run(read(Path(file)))
-            for key in sorted(ours.keys() | theirs.keys()):
-                found.append(difference((name, int(batch), key), ours.get(key), theirs.get(key), near))
-    return found
+    folder.mkdir()
+    files = make(folder, function)
+    return [_Result(int(batch), file, function.run(read(Path(file)))) for batch, file in files.items()]
+
+
+def _compare(
+    name: str, results: list[_Result], reference: Child, tolerance: Tolerance
+) -> Iterator[Difference]:
+    reference.ask("select", signature=name, batches={str(one.batch): one.inputs for one in results})
+    for one in results:
+        target = f"{one.inputs}-outputs.npz"
+        reference.ask("outputs", batch=str(one.batch), file=target)
+        theirs = read(Path(target))
+        for key in sorted(one.outputs.keys() | theirs.keys()):
+            yield difference((name, one.batch, key), one.outputs.get(key), theirs.get(key), tolerance)
 
 
 def _print(differences: list[Difference], skipped: dict[str, str], rtol: float, atol: float) -> None:

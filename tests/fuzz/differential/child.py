@@ -57,7 +57,7 @@ def judge(recipe: Recipe, skip: list[str], say: Callable[[str], None]) -> dict[s
             return [
                 finding
                 for path, outcomes in ours.items()
-                for finding in compare(path, outcomes, theirs, exact, shaken, recipe, plain, raw, nudged)
+                for finding in compare(path, outcomes, theirs, exact, shaken, recipe, plain, nudged, raw)
             ]
 
         findings = differences()

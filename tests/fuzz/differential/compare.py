@@ -135,8 +135,8 @@ def _one(
     shaken: list[Outcome],
     recipe: Recipe,
     plain: Outcome | None,
-    raw: Outcome | None,
     nudged: list[tuple[Outcome, Outcome]],
+    raw: Outcome | None,
 ) -> list[Finding]:
     def finding(kind: str, what: str, output: str = "") -> Finding:
         return {"path": path, "kind": kind, "call": call, "output": output, "what": what}
@@ -186,8 +186,8 @@ def compare(
     shaken: list[list[Outcome]],
     recipe: Recipe,
     plain: list[Outcome] | None = None,
-    raw: list[Outcome] | None = None,
     nudged: Sequence[tuple[list[Outcome], list[Outcome]]] = (),
+    raw: list[Outcome] | None = None,
 ) -> list[Finding]:
     """`exact`: in float64; `shaken`: the same with roundings of inputs and weights; `plain`: op by op;
     `raw`: the graph without TensorFlow's optimizer.
@@ -200,5 +200,5 @@ def compare(
         moved = [outcomes[call] for outcomes in shaken]
         near = [(a[call], b[call]) for a, b in nudged]
         one, other = (outcomes[call] if outcomes else None for outcomes in (plain, raw))
-        found += _one(path, call, mine, reference, true, moved, recipe, one, other, near)
+        found += _one(path, call, mine, reference, true, moved, recipe, one, near, other)
     return found

@@ -137,6 +137,17 @@ def bad_unknown_op_in_function(m: Workspace) -> None:
 
 
 @model
+def bad_unknown_op_in_call(m: Workspace) -> None:
+    """As bad_unknown_op_in_function, in a model without signatures."""
+    copy_of(m, "many_functions")
+    with m.edit_proto() as proto:
+        for function in proto.meta_graphs[0].graph_def.library.function:
+            for node in function.node_def:
+                if node.op == "Mul":
+                    node.op = "NoSuchOpEver"
+
+
+@model
 def bad_remote_device(m: Workspace) -> None:
     """A node is pinned to another machine's CPU, which soft placement does not mend."""
     copy_of(m, "mlp")

@@ -187,6 +187,19 @@ class Point(NamedTuple):
 class Structures(tf.Module):
     """What is told apart among structured arguments, and values that are several tensors."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        floats = tf.TensorSpec([None], tf.float32)
+        self.by_lambda = tf.function(lambda x: x * 7.0, input_signature=[floats])
+
+    @tf.function
+    def größer(self, x: tf.Tensor) -> tf.Tensor:
+        return x + 1.0
+
+    @tf.function
+    def cast(self, x: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        return tf.cast(x * 2.5, dtype)
+
     @tf.function
     def listed(self, xs: list) -> tf.Tensor:
         return xs[0] * 10.0 + xs[1]
@@ -225,6 +238,9 @@ def structures(m: Workspace) -> None:
     module.point.get_concrete_function(Point(scalar, scalar))
     module.sized.get_concrete_function(tf.TensorSpec([6], tf.float32))
     module.sized.get_concrete_function(tf.TensorSpec([6], tf.float32), [3, 2])
+    module.größer.get_concrete_function(tf.TensorSpec([None], tf.float32))
+    for dtype in (tf.float32, tf.int32):
+        module.cast.get_concrete_function(tf.TensorSpec([None], tf.float32), dtype)
     module.composite.get_concrete_function(
         tf.RaggedTensorSpec([None, None], tf.float32),
         tf.SparseTensorSpec([None, 4], tf.float32),

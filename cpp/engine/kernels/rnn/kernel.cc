@@ -40,6 +40,12 @@ Network::~Network() = default;
 std::int64_t Network::inputs() const { return packed_->inputs; }
 std::int64_t Network::units() const { return packed_->units; }
 
+std::size_t Network::bytes() const {
+  const Packed& packed = *packed_;
+  return packed.kernel.bytes() + packed.bias.bytes() + packed.recurrent.bytes() + packed.candidate.bytes() +
+         packed.recurrent_bias.bytes();
+}
+
 void Network::Run(const Sequence& given, const Threads& threads) const {
   const Packed& packed = *packed_;
   const Index batch = given.batch;

@@ -81,6 +81,7 @@ class Network {
 
   std::int64_t inputs() const;
   std::int64_t units() const;
+  std::size_t bytes() const;
 
  private:
   std::shared_ptr<const Packed> packed_;  // shared with threads that start too late
