@@ -25,9 +25,7 @@ from savedmodel._bench.plots import (
     ORANGE,
     PURPLE,
     YELLOW,
-    horizontal_grid,
-    open_frame,
-    pyplot,
+    save_bars,
 )
 from savedmodel._bench.progress import progress
 from savedmodel._bench.turns import Contenders
@@ -197,25 +195,11 @@ def plot(results: Sequence[dict[str, Any]], file: Path) -> None:
     by_key = {(one["model"], one["path"]): one for one in results if "skipped" not in one}
     models = list(dict.fromkeys(one["model"] for one in results))
     kinds = [path for path in BATCHED if any((name, path) in by_key for name in models)]
-    plt = pyplot()
-    figure, axis = plt.subplots(figsize=(9, 4))
-    width = 0.8 / max(len(kinds), 1)
-    for i, path in enumerate(kinds):
-        heights = []
-        for name in models:
-            one, base = by_key.get((name, path)), by_key.get((name, PATHS[path][1]))
-            heights.append(one["rate"] / base["rate"] if one and base else 0.0)
-        places = [k + (i - (len(kinds) - 1) / 2) * width for k in range(len(models))]
-        axis.bar(places, heights, width, label=path, color=COLOURS[path])
-    axis.axhline(1, color="black", linewidth=0.8)
-    axis.set_xticks(range(len(models)), models)
-    axis.set_ylabel("requests/s, of unbatched")
-    horizontal_grid(axis)
-    open_frame(axis)
-    axis.legend(frameon=False, fontsize=8)
-    figure.tight_layout()
-    figure.savefig(file, dpi=150)
-    plt.close(figure)
+    series = {}
+    for path in kinds:
+        pairs = [(by_key.get((name, path)), by_key.get((name, PATHS[path][1]))) for name in models]
+        series[path] = [one["rate"] / base["rate"] if one and base else 0.0 for one, base in pairs]
+    save_bars(models, series, COLOURS, "requests/s, of unbatched", file)
 
 
 def batching(settings: BatchingSettings) -> int:

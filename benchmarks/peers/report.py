@@ -61,9 +61,9 @@ def detail_table(rows: Sequence[Row]) -> str:
                 table.append([*head, "skipped", *"---"])
                 continue
             difference = record["relative_difference"]
-            told = "-" if difference is None else f"{difference:.1e}" + (" (!)" if wrong(record) else "")
+            shown = "-" if difference is None else f"{difference:.1e}" + (" (!)" if wrong(record) else "")
             figures = [number(record[key]) for key in ("p50_us", "min_us", "items_per_second")]
-            table.append([*head, *figures, told])
+            table.append([*head, *figures, shown])
     headers = ["Model", "Batch", "Threads", "Precision", "Path", "p50 us", "min us", "items/s", "difference"]
     return markdown(headers, table, left=5)
 
@@ -191,8 +191,8 @@ def markdown_text(results: Results) -> str:
             "",
         ]
     text += ["## Every path", "", detail_table(rows), ""]
-    told = {one["model"] for one in (*results.latency, *results.cold)}
-    text += [f"- `{name}`: {MODELS[name].about}" for name in MODELS if name in told]
+    listed = {one["model"] for one in (*results.latency, *results.cold)}
+    text += [f"- `{name}`: {MODELS[name].about}" for name in MODELS if name in listed]
     used = {one["path"] for one in (*results.latency, *results.cold)}
     text += [f"- `{name}`: {spec.about}" for name, spec in ALL_PATHS.items() if name in used]
     return "\n".join(text)

@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from savedmodel._bench.plots import BLUE, SKY, save_bars
 from savedmodel._bench.progress import progress
 from savedmodel._bench.turns import CPU_ONLY
 from savedmodel._process import ProcessError, environment
@@ -252,8 +253,21 @@ def report(
     return "\n".join(lines) + "\n"
 
 
+def plot(cells: Sequence[Cell], file: Path) -> None:
+    """Requests a second at the most connections, over those of the no-op model."""
+    most = max(cell.connections for cell in cells)
+    of_most = [cell for cell in cells if cell.connections == most]
+    rates = {(cell.model, cell.server): cell.of("requests_per_second") for cell in of_most}
+    models = list(dict.fromkeys(cell.model for cell in of_most))
+    series = {
+        server: [rates[name, server] / rates[name, FLOOR] for name in models] for server in (OURS, BATCHED)
+    }
+    label = f"requests/s of {most} connections, of no-op"
+    save_bars(models, series, {OURS: BLUE, BATCHED: SKY}, label, file)
+
+
 def serving(settings: ServingSettings) -> int:
-    """Measure, print a table, write JSON and Markdown. Returns the exit status."""
+    """Measure, print a table, write it, a plot and JSON. Returns the exit status."""
     about = machine.describe()
     where = [sys.executable, "-m", "savedmodel", "--cmake-dir"]
     package = subprocess.run(where, capture_output=True, text=True).stdout.strip()
@@ -293,5 +307,9 @@ def serving(settings: ServingSettings) -> int:
         "skipped": skipped,
         "serving": [cell.as_json() for cell in cells],
     }
-    print(f"Written: {write_results(settings.stem, text, data)}")
+    written = write_results(settings.stem, text, data)
+    picture = settings.stem.with_suffix(".png")
+    if cells:
+        plot(cells, picture)
+    print(f"Written: {written}, {picture}")
     return 0 if cells else 1

@@ -19,7 +19,8 @@ class CallCounters {
   CallCounters& operator=(const CallCounters&) = delete;
 
   void Succeeded(std::uint64_t ticks) { succeeded_.Add(ticks); }
-  void Failed(Code code, std::uint64_t ticks);
+  // Without memory for the code's durations, counts the call only.
+  void Failed(Code code, std::uint64_t ticks) noexcept;
   void LeftQueue(std::uint64_t ticks);
   // Adds these counts to `counters`.
   void Read(RunCounters* counters) const;
@@ -27,8 +28,7 @@ class CallCounters {
  private:
   struct Durations {
     void Add(std::uint64_t ticks);
-    // Returns the number of calls.
-    std::uint64_t Read(std::array<std::uint64_t, RunCounters::kBuckets>* counts, double* seconds) const;
+    void Read(std::array<std::uint64_t, RunCounters::kBuckets>* counts, double* seconds) const;
 
     std::atomic<std::uint64_t> total_ns{0};
     std::array<std::atomic<std::uint64_t>, RunCounters::kBuckets> latency{};
@@ -36,6 +36,7 @@ class CallCounters {
 
   alignas(64) Durations succeeded_;
   std::atomic<std::uint64_t> queued_{0}, queue_ns_{0};
+  std::array<std::atomic<std::uint64_t>, 17> errors_{};
   std::array<std::atomic<Durations*>, 17> failed_{};  // owned; null for codes that did not occur
 };
 

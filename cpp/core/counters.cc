@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <new>
 #include <numeric>
 
 #include "core/call_counters.h"
@@ -77,30 +78,27 @@ void CallCounters::Durations::Add(std::uint64_t ticks) {
   total_ns.fetch_add(ns, std::memory_order_relaxed);
 }
 
-std::uint64_t CallCounters::Durations::Read(std::array<std::uint64_t, RunCounters::kBuckets>* counts,
-                                            double* seconds) const {
-  std::uint64_t calls = 0;
+void CallCounters::Durations::Read(std::array<std::uint64_t, RunCounters::kBuckets>* counts,
+                                   double* seconds) const {
   for (std::size_t i = 0; i < latency.size(); ++i) {
-    const std::uint64_t here = latency[i].load(std::memory_order_relaxed);
-    (*counts)[i] += here;
-    calls += here;
+    (*counts)[i] += latency[i].load(std::memory_order_relaxed);
   }
   *seconds += static_cast<double>(total_ns.load(std::memory_order_relaxed)) * 1e-9;
-  return calls;
 }
 
 CallCounters::~CallCounters() {
   for (const std::atomic<Durations*>& failed : failed_) delete failed.load(std::memory_order_acquire);
 }
 
-void CallCounters::Failed(Code code, std::uint64_t ticks) {
-  const auto index = static_cast<std::size_t>(code);
-  std::atomic<Durations*>& failed =
-      failed_[index < failed_.size() ? index : static_cast<std::size_t>(Code::kUnknown)];
-  Durations* durations = failed.load(std::memory_order_acquire);
+void CallCounters::Failed(Code code, std::uint64_t ticks) noexcept {
+  const auto given = static_cast<std::size_t>(code);
+  const std::size_t index = given < errors_.size() ? given : static_cast<std::size_t>(Code::kUnknown);
+  errors_[index].fetch_add(1, std::memory_order_relaxed);
+  Durations* durations = failed_[index].load(std::memory_order_acquire);
   if (durations == nullptr) {
-    auto made = std::make_unique<Durations>();
-    if (failed.compare_exchange_strong(durations, made.get(), std::memory_order_acq_rel)) {
+    std::unique_ptr<Durations> made(new (std::nothrow) Durations);
+    if (made == nullptr) return;
+    if (failed_[index].compare_exchange_strong(durations, made.get(), std::memory_order_acq_rel)) {
       durations = made.release();
     }
   }
@@ -108,12 +106,15 @@ void CallCounters::Failed(Code code, std::uint64_t ticks) {
 }
 
 void CallCounters::Read(RunCounters* counters) const {
-  counters->successes += succeeded_.Read(&counters->latency, &counters->total_seconds);
+  succeeded_.Read(&counters->latency, &counters->total_seconds);
+  counters->successes +=
+      std::accumulate(counters->latency.begin(), counters->latency.end(), std::uint64_t{0});
   for (std::size_t i = 0; i < failed_.size(); ++i) {
+    counters->errors[i] += errors_[i].load(std::memory_order_relaxed);
     const Durations* durations = failed_[i].load(std::memory_order_acquire);
     if (durations == nullptr) continue;
     RunCounters::Failures& failures = counters->failures[static_cast<Code>(i)];
-    counters->errors[i] += durations->Read(&failures.latency, &failures.total_seconds);
+    durations->Read(&failures.latency, &failures.total_seconds);
   }
   counters->queued += queued_.load(std::memory_order_relaxed);
   counters->queue_seconds += static_cast<double>(queue_ns_.load(std::memory_order_relaxed)) * 1e-9;

@@ -323,13 +323,13 @@ std::vector<std::string> Model::devices() const {
 std::vector<OptimizationReport> Model::Optimization() const {
   return WithErrors(Subject::Quoted(path()), [&] {
     std::vector<OptimizationReport> reports;
-    std::set<const internal::BoundFunction*> told;
+    std::set<const internal::BoundFunction*> reported;
     const auto add = [&](const std::string& label, const internal::BoundFunction* bound) {
       OptimizationReport report;
       report.function = label;
       report.why_not = state_->closed ? "the model is closed" : "it has not been called yet";
       reports.push_back(bound == nullptr ? std::move(report) : bound->engine->optimization());
-      told.insert(bound);
+      reported.insert(bound);
     };
     const auto call = signatures().empty() ? functions().find(kCall) : functions().end();
     const std::lock_guard<std::mutex> lock(state_->mutex);
@@ -343,7 +343,7 @@ std::vector<OptimizationReport> Model::Optimization() const {
       add(call->second.Label(i), found == state_->saved_functions.end() ? nullptr : found->second.get());
     }
     for (const auto& [name, bound] : state_->saved_functions) {
-      if (told.count(bound.get()) == 0) reports.push_back(bound->engine->optimization());
+      if (reported.count(bound.get()) == 0) reports.push_back(bound->engine->optimization());
     }
     return reports;
   });

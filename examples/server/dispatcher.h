@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the protocols share: a request from its arrival to the results of a run.
+// The part that the protocols share: a request from its arrival to the results of a run.
 #pragma once
 
 #include <savedmodel/savedmodel.h>
@@ -29,7 +29,7 @@ std::size_t IndexOf(const Specs& specs, const std::string& name, const char* wha
 // Fills in defaults. Throws Error if an input is missing.
 void AddDefaults(const Specs& specs, Tensors* inputs);
 
-// What to run: a signature, for some of its outputs.
+// A run: a signature, for some of its outputs.
 struct Job {
   std::shared_ptr<const Endpoint> endpoint;
   savedmodel::Function function;

@@ -220,7 +220,7 @@ class HttpServer::Server {
       if (dispatcher_.has_models()) text += dispatcher_.models().Metrics();
       response.set_content(text, "text/plain; version=0.0.4");
     });
-    // What no route answered.
+    // Requests that no route answered.
     http_->set_error_handler([](const httplib::Request& http, httplib::Response& response) {
       if (!response.body.empty()) return;
       const bool there = response.status != 404;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the server says of itself: a line on stderr for each event, as text or as a JSON object.
+// The server's log: a line on stderr for each event, as text or as a JSON object.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -81,7 +81,7 @@ void Loaded::LearnWhatIsQuick() const {
     savedmodel::RunCounters since = all;
     since.successes -= speed.until.successes;
     for (std::size_t i = 0; i < since.latency.size(); ++i) since.latency[i] -= speed.until.latency[i];
-    const bool quick = since.Quantile(0.99) < kQuick.count();
+    const bool quick = since.Quantile(0.9) < kQuick.count();
     if (!quick || since.successes >= kRunsToLearnFrom) speed = {all, quick};
     if (!speed.quick) slow.insert(all.signature);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Classify, Regress and MultiInference have in common: tf.Examples in, classes or values out. Which
+// The common part of Classify, Regress and MultiInference: tf.Examples in, classes or values out. Which
 // inputs and outputs a signature needs for that is TensorFlow Serving's convention.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is behind savedmodel.Batcher. Everything here requires the GIL.
+// The state behind savedmodel.Batcher. Everything here requires the GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -126,13 +126,13 @@ PyObject* RunIfQuick(PyObject* self, PyObject* const* args, Py_ssize_t count, Py
 // end the thread while the interpreter ends: no frame below it may have anything to destroy.
 PyObject* CallPython(PyObject* function, PyObject* self, PyObject* const* args, Py_ssize_t count,
                      PyObject* names) {
-  constexpr Py_ssize_t kMost = 8;
+  constexpr Py_ssize_t kMax = 8;
   const Py_ssize_t all = count + (names == nullptr ? 0 : PyTuple_GET_SIZE(names));
-  if (function == nullptr || all > kMost) {
+  if (function == nullptr || all > kMax) {
     if (function != nullptr) PyErr_SetString(PyExc_TypeError, "too many arguments");
     return nullptr;
   }
-  PyObject* arguments[kMost + 1] = {self};
+  PyObject* arguments[kMax + 1] = {self};
   std::copy_n(args, all, arguments + 1);
   return PyObject_Vectorcall(function, arguments, static_cast<std::size_t>(count) + 1, names);
 }

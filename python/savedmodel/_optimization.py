@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from savedmodel import _core
 
 
-_TOLD_SECONDS = 1e-3  # from here on the text shows a pass that found nothing
+_SHOWN_SECONDS = 1e-3  # from here on the text shows a pass that found nothing
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class Optimization:
             frozen = f"{self.variables_frozen} variables ({self.frozen_bytes / 1e6:.1f} MB) frozen"
             nodes = f"{self.nodes_before} -> {self.nodes_after} nodes"
             lines[0] += f", {nodes}, {frozen}, {self.seconds:.2f} s"
-            told = [p for p in self.passes if p.count or p.seconds >= _TOLD_SECONDS]
-            width = max((len(p.name) for p in told), default=0)
-            for p in told:
+            shown = [p for p in self.passes if p.count or p.seconds >= _SHOWN_SECONDS]
+            width = max((len(p.name) for p in shown), default=0)
+            for p in shown:
                 count = f"{p.count}x" if p.count else ""
                 lines.append(f"  {p.name:<{width}} {count:>5} {p.seconds * 1e3:7.1f} ms  {p.what}")
         lines += [f"  note: {note}" for note in self.notes]

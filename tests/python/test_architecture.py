@@ -81,7 +81,18 @@ ENGINE_INCLUDES: dict[str, set[str]] = {
     "inspect": {"files", "graph", "objects"},
     "edit": {"base", "files", "graph", "objects"},
     "warmup": {"base"},
-    "model": {"base", "executor", "files", "graph", "inspect", "objects", "optimize", "saved", "threads"},
+    "model": {
+        "base",
+        "executor",
+        "files",
+        "graph",
+        "inspect",
+        "objects",
+        "ops",
+        "optimize",
+        "saved",
+        "threads",
+    },  # fmt: skip
     ".": {"base", "edit", "graph", "inspect", "model", "warmup"},
 }
 KNOWS_NO_TENSORFLOW = re.compile(

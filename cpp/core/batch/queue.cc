@@ -268,7 +268,7 @@ void BatchQueue::RunAsync(std::vector<Batcher::Request> given, Seconds here) {
   for (const Request& request : admitted) {
     try {
       Enter(request);
-      // What ended before it had entered was not noticed.
+      // A request that ended before it had entered was not noticed.
       const bool cancelled = request->cancelled();
       if (cancelled || request->until <= Clock::now()) Expire(&lock, *request, cancelled);
     } catch (const Error&) {

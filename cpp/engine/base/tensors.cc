@@ -33,14 +33,14 @@ class SpareBlocks {
     static thread_local const AtExit at_exit;
     (void)at_exit;
     Stack& spare = Here();
-    if (spare.count == kMost || spare.ended) return ::operator delete(block);
+    if (spare.count == kMax || spare.ended) return ::operator delete(block);
     spare.blocks[spare.count++] = block;
   }
 
  private:
-  static constexpr int kMost = 16;
+  static constexpr int kMax = 16;
   struct Stack {
-    void* blocks[kMost];
+    void* blocks[kMax];
     int count;
     bool ended;
   };

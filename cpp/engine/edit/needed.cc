@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <utility>
 
-#include "tensorflow/core/framework/op.h"
+#include "engine/graph/attributes.h"
 
 namespace savedmodel::engine::edit {
 namespace tf = tensorflow;
 namespace {
 
 bool HasOneOutput(const tf::NodeDef& node) {
-  const tf::OpDef* op = nullptr;
-  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() || op->output_arg_size() != 1) return false;
+  const tf::OpDef* op = FindOp(node.op());
+  if (op == nullptr || op->output_arg_size() != 1) return false;
   const tf::OpDef::ArgDef& output = op->output_arg(0);
   return output.number_attr().empty() && output.type_list_attr().empty() && !output.is_ref();
 }
@@ -23,8 +23,8 @@ bool PassesOn(const tf::NodeDef& node) { return node.op() == "Identity" || node.
 }  // namespace
 
 bool MakesHandle(const tf::NodeDef& node) {
-  const tf::OpDef* op = nullptr;
-  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() || !op->is_stateful()) return false;
+  const tf::OpDef* op = FindOp(node.op());
+  if (op == nullptr || !op->is_stateful()) return false;
   if (op->input_arg_size() > 0 || op->output_arg_size() == 0) return false;
   const bool shared = std::any_of(op->attr().begin(), op->attr().end(),
                                   [](const auto& attribute) { return attribute.name() == "shared_name"; });

@@ -85,7 +85,7 @@ struct SequentialExecutor::Values {
   bool IsInline(const SequentialExecutor& of) const {
     return of.slot_count_ <= static_cast<std::int32_t>(tensors.capacity()) &&
            of.guard_count_ <= static_cast<std::int32_t>(guards.capacity()) &&
-           of.most_inputs_ <= static_cast<std::int32_t>(arguments.capacity());
+           of.max_inputs_ <= static_cast<std::int32_t>(arguments.capacity());
   }
 };
 
@@ -207,11 +207,11 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const Constan
     step.first_output = slot_count_;
     step.outputs = node->num_outputs();
     for (int i = 0; i < node->num_outputs(); ++i) outputs.push_back(slot_count_++);
-    most_inputs_ = std::max(most_inputs_, step.inputs);
-    most_outputs_ = std::max(most_outputs_, step.outputs);
+    max_inputs_ = std::max(max_inputs_, step.inputs);
+    max_outputs_ = std::max(max_outputs_, step.outputs);
     steps_.push_back(step);
   }
-  attributes_.resize(static_cast<std::size_t>(std::max(most_inputs_, most_outputs_)));
+  attributes_.resize(static_cast<std::size_t>(std::max(max_inputs_, max_outputs_)));
   for (const auto& [index, slot] : fetches) fetches_.push_back(slot);
   PlanLifetimes();
   return true;

@@ -85,10 +85,10 @@ class SequentialExecutor : public GraphExecutor {
   std::int32_t feed_count_ = 0;
   std::int32_t slot_count_ = 0;
   std::int32_t guard_count_ = 0;
-  std::int32_t most_inputs_ = 0;
-  std::int32_t most_outputs_ = 0;
+  std::int32_t max_inputs_ = 0;
+  std::int32_t max_outputs_ = 0;
   bool uses_container_ = false;                              // the step's container
-  std::vector<tensorflow::AllocatorAttributes> attributes_;  // as many as most_inputs_, most_outputs_
+  std::vector<tensorflow::AllocatorAttributes> attributes_;  // as many as max_inputs_, max_outputs_
 };
 
 }  // namespace savedmodel::engine

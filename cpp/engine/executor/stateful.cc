@@ -5,10 +5,10 @@
 #include <set>
 
 #include "engine/base/status.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/node_def_util.h"
-#include "tensorflow/core/framework/op.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -46,8 +46,8 @@ class Effects {
     const std::vector<std::string> called = CalledFunctions(node);
     for (const std::string& name : called) AddFunction(name);
     if (library_.Find(node.op()) != nullptr) return AddFunction(node.op());
-    const tf::OpDef* op = nullptr;
-    if (!called.empty() || !tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return;
+    const tf::OpDef* op = FindOp(node.op());
+    if (!called.empty() || op == nullptr) return;
     if (op->is_stateful() && !OnlyReads(node.op())) ops_.insert(node.op());
   }
   std::vector<std::string> Take() const { return {ops_.begin(), ops_.end()}; }

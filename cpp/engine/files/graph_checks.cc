@@ -12,17 +12,10 @@
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
-#include "tensorflow/core/framework/op.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
-
-// Null for a function, and for an unknown op.
-const tf::OpDef* FindOp(const tf::NodeDef& node) {
-  const tf::OpDef* op = nullptr;
-  return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() ? op : nullptr;
-}
 
 // The graph optimizer assumes that the constant axis of a concatenation is one number.
 class ConcatAxes {
@@ -59,7 +52,7 @@ void CheckGraph(const std::string& path, const tf::MetaGraphDef& meta_graph, con
   CalledNodes called(graph.library());
   const auto check = [&](const tf::NodeDef& node, const ConcatAxes& axes, const std::string& function) {
     std::string fault = FaultOfValues(node, limits);
-    const tf::OpDef* op = FindOp(node);
+    const tf::OpDef* op = FindOp(node.op());
     if (fault.empty()) fault = FaultOfFullType(node, op);
     if (fault.empty()) fault = FaultOfAttributes(node, op);
     if (fault.empty() && function.empty()) fault = FaultOfInputs(node, op);

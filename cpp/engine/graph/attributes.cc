@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/graph/attributes.h"
 
+#include "tensorflow/core/framework/op.h"
+
 namespace savedmodel::engine {
 namespace tf = tensorflow;
+
+const tf::OpDef* FindOp(const std::string& op) {
+  const tf::OpDef* found = nullptr;
+  return tf::OpRegistry::Global()->LookUpOpDef(op, &found).ok() ? found : nullptr;
+}
 
 const tf::AttrValue* FindAttr(const tf::NodeDef& node, std::string_view name) {
   const auto found = node.attr().find(name);

@@ -11,10 +11,13 @@
 
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
+#include "tensorflow/core/framework/op_def.pb.h"
 #include "tensorflow/core/framework/tensor.h"
 
 namespace savedmodel::engine {
 
+// Null if TensorFlow knows no such op: it may be a function.
+const tensorflow::OpDef* FindOp(const std::string& op);
 // Null if the node has no such attribute.
 const tensorflow::AttrValue* FindAttr(const tensorflow::NodeDef& node, std::string_view name);
 // An empty value if the node has no such attribute: 0, false, "", DT_INVALID, an empty list.

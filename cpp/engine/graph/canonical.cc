@@ -9,12 +9,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/digest.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph_view.h"
 #include "engine/graph/rewriter.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
-#include "tensorflow/core/framework/op.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -174,8 +174,8 @@ class Canonical {
   }
 
   void CheckState(const tf::NodeDef& node) {
-    const tf::OpDef* op = nullptr;
-    const bool known = tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok();
+    const tf::OpDef* op = FindOp(node.op());
+    const bool known = op != nullptr;
     shares_ = shares_ && known && (!op->is_stateful() || OnlyReads(node.op()));
   }
 

@@ -51,7 +51,7 @@ std::string Reference(const std::string& node, int index);
 // The integers in a Const of rank 0 or 1.
 std::optional<std::vector<std::int64_t>> Integers(const Value& value);
 std::optional<std::int64_t> Integer(const Value& value);  // of rank 0
-// What all elements, at least one, of a float Const are.
+// The value that all elements of a float Const have; there is at least one.
 std::optional<float> RepeatedNumber(const Value& value);
 // The shape of a Const, of a variable or of what is read from one, if it is known whole.
 std::optional<std::vector<std::int64_t>> StaticShape(const Dataflow& graph, const Value& value);

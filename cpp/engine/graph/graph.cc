@@ -13,7 +13,6 @@
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
 #include "tensorflow/core/framework/node_def_util.h"
-#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_def.pb.h"
 
 namespace savedmodel::engine {
@@ -82,8 +81,8 @@ class FunctionKeepers {
       if (!keeper.empty()) return keeper;
     }
     if (!CalledFunctions(node).empty()) return "";  // a call is no reader or writer by itself
-    const tf::OpDef* op = nullptr;
-    if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return "";
+    const tf::OpDef* op = FindOp(node.op());
+    if (op == nullptr) return "";
     return MayKeepInputs(*op) ? node.op() : "";
   }
 
@@ -105,8 +104,8 @@ class FunctionKeepers {
 
 // False if the node's op can't be told.
 bool OutputTypes(const tf::NodeDef& node, const tf::FunctionDef* function, std::vector<DType>* result) {
-  const tf::OpDef* op = function == nullptr ? nullptr : &function->signature();
-  if (op == nullptr && !tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;
+  const tf::OpDef* op = function == nullptr ? FindOp(node.op()) : &function->signature();
+  if (op == nullptr) return false;
   tf::DataTypeVector types;
   if (!tf::OutputTypesForNode(node, *op, &types).ok()) {
     tf::NodeDef complete = node;  // attributes that have their default may be left out

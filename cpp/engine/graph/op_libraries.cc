@@ -7,6 +7,7 @@
 
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
 #include "savedmodel/runtime.h"
 #include "tensorflow/core/framework/kernel_def.pb.h"
@@ -79,8 +80,8 @@ bool IsPythonFunction(const std::string& op) {
 }
 
 bool IsMissing(const std::string& op) {
-  const tf::OpDef* known = nullptr;
-  if (!tf::OpRegistry::Global()->LookUpOpDef(op, &known).ok()) return true;
+  const tf::OpDef* known = FindOp(op);
+  if (known == nullptr) return true;
   // TensorFlow's Python brings the kernels.
   return IsPythonFunction(op) && tf::GetRegisteredKernelsForOp(op).kernel_size() == 0;
 }

@@ -15,7 +15,6 @@
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def_util.h"
-#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/resource_handle.h"
 
 namespace savedmodel::engine {
@@ -145,10 +144,9 @@ std::set<std::string> WrittenReferences(const tf::GraphDef& graph) {
   if (variables.empty()) return written;
   for (const tf::NodeDef& node : graph.node()) {
     if (node.op() == "IsVariableInitialized") continue;
-    const tf::OpDef* op = nullptr;
+    const tf::OpDef* op = FindOp(node.op());
     tf::DataTypeVector types;
-    const bool known = tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() &&
-                       tf::InputTypesForNode(node, *op, &types).ok();
+    const bool known = op != nullptr && tf::InputTypesForNode(node, *op, &types).ok();
     for (int i = 0; i < node.input_size() && !IsControl(node.input(i)); ++i) {
       const auto variable = variables.find(NodeOf(node.input(i)));
       if (variable == variables.end()) continue;
@@ -200,8 +198,8 @@ std::set<std::string> WrittenVariables(const tf::GraphDef& graph, const std::vec
 
 bool IsStandalone(const tf::GraphDef& graph) {
   return !AnyNode(graph, [](const tf::NodeDef& node) {
-    const tf::OpDef* op = nullptr;
-    if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;  // a function
+    const tf::OpDef* op = FindOp(node.op());
+    if (op == nullptr) return false;  // a function
     return std::any_of(op->attr().begin(), op->attr().end(), [](const tf::OpDef::AttrDef& attr) {
       return attr.name() == "shared_name" || attr.name() == "container";
     });

@@ -33,13 +33,13 @@ class Heads {
         problem_(problem),
         panel_width_(Index{gemm_.lanes} * gemm_.panel_vectors) {
     // Rows a multiple of 4 KB apart would all map to one set of the first-level cache.
-    score_step_ = RoundUp(problem.columns, 16) + 16;
-    most_rows_ = std::max<Index>(kScores / score_step_ / gemm_.tile_rows, 1) * gemm_.tile_rows;
-    most_rows_ = std::min(most_rows_, problem.rows);
+    score_stride_ = RoundUp(problem.columns, 16) + 16;
+    max_rows_ = std::max<Index>(kScores / score_stride_ / gemm_.tile_rows, 1) * gemm_.tile_rows;
+    max_rows_ = std::min(max_rows_, problem.rows);
     const Index keys = RoundUp(problem.columns, gemm_.lanes) * problem.depth;
     const Index values = RoundUp(problem.value_depth, gemm_.lanes) * problem.columns;
     // Products prefetch beyond the panel that they read.
-    keys_ = ThreadRoom(keys + values + most_rows_ * score_step_ + panel_width_);
+    keys_ = ThreadRoom(keys + values + max_rows_ * score_stride_ + panel_width_);
     values_ = keys_ + keys;
     scores_ = values_ + values;
   }
@@ -55,10 +55,10 @@ class Heads {
 
   void Run(Index row, Index end) {
     for (Index next = 0; row < end; row = next) {
-      next = std::min(row + most_rows_, end);
+      next = std::min(row + max_rows_, end);
       if (IsStopped(problem_.stop)) return;
       Score(row, next - row);
-      vectors_.softmax(scores_, next - row, problem_.columns, score_step_, 1, scores_);
+      vectors_.softmax(scores_, next - row, problem_.columns, score_stride_, 1, scores_);
       Combine(row, next - row);
     }
   }
@@ -70,7 +70,7 @@ class Heads {
     strip.a_stride = problem_.query.row_stride;
     strip.addend_stride = problem_.mask.row_stride;
     strip.c = scores_;
-    strip.c_stride = score_step_;
+    strip.c_stride = score_stride_;
     const float* mask = problem_.mask.data == nullptr
                             ? nullptr
                             : At(problem_.mask, sample_, head_) + row * problem_.mask.row_stride;
@@ -80,7 +80,7 @@ class Heads {
   void Combine(Index row, Index rows) {
     GemmStrip strip{};
     strip.a = scores_;
-    strip.a_stride = score_step_;
+    strip.a_stride = score_stride_;
     strip.c = problem_.out + sample_ * problem_.out_sample_stride + head_ * problem_.out_head_stride +
               row * problem_.out_row_stride;
     strip.c_stride = problem_.out_row_stride;
@@ -109,7 +109,7 @@ class Heads {
   const AttentionKernels& pack_;
   const AttentionProblem& problem_;
   const Index panel_width_;
-  Index score_step_, most_rows_, sample_ = 0, head_ = 0;
+  Index score_stride_, max_rows_, sample_ = 0, head_ = 0;
   float *keys_, *values_, *scores_;
 };
 

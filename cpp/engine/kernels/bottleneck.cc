@@ -36,9 +36,9 @@ class Rows {
   void Run(Index first, Index end) {
     const Index strips = DivideUp(end - first, strip_);
     strip_ = DivideUp(end - first, strips);
-    const Index most_rows = (strip_ - 1) * window_.stride_height + window_.window_height;
-    float* const room = ThreadRoom<Rows>((expands() ? most_rows * row_ : 0) + strip_ * middle_row_);
-    middle_ = expands() ? room + most_rows * row_ : room;
+    const Index max_rows = (strip_ - 1) * window_.stride_height + window_.window_height;
+    float* const room = ThreadRoom<Rows>((expands() ? max_rows * row_ : 0) + strip_ * middle_row_);
+    middle_ = expands() ? room + max_rows * row_ : room;
     expanded_ = room;
     for (Index i = 0, row = first; i < strips; ++i) {
       const Index next = first + (end - first) * (i + 1) / strips;

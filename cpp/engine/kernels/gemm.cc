@@ -69,11 +69,11 @@ class Part {
     copies_ = problem.a.rows_per_line != 0 || kernel.round != nullptr;
     const bool few = weights.steps() * weights.columns() <= kFewWeights;
     const Index floats = few ? kFloatsOfANearby : kFloatsOfA;
-    most_rows_ = std::max<Index>(floats / weights.depth_block() / kernel.tile_rows, 1) * kernel.tile_rows;
+    max_rows_ = std::max<Index>(floats / weights.depth_block() / kernel.tile_rows, 1) * kernel.tile_rows;
   }
 
   void Run(Index first_row, Index end_row, Index first_panel, Index end_panel) {
-    const Index blocks = DivideUp(end_row - first_row, most_rows_);
+    const Index blocks = DivideUp(end_row - first_row, max_rows_);
     for (Index i = 0, row = first_row; i < blocks; ++i) {
       const Index end = first_row + (end_row - first_row) * (i + 1) / blocks;
       // A product of depth 0 still has a bias.
@@ -138,7 +138,7 @@ class Part {
   const PackedWeights& weights_;
   const Stop* const stop_;
   bool copies_;
-  Index most_rows_;
+  Index max_rows_;
   GemmStrip strip_{};
 };
 

@@ -90,9 +90,8 @@ const tf::GraphDef& GraphOf(SharedSession& shared, const CallGraph* call) {
 // Nor does it share a kernel that keeps something between runs, such as a random generator.
 bool NeedsNoSession(const tf::GraphDef& graph) {
   return IsStandalone(graph) && !AnyNode(graph, [](const tf::NodeDef& node) {
-           const tf::OpDef* op = nullptr;
-           return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() &&
-                  StatefulKernels::Owns(node, *op);
+           const tf::OpDef* op = FindOp(node.op());
+           return op != nullptr && StatefulKernels::Owns(node, *op);
          });
 }
 

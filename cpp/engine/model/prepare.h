@@ -33,7 +33,8 @@ const GraphExecutor* PrepareExecutor(SharedSession* shared, const CallGraph* cal
 const GraphExecutor* PreparePlain(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                                   bool bare, OptimizationReport* report);
 
-// What each node of an optimized function's executor computes; empty if that can't be found.
+// Finds the original nodes that each node of an optimized function's executor computes; empty if that can't
+// be found.
 Origins FindOrigins(SharedSession* shared, const CallGraph* call, const FunctionGraph& function,
                     const GraphExecutor& executor);
 

@@ -14,7 +14,6 @@
 #include "engine/objects/object_tensors.h"
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/node_def.pb.h"
-#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/protobuf/saved_object_graph.pb.h"
 
 namespace savedmodel::engine {
@@ -29,9 +28,8 @@ std::string NameOf(const tf::NodeDef& node) {
 
 // True if the op's first input is a reference: it may change a v1 variable.
 bool TakesReference(const tf::NodeDef& node) {
-  const tf::OpDef* op = nullptr;
-  return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() && op->input_arg_size() > 0 &&
-         op->input_arg(0).is_ref();
+  const tf::OpDef* op = FindOp(node.op());
+  return op != nullptr && op->input_arg_size() > 0 && op->input_arg(0).is_ref();
 }
 
 using Variables = std::map<std::string, std::vector<const tf::NodeDef*>>;  // by NameOf

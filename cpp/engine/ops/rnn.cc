@@ -33,17 +33,17 @@ class RnnOp : public tf::OpKernel, public PacksInput {
       OP_REQUIRES_OK(context, context->GetAttr("reset_after", &reset_after));
       cell_ = reset_after ? Cell::kGruResetAfter : Cell::kGruResetBefore;
     }
-    OP_REQUIRES_OK(context, context->GetAttr("time_major", &time_major_));
-    OP_REQUIRES_OK(context, context->GetAttr("y_time_major", &y_time_major_));
-    OP_REQUIRES_OK(context, context->GetAttr("reverse", &reverse_));
-    OP_REQUIRES_OK(context, context->GetAttr("reverse_y", &reverse_y_));
-    OP_REQUIRES_OK(context, context->GetAttr("sequence", &sequence_));
-    OP_REQUIRES_OK(context, context->GetAttr("steps", &steps_));
-    OP_REQUIRES_OK(context, context->GetAttr("cache_weights", &cache_weights_));
-    OP_REQUIRES_OK(context, context->GetAttr("mask_time_major", &mask_time_major_));
-    OP_REQUIRES_OK(context, context->GetAttr("masked_is_zero", &masked_is_zero_));
-    OP_REQUIRES_OK(context, context->GetAttr("no_steps", &no_steps_));
-    OP_REQUIRES_OK(context, context->GetAttr("rows_without_steps", &rows_without_steps_));
+    OP_REQUIRES_OK(context, context->GetAttr("time_major", &options_.time_major));
+    OP_REQUIRES_OK(context, context->GetAttr("y_time_major", &options_.y_time_major));
+    OP_REQUIRES_OK(context, context->GetAttr("reverse", &options_.reverse));
+    OP_REQUIRES_OK(context, context->GetAttr("reverse_y", &options_.reverse_y));
+    OP_REQUIRES_OK(context, context->GetAttr("sequence", &options_.sequence));
+    OP_REQUIRES_OK(context, context->GetAttr("steps", &options_.steps));
+    OP_REQUIRES_OK(context, context->GetAttr("cache_weights", &options_.cache_weights));
+    OP_REQUIRES_OK(context, context->GetAttr("mask_time_major", &options_.mask_time_major));
+    OP_REQUIRES_OK(context, context->GetAttr("masked_is_zero", &options_.masked_is_zero));
+    OP_REQUIRES_OK(context, context->GetAttr("no_steps", &options_.no_steps));
+    OP_REQUIRES_OK(context, context->GetAttr("rows_without_steps", &options_.rows_without_steps));
   }
 
   void Compute(tf::OpKernelContext* context) override {
@@ -53,8 +53,9 @@ class RnnOp : public tf::OpKernel, public PacksInput {
     OP_REQUIRES_OK(context, context->input_list("mask", &masks));
     const tf::Tensor& x = context->input(0);
     OP_REQUIRES(context, x.dims() == 3, Invalid("x is not of rank 3", x));
-    const Index time = x.dim_size(time_major_ ? 0 : 1), sequences = x.dim_size(time_major_ ? 1 : 0);
-    const Index steps = steps_ < 0 ? time : steps_;
+    const Index time = x.dim_size(options_.time_major ? 0 : 1),
+                sequences = x.dim_size(options_.time_major ? 1 : 0);
+    const Index steps = options_.steps < 0 ? time : options_.steps;
     OP_REQUIRES(context, steps <= time, Invalid("fewer steps than the loop walks", x));
     if (steps == 0) return WithoutSteps(context, sequences, states);
     OP_REQUIRES_OK(context, CheckWeights(x.dim_size(2), context->input(1), context->input(2), biases));
@@ -66,7 +67,7 @@ class RnnOp : public tf::OpKernel, public PacksInput {
     for (const tf::Tensor& mask : masks) {
       OP_REQUIRES(context, mask.dims() == 3 && mask.dim_size(2) == 1,
                   Invalid("a mask has the wrong shape", mask));
-      if (batch == 1) batch = mask.dim_size(mask_time_major_ ? 1 : 0);
+      if (batch == 1) batch = mask.dim_size(options_.mask_time_major ? 1 : 0);
     }
     const std::shared_ptr<const Network> network = Pack(context->input(1), context->input(2), biases);
     const Index units = network->units();
@@ -75,9 +76,9 @@ class RnnOp : public tf::OpKernel, public PacksInput {
     s.steps = steps;
     s.batch = batch;
     s.x = x.flat<float>().data();
-    s.x_stride = x.dim_size(2) * (time_major_ ? sequences : 1);
-    s.x_row = sequences == 1 ? 0 : x.dim_size(2) * (time_major_ ? 1 : time);
-    if (reverse_ && time > 0) {
+    s.x_stride = x.dim_size(2) * (options_.time_major ? sequences : 1);
+    s.x_row = sequences == 1 ? 0 : x.dim_size(2) * (options_.time_major ? 1 : time);
+    if (options_.reverse && time > 0) {
       s.x += s.x_stride * (time - 1);
       s.x_stride = -s.x_stride;
     }
@@ -93,14 +94,14 @@ class RnnOp : public tf::OpKernel, public PacksInput {
 
     tf::Tensor* y = nullptr;
     tf::TensorShape y_shape({0});
-    if (sequence_ && y_time_major_) y_shape = tf::TensorShape({steps, batch, units});
-    if (sequence_ && !y_time_major_) y_shape = tf::TensorShape({batch, steps, units});
+    if (options_.sequence && options_.y_time_major) y_shape = tf::TensorShape({steps, batch, units});
+    if (options_.sequence && !options_.y_time_major) y_shape = tf::TensorShape({batch, steps, units});
     OP_REQUIRES_OK(context, context->allocate_output(0, y_shape, &y));
-    if (sequence_) {
+    if (options_.sequence) {
       s.y = y->flat<float>().data();
-      s.y_stride = units * (y_time_major_ ? batch : 1);
-      s.y_row = units * (y_time_major_ ? 1 : steps);
-      if (reverse_y_ && steps > 0) {
+      s.y_stride = units * (options_.y_time_major ? batch : 1);
+      s.y_row = units * (options_.y_time_major ? 1 : steps);
+      if (options_.reverse_y && steps > 0) {
         s.y += s.y_stride * (steps - 1);
         s.y_stride = -s.y_stride;
       }
@@ -149,21 +150,22 @@ class RnnOp : public tf::OpKernel, public PacksInput {
     OP_REQUIRES(context, recurrent.dims() == 2,
                 Invalid("the recurrent kernel has the wrong shape", recurrent));
     OP_REQUIRES(
-        context, no_steps_ != "error",
+        context, options_.no_steps != "error",
         absl::InvalidArgumentError("a sequence of no steps has no last result, and its results have no "
                                    "shape that is known"));
-    const Index rows = rows_without_steps_ < 0 ? batch : rows_without_steps_, units = recurrent.dim_size(0);
+    const Index rows = options_.rows_without_steps < 0 ? batch : options_.rows_without_steps,
+                units = recurrent.dim_size(0);
     const tf::TensorShape results =
-        y_time_major_ ? tf::TensorShape({0, rows, units}) : tf::TensorShape({rows, 0, units});
+        options_.y_time_major ? tf::TensorShape({0, rows, units}) : tf::TensorShape({rows, 0, units});
     for (int i = 0; i < context->num_outputs(); ++i) {
       const bool last = i == Last(context);
-      if (i > 0 && states.size() > 0 && !(last && no_steps_ == "zeros")) {
+      if (i > 0 && states.size() > 0 && !(last && options_.no_steps == "zeros")) {
         context->set_output(i, states[last ? 0 : i - 1]);
         continue;
       }
-      const tf::TensorShape shape = i > 0       ? tf::TensorShape({last ? rows : batch, units})
-                                    : sequence_ ? results
-                                                : tf::TensorShape({0});
+      const tf::TensorShape shape = i > 0               ? tf::TensorShape({last ? rows : batch, units})
+                                    : options_.sequence ? results
+                                                        : tf::TensorShape({0});
       tf::Tensor* output = nullptr;
       OP_REQUIRES_OK(context, context->allocate_output(i, shape, &output));
       output->flat<float>().setZero();
@@ -171,15 +173,15 @@ class RnnOp : public tf::OpKernel, public PacksInput {
   }
 
   absl::Status ReadMask(const tf::Tensor& mask, Sequence* s) const {
-    const Index time = mask.dim_size(mask_time_major_ ? 0 : 1),
-                rows = mask.dim_size(mask_time_major_ ? 1 : 0);
+    const Index time = mask.dim_size(options_.mask_time_major ? 0 : 1),
+                rows = mask.dim_size(options_.mask_time_major ? 1 : 0);
     if (time < s->steps || (rows != s->batch && rows != 1))
       return Invalid("a mask has the wrong shape", mask);
     s->mask = mask.flat<bool>().data();
-    s->mask_stride = mask_time_major_ ? rows : 1;
-    s->mask_row = rows == 1 ? 0 : mask_time_major_ ? 1 : time;
-    s->masked_is_zero = masked_is_zero_;
-    if (!reverse_) return absl::OkStatus();
+    s->mask_stride = options_.mask_time_major ? rows : 1;
+    s->mask_row = rows == 1 ? 0 : options_.mask_time_major ? 1 : time;
+    s->masked_is_zero = options_.masked_is_zero;
+    if (!options_.reverse) return absl::OkStatus();
     s->mask += s->mask_stride * (time - 1);
     s->mask_stride = -s->mask_stride;
     return absl::OkStatus();
@@ -219,7 +221,7 @@ class RnnOp : public tf::OpKernel, public PacksInput {
     if (biases.size() > 0) w.bias = biases[0].flat<float>().data();
     if (biases.size() > 1) w.recurrent_bias = biases[1].flat<float>().data();
     if (biases.size() == 1 && biases[0].dims() == 2) w.recurrent_bias = w.bias + recurrent.dim_size(1);
-    if (!cache_weights_) return std::make_shared<const Network>(cell_, w);
+    if (!options_.cache_weights) return std::make_shared<const Network>(cell_, w);
 
     // Who assigns a variable makes a new buffer if somebody holds the old one, as the cache does: the same
     // buffer is the same weights.
@@ -243,10 +245,7 @@ class RnnOp : public tf::OpKernel, public PacksInput {
   }
 
   Cell cell_ = Cell::kLstm;
-  bool time_major_ = false, y_time_major_ = false, reverse_ = false, reverse_y_ = false, sequence_ = false;
-  bool cache_weights_ = false, mask_time_major_ = false, masked_is_zero_ = false;
-  std::string no_steps_;
-  Index steps_ = -1, rows_without_steps_ = -1;
+  NodeOptions options_;
   mutable std::mutex mutex_;
   std::shared_ptr<const CachedConstants> packed_;
 };
@@ -309,6 +308,33 @@ void RegisterOp(const char* name, bool lstm) {
 }
 
 }  // namespace
+
+tf::NodeDef NetworkNode(Cell cell, const NodeInputs& inputs, const NodeOptions& options) {
+  tf::NodeDef node;
+  node.set_op(cell == Cell::kLstm ? kLstmOp : kGruOp);
+  for (const std::string& input : {inputs.x, inputs.kernel, inputs.recurrent_kernel}) node.add_input(input);
+  for (const std::string& bias : inputs.biases) node.add_input(bias);
+  for (const std::string& state : inputs.states) node.add_input(state);
+  if (!inputs.mask.empty()) node.add_input(inputs.mask);
+  for (const std::string& control : inputs.controls) node.add_input(control);
+  auto& attr = *node.mutable_attr();
+  attr["num_bias"].set_i(static_cast<Index>(inputs.biases.size()));
+  attr["num_state"].set_i(static_cast<Index>(inputs.states.size()));
+  attr["num_mask"].set_i(inputs.mask.empty() ? 0 : 1);
+  attr["mask_time_major"].set_b(options.mask_time_major);
+  attr["masked_is_zero"].set_b(options.masked_is_zero);
+  attr["time_major"].set_b(options.time_major);
+  attr["y_time_major"].set_b(options.y_time_major);
+  attr["reverse"].set_b(options.reverse);
+  attr["reverse_y"].set_b(options.reverse_y);
+  attr["sequence"].set_b(options.sequence);
+  attr["steps"].set_i(options.steps);
+  attr["cache_weights"].set_b(options.cache_weights);
+  attr["no_steps"].set_s(options.no_steps);
+  attr["rows_without_steps"].set_i(options.rows_without_steps);
+  if (cell != Cell::kLstm) attr["reset_after"].set_b(cell == Cell::kGruResetAfter);
+  return node;
+}
 
 void RegisterOps() {
   static std::once_flag once;

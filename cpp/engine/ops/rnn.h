@@ -2,6 +2,13 @@
 // The kernels as TensorFlow ops, which optimize/recurrent.h puts where a loop was.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/kernels/rnn/kernel.h"
+#include "tensorflow/core/framework/node_def.pb.h"
+
 namespace savedmodel::engine::rnn {
 
 // Names of the ops. Both take
@@ -24,6 +31,22 @@ namespace savedmodel::engine::rnn {
 // `y` and `last` then. A batch of one sequence walks with as many initial states as there are.
 inline constexpr char kLstmOp[] = "_SavedmodelLSTM";
 inline constexpr char kGruOp[] = "_SavedmodelGRU";
+
+// What a node of them is made of; attributes are as above.
+struct NodeOptions {
+  bool time_major = false, y_time_major = false, reverse = false, reverse_y = false, sequence = false;
+  bool mask_time_major = false, masked_is_zero = false, cache_weights = false;
+  std::int64_t steps = -1, rows_without_steps = -1;
+  std::string no_steps;
+};
+struct NodeInputs {
+  std::string x, kernel, recurrent_kernel;
+  std::vector<std::string> biases, states;
+  std::string mask;  // empty: none
+  std::vector<std::string> controls;
+};
+// A node without name and device.
+tensorflow::NodeDef NetworkNode(Cell cell, const NodeInputs& inputs, const NodeOptions& options);
 
 // Registers ops and kernels in TensorFlow's registry, unless they are there. Must have been called before a
 // graph with them is used; FuseRecurrent does it. Not done by a static initialiser: a second copy of this

@@ -14,7 +14,6 @@
 #include "engine/optimize/match/match.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def.pb.h"
-#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_def.pb.h"
 #include "tensorflow/core/protobuf/rewriter_config.pb.h"
 
@@ -71,8 +70,8 @@ class Search {
 
   // For an op with data inputs: true if it is constant when they are.
   static bool DependsOnInputs(const tf::NodeDef& node) {
-    const tf::OpDef* op = nullptr;
-    if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return true;  // a function
+    const tf::OpDef* op = FindOp(node.op());
+    if (op == nullptr) return true;  // a function
     return !op->is_stateful() && node.op() != "NextIteration";
   }
 

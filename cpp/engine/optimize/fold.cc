@@ -8,7 +8,6 @@
 
 #include "engine/graph/attributes.h"
 #include "engine/graph/rewriter.h"
-#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
 namespace savedmodel::engine {
@@ -26,8 +25,8 @@ bool Unfoldable(const std::string& op) {
 
 // `grow`: also accepts ops whose results may be much larger than their inputs.
 bool IsFoldable(const tf::NodeDef& node, bool grow) {
-  const tf::OpDef* op = nullptr;
-  if (!tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok()) return false;  // a function
+  const tf::OpDef* op = FindOp(node.op());
+  if (op == nullptr) return false;  // a function
   return !op->is_stateful() && op->output_arg_size() == 1 && op->output_arg(0).number_attr().empty() &&
          op->output_arg(0).type_list_attr().empty() && !Unfoldable(node.op()) &&
          (grow || !MayGrow(node.op())) && !HasControlInputs(node) && CountDataInputs(node) > 0;

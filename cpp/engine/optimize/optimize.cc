@@ -5,6 +5,7 @@
 #include <chrono>
 #include <unordered_set>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/functions.h"
 #include "engine/graph/rewriter.h"
 #include "engine/optimize/factors.h"
@@ -19,7 +20,6 @@
 #include "savedmodel/error.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/node_def_util.h"
-#include "tensorflow/core/framework/op.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -41,8 +41,8 @@ void RefuseLoweredControlFlow(const tf::GraphDef& graph) {
 // A SavedModel may omit attributes with their default; TensorFlow's passes abort without them.
 void AddDefaultAttributes(tf::GraphDef* graph) {
   ForEachNode(graph, [](tf::NodeDef* node) {
-    const tf::OpDef* op = nullptr;
-    if (tf::OpRegistry::Global()->LookUpOpDef(node->op(), &op).ok()) tf::AddDefaultsToNodeDef(*op, node);
+    const tf::OpDef* op = FindOp(node->op());
+    if (op != nullptr) tf::AddDefaultsToNodeDef(*op, node);
   });
 }
 

@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "engine/graph/attributes.h"
 #include "engine/graph/constants.h"
 #include "engine/graph/executable_graph.h"
 #include "engine/graph/graph_view.h"
 #include "engine/graph/rewriter.h"
 #include "tensorflow/core/framework/node_def.pb.h"
-#include "tensorflow/core/framework/op.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -44,8 +44,8 @@ std::vector<int> Order(const Nodes& nodes, const std::unordered_map<std::string,
 }
 
 bool IsStateless(const tf::NodeDef& node) {
-  const tf::OpDef* op = nullptr;
-  return tf::OpRegistry::Global()->LookUpOpDef(node.op(), &op).ok() && !op->is_stateful();
+  const tf::OpDef* op = FindOp(node.op());
+  return op != nullptr && !op->is_stateful();
 }
 
 bool IsData(const std::string& input) { return !IsControl(input); }

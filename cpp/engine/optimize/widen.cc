@@ -54,7 +54,7 @@ const std::unordered_set<std::string>& Widenable() {
         "Softmax", "Sum", "TopK", "TopKV2",
         // Images.
         "CropAndResize", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor",
-        // What moves values.
+        // Ops that move values.
         "Assert", "BatchToSpaceND", "BroadcastTo", "Concat", "ConcatV2", "DepthToSpace", "DynamicStitch",
         "Empty", "EnsureShape", "ExpandDims", "Fill", "Gather", "GatherNd", "GatherV2", "Identity",
         "IdentityN", "InplaceUpdate", "LinSpace", "MatrixBandPart", "MirrorPad", "OneHot", "OnesLike", "Pack",

@@ -28,7 +28,7 @@ constexpr int kTaskSpec = 1;       // in InferenceTask
 enum Input { kExampleList = 1, kExampleListWithContext = 2 };
 enum ExampleList { kExamples = 1, kContext = 2 };
 
-constexpr std::int64_t kMostElements = std::int64_t{1} << 40;
+constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
 
 std::string SignatureOf(std::string_view spec) {
   const std::string name(LastOf(spec, kSignatureName));
@@ -49,7 +49,7 @@ Tensor ParseTensor(std::string_view serialized) {
   const tensorflow::TensorShapeProto& shape = proto.tensor_shape();
   if (shape.unknown_rank()) throw Error(Code::kDataLoss, "a tensor has an unknown rank");
   if (!tensorflow::TensorShape::IsValid(shape) ||
-      tensorflow::TensorShape(shape).num_elements() > kMostElements) {
+      tensorflow::TensorShape(shape).num_elements() > kMaxElements) {
     throw Error(Code::kDataLoss,
                 "a tensor has the impossible shape " + tensorflow::PartialTensorShape::DebugString(shape));
   }

@@ -15,7 +15,7 @@
 
 namespace savedmodel {
 
-// What a service tells of one model.
+// The metrics of one model, as a service names it.
 struct ModelMetrics {
   std::string model;                                              // the service's name for it
   std::string version;                                            // such as "3"; may be empty

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 # By Okabe and Ito: colour-blind readers can distinguish them, too.
@@ -30,3 +32,28 @@ def horizontal_grid(axis: Any) -> None:
     """Draw faint lines behind bars."""
     axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     axis.set_axisbelow(True)
+
+
+def save_bars(
+    groups: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    colours: Mapping[str, str],
+    label: str,
+    file: Path,
+) -> None:
+    """Save a plot with a bar of each series in each group, and a line at 1."""
+    plt = pyplot()
+    figure, axis = plt.subplots(figsize=(9, 4))
+    width = 0.8 / max(len(series), 1)
+    for i, (name, heights) in enumerate(series.items()):
+        places = [k + (i - (len(series) - 1) / 2) * width for k in range(len(groups))]
+        axis.bar(places, heights, width, label=name, color=colours[name])
+    axis.axhline(1, color="black", linewidth=0.8)
+    axis.set_xticks(range(len(groups)), groups)
+    axis.set_ylabel(label)
+    horizontal_grid(axis)
+    open_frame(axis)
+    axis.legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    figure.savefig(file, dpi=150)
+    plt.close(figure)

@@ -8,8 +8,8 @@
     ds = ds.map_batches(
         SavedModelPredictor,
         fn_constructor_args=["models/resnet50"],
-        compute=ray.data.ActorPoolStrategy(size=4),
-        num_cpus=2,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=4),
+        num_cpus=1,
         batch_size=32,
     )
 

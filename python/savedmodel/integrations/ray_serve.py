@@ -4,7 +4,7 @@
     from ray import serve
     from savedmodel.integrations import ray_serve
 
-    handle = serve.run(ray_serve.app("models/resnet50", num_replicas=2, ray_actor_options={"num_cpus": 2}))
+    handle = serve.run(ray_serve.app("models/resnet50", num_replicas=2, ray_actor_options={"num_cpus": 1}))
     y = handle.remote({"image": x}).result()
 
 Requests that come together share runs (`savedmodel.batch`), without a timer. The path is that of a model,

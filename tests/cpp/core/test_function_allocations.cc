@@ -14,12 +14,12 @@
 
 namespace {
 
-constexpr int kMost = 4096;
+constexpr int kMax = 4096;
 constexpr int kFrames = 4;
 constexpr int kCalls = 10;  // few, because each allocation walks a stack
 thread_local bool counting = false;
 int count = 0;
-void* callers[kMost][kFrames];
+void* callers[kMax][kFrames];
 
 }  // namespace
 
@@ -29,7 +29,7 @@ extern "C" void* __libc_malloc(std::size_t size);  // NOLINT: glibc's own, behin
 extern "C" void* malloc(std::size_t size) {
   if (counting) {
     counting = false;
-    if (count < kMost) backtrace(callers[count++], kFrames);
+    if (count < kMax) backtrace(callers[count++], kFrames);
     counting = true;
   }
   return __libc_malloc(size);

@@ -31,8 +31,8 @@ tf::PartialTensorShape ConstantShape(const tf::NodeDef& constant) {
   return tf::PartialTensorShape(value->tensor().tensor_shape());
 }
 
-bool IsRow(const tf::PartialTensorShape& shape, std::int64_t columns, int most_dims) {
-  return shape.dims() >= 1 && shape.dims() <= most_dims && shape.dim_size(shape.dims() - 1) == columns &&
+bool IsRow(const tf::PartialTensorShape& shape, std::int64_t columns, int max_dims) {
+  return shape.dims() >= 1 && shape.dims() <= max_dims && shape.dim_size(shape.dims() - 1) == columns &&
          shape.num_elements() == columns;
 }
 

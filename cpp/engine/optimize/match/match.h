@@ -20,7 +20,7 @@ const tensorflow::NodeDef* ConstantNode(const Rewriter& graph, const tensorflow:
 std::string FlatConstant(Rewriter* graph, const tensorflow::NodeDef& constant, const std::string& name);
 tensorflow::PartialTensorShape ConstantShape(const tensorflow::NodeDef& constant);
 // Only the last dimension is not 1: what broadcasting adds to, or multiplies with, each row.
-bool IsRow(const tensorflow::PartialTensorShape& shape, std::int64_t columns, int most_dims);
+bool IsRow(const tensorflow::PartialTensorShape& shape, std::int64_t columns, int max_dims);
 
 // A float32 constant of no dimension, or of one element and few enough dimensions to change no shape.
 std::optional<double> ScalarValue(Rewriter* graph, const tensorflow::NodeDef& node, int input);

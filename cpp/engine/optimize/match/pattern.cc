@@ -90,7 +90,7 @@ struct Match::Goal {
   const Goal* next;
 };
 
-// What the search asks of a graph.
+// Questions of the search to a graph.
 class Match::Graph {
  public:
   virtual ~Graph() = default;

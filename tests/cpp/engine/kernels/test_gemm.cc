@@ -215,8 +215,8 @@ TEST_P(VectorKernelsTest, NanAndInfinityPropagate) {
 
 // The distance of `value` from `exact` in units in the last place of floats; subnormal values may be zero.
 double Units(float value, double exact) {
-  constexpr double kLeast = std::numeric_limits<float>::min();
-  if (std::abs(exact) < kLeast) return std::abs(static_cast<double>(value)) <= kLeast ? 0 : 1e9;
+  constexpr double kMin = std::numeric_limits<float>::min();
+  if (std::abs(exact) < kMin) return std::abs(static_cast<double>(value)) <= kMin ? 0 : 1e9;
   return std::abs(static_cast<double>(value) - exact) / std::ldexp(1.0, std::ilogb(exact) - 23);
 }
 

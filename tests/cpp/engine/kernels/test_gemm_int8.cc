@@ -27,7 +27,7 @@ using Values = std::vector<float>;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kLeast = std::numeric_limits<float>::min();
+constexpr float kMin = std::numeric_limits<float>::min();
 constexpr float kUntouched = -7.5F;
 
 double At(const Values& values, Index i) { return static_cast<double>(values[static_cast<std::size_t>(i)]); }
@@ -45,7 +45,7 @@ struct RoundedRow {
     const double width = static_cast<double>(high) - static_cast<double>(low);
     scale = static_cast<float>(width / 255);
     float inverse = static_cast<float>(255 / width);
-    if (scale < kLeast) scale = inverse = 0;
+    if (scale < kMin) scale = inverse = 0;
     const int zero = Nearest(-low * inverse);
     for (Index k = 0; k < count; ++k) {
       const int number = std::clamp(Nearest(x[k] * inverse) + zero, 0, 255);
@@ -62,7 +62,7 @@ struct RoundedColumn {
     float most = 0;
     for (Index k = 0; k < depth; ++k) most = std::max(most, std::abs(w[k * stride]));
     scale = most / 127;
-    if (scale < kLeast) scale = 0;
+    if (scale < kMin) scale = 0;
     const float inverse = scale > 0 ? 1 / scale : 0;
     for (Index k = 0; k < depth; ++k) numbers.push_back(Nearest(w[k * stride] * inverse));
   }
@@ -417,9 +417,9 @@ TEST_P(Int8GemmTest, RowsAndColumnsOfZerosAddNothing) {
 
 // Neither the difference of a row's ends nor the inverse of a scale is an infinity.
 TEST_P(Int8GemmTest, LargestAndLeastFloats) {
-  constexpr float kMost = std::numeric_limits<float>::max();
+  constexpr float kMax = std::numeric_limits<float>::max();
   Case c{5, 2, 2};
-  c.x = {kMost, -kMost, 1e-30F, -3e-31F, 1e-40F, -1e-40F, kLeast, 0, 255 * kLeast, 0};
+  c.x = {kMax, -kMax, 1e-30F, -3e-31F, 1e-40F, -1e-40F, kMin, 0, 255 * kMin, 0};
   c.weights = {1e-30F, 1e-41F, 2e-30F, 1e-41F};
   const Values y = c.Run(kernel());
   EXPECT_NEAR(static_cast<double>(y[0]), -3.4028e8, 5e6);
@@ -429,7 +429,7 @@ TEST_P(Int8GemmTest, LargestAndLeastFloats) {
   EXPECT_NEAR(static_cast<double>(large[2]), 7e-31, 1e-32);
   EXPECT_NEAR(static_cast<double>(large[3]), 0.7, 1e-2);
   for (const std::size_t i : {4, 6}) EXPECT_EQ(large[i], 0) << "treated as zeros";
-  EXPECT_FLOAT_EQ(large[8], 255 * kLeast);
+  EXPECT_FLOAT_EQ(large[8], 255 * kMin);
 }
 
 TEST_P(Int8GemmTest, OnlyFiniteWeightsHaveAScale) {
