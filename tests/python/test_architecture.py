@@ -92,7 +92,7 @@ ENGINE_INCLUDES: dict[str, set[str]] = {
         "optimize",
         "saved",
         "threads",
-    },  # fmt: skip
+    },
     ".": {"base", "edit", "graph", "inspect", "model", "warmup"},
 }
 KNOWS_NO_TENSORFLOW = re.compile(

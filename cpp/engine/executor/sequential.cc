@@ -186,9 +186,8 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const Constan
     Step step{};
     const bool is_nested = Nested::Is(*node);
     tf::OpKernel* made = is_nested ? nullptr : MakeKernel(*node, stateful);
-    if (is_nested ? !AddNested(*node, stateful, &step) : made->AsAsync() != nullptr) {
-      return false;  // it waits for something, or runs a function
-    }
+    // An asynchronous kernel waits for something, or runs a function.
+    if (is_nested ? !AddNested(*node, stateful, &step) : made->AsAsync() != nullptr) return false;
     uses_container_ = uses_container_ || UsesStepContainer(*node);
     if (!is_nested && node->num_outputs() == 1 && made->const_tensor() != nullptr) {
       const tf::Tensor& value = *made->const_tensor();
@@ -208,10 +207,10 @@ bool SequentialExecutor::Plan(const std::vector<tf::Node*>& order, const Constan
     step.outputs = node->num_outputs();
     for (int i = 0; i < node->num_outputs(); ++i) outputs.push_back(slot_count_++);
     max_inputs_ = std::max(max_inputs_, step.inputs);
-    max_outputs_ = std::max(max_outputs_, step.outputs);
+    const auto widest = static_cast<std::size_t>(std::max(step.inputs, step.outputs));
+    attributes_.resize(std::max(attributes_.size(), widest));
     steps_.push_back(step);
   }
-  attributes_.resize(static_cast<std::size_t>(std::max(max_inputs_, max_outputs_)));
   for (const auto& [index, slot] : fetches) fetches_.push_back(slot);
   PlanLifetimes();
   return true;
@@ -241,8 +240,6 @@ void SequentialExecutor::AddConstant(const tf::Tensor& value, std::vector<Slot>*
   outputs->push_back(-static_cast<Slot>(constants_.size()));
 }
 
-// A kernel may overwrite an input that nothing else holds. A value that is read again later gets a second
-// holder, a guard, until its last reader's turn.
 std::optional<std::vector<GraphExecutor::Constant>> SequentialExecutor::Constants() const {
   std::vector<Constant> constants;
   for (const tf::Tensor& value : constants_) constants.push_back({&value, true});
@@ -252,8 +249,8 @@ std::optional<std::vector<GraphExecutor::Constant>> SequentialExecutor::Constant
   for (const Step& step : steps_) {
     const auto* const packs = dynamic_cast<const PacksInput*>(step.kernel);
     for (int i = 0; i < step.inputs; ++i) {
-      if (packs == nullptr || !packs->HasPacked(i))
-        read(inputs_[static_cast<std::size_t>(step.first_input + i)]);
+      const bool reads = packs == nullptr || !packs->HasPacked(i);
+      if (reads) read(inputs_[static_cast<std::size_t>(step.first_input + i)]);
     }
   }
   for (const Slot slot : fetches_) read(slot);
@@ -275,6 +272,8 @@ const std::string& SequentialExecutor::Step::op() const {
   return nested == nullptr ? kernel->type_string() : nested->op();
 }
 
+// A kernel may overwrite an input that nothing else holds. A value that is read again later gets a second
+// holder, a guard, until its last reader's turn.
 void SequentialExecutor::PlanLifetimes() {
   struct Use {
     int reads = 0;

@@ -86,9 +86,8 @@ class SequentialExecutor : public GraphExecutor {
   std::int32_t slot_count_ = 0;
   std::int32_t guard_count_ = 0;
   std::int32_t max_inputs_ = 0;
-  std::int32_t max_outputs_ = 0;
   bool uses_container_ = false;                              // the step's container
-  std::vector<tensorflow::AllocatorAttributes> attributes_;  // as many as max_inputs_, max_outputs_
+  std::vector<tensorflow::AllocatorAttributes> attributes_;  // as many as a step has inputs or outputs
 };
 
 }  // namespace savedmodel::engine
