@@ -39,9 +39,12 @@ def run(code: str, **where: object) -> None:
     assert out.splitlines()[-1] == "done", out
 
 
-def post(port: int, path: str, body: object) -> tuple[int, Any]:
+JSON = "application/json"
+
+
+def post(port: int, path: str, body: object, kind: str = JSON) -> tuple[int, Any]:
     url = f"http://127.0.0.1:{port}{path}"
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": kind})
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, json.loads(response.read())
@@ -369,6 +372,12 @@ if __name__ == "__main__":
         status, answer = post(port, "/v1/models/add:predict", {"instances": [1]})
         assert status == 400
         assert "'instances' names them" in answer["error"]
+
+        form = "application/x-www-form-urlencoded"  # curl's, if none is given
+        assert post(port, "/v1/models/add:predict", {"instances": rows}, form)[1] == {
+            "predictions": [3.0, 7.0]
+        }
+        assert post(port, "/v1/models/add:predict", [1], form)[0] == 400
 
         status, answer = post(port, "/v1/models/int32:predict", {"instances": [1.5]})
         assert status == 400

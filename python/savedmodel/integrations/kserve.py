@@ -4,7 +4,9 @@
     from kserve import ModelServer
     from savedmodel.integrations.kserve import SavedModel
 
-    ModelServer().start([SavedModel("resnet50", "/mnt/models")])
+    model = SavedModel("resnet50", "/mnt/models")
+    model.load()
+    ModelServer().start([model])
 
 It answers KServe's v2 protocol (REST and gRPC) with named tensors, and v1's {"instances": [...]}. Requests
 that come together share runs. `/mnt/models` is a SavedModel, or has one in a folder of its own.
@@ -12,6 +14,7 @@ that come together share runs. `/mnt/models` is a SavedModel, or has one in a fo
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Mapping
@@ -58,7 +61,7 @@ class SavedModel(kserve.Model):  # type: ignore[misc]
         self._batchers: dict[str, sm.Batcher] = {}
 
     def load(self) -> bool:
-        """Load the model; called by the server, or before it. Raises what `savedmodel.load` raises."""
+        """Load the model, before the server starts. Raises what `savedmodel.load` raises."""
         self._model = sm.load(_find(self._path), **self._load_options)
         signature = _columns.choose_signature(self._model, self._chosen)
         self._model.prepare()
@@ -74,6 +77,10 @@ class SavedModel(kserve.Model):  # type: ignore[misc]
     async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
         """An InferResponse for an InferRequest; for v1's dict, {"predictions": [...]}."""
         try:
+            if isinstance(payload, bytes):  # without a Content-Type of JSON
+                payload = json.loads(payload)
+                if not isinstance(payload, Mapping):
+                    raise ValueError("the body is a JSON object with 'instances'")
             if isinstance(payload, Mapping):
                 return {"predictions": await self._predict_rows(payload)}
             return await self._infer(payload)
