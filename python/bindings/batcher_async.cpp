@@ -17,6 +17,7 @@
 #include "gil.h"
 #include "numpy.h"
 #include "runtime.h"
+#include "trust.h"
 
 namespace savedmodel::python {
 
@@ -30,7 +31,6 @@ constexpr double kTurn = 5e-6;
 constexpr unsigned kLooks = 256;
 // After a run that took so long in the loop's thread, so many do not.
 constexpr double kFarTooSlow = 5e-3;
-constexpr int kMinPenalty = 64, kMaxPenalty = 1 << 16;
 
 PyObject* Interned(const char* text) { return PyUnicode_InternFromString(text); }
 
@@ -100,15 +100,15 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
     if (!pending_.empty() || state_->waits) return false;
     const double saving = batcher.Saving().count();
     if (saving > 0 && saving < kTurn) return true;
-    return together_ < 2 && is_quick_ && distrust_ == 0 && ++alone_ % kLooks != 0;
+    return together_ < 2 && is_quick_ && !trust_.Ends() && ++alone_ % kLooks != 0;
   }
   // A turn of the loop was spent on runs: their time may depend on values.
   void Learn(std::chrono::duration<double> run) {
     is_quick_ = run.count() < kQuick;
     if (run.count() > kFarTooSlow) {
-      distrust_ = penalty_ = std::min(4 * penalty_ + kMinPenalty, kMaxPenalty);
-    } else if (distrust_ > 0) {
-      --distrust_;
+      trust_.FarTooSlow();
+    } else {
+      trust_.Quick();
     }
   }
 
@@ -146,7 +146,7 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
     } else {
       try {
         const ReleaseGil release;
-        state_->batcher.RunAsync(std::move(requests), distrust_ > 0 ? 0 : kQuick);
+        state_->batcher.RunAsync(std::move(requests), trust_.Ends() ? 0 : kQuick);
       } catch (const Error&) {  // out of memory
         PyErr_NoMemory();
         PyErr_WriteUnraisable(Py_None);
@@ -235,7 +235,7 @@ class BatchLoop : public std::enable_shared_from_this<BatchLoop> {
   std::size_t together_ = 0;  // requests of the last turn
   bool is_quick_ = false;     // the last single request was
   unsigned alone_ = 0;        // requests that ran at once
-  int penalty_ = 0, distrust_ = 0;
+  Trust trust_;
   std::unordered_map<PyObject*, std::shared_ptr<Cancellation>> requests_;  // by future
 
   std::mutex mutex_;  // guards the members below

@@ -17,6 +17,7 @@
 #include "errors.h"
 #include "out.h"
 #include "savedmodel/model.h"
+#include "trust.h"
 
 namespace savedmodel::python {
 
@@ -25,11 +26,15 @@ struct Bound {
   std::vector<TensorSpec> specs;
   std::vector<Slot> slots;
   Function function;
-  std::atomic<std::size_t> quick_bytes{0};   // runs with inputs of at most so many bytes are quick
-  std::atomic<int> slow_runs{0};             // of these, one after the other
-  std::atomic<int> in_flight{0};             // in the pool
-  std::atomic<int> penalty{0}, distrust{0};  // quick runs that do not count
+  std::atomic<std::size_t> quick_bytes{0};  // runs with inputs of at most so many bytes are quick
+  std::atomic<std::size_t> once_quick{0};   // were quick once: now and then it is tried again
+  std::atomic<unsigned> tries{0};
+  std::atomic<int> slow_runs{0};  // of these, one after the other
+  std::atomic<int> in_flight{0};  // in the pool
+  Trust trust;
 
+  // True for few of the runs that were quick once, and were not of late.
+  bool TriesAgain(std::size_t bytes);
   // Whether such a run is quick.
   void Learn(std::size_t bytes, std::chrono::steady_clock::duration time);
 };

@@ -22,8 +22,8 @@ using Clock = std::chrono::steady_clock;
 
 // An event loop waits for a shorter run, because a thread of the pool would tell it of the end no sooner.
 constexpr std::chrono::microseconds kQuick{200}, kFarTooSlow{5000};
-constexpr int kMinPenalty = 64, kMaxPenalty = 1 << 16;
 constexpr int kSlowRuns = 3;  // one alone may have lost its core
+constexpr unsigned kTries = 64;
 
 struct InFlight {
   std::shared_ptr<const void> signature;
@@ -72,7 +72,7 @@ struct Unwaited {
     InlineArray<Tensor, 4> inputs(bound->function.inputs().size());
     ConvertInputs(state.inputs, given.data(), bound->function, state.label, inputs.data());
     const std::size_t bytes = Bytes(inputs);
-    if (bytes > bound->quick_bytes) return {};
+    if (bytes > bound->quick_bytes && !bound->TriesAgain(bytes)) return {};
     InlineArray<Tensor, 4> outputs(bound->function.outputs().size());
     py::object results;
     std::exception_ptr error;
@@ -88,6 +88,7 @@ struct Unwaited {
       error = std::current_exception();
     }
     const Clock::time_point end = Clock::now();
+    if (bytes > bound->quick_bytes && end - begin > kFarTooSlow) bound->trust.FarTooSlow();  // a try
     bound->Learn(bytes, end - begin);
     return Ready(std::move(results), std::move(error), end);
   }
@@ -158,19 +159,23 @@ PyObject* Submit(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObje
 void Bound::Learn(std::size_t bytes, Clock::duration time) {
   if (time < kQuick) {
     slow_runs = 0;
-    if (bytes <= quick_bytes) return;
-    if (distrust > 0) {
-      --distrust;
+    if (bytes > quick_bytes && !trust.Ends()) {
+      quick_bytes = once_quick = bytes;
     } else {
-      quick_bytes = bytes;
+      trust.Quick();
     }
   } else if (bytes <= quick_bytes) {
-    const bool far_too_slow = time > kFarTooSlow;  // its time depends on values, not on sizes
-    if (far_too_slow) distrust = penalty = std::min(4 * penalty + kMinPenalty, kMaxPenalty);
-    if (!far_too_slow && ++slow_runs < kSlowRuns) return;
+    const bool ends = time > kFarTooSlow && trust.FarTooSlow();
+    if (!ends && ++slow_runs < kSlowRuns) return;
     slow_runs = 0;
     quick_bytes = bytes / 2;
+  } else if (time < kFarTooSlow) {
+    trust.Quick();  // in the pool a quick run may wait for others
   }
+}
+
+bool Bound::TriesAgain(std::size_t bytes) {
+  return bytes <= once_quick && !trust.Ends() && ++tries % kTries == 0;
 }
 
 PyMethodDef async_methods[4] = {
