@@ -154,11 +154,8 @@ std::map<std::string, OpUse> CountOpUses(const tf::MetaGraphDef& meta_graph) {
   LoaderUses loader(meta_graph, scopes);
   std::map<std::string, OpUse> uses;
   const auto add = [&](const Scope& scope, const tf::NodeDef& node, const std::string& prefix) {
-    const tf::OpDef* op = nullptr;
     // A function may be called like an op, but can't take an op's name.
-    if (scopes.functions().count(node.op()) > 0 && FindOp(node.op()) == nullptr) {
-      return;
-    }
+    if (scopes.functions().count(node.op()) > 0 && FindOp(node.op()) == nullptr) return;
     OpUse& use = uses[OpOf(node)];
     ++use.count;
     if (loader.Has(scope, node)) {
