@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,15 @@ class InputFile:
 
     def arguments(self) -> list[str]:
         return ["--input", self.name, "x".join(map(str, self.shape)), str(self.file)]
+
+
+def choose_models(parser: argparse.ArgumentParser, text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The names in `text`; ends the program if one is not among `known`."""
+    names = tuple(word.strip() for word in text.split(",") if word.strip())
+    for name in names:
+        if name not in known:
+            parser.error(f"there is no {name!r}; choose from {', '.join(known)}")
+    return names
 
 
 def input_files(spec: ModelSpec, batch: int) -> list[InputFile]:

@@ -25,7 +25,7 @@ from savedmodel.integrations.ray_data import SavedModelPredictor
 
 from . import machine
 from .files import RESULTS, write_results
-from .models import MODELS, SEED, ModelSpec, ensure_model
+from .models import MODELS, SEED, ModelSpec, choose_models, ensure_model
 from .table import markdown, ratio
 
 ROWS = {"mlp": 200_000, "wide_deep": 50_000, "mobilenet_v2": 1_000, "resnet50": 400}
@@ -197,10 +197,7 @@ def main() -> int:
     add("--scale", type=float, default=1.0, help="of the number of rows (1)")
     add("--output", type=Path, default=Path(os.path.relpath(RESULTS)), metavar="DIR")
     options = parser.parse_args()
-    models = [word.strip() for word in options.models.split(",") if word.strip()]
-    for name in models:
-        if name not in ROWS:
-            parser.error(f"there is no {name!r}; choose from {', '.join(ROWS)}")
+    models = choose_models(parser, options.models, ROWS)
     import ray
 
     about = machine.describe((*machine.PACKAGES, "ray"))

@@ -26,7 +26,7 @@ from savedmodel._bench.progress import progress
 
 from . import machine
 from .files import RESULTS, write_results
-from .models import MODELS, InputFile, ensure_model, input_files
+from .models import MODELS, InputFile, choose_models, ensure_model, input_files
 from .table import count, markdown
 
 POLL = 0.01  # seconds
@@ -202,10 +202,7 @@ def main() -> int:
     add("--seconds", type=float, default=5.0, help="for the rows without switches (5)")
     add("--output", type=Path, default=Path(os.path.relpath(RESULTS)), metavar="DIR")
     options = parser.parse_args()
-    models = tuple(word.strip() for word in options.models.split(",") if word.strip())
-    for name in models:
-        if name not in MODELS:
-            parser.error(f"there is no {name!r}; choose from {', '.join(MODELS)}")
+    models = choose_models(parser, options.models, MODELS)
     return switching(models, options.threads, options.switches, options.seconds, options.output)
 
 
