@@ -107,8 +107,7 @@ void CallCounters::Failed(Code code, std::uint64_t ticks) noexcept {
 
 void CallCounters::Read(RunCounters* counters) const {
   succeeded_.Read(&counters->latency, &counters->total_seconds);
-  counters->successes +=
-      std::accumulate(counters->latency.begin(), counters->latency.end(), std::uint64_t{0});
+  counters->successes = std::accumulate(counters->latency.begin(), counters->latency.end(), std::uint64_t{0});
   for (std::size_t i = 0; i < failed_.size(); ++i) {
     counters->errors[i] += errors_[i].load(std::memory_order_relaxed);
     const Durations* durations = failed_[i].load(std::memory_order_acquire);

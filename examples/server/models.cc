@@ -74,7 +74,7 @@ const std::shared_ptr<const Endpoint>& Loaded::Find(const std::string& signature
 }
 
 void Loaded::LearnWhatIsQuick() const {
-  std::set<std::string> slow;
+  std::map<std::string, bool> known;  // of signatures with a function that is known; quick if all are
   for (const savedmodel::RunCounters& all : model_.Counters()) {
     if (endpoints_.count(all.signature) == 0) continue;
     FunctionSpeed& speed = speeds_[{all.signature, all.outputs}];
@@ -83,9 +83,15 @@ void Loaded::LearnWhatIsQuick() const {
     for (std::size_t i = 0; i < since.latency.size(); ++i) since.latency[i] -= speed.until.latency[i];
     const bool quick = since.Quantile(0.9) < kQuick.count();
     if (!quick || since.successes >= kRunsToLearnFrom) speed = {all, quick};
-    if (!speed.quick) slow.insert(all.signature);
+    if (speed.quick) {
+      const auto [signature, fresh] = known.emplace(all.signature, *speed.quick);
+      if (!fresh) signature->second &= *speed.quick;
+    }
   }
-  for (const auto& [key, endpoint] : endpoints_) endpoint->quick = slow.count(key) == 0;
+  for (const auto& [key, endpoint] : endpoints_) {
+    const auto found = known.find(key);
+    endpoint->quick = found != known.end() && found->second;
+  }
 }
 
 void Loaded::AddMetrics(savedmodel::ModelMetrics* metrics) const {

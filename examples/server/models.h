@@ -65,7 +65,7 @@ class Loaded {
  private:
   struct FunctionSpeed {
     savedmodel::RunCounters until;  // the last look
-    bool quick = false;
+    std::optional<bool> quick;      // none: too few runs
   };
 
   const savedmodel::Model model_;

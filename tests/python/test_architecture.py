@@ -353,7 +353,7 @@ def test_nothing_imports_the_cli() -> None:
 BELOW = ("savedmodel._process", "savedmodel._rename")
 # Clients of the public API, and what they use of the package's own beside it.
 CLIENTS = {
-    "savedmodel.cli": ("savedmodel._bench", "savedmodel._process"),
+    "savedmodel.cli": ("savedmodel._bench", "savedmodel._callees", "savedmodel._process"),
     "savedmodel.export": ("savedmodel._rename",),
     "savedmodel._bench": ("savedmodel._bench", "savedmodel._process"),
 }

@@ -108,8 +108,8 @@ class SAVEDMODEL_API Model {
   // With LoadOptions::warmup: the number of replayed requests.
   std::size_t warmed_up() const;
 
-  // Bytes of the weights in memory: variables, constants of functions that were made ready, and packed
-  // copies. 0 once the model is closed.
+  // Bytes of the weights in memory: resource variables, constants of functions that were made ready, and
+  // packed copies. 0 once the model is closed.
   std::size_t weight_bytes() const;
 
   // Counters of each function made of a signature, until the model is closed.

@@ -53,7 +53,7 @@ def save_bars(
     axis.set_ylabel(label)
     horizontal_grid(axis)
     open_frame(axis)
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(series))
     figure.tight_layout()
     figure.savefig(file, dpi=150)
     plt.close(figure)

@@ -23,6 +23,7 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
     import click
 
     import savedmodel as sm
+    from savedmodel._callees import callees
     from savedmodel.cli._arguments import choose_tags
     from savedmodel.cli._random import random_inputs
 
@@ -44,7 +45,7 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
         return
     yield {"done": "loads"}
     with model:
-        for key, signature in _callees(model) if request["run"] else ():
+        for key, signature in callees(model).items() if request["run"] else ():
             yield {"at": "run", "signature": key}
             try:
                 inputs = random_inputs(signature.inputs, batch=1, seed=0)
@@ -67,16 +68,6 @@ def steps(request: dict[str, Any]) -> Iterator[Step]:
                 yield {"refused": _text(error)}
             else:
                 yield {"done": "runs"}
-
-
-def _callees(model: Any) -> list[tuple[str, Any]]:
-    """The signatures; in a model without any, the traces of `__call__`."""
-    if model.signatures or "__call__" not in model.functions:
-        return list(model.signatures.items())
-    traces = model.functions["__call__"].concrete
-    if len(traces) == 1:
-        return [("__call__", traces[0])]
-    return [(f"__call__, trace {number}", trace) for number, trace in enumerate(traces)]
 
 
 def _text(error: Exception) -> str:
