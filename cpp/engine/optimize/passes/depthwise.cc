@@ -17,16 +17,15 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 
 int ReplaceDepthwiseConvolutions(Rewriter* graph) {
-  const auto replace = [graph](tf::NodeDef* convolution) {
-    const tf::PartialTensorShape weights = ConvolutionWeights(*graph, *convolution);
-    if (weights.dims() != 4 || weights.dim_size(3) != 1 || !AreOnes(*convolution, "dilations")) return false;
-    Layer layer;
-    if (!MatchLayer(convolution, graph, &layer) || !layer.epilogue.addend.empty()) return false;
-    const Epilogue epilogue = WithBias(layer, weights.dim_size(2), graph);
-    ReplaceLayer(layer, DepthwiseNode(*convolution, convolution->input(1), epilogue), graph);
-    return true;
-  };
-  return CountReplaced(graph, {"DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative"}, replace);
+  return ReplaceConvolutionLayers(
+      graph, {"DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative"},
+      [](const ConvolutionLayer& layer) {
+        return layer.weights.dim_size(3) == 1 && AreOnes(layer.node, "dilations") &&
+               layer.epilogue.addend.empty();
+      },
+      [](const ConvolutionLayer& layer) {
+        return DepthwiseNode(layer.node, layer.node.input(1), layer.epilogue);
+      });
 }
 
 }  // namespace savedmodel::engine

@@ -27,12 +27,18 @@ namespace tf = tensorflow;
 namespace {
 
 // Zero where there is one group, or where the image's channels are not known.
-std::int64_t Groups(const tf::NodeDef& convolution, const tf::PartialTensorShape& weights, Rewriter* graph) {
-  const tf::PartialTensorShape image = graph->Shape(convolution.input(0));
+std::int64_t Groups(const ConvolutionLayer& layer, Rewriter* graph) {
+  const tf::PartialTensorShape image = graph->Shape(layer.node.input(0));
   if (image.dims() != 4) return 0;
-  const std::int64_t channels = image.dim_size(3), each = weights.dim_size(2);
+  const std::int64_t channels = image.dim_size(3), each = layer.weights.dim_size(2);
   if (channels <= each || channels % each != 0) return 0;
-  return weights.dim_size(3) % (channels / each) == 0 ? channels / each : 0;
+  return layer.weights.dim_size(3) % (channels / each) == 0 ? channels / each : 0;
+}
+
+// True if it is a depthwise convolution: a group for each channel and result.
+bool IsDepthwise(const ConvolutionLayer& layer, std::int64_t groups) {
+  return layer.weights.dim_size(2) == 1 && layer.weights.dim_size(3) == groups &&
+         AreOnes(layer.node, "dilations") && layer.epilogue.addend.empty();
 }
 
 // The same values as weights of a depthwise convolution; empty where they can't be read.
@@ -45,52 +51,41 @@ std::string DepthwiseWeights(const tf::NodeDef& convolution, Rewriter* graph) {
   return graph->AddConstant(convolution.name() + "/weights", reshaped)->name();
 }
 
-bool Replace(Rewriter* graph, tf::NodeDef* convolution, bool only_each) {
-  const tf::PartialTensorShape weights = ConvolutionWeights(*graph, *convolution);
-  const std::int64_t groups = weights.dims() == 4 ? Groups(*convolution, weights, graph) : 0;
-  if (groups < 2) return false;
-  Layer layer;
-  bool each = weights.dim_size(2) == 1 && weights.dim_size(3) == groups && AreOnes(*convolution, "dilations");
-  if ((only_each && !each) || !MatchLayer(convolution, graph, &layer)) return false;
-  each = each && layer.epilogue.addend.empty();
-  if (only_each && !each) return false;
-  const std::string depthwise = each ? DepthwiseWeights(*convolution, graph) : "";
-  const Epilogue epilogue = WithBias(layer, weights.dim_size(3), graph);
-  ReplaceLayer(layer,
-               depthwise.empty() ? GroupedNode(*convolution, epilogue)
-                                 : DepthwiseNode(*convolution, depthwise, epilogue),
-               graph);
-  return true;
-}
-
-int ReplaceAll(Rewriter* graph, bool only_each) {
-  return CountReplaced(graph, {"Conv2D", "_FusedConv2D"},
-                       [=](tf::NodeDef* node) { return Replace(graph, node, only_each); });
+int ReplaceAll(Rewriter* graph, bool only_depthwise) {
+  return ReplaceConvolutionLayers(
+      graph, {"Conv2D", "_FusedConv2D"},
+      [=](const ConvolutionLayer& layer) {
+        const std::int64_t groups = Groups(layer, graph);
+        return groups > 1 && (!only_depthwise || IsDepthwise(layer, groups));
+      },
+      [=](const ConvolutionLayer& layer) {
+        const bool depthwise = IsDepthwise(layer, Groups(layer, graph));
+        const std::string weights = depthwise ? DepthwiseWeights(layer.node, graph) : "";
+        return weights.empty() ? GroupedNode(layer.node, layer.epilogue)
+                               : DepthwiseNode(layer.node, weights, layer.epilogue);
+      });
 }
 
 // Chosen convolutions of one group become an op that multiplies windows with weights.
 template <typename Chosen>
 int ReplaceOneGroup(Rewriter* graph, const Chosen& chosen) {
-  return CountReplaced(graph, {"Conv2D", "_FusedConv2D"}, [&](tf::NodeDef* node) {
-    const tf::PartialTensorShape weights = ConvolutionWeights(*graph, *node);
-    if (weights.dims() != 4 || !IsOneGroup(*node, weights, graph)) return false;
-    Layer layer;
-    if (!MatchLayer(node, graph, &layer) || !chosen(*node, layer)) return false;
-    ReplaceLayer(layer, GroupedNode(*node, WithBias(layer, weights.dim_size(3), graph)), graph);
-    return true;
-  });
+  return ReplaceConvolutionLayers(
+      graph, {"Conv2D", "_FusedConv2D"},
+      [&](const ConvolutionLayer& layer) {
+        return IsOneGroup(layer.node, layer.weights, graph) && chosen(layer);
+      },
+      [](const ConvolutionLayer& layer) { return GroupedNode(layer.node, layer.epilogue); });
 }
 
 }  // namespace
 
 int ReplaceConvolutions(Rewriter* graph, const std::function<bool(const tf::NodeDef&)>& chosen) {
-  return ReplaceOneGroup(graph, [&](const tf::NodeDef& node, const Layer&) { return chosen(node); });
+  return ReplaceOneGroup(graph, [&](const ConvolutionLayer& layer) { return chosen(layer.node); });
 }
 
 int ReplaceConvolutionsOverTime(Rewriter* graph) {
-  return ReplaceOneGroup(graph, [&](const tf::NodeDef& node, const Layer& layer) {
-    const tf::PartialTensorShape weights = ConvolutionWeights(*graph, node);
-    return weights.dim_size(0) == 1 && graph->Shape(node.input(0)).dim_size(1) == 1 &&
+  return ReplaceOneGroup(graph, [graph](const ConvolutionLayer& layer) {
+    return layer.weights.dim_size(0) == 1 && graph->Shape(layer.node.input(0)).dim_size(1) == 1 &&
            !IsOneOf(layer.epilogue.activation, {"", "Relu", "Relu6", "LeakyRelu", "Elu"});
   });
 }

@@ -7,6 +7,7 @@
 
 #include "engine/optimize/match/match.h"
 #include "engine/optimize/match/pattern.h"
+#include "engine/optimize/passes/linear.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 
 namespace savedmodel::engine {
@@ -50,8 +51,8 @@ tf::NodeDef* SwishOf(const tf::NodeDef& node, Rewriter* graph) {
   return found == readers.end() ? nullptr : found->node;
 }
 
-}  // namespace
-
+// Reads the epilogue from the nodes behind a convolution, or from the attributes of a fused one. False if the
+// custom ops do not have it.
 bool MatchLayer(tf::NodeDef* convolution, Rewriter* graph, Layer* layer) {
   layer->root = layer->last = convolution;
   if (convolution->op().rfind("_Fused", 0) == 0) return MatchFused(*convolution, layer);
@@ -65,6 +66,8 @@ bool MatchLayer(tf::NodeDef* convolution, Rewriter* graph, Layer* layer) {
   }
   return true;
 }
+
+}  // namespace
 
 void MatchActivation(Rewriter* graph, Layer* layer) {
   tf::NodeDef* next = graph->OnlyReader(*layer->last);
@@ -80,9 +83,22 @@ Epilogue WithBias(const Layer& layer, std::int64_t channels, Rewriter* graph) {
   return epilogue;
 }
 
-void ReplaceLayer(const Layer& layer, const tf::NodeDef& node, Rewriter* graph) {
-  graph->Become(layer.root, node);
-  if (layer.last != layer.root) graph->Replace(*layer.last, *layer.root);
+int ReplaceConvolutionLayers(Rewriter* graph, std::initializer_list<const char*> ops,
+                             const std::function<bool(const ConvolutionLayer& layer)>& chosen,
+                             const std::function<tf::NodeDef(const ConvolutionLayer& layer)>& make) {
+  return CountReplaced(graph, ops, [&](tf::NodeDef* node) {
+    const tf::PartialTensorShape weights = ConvolutionWeights(*graph, *node);
+    Layer matched;
+    if (weights.dims() != 4 || !MatchLayer(node, graph, &matched)) return false;
+    ConvolutionLayer layer{*node, weights, matched.epilogue};
+    if (!chosen(layer)) return false;
+    const bool depthwise = node->op().find("Depthwise") != std::string::npos;
+    const std::int64_t results = weights.dim_size(3) * (depthwise ? weights.dim_size(2) : 1);
+    layer.epilogue = WithBias(matched, results, graph);
+    graph->Become(node, make(layer));
+    if (matched.last != node) graph->Replace(*matched.last, *node);
+    return true;
+  });
 }
 
 void BecomeFused(tf::NodeDef* node, const tf::NodeDef& convolution, const Epilogue& epilogue,

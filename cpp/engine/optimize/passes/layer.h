@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
 
 #include "engine/graph/rewriter.h"
 #include "engine/ops/epilogue.h"
@@ -16,9 +18,6 @@ struct Layer {
   Epilogue epilogue;                    // without a bias if there is none
 };
 
-// Reads the epilogue from the nodes behind a convolution, or from the attributes of a fused one. False if the
-// custom ops do not have it.
-bool MatchLayer(tensorflow::NodeDef* convolution, Rewriter* graph, Layer* layer);
 // Takes in an activation that alone reads the last node, if there is one.
 void MatchActivation(Rewriter* graph, Layer* layer);
 // With a bias of `channels` values: zeros, if the layer has none.
@@ -26,7 +25,16 @@ Epilogue WithBias(const Layer& layer, std::int64_t channels, Rewriter* graph);
 // Makes `node` TensorFlow's fused op of a convolution and this epilogue, as oneDNN applies it.
 void BecomeFused(tensorflow::NodeDef* node, const tensorflow::NodeDef& convolution, const Epilogue& epilogue,
                  Rewriter* graph);
-// Makes the root `node`, which does all that the layer does.
-void ReplaceLayer(const Layer& layer, const tensorflow::NodeDef& node, Rewriter* graph);
+// A float32 convolution with the channels last and constant weights, and what follows it.
+struct ConvolutionLayer {
+  const tensorflow::NodeDef& node;
+  tensorflow::PartialTensorShape weights;  // [height, width, channels, results], none of 0
+  Epilogue epilogue;                       // one that the custom ops have
+};
+// Replaces those of these ops that `chosen` accepts by the node that `make` builds, of a layer that has a
+// bias. Returns their number.
+int ReplaceConvolutionLayers(Rewriter* graph, std::initializer_list<const char*> ops,
+                             const std::function<bool(const ConvolutionLayer& layer)>& chosen,
+                             const std::function<tensorflow::NodeDef(const ConvolutionLayer& layer)>& make);
 
 }  // namespace savedmodel::engine

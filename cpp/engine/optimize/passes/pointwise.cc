@@ -19,20 +19,18 @@ namespace savedmodel::engine {
 namespace tf = tensorflow;
 
 int ReplacePointwiseConvolutions(Rewriter* graph) {
-  const auto replace = [graph](tf::NodeDef* convolution) {
-    const tf::PartialTensorShape weights = ConvolutionWeights(*graph, *convolution);
-    if (weights.dims() != 4 || weights.dim_size(0) != 1 || weights.dim_size(1) != 1) return false;
-    if (!IsOneOf(Attr(*convolution, "padding").s(), {"SAME", "VALID"})) return false;
-    Layer layer;
-    if (!IsOneGroup(*convolution, weights, graph) || !MatchLayer(convolution, graph, &layer)) return false;
-    const std::vector<std::int64_t> strides = SpatialAttribute(*convolution, "strides");
-    const Epilogue epilogue = WithBias(layer, weights.dim_size(3), graph);
-    const tf::NodeDef dense =
-        DenseNode(convolution->input(0), convolution->input(1), false, {strides[1], strides[2]}, epilogue);
-    ReplaceLayer(layer, dense, graph);
-    return true;
-  };
-  return CountReplaced(graph, {"Conv2D", "_FusedConv2D"}, replace);
+  return ReplaceConvolutionLayers(
+      graph, {"Conv2D", "_FusedConv2D"},
+      [graph](const ConvolutionLayer& layer) {
+        return layer.weights.dim_size(0) == 1 && layer.weights.dim_size(1) == 1 &&
+               IsOneOf(Attr(layer.node, "padding").s(), {"SAME", "VALID"}) &&
+               IsOneGroup(layer.node, layer.weights, graph);
+      },
+      [](const ConvolutionLayer& layer) {
+        const std::vector<std::int64_t> strides = SpatialAttribute(layer.node, "strides");
+        return DenseNode(layer.node.input(0), layer.node.input(1), false, {strides[1], strides[2]},
+                         layer.epilogue);
+      });
 }
 
 }  // namespace savedmodel::engine

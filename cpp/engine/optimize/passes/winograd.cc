@@ -22,27 +22,24 @@ namespace {
 constexpr std::int64_t kMinChannels = 32;
 constexpr std::int64_t kMinSide = 5;  // of an image
 
-bool Replace(Rewriter* graph, tf::NodeDef* convolution) {
-  if (!AreOnes(*convolution, "strides") || !AreOnes(*convolution, "dilations")) return false;
-  const tf::PartialTensorShape weights = ConvolutionWeights(*graph, *convolution);
-  if (weights.dims() != 4 || weights.dim_size(0) != 3 || weights.dim_size(1) != 3) return false;
+bool IsChosen(const ConvolutionLayer& layer, Rewriter* graph) {
+  const auto& [node, weights, epilogue] = layer;
+  if (!AreOnes(node, "strides") || !AreOnes(node, "dilations")) return false;
+  if (weights.dim_size(0) != 3 || weights.dim_size(1) != 3) return false;
   if (weights.dim_size(2) < kMinChannels || weights.dim_size(3) < kMinChannels) return false;
-  if (!IsOneGroup(*convolution, weights, graph)) return false;
-  const tf::PartialTensorShape image = graph->Shape(convolution->input(0));
-  for (const int axis : {1, 2}) {
-    if (image.dim_size(axis) >= 0 && image.dim_size(axis) < kMinSide) return false;
-  }
-  Layer layer;
-  if (!MatchLayer(convolution, graph, &layer)) return false;
-  ReplaceLayer(layer, WinogradNode(*convolution, WithBias(layer, weights.dim_size(3), graph)), graph);
-  return true;
+  if (!IsOneGroup(node, weights, graph)) return false;
+  const tf::PartialTensorShape image = graph->Shape(node.input(0));
+  const auto fits = [&](int axis) { return image.dim_size(axis) < 0 || image.dim_size(axis) >= kMinSide; };
+  return fits(1) && fits(2);
 }
 
 }  // namespace
 
 int UseWinograd(Rewriter* graph) {
-  return CountReplaced(graph, {"Conv2D", "_FusedConv2D"},
-                       [graph](tf::NodeDef* node) { return Replace(graph, node); });
+  return ReplaceConvolutionLayers(
+      graph, {"Conv2D", "_FusedConv2D"},
+      [graph](const ConvolutionLayer& layer) { return IsChosen(layer, graph); },
+      [](const ConvolutionLayer& layer) { return WinogradNode(layer.node, layer.epilogue); });
 }
 
 }  // namespace savedmodel::engine
