@@ -11,6 +11,7 @@
 #include "engine/base/names.h"
 #include "engine/base/status.h"
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/graph_view.h"
 #include "engine/graph/provenance.h"
@@ -27,10 +28,6 @@ namespace tf = tensorflow;
 namespace {
 
 constexpr char kStandIn[] = "savedmodel_caller_";
-
-bool IsPartitionedCall(const tf::NodeDef& node) {
-  return node.op() == "PartitionedCall" || node.op() == "StatefulPartitionedCall";
-}
 
 // A graph of the call alone, with stand-ins for its inputs.
 tf::GraphDef Snippet(const tf::NodeDef& call, const tf::FunctionBody& body, const tf::VersionDef& versions,
@@ -56,7 +53,7 @@ tf::GraphDef Snippet(const tf::NodeDef& call, const tf::FunctionBody& body, cons
 }  // namespace
 
 std::string CalledBy(const tf::NodeDef& node) {
-  if (!IsPartitionedCall(node)) return node.op();
+  if (!IsCall(node)) return node.op();
   return Attr(node, "f").func().name();
 }
 
@@ -69,7 +66,7 @@ void InlineCall(const std::string& name, tf::GraphDef* graph) {
   const tf::FunctionLibraryDefinition library(tf::OpRegistry::Global(), graph->library());
   const tf::FunctionDef* function = library.Find(CalledBy(call));
   if (function == nullptr) throw Error(Code::kNotFound, context + ": the function is missing");
-  const bool partitioned = IsPartitionedCall(call);
+  const bool partitioned = IsCall(call);
   std::unique_ptr<tf::FunctionBody> body;
   const tf::AttrSlice attributes(partitioned ? &Attr(call, "f").func().attr() : &call.attr());
   ThrowIfError(tf::FunctionDefToBodyHelper(*function, attributes, &library, &body), context);

@@ -2,6 +2,7 @@
 #include "engine/edit/needed.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/graph/attributes.h"
@@ -38,41 +39,22 @@ std::vector<std::string> DenseTensors(const std::vector<TensorSpec>& specs) {
 }
 
 void NeededNodes::Add(const std::string& start) {
-  std::vector<std::string> pending{start};
-  while (!pending.empty()) {
-    const std::string name = pending.back();
-    pending.pop_back();
-    const tf::NodeDef* node = graph_.Find(name);
-    if (node == nullptr || !needed_.insert(name).second) continue;
-    for (const std::string& input : node->input()) pending.push_back(NodeOf(input));
-  }
-}
-
-template <typename Visit>
-void NeededNodes::Walk(std::vector<std::string> pending, const Visit& visit) const {
-  std::set<std::string> seen;
-  while (!pending.empty()) {
-    const std::string name = pending.back();
-    pending.pop_back();
-    const tf::NodeDef* node = graph_.Find(name);
-    if (node != nullptr && seen.insert(name).second) visit(*node, &pending);
-  }
+  if (needed_.count(start) > 0) return;
+  graph_.Walk(
+      {start}, [this](const tf::NodeDef& node) { needed_.insert(node.name()); },
+      [this](const tf::NodeDef&, const std::string& input) { return needed_.count(NodeOf(input)) == 0; });
 }
 
 void NeededNodes::AddCall(const std::vector<std::string>& feeds, const std::vector<std::string>& fetches) {
   const std::set<std::string> fed(feeds.begin(), feeds.end());
+  const auto computed = [&](const std::string& tensor) {
+    return IsControl(tensor) || fed.count(TensorRef::Parse(tensor).ToString()) == 0;
+  };
   std::vector<std::string> start;
-  for (const std::string& fetch : fetches) {
-    if (fed.count(fetch) == 0) start.push_back(NodeOf(fetch));
-  }
-  Walk(std::move(start), [&](const tf::NodeDef& node, std::vector<std::string>* pending) {
-    needed_.insert(node.name());
-    for (const std::string& input : node.input()) {
-      if (IsControl(input) || fed.count(TensorRef::Parse(input).ToString()) == 0) {
-        pending->push_back(NodeOf(input));
-      }
-    }
-  });
+  std::copy_if(fetches.begin(), fetches.end(), std::back_inserter(start), computed);
+  graph_.Walk(
+      std::move(start), [this](const tf::NodeDef& node) { needed_.insert(node.name()); },
+      [&](const tf::NodeDef&, const std::string& input) { return computed(input); });
 }
 
 void NeededNodes::AddFed(const std::string& name) {
@@ -110,22 +92,17 @@ bool NeededNodes::TouchesUnneededOnly(const std::string& node) const {
 
 bool NeededNodes::AddEffects(const std::string& start) {
   const std::size_t before = needed_.size();
-  Walk({start}, [this](const tf::NodeDef& node, std::vector<std::string>* pending) {
-    needed_.insert(node.name());
-    for (const std::string& input : node.input()) {
-      const std::string source = NodeOf(input);
-      if (!IsControl(input) || !TouchesUnneededOnly(source)) pending->push_back(source);
-    }
-  });
+  graph_.Walk(
+      {start}, [this](const tf::NodeDef& node) { needed_.insert(node.name()); },
+      [this](const tf::NodeDef&, const std::string& input) {
+        return !IsControl(input) || !TouchesUnneededOnly(NodeOf(input));
+      });
   return needed_.size() > before;
 }
 
 bool NeededNodes::ReadsUnneeded(const std::string& tensor) const {
   bool reads = false;
-  Walk({NodeOf(tensor)}, [&](const tf::NodeDef& node, std::vector<std::string>* pending) {
-    reads |= MakesHandle(node) && !Has(node.name());
-    for (const std::string& input : node.input()) pending->push_back(NodeOf(input));
-  });
+  graph_.Walk({tensor}, [&](const tf::NodeDef& node) { reads |= MakesHandle(node) && !Has(node.name()); });
   return reads;
 }
 

@@ -41,9 +41,6 @@ class NeededNodes {
   std::size_t size() const { return needed_.size(); }
 
  private:
-  // Calls `visit` once per node, with the list of nodes still to visit.
-  template <typename Visit>
-  void Walk(std::vector<std::string> pending, const Visit& visit) const;
   const std::set<std::string>& Handles(const std::string& node) const;
   bool TouchesUnneededOnly(const std::string& node) const;
 

@@ -11,6 +11,7 @@
 #include "engine/edit/needed.h"
 #include "engine/edit/saver.h"
 #include "engine/files/files.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/provenance.h"
 #include "engine/graph/signatures.h"
@@ -90,10 +91,8 @@ void KeepNodes(const NeededNodes& needed, tf::GraphDef* graph) {
     if (fed) {
       const DType dtype = index.TypeOf(TensorRef::Parse(node.name()), node.name());
       copy->set_name(node.name());
-      copy->set_op("Placeholder");
       copy->set_device(node.device());
-      (*copy->mutable_attr())["dtype"].set_type(static_cast<tf::DataType>(dtype));
-      (*copy->mutable_attr())["shape"].mutable_shape()->set_unknown_rank(true);
+      BecomePlaceholder(static_cast<tf::DataType>(dtype), nullptr, copy);
       continue;
     }
     *copy = node;

@@ -34,9 +34,7 @@ std::optional<tf::NodeDef> Select(const tf::GraphDef& graph, const std::string& 
   }
   tf::NodeDef node;
   node.set_name(name);
-  node.set_op("Const");
-  (*node.mutable_attr())["dtype"].set_type(tf::DT_STRING);
-  fewer.AsProtoField((*node.mutable_attr())["value"].mutable_tensor());
+  BecomeConst(fewer, &node);
   return node;
 }
 

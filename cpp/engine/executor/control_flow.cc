@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/base/status.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/graph.h"
 #include "engine/threads/run_recorder.h"
 #include "engine/threads/stop.h"

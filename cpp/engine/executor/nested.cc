@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "engine/base/status.h"
+#include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/graph_view.h"
 #include "tensorflow/core/common_runtime/function_body.h"
 #include "tensorflow/core/common_runtime/function_def_utils.h"
@@ -43,14 +45,15 @@ AsGraph ToGraph(const tf::NameAttrList& function, const std::string& prefix, con
     const auto index = static_cast<std::size_t>(node.attr().at("index").i());
     const tf::DataType type = node.attr().at("T").type();
     (is_argument ? result.feeds : result.fetches)[index] = node.name() + ":0";
-    node.set_op(is_argument ? "Placeholder" : "Identity");
-    node.clear_attr();
-    (*node.mutable_attr())[is_argument ? "dtype" : "T"].set_type(type);
     if (is_argument) {
-      (*node.mutable_attr())["shape"].mutable_shape()->set_unknown_rank(true);
-    } else if (index == 0) {
-      for (const tf::Node* effect : body->control_ret_nodes) node.add_input("^" + prefix + effect->name());
+      BecomePlaceholder(type, nullptr, &node);
+      continue;
     }
+    node.set_op("Identity");
+    node.clear_attr();
+    (*node.mutable_attr())["T"].set_type(type);
+    if (index > 0) continue;
+    for (const tf::Node* effect : body->control_ret_nodes) node.add_input("^" + prefix + effect->name());
   }
   return result;
 }
@@ -69,16 +72,9 @@ std::unique_ptr<Nested> Nested::Make(const tf::Node& node, const ExecutableGraph
   const Kind kind = node.IsWhileNode() ? Kind::kWhile : node.IsIfNode() ? Kind::kIf : Kind::kCase;
   std::unique_ptr<Nested> nested(new Nested(kind, node.name(), node.type_string()));
   std::vector<tf::NameAttrList> functions;
-  if (kind == Kind::kCase) {
-    const auto& branches = node.attrs().Find("branches")->list().func();
-    functions.assign(branches.begin(), branches.end());
-  } else {
-    if (kind == Kind::kIf && node.input_type(0) != tf::DT_BOOL) return nullptr;
-    const bool is_loop = kind == Kind::kWhile;
-    for (const char* name : {is_loop ? "cond" : "then_branch", is_loop ? "body" : "else_branch"}) {
-      functions.push_back(node.attrs().Find(name)->func());
-    }
-  }
+  if (kind == Kind::kIf && node.input_type(0) != tf::DT_BOOL) return nullptr;
+  tf::NodeDef def = node.def();
+  ForEachCallee(&def, [&](tf::NameAttrList* function) { functions.push_back(*function); });
   for (std::size_t i = 0; i < functions.size(); ++i) {
     const AsGraph called = ToGraph(functions[i], node.name() + "/" + std::to_string(i) + "/", graph);
     if (called.fetches.empty()) return nullptr;  // it only has side effects

@@ -6,6 +6,7 @@
 
 #include "engine/base/status.h"
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/graph.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/node_def_util.h"

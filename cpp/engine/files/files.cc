@@ -9,6 +9,7 @@
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/graph_view.h"
 #include "tensorflow/cc/saved_model/constants.h"
 #include "tensorflow/cc/saved_model/reader.h"
@@ -56,29 +57,15 @@ class RestoredNames {
  public:
   explicit RestoredNames(const tf::MetaGraphDef& meta_graph) : functions_(meta_graph.graph_def().library()) {
     const std::string& restore = meta_graph.saver_def().restore_op_name();
-    if (!restore.empty()) Visit(GraphView(meta_graph.graph_def()), NodeOf(restore));
+    const GraphView graph(meta_graph.graph_def());
+    graph.Walk({restore}, [&](const tf::NodeDef& node) { VisitNode(graph, node); });
   }
   const std::set<std::string>& names() const { return names_; }
 
  private:
-  void Visit(const GraphView& graph, const std::string& start) {
-    std::vector<std::string> pending{start};
-    std::set<std::string> seen;
-    while (!pending.empty()) {
-      const std::string name = pending.back();
-      pending.pop_back();
-      const tf::NodeDef* node = graph.Find(name);
-      if (node == nullptr || !seen.insert(name).second) continue;
-      VisitNode(graph, *node);
-      for (const std::string& input : node->input()) pending.push_back(NodeOf(input));
-    }
-  }
   void VisitNode(const GraphView& graph, const tf::NodeDef& node) {
-    std::vector<std::string> called = CalledFunctions(node);
-    called.push_back(node.op());
-    for (const std::string& name : called) {
-      const tf::FunctionDef* function = functions_.Find(name);
-      if (function == nullptr || !visited_.insert(name).second) continue;
+    for (const tf::FunctionDef* function : functions_.NamedBy(node)) {
+      if (!visited_.insert(function).second) continue;
       const GraphView body(*function);
       for (const tf::NodeDef& member : body.nodes()) VisitNode(body, member);
     }
@@ -90,7 +77,7 @@ class RestoredNames {
     for (Eigen::Index i = 0; i < flat.size(); ++i) names_.insert(std::string(flat(i)));
   }
   FunctionIndex functions_;
-  std::set<std::string> visited_;
+  std::set<const tf::FunctionDef*> visited_;
   std::set<std::string> names_;
 };
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/graph_view.h"
 #include "tensorflow/core/framework/attr_value_util.h"
@@ -178,8 +179,7 @@ std::string FaultOfCall(const tf::NodeDef& node, const tf::OpDef& function) {
   };
   if (differ(function.input_arg(), "Tin"))
     return "its inputs do not match those of the function '" + function.name() + "'";
-  const bool decides = Attr(node, "cond").func().name() == function.name();  // a loop's condition: returns a
-                                                                             // boolean
+  const bool decides = Attr(node, "cond").func().name() == function.name();  // a loop's: returns a boolean
   if (!decides && differ(function.output_arg(), "Tout"))
     return "its outputs do not match those of the function '" + function.name() + "'";
   return "";
@@ -188,18 +188,6 @@ std::string FaultOfCall(const tf::NodeDef& node, const tf::OpDef& function) {
 bool IsOneNumber(const tf::TensorShapeProto& shape) {
   return std::all_of(shape.dim().begin(), shape.dim().end(), [](const auto& dim) { return dim.size() == 1; });
 }
-
-namespace {
-
-// TensorFlow looks up the functions of branches and loops without checking that they exist.
-bool IsFunctional(const std::string& op) {
-  return op == "While" || op == "StatelessWhile" || op == "If" || op == "StatelessIf" || op == "Case" ||
-         op == "StatelessCase";
-}
-
-bool IsCall(const std::string& op) { return op == "PartitionedCall" || op == "StatefulPartitionedCall"; }
-
-}  // namespace
 
 CalledNodes::CalledNodes(const tf::FunctionDefLibrary& library) {
   for (const tf::FunctionDef& function : library.function()) {
@@ -228,11 +216,12 @@ double CalledNodes::CountFunction(const std::string& name) {
   return function.nodes;
 }
 
+// TensorFlow looks up the functions of branches and loops without checking that they exist.
 std::string CalledNodes::Fault(const tf::NodeDef& node) const {
-  if (!IsFunctional(node.op()) && !IsCall(node.op())) return "";
+  if (CalleeAttributes(node).empty()) return "";
   for (const std::string& name : CalledFunctions(node)) {
     const auto found = functions_.find(name);
-    if (found == functions_.end() && IsCall(node.op())) continue;  // TensorFlow reports this one
+    if (found == functions_.end() && IsCall(node)) continue;  // TensorFlow reports this one
     if (found == functions_.end()) return "it calls the function '" + name + "', which does not exist";
     std::string fault = FaultOfCall(node, found->second.definition->signature());
     if (!fault.empty()) return fault;

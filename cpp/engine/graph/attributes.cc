@@ -43,6 +43,25 @@ std::optional<tf::Tensor> ConstValue(const tf::NodeDef& node) {
   return valid ? std::make_optional(std::move(tensor)) : std::nullopt;
 }
 
+void BecomeConst(const tf::Tensor& value, tf::NodeDef* node) {
+  node->set_op("Const");
+  node->clear_input();
+  node->clear_attr();
+  (*node->mutable_attr())["dtype"].set_type(value.dtype());
+  value.AsProtoField((*node->mutable_attr())["value"].mutable_tensor());
+}
+
+void BecomePlaceholder(tf::DataType dtype, const tf::TensorShapeProto* shape, tf::NodeDef* node) {
+  tf::AttrValue any;
+  any.mutable_shape()->set_unknown_rank(true);
+  if (shape != nullptr) *any.mutable_shape() = *shape;
+  node->set_op("Placeholder");
+  node->clear_input();
+  node->clear_attr();
+  (*node->mutable_attr())["dtype"].set_type(dtype);
+  (*node->mutable_attr())["shape"] = std::move(any);
+}
+
 std::optional<std::vector<std::int64_t>> Integers(const tf::Tensor* value) {
   if (value == nullptr) return {};
   const auto elements = [](const auto& flat) {

@@ -29,6 +29,10 @@ void CopyAttrs(const tensorflow::NodeDef& from, std::initializer_list<const char
 bool IsChannelsLast(const tensorflow::NodeDef& node);
 // The value of a Const node; none of other nodes, or if it is damaged.
 std::optional<tensorflow::Tensor> ConstValue(const tensorflow::NodeDef& node);
+// Makes a node a Const of this value, or a Placeholder (null: of any rank). Its name stays.
+void BecomeConst(const tensorflow::Tensor& value, tensorflow::NodeDef* node);
+void BecomePlaceholder(tensorflow::DataType dtype, const tensorflow::TensorShapeProto* shape,
+                       tensorflow::NodeDef* node);
 // The elements of an int32 or int64 tensor, such as axes; none of other tensors, or if it is null.
 std::optional<std::vector<std::int64_t>> Integers(const tensorflow::Tensor* value);
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/digest.h"
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/graph_view.h"
 #include "engine/graph/rewriter.h"
 #include "tensorflow/core/framework/attr_value.pb.h"

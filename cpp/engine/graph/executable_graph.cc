@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/base/status.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/constants.h"
 #include "engine/graph/functions.h"
 #include "engine/graph/graph.h"
@@ -26,18 +27,10 @@ namespace tf = tensorflow;
 namespace {
 
 // Marks calls for the pass that inlines functions. Grappler does it for larger graphs only.
-void MarkCalls(google::protobuf::RepeatedPtrField<tf::NodeDef>* nodes) {
-  for (tf::NodeDef& node : *nodes) {
-    if (node.op() != "PartitionedCall" && node.op() != "StatefulPartitionedCall") continue;
-    (*node.mutable_attr())["_lower_using_switch_merge"].set_b(true);
-  }
-}
-
 void InlineCalls(tf::GraphDef* graph) {
-  MarkCalls(graph->mutable_node());
-  for (tf::FunctionDef& function : *graph->mutable_library()->mutable_function()) {
-    MarkCalls(function.mutable_node_def());
-  }
+  ForEachNode(graph, [](tf::NodeDef* node) {
+    if (IsCall(*node)) (*node->mutable_attr())["_lower_using_switch_merge"].set_b(true);
+  });
 }
 
 // For functions that stay calls, as those that TensorFlow has specialized: what they wait for is in this
@@ -64,35 +57,20 @@ void ForgetOtherShapes(tf::Graph* graph) {
 
 tf::GraphDef Prune(const tf::GraphDef& graph, const std::vector<std::string>& feeds,
                    const std::vector<std::string>& fetches) {
-  std::unordered_map<std::string, int> index;
-  for (int i = 0; i < graph.node_size(); ++i) index.emplace(graph.node(i).name(), i);
+  const GraphView view(graph);
   const std::unordered_set<std::string> fed(feeds.begin(), feeds.end());
-  std::vector<bool> needed(static_cast<std::size_t>(graph.node_size()));
-  std::vector<int> pending;
-  const auto need = [&](const std::string& name) {
-    const auto found = index.find(name);
-    if (found == index.end() || needed[static_cast<std::size_t>(found->second)]) return;
-    needed[static_cast<std::size_t>(found->second)] = true;
-    pending.push_back(found->second);
-  };
-  for (const std::string& name : fetches) need(TensorRef::Parse(name).node);
-  for (const std::string& name : feeds) need(TensorRef::Parse(name).node);
-  while (!pending.empty()) {
-    const tf::NodeDef& node = graph.node(pending.back());
-    pending.pop_back();
-    for (const std::string& input : node.input()) {
-      if (IsControl(input)) {
-        need(input.substr(1));
-        continue;
-      }
-      const TensorRef name = TensorRef::Parse(input);
-      if (fed.count(name.ToString()) == 0) need(name.node);
-    }
-  }
+  std::vector<std::string> start(fetches);
+  start.insert(start.end(), feeds.begin(), feeds.end());
+  std::unordered_set<const tf::NodeDef*> needed;
+  view.Walk(
+      start, [&](const tf::NodeDef& node) { needed.insert(&node); },
+      [&](const tf::NodeDef&, const std::string& input) {
+        return IsControl(input) || fed.count(TensorRef::Parse(input).ToString()) == 0;
+      });
   tf::GraphDef pruned;
   *pruned.mutable_versions() = graph.versions();
-  for (int i = 0; i < graph.node_size(); ++i) {
-    if (needed[static_cast<std::size_t>(i)]) *pruned.add_node() = graph.node(i);
+  for (const tf::NodeDef& node : graph.node()) {
+    if (needed.count(&node) > 0) *pruned.add_node() = node;
   }
   CopyNeededFunctions(graph.library(), &pruned);
   return pruned;

@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/graph/graph.h"
+#include "engine/graph/calls.h"
 #include "tensorflow/core/framework/function.pb.h"
 #include "tensorflow/core/framework/kernel_def.pb.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -25,30 +25,22 @@ bool HasCpuKernel(const std::string& op) {
   });
 }
 
-bool IsLoop(const tf::NodeDef& node) {
-  const std::string& op = node.op();
-  return op == "While" || op == "StatelessWhile" || op == "If" || op == "StatelessIf" || op == "Case" ||
-         op == "StatelessCase";
-}
+bool IsLoopOrBranch(const tf::NodeDef& node) { return IsLoop(node) || IsBranch(node); }
 
 class Runnable {
  public:
-  explicit Runnable(const tf::FunctionDefLibrary& library) {
-    for (const tf::FunctionDef& function : library.function()) {
-      functions_.emplace(function.signature().name(), &function);
-    }
-  }
+  explicit Runnable(const tf::FunctionDefLibrary& library) : functions_(library) {}
 
   bool Has(const std::string& name) {
-    const auto function = functions_.find(name);
-    if (function == functions_.end()) return false;
+    const tf::FunctionDef* function = functions_.Find(name);
+    if (function == nullptr) return false;
     const auto [entry, fresh] = known_.emplace(name, true);  // what calls itself changes nothing
     if (!fresh) return entry->second;
-    const auto& nodes = function->second->node_def();
+    const auto& nodes = function->node_def();
     const bool all = std::all_of(nodes.begin(), nodes.end(), [this](const tf::NodeDef& node) {
       const std::vector<std::string> called = CalledFunctions(node);
       return std::all_of(called.begin(), called.end(), [this](const auto& callee) { return Has(callee); }) &&
-             (functions_.count(node.op()) > 0 ? Has(node.op()) : HasKernel(node.op()));
+             (functions_.Find(node.op()) != nullptr ? Has(node.op()) : HasKernel(node.op()));
     });
     return known_[name] = all;
   }
@@ -61,7 +53,7 @@ class Runnable {
     return entry->second;
   }
 
-  std::unordered_map<std::string, const tf::FunctionDef*> functions_;
+  FunctionIndex functions_;
   std::unordered_map<std::string, bool> known_;
   std::unordered_map<std::string, bool> kernels_;
 };
@@ -97,12 +89,12 @@ void ClearDevicesInFunctions(tf::GraphDef* graph) {
 }
 
 bool HasLoops(const tf::GraphDef& graph) {
-  return std::any_of(graph.node().begin(), graph.node().end(), IsLoop);
+  return std::any_of(graph.node().begin(), graph.node().end(), IsLoopOrBranch);
 }
 
 void LowerLoops(tf::GraphDef* graph) {
   ForEachNode(graph, [](tf::NodeDef* node) {
-    if (IsLoop(*node)) (*node->mutable_attr())["_lower_using_switch_merge"].set_b(true);
+    if (IsLoopOrBranch(*node)) (*node->mutable_attr())["_lower_using_switch_merge"].set_b(true);
   });
 }
 

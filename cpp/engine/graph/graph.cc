@@ -6,6 +6,7 @@
 
 #include "engine/base/status.h"
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/op_libraries.h"
 #include "engine/graph/signatures.h"
 #include "engine/graph/variable_use.h"

@@ -6,7 +6,6 @@
 #include <cstdlib>
 
 #include "savedmodel/error.h"
-#include "tensorflow/core/framework/attr_value.pb.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
@@ -81,67 +80,6 @@ const std::vector<GraphView::Reader>& GraphView::Readers(const std::string& name
   }
   const auto found = readers_.find(name);
   return found == readers_.end() ? *kNone : found->second;
-}
-
-FunctionIndex::FunctionIndex(const tf::FunctionDefLibrary& library) {
-  for (const tf::FunctionDef& function : library.function()) {
-    by_name_.emplace(function.signature().name(), &function);
-  }
-}
-
-const tf::FunctionDef* FunctionIndex::Find(const std::string& name) const {
-  const auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : found->second;
-}
-
-std::vector<std::string> CalledFunctions(const tf::NodeDef& node) {
-  std::vector<std::string> names;
-  for (const auto& [key, value] : node.attr()) {
-    if (value.has_func()) names.push_back(value.func().name());
-    for (const tf::NameAttrList& function : value.list().func()) names.push_back(function.name());
-  }
-  return names;
-}
-
-void CopyNeededFunctions(const tf::FunctionDefLibrary& library, tf::GraphDef* graph) {
-  std::unordered_map<std::string, int> index;
-  for (int i = 0; i < library.function_size(); ++i) {
-    index.emplace(library.function(i).signature().name(), i);
-  }
-  std::unordered_map<std::string, std::string> gradients;
-  for (const tf::GradientDef& gradient : library.gradient()) {
-    gradients.emplace(gradient.function_name(), gradient.gradient_func());
-  }
-  std::vector<bool> needed(static_cast<std::size_t>(library.function_size()));
-  std::vector<int> pending;
-  const auto need = [&](const std::string& name) {
-    const auto found = index.find(name);
-    if (found == index.end() || needed[static_cast<std::size_t>(found->second)]) return;
-    needed[static_cast<std::size_t>(found->second)] = true;
-    pending.push_back(found->second);
-  };
-  const auto need_called = [&](const auto& nodes) {
-    for (const tf::NodeDef& node : nodes) {
-      need(node.op());
-      for (const std::string& name : CalledFunctions(node)) need(name);
-    }
-  };
-  need_called(graph->node());
-  while (!pending.empty()) {
-    const tf::FunctionDef& function = library.function(pending.back());
-    pending.pop_back();
-    need_called(function.node_def());
-    const auto gradient = gradients.find(function.signature().name());
-    if (gradient != gradients.end()) need(gradient->second);
-  }
-  for (int i = 0; i < library.function_size(); ++i) {
-    if (needed[static_cast<std::size_t>(i)]) *graph->mutable_library()->add_function() = library.function(i);
-  }
-  for (const tf::GradientDef& gradient : library.gradient()) {
-    const auto found = index.find(gradient.function_name());
-    if (found == index.end() || !needed[static_cast<std::size_t>(found->second)]) continue;
-    *graph->mutable_library()->add_gradient() = gradient;
-  }
 }
 
 }  // namespace savedmodel::engine

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names in graphs: references to tensors, nodes and functions by name.
+// Names in graphs: references to tensors, and nodes by name.
 #pragma once
 
 #include <cstddef>
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -38,7 +39,7 @@ std::string NodeOf(const std::string& input);
 int CountDataInputs(const tensorflow::NodeDef& node);
 bool HasControlInputs(const tensorflow::NodeDef& node);
 
-// The nodes of a graph, or of a function's body; functions of a library. Refers to them.
+// The nodes of a graph, or of a function's body. Refers to them.
 class GraphView {
  public:
   using Nodes = google::protobuf::RepeatedPtrField<tensorflow::NodeDef>;
@@ -61,27 +62,32 @@ class GraphView {
   // The data inputs that read a node or an argument. The first call makes the index.
   const std::vector<Reader>& Readers(const std::string& name) const;
 
+  // Visits each node once that `start` (nodes or tensors) is computed from. `follow` is asked of each input,
+  // with the node that reads it.
+  template <typename Visit, typename Follow>
+  void Walk(std::vector<std::string> start, const Visit& visit, const Follow& follow) const {
+    std::unordered_set<const tensorflow::NodeDef*> seen;
+    while (!start.empty()) {
+      const std::string name = NodeOf(start.back());
+      start.pop_back();
+      const tensorflow::NodeDef* node = name.empty() ? nullptr : Find(name);
+      if (node == nullptr || !seen.insert(node).second) continue;
+      visit(*node);
+      for (const std::string& input : node->input()) {
+        if (follow(*node, input)) start.push_back(input);
+      }
+    }
+  }
+  template <typename Visit>
+  void Walk(std::vector<std::string> start, const Visit& visit) const {
+    Walk(std::move(start), visit, [](const tensorflow::NodeDef&, const std::string&) { return true; });
+  }
+
  private:
   const Nodes* nodes_;
   std::unordered_map<std::string, const tensorflow::NodeDef*> by_name_;
   std::unordered_map<std::string, int> arguments_;
   mutable std::unordered_map<std::string, std::vector<Reader>> readers_;
 };
-
-class FunctionIndex {
- public:
-  explicit FunctionIndex(const tensorflow::FunctionDefLibrary& library);
-  // Null if there is none.
-  const tensorflow::FunctionDef* Find(const std::string& name) const;
-
- private:
-  std::unordered_map<std::string, const tensorflow::FunctionDef*> by_name_;
-};
-
-// The functions that a node names in its attributes.
-std::vector<std::string> CalledFunctions(const tensorflow::NodeDef& node);
-// Gives `graph` those functions of `library` that it calls, by way of others too, and no more: a saver's are
-// as large as a model's.
-void CopyNeededFunctions(const tensorflow::FunctionDefLibrary& library, tensorflow::GraphDef* graph);
 
 }  // namespace savedmodel::engine

@@ -49,18 +49,11 @@ IsolatedGraph Isolate(const tf::GraphDef& graph, const std::vector<std::string>&
     const std::string name = kFeed + std::to_string(i);
     tf::NodeDef* node = result.graph.add_node();
     node->set_name(name);
-    node->set_op("Placeholder");
-    (*node->mutable_attr())["dtype"].set_type(feed_types[i]);
     const auto shape = shapes.find(feeds[i]);
-    auto* attribute = (*node->mutable_attr())["shape"].mutable_shape();
     // Before version 24 a placeholder's empty shape meant an unknown one.
     const bool known =
         shape != shapes.end() && (graph.versions().producer() >= 24 || shape->second.shape().dim_size() > 0);
-    if (known) {
-      *attribute = shape->second.shape();
-    } else {
-      attribute->set_unknown_rank(true);
-    }
+    BecomePlaceholder(feed_types[i], known ? &shape->second.shape() : nullptr, node);
     fed.emplace(feeds[i], name);
     result.feeds.push_back(name + ":0");
   }

@@ -2,18 +2,17 @@
 #include "engine/graph/provenance.h"
 
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/variable_use.h"
 
 namespace savedmodel::engine {
 namespace tf = tensorflow;
 namespace {
 
-// Which input of a call is the function's first argument.
-int FirstArgument(const tf::NodeDef& node, bool as_op) {
-  const std::string& op = node.op();
-  if (as_op || op == "PartitionedCall" || op == "StatefulPartitionedCall") return 0;
-  if (op == "If" || op == "StatelessIf" || op == "Case" || op == "StatelessCase") return 1;
-  return -1;  // loops change their arguments, others pass some on
+// Which input is the called function's first argument; -1 for loops, which change their arguments, and for
+// others, which pass some on.
+int FirstArgumentOf(const tf::NodeDef& node, bool as_op) {
+  return as_op || IsCall(node) || IsBranch(node) ? FirstArgument(node) : -1;
 }
 
 // "a:0" of "a" or "a:0", whatever a damaged file names.
@@ -38,7 +37,7 @@ void Scopes::AddCallers(const Scope& scope) {
   for (const tf::NodeDef& node : scope.view.nodes()) {
     for (const Scope* called : CalledBy(node)) {
       const bool as_op = called->function->signature().name() == node.op();
-      const_cast<Scope*>(called)->callers.push_back({&scope, &node, FirstArgument(node, as_op)});
+      const_cast<Scope*>(called)->callers.push_back({&scope, &node, FirstArgumentOf(node, as_op)});
     }
   }
 }

@@ -26,9 +26,7 @@ void AddForShapes(const tf::NodeDef& node, tf::GraphDef* graph) {
     return;
   }
   copy->set_name(node.name());
-  copy->set_op("Placeholder");
-  (*copy->mutable_attr())["dtype"].set_type(value.dtype());
-  *(*copy->mutable_attr())["shape"].mutable_shape() = value.tensor_shape();
+  BecomePlaceholder(value.dtype(), &value.tensor_shape(), copy);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/executable_graph.h"
 #include "engine/graph/functions.h"
 #include "engine/graph/graph_view.h"
@@ -26,38 +27,6 @@ bool PassesHandles(const std::string& op) {
   static const auto* const ops = new std::unordered_set<std::string>{
       "Identity", "Enter", "Exit", "Merge", "NextIteration", "Switch", "StopGradient", "PreventGradient"};
   return ops->count(op) > 0;
-}
-
-struct Called {
-  std::string function;
-  int argument;
-};
-
-// The function arguments that data input `input` of a call becomes; `keeps` is true for loops, which hand
-// their arguments on to themselves. False if this is no call.
-bool Calls(const tf::NodeDef& node, int input, std::vector<Called>* calls, bool* keeps) {
-  const auto function = [&](const char* attribute) { return Attr(node, attribute).func().name(); };
-  const std::string& op = node.op();
-  *keeps = false;
-  if (op == "PartitionedCall" || op == "StatefulPartitionedCall") {
-    calls->push_back({function("f"), input});
-  } else if (op == "While" || op == "StatelessWhile") {
-    calls->push_back({function("cond"), input});
-    calls->push_back({function("body"), input});
-    *keeps = true;
-  } else if (op == "If" || op == "StatelessIf") {
-    if (input == 0) return false;
-    calls->push_back({function("then_branch"), input - 1});
-    calls->push_back({function("else_branch"), input - 1});
-  } else if (op == "Case" || op == "StatelessCase") {
-    if (input == 0) return false;
-    for (const tf::NameAttrList& branch : Attr(node, "branches").list().func()) {
-      calls->push_back({branch.name(), input - 1});
-    }
-  } else {
-    return false;
-  }
-  return true;
 }
 
 class Handles {
@@ -84,11 +53,10 @@ class Handles {
       pending.pop_back();
       for (const auto& [node, input] : view.Readers(name)) {
         if (!IsAt(*places, node->input(input))) continue;
-        bool keeps = false;
         if (ReadsVariable(node->op())) continue;
         const bool passes = PassesHandles(node->op());
-        if (!passes && WrittenByCall(*node, input, &keeps)) return true;
-        if (!keeps && !passes) continue;
+        if (!passes && WrittenByCall(*node, input)) return true;
+        if (!passes && !IsLoop(*node)) continue;
         const auto [place, fresh] = places->emplace(node->name(), passes ? kAny : input);
         if (fresh) pending.push_back(node->name());
         // One handle in two places of a loop.
@@ -99,34 +67,33 @@ class Handles {
   }
 
  private:
-  // An op that is no call may do anything with a handle.
-  bool WrittenByCall(const tf::NodeDef& node, int input, bool* keeps) {
-    std::vector<Called> calls;
-    if (!Calls(node, input, &calls, keeps)) return true;
-    for (const Called& call : calls) {
-      if (WrittenIn(call, *keeps)) return true;
-    }
-    return false;
+  // A loop hands its arguments on to itself. An op that is no call may do anything with a handle.
+  bool WrittenByCall(const tf::NodeDef& node, int input) {
+    const std::vector<std::string> callees = Callees(node);
+    const int argument = input - FirstArgument(node);
+    return callees.empty() || argument < 0 ||
+           std::any_of(callees.begin(), callees.end(),
+                       [&](const std::string& callee) { return WrittenIn(callee, argument, IsLoop(node)); });
   }
 
-  bool WrittenIn(const Called& call, bool may_return) {
-    const auto [entry, fresh] = written_.try_emplace({call.function, call.argument, may_return}, true);
+  bool WrittenIn(const std::string& callee, int argument, bool may_return) {
+    const auto [entry, fresh] = written_.try_emplace({callee, argument, may_return}, true);
     if (!fresh) return entry->second;  // a function that calls itself: not followed
-    const tf::FunctionDef* function = functions_.Find(call.function);
-    bool written = function == nullptr || call.argument >= function->signature().input_arg_size();
+    const tf::FunctionDef* function = functions_.Find(callee);
+    bool written = function == nullptr || argument >= function->signature().input_arg_size();
     if (!written) {
       const tf::FunctionDef& def = *function;
       Places places;
-      written = Written(def.node_def(), def.signature().input_arg(call.argument).name(), &places);
+      written = Written(def.node_def(), def.signature().input_arg(argument).name(), &places);
       // A loop may hand it to its next round in its own place; nobody may anywhere else.
       for (int i = 0; i < def.signature().output_arg_size() && !written; ++i) {
         const auto returned = def.ret().find(def.signature().output_arg(i).name());
         if (returned == def.ret().end() || !IsAt(places, returned->second)) continue;
         if (def.signature().output_arg(i).type() != tf::DT_RESOURCE) continue;
-        written = !may_return || i != call.argument;
+        written = !may_return || i != argument;
       }
     }
-    return written_[{call.function, call.argument, may_return}] = written;
+    return written_[{callee, argument, may_return}] = written;
   }
 
   FunctionIndex functions_;

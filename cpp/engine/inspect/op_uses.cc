@@ -49,15 +49,10 @@ std::string OpOf(const tf::NodeDef& node) {
 class Reach {
  public:
   Reach(const Scopes& scopes, const std::vector<std::string>& tensors) : scopes_(scopes) {
-    std::vector<std::string> pending;
-    for (const std::string& tensor : tensors) pending.push_back(NodeOf(tensor));
-    while (!pending.empty()) {
-      const tf::NodeDef* node = scopes.graph().view.Find(pending.back());
-      pending.pop_back();
-      if (node == nullptr || !nodes_.insert(node).second) continue;
-      for (const std::string& input : node->input()) pending.push_back(NodeOf(input));
-      AddCalled(*node);
-    }
+    scopes.graph().view.Walk(tensors, [this](const tf::NodeDef& node) {
+      nodes_.insert(&node);
+      AddCalled(node);
+    });
   }
   bool Has(const tf::NodeDef& node) const { return nodes_.count(&node) > 0; }
   void AddFunction(const std::string& name) {

@@ -56,20 +56,11 @@ bool MayHaveExecutors(const tf::ConfigProto& config, const tf::RunOptions& given
 
 // True if the load's init op does anything but to end.
 bool Initializes(const tf::MetaGraphDef& meta_graph) {
-  const std::string init_op = InitOpOf(meta_graph);
-  if (init_op.empty()) return false;
-  const GraphView view(meta_graph.graph_def());
-  std::vector<std::string> pending{TensorRef(init_op).node};
-  std::set<std::string> seen;
-  while (!pending.empty()) {
-    const std::string name = std::move(pending.back());
-    pending.pop_back();
-    if (!seen.insert(name).second) continue;
-    const tf::NodeDef* node = view.Find(name);
-    if (node == nullptr || node->op() != "NoOp") return true;
-    for (const std::string& input : node->input()) pending.push_back(TensorRef(input).node);
-  }
-  return false;
+  bool initializes = false;
+  GraphView(meta_graph.graph_def()).Walk({InitOpOf(meta_graph)}, [&](const tf::NodeDef& node) {
+    initializes |= node.op() != "NoOp";
+  });
+  return initializes;
 }
 
 class Bundle : public internal::EngineModel {

@@ -9,6 +9,7 @@
 #include "absl/log/log.h"
 #include "engine/base/status.h"
 #include "engine/executor/executor.h"
+#include "engine/graph/attributes.h"
 #include "engine/graph/executable_graph.h"
 #include "engine/graph/graph.h"
 #include "tensorflow/cc/saved_model/loader.h"
@@ -82,22 +83,12 @@ bool Complete(const std::vector<File>& files, const std::string& target, tf::Gra
     if (file.tensor.index != 0) return false;
     if (node->op() != "Placeholder" && node->op() != "PlaceholderWithDefault" && node->op() != "Const")
       return false;
-    node->set_op("Const");
-    node->clear_input();
-    node->clear_attr();
-    (*node->mutable_attr())["dtype"].set_type(tf::DT_STRING);
-    tf::Tensor path(tf::DT_STRING, tf::TensorShape({}));
-    path.scalar<tf::tstring>()() = file.path;
-    path.AsProtoField((*node->mutable_attr())["value"].mutable_tensor());
+    BecomeConst(tf::Tensor(tf::tstring(file.path)), &*node);
   }
   tf::NodeDef* done = graph->add_node();
   done->set_name(kDone);
-  done->set_op("Const");
+  BecomeConst(tf::Tensor(std::int32_t{0}), done);
   done->add_input("^" + target);
-  (*done->mutable_attr())["dtype"].set_type(tf::DT_INT32);
-  tf::Tensor zero(tf::DT_INT32, tf::TensorShape({}));
-  zero.scalar<std::int32_t>()() = 0;
-  zero.AsProtoField((*done->mutable_attr())["value"].mutable_tensor());
   return true;
 }
 

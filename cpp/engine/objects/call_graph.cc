@@ -6,6 +6,7 @@
 
 #include "engine/base/quote.h"
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/graph_view.h"
 #include "engine/graph/placement.h"
@@ -21,13 +22,11 @@ namespace {
 tf::NodeDef Placeholder(const std::string& name, const TensorSpec& spec) {
   tf::NodeDef node;
   node.set_name(name);
-  node.set_op("Placeholder");
-  (*node.mutable_attr())["dtype"].set_type(static_cast<tf::DataType>(spec.dtype));
-  auto* shape = (*node.mutable_attr())["shape"].mutable_shape();
-  shape->set_unknown_rank(!spec.shape);
+  tf::TensorShapeProto shape;
   if (spec.shape) {
-    for (const std::int64_t size : *spec.shape) shape->add_dim()->set_size(size);
+    for (const std::int64_t size : *spec.shape) shape.add_dim()->set_size(size);
   }
+  BecomePlaceholder(static_cast<tf::DataType>(spec.dtype), spec.shape ? &shape : nullptr, &node);
   return node;
 }
 
@@ -158,16 +157,7 @@ std::shared_ptr<CallGraph> MakeCallGraph(const tf::GraphDef& graph, const Functi
   for (const tf::NodeDef& node : call.nodes) *extension.add_node() = node;
   if (!device.empty()) AssignDevice(device, &extension);
   tf::GraphDef whole = extension;
-  const GraphView view(graph);
-  std::unordered_set<std::string> added;
-  std::vector<std::string> pending = call.captures;
-  while (!pending.empty()) {
-    const tf::NodeDef* found = view.Source(pending.back());
-    pending.pop_back();
-    if (found == nullptr || !added.insert(found->name()).second) continue;
-    *whole.add_node() = *found;
-    for (const std::string& input : found->input()) pending.push_back(input);
-  }
+  GraphView(graph).Walk(call.captures, [&](const tf::NodeDef& node) { *whole.add_node() = node; });
   CopyNeededFunctions(graph.library(), &whole);
   auto made = std::make_shared<CallGraph>(std::move(whole));
   made->extension = std::move(extension);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/objects/graph_walk.h"
 
+#include <algorithm>
+#include <iterator>
 #include <unordered_set>
 #include <utility>
 
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "tensorflow/core/framework/tensor.h"
 
 namespace savedmodel::engine {
@@ -12,21 +15,6 @@ namespace tf = tensorflow;
 namespace {
 
 constexpr int kDepth = 32;  // functions may call themselves
-
-// The functions that every run of the node calls, with its inputs as their arguments.
-std::vector<std::string> Calls(const tf::NodeDef& node) {
-  std::vector<std::string> names{node.op()};
-  const auto add = [&](const char* attribute) {
-    if (const tf::AttrValue* function = FindAttr(node, attribute); function != nullptr)
-      names.push_back(function->func().name());
-  };
-  if (node.op() == "PartitionedCall" || node.op() == "StatefulPartitionedCall") add("f");
-  if (node.op() == "While" || node.op() == "StatelessWhile") {
-    add("cond");
-    add("body");
-  }
-  return names;
-}
 
 bool PassesOn(const std::string& op) { return op == "Identity" || op == "RefIdentity"; }
 
@@ -81,7 +69,12 @@ std::vector<TensorOrigin> GraphWalk::TraceInputs(const Scope& scope, const tf::N
 
 void GraphWalk::Enter(const tf::NodeDef& node, const std::vector<TensorOrigin>& inputs, int depth,
                       const Visit& visit) {
-  for (const std::string& name : Calls(node)) {
+  std::vector<std::string> names{node.op()};
+  if (!IsBranch(node)) {
+    const std::vector<std::string> callees = Callees(node);
+    names.insert(names.end(), callees.begin(), callees.end());
+  }
+  for (const std::string& name : names) {
     const tf::FunctionDef* function = FindFunction(name);
     if (function == nullptr || depth >= kDepth) continue;
     std::string call = name;
@@ -102,22 +95,19 @@ void GraphWalk::Run(const std::vector<std::string>& start, const std::vector<std
   entered_.clear();
   const Scope scope{&graph_, true, {}};
   const std::unordered_set<std::string> given(fed.begin(), fed.end());
-  std::unordered_set<std::string> seen;
-  std::vector<std::string> pending(start);
-  while (!pending.empty()) {
-    const std::string tensor = std::move(pending.back());
-    pending.pop_back();
-    const TensorRef ref(tensor);
-    if (!ref.is_control() && given.count(ref.ToString()) > 0) continue;
-    const tf::NodeDef* node = Find(ref.node);
-    if (node == nullptr || !seen.insert(ref.node).second) continue;
-    const std::vector<TensorOrigin> inputs = TraceInputs(scope, *node);
-    visit(*node, inputs);
-    Enter(*node, inputs, 0, visit);
-    for (const std::string& input : node->input()) {
-      if (!input.empty()) pending.push_back(input);
-    }
-  }
+  const auto follow = [&](const std::string& input) {
+    return IsControl(input) || given.count(TensorRef(input).ToString()) == 0;
+  };
+  std::vector<std::string> first;
+  std::copy_if(start.begin(), start.end(), std::back_inserter(first), follow);
+  graph_.Walk(
+      std::move(first),
+      [&](const tf::NodeDef& node) {
+        const std::vector<TensorOrigin> inputs = TraceInputs(scope, node);
+        visit(node, inputs);
+        Enter(node, inputs, 0, visit);
+      },
+      [&](const tf::NodeDef&, const std::string& input) { return follow(input); });
 }
 
 void GraphWalk::One(const tf::NodeDef& node, const Visit& visit) {

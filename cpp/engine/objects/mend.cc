@@ -7,6 +7,7 @@
 
 #include "engine/base/quote.h"
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/provenance.h"
 #include "engine/graph/signatures.h"
@@ -46,10 +47,7 @@ Variables FindVariables(const tf::GraphDef& graph) {
 // Keeps the variables to which a run of `start` assigns no value.
 void DropWritten(const std::vector<std::string>& start, GraphWalk* walk, Variables* variables) {
   walk->Run(start, {}, [&](const tf::NodeDef& node, const std::vector<TensorOrigin>& inputs) {
-    if (ReadsVariable(node.op()) || node.op() == "PartitionedCall" ||
-        node.op() == "StatefulPartitionedCall" || walk->FindFunction(node.op()) != nullptr) {
-      return;
-    }
+    if (ReadsVariable(node.op()) || IsCall(node) || walk->FindFunction(node.op()) != nullptr) return;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const std::string& tensor = inputs[i].tensor;
       const tf::NodeDef* handle = tensor.empty() ? nullptr : walk->Find(NodeOf(tensor));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/constants.h"
 #include "engine/graph/graph_view.h"
 #include "engine/optimize/match/match.h"
@@ -46,11 +47,7 @@ struct Summary {
 
 class Search {
  public:
-  explicit Search(const tf::GraphDef& graph) : graph_(graph) {
-    for (const tf::FunctionDef& function : graph.library().function()) {
-      functions_.emplace(function.signature().name(), &function);
-    }
-  }
+  explicit Search(const tf::GraphDef& graph) : graph_(graph), functions_(graph.library()) {}
 
   std::string Factors() {
     return InAny([this](Body* body) { return FactorsIn(body); });
@@ -126,18 +123,6 @@ class Search {
     return source != nullptr && MayBeConstant(body, *source, false);
   }
 
-  // All functions that a node names, however it uses them.
-  std::vector<const tf::FunctionDef*> Calls(const tf::NodeDef& node) const {
-    std::vector<const tf::FunctionDef*> called;
-    std::vector<std::string> names = CalledFunctions(node);
-    names.push_back(node.op());
-    for (const std::string& name : names) {
-      const auto found = functions_.find(name);
-      if (found != functions_.end()) called.push_back(found->second);
-    }
-    return called;
-  }
-
   // Includes everything that the function calls.
   const Summary& Summarize(const tf::FunctionDef& function) {
     const auto [entry, fresh] = summaries_.try_emplace(function.signature().name());
@@ -154,7 +139,7 @@ class Search {
       summary->convolution = node.name();
     if (IsFactor(node.op()) && HasConstantInput(body, node, 0) && !MayBeConstant(body, node, false))
       ++summary->factors;
-    for (const tf::FunctionDef* called : Calls(node)) {
+    for (const tf::FunctionDef* called : functions_.NamedBy(node)) {
       const Summary inner = Summarize(*called);
       if (!inner.convolution.empty()) summary->convolution = inner.convolution;
       summary->factors += inner.factors;
@@ -165,8 +150,9 @@ class Search {
   std::string InAny(const Find& find) const {
     Body body{GraphView(graph_), false};
     std::string found = find(&body);
-    for (auto function = functions_.begin(); found.empty() && function != functions_.end(); ++function) {
-      Body inner{GraphView(function->second->node_def()), true};
+    for (const tf::FunctionDef& function : graph_.library().function()) {
+      if (!found.empty()) break;
+      Body inner{GraphView(function.node_def()), true};
       found = find(&inner);
     }
     return found;
@@ -225,7 +211,8 @@ class Search {
         const tf::NodeDef& node = *reader.node;
         Summary step;
         Add(body, node, &step);
-        if (step.factors == 0 && !PassesOn(node.op()) && !IsFactor(node.op()) && Calls(node).empty())
+        if (step.factors == 0 && !PassesOn(node.op()) && !IsFactor(node.op()) &&
+            functions_.NamedBy(node).empty())
           continue;
         const int count = seen[at] + step.factors;
         if (count >= kSeveral) return true;
@@ -239,7 +226,7 @@ class Search {
   }
 
   const tf::GraphDef& graph_;
-  std::map<std::string, const tf::FunctionDef*> functions_;
+  FunctionIndex functions_;
   std::map<std::string, Summary> summaries_;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/rewriter.h"
 #include "engine/graph/variable_use.h"
 #include "tensorflow/core/framework/function.pb.h"
@@ -56,15 +57,6 @@ bool ReadOfValue(tf::NodeDef* node, const std::string& axis, tf::DataType dtype)
   (*node->mutable_attr())["Tparams"].set_type(dtype);
   (*node->mutable_attr())["Tindices"].set_type(indices);
   return true;
-}
-
-void FillAxis(tf::NodeDef* node, const std::string& name) {
-  tf::Tensor zero(tf::DT_INT32, tf::TensorShape({}));
-  zero.scalar<std::int32_t>()() = 0;
-  node->set_name(name);
-  node->set_op("Const");
-  (*node->mutable_attr())["dtype"].set_type(tf::DT_INT32);
-  zero.AsProtoField((*node->mutable_attr())["value"].mutable_tensor());
 }
 
 // Makes an argument of a function a value. The argument is a handle that is only read and returned in its
@@ -128,7 +120,11 @@ class ArgumentFreezer {
       ReadOfValue(&node, axis + ":output:0", dtype);
       if (before == ":value:0") renamed.emplace(node.name() + before, node.name() + ":output:0");
     }
-    for (const std::string& axis : axes) FillAxis(def.add_node_def(), axis);
+    for (const std::string& axis : axes) {
+      tf::NodeDef* zero = def.add_node_def();
+      zero->set_name(axis);
+      BecomeConst(tf::Tensor(std::int32_t{0}), zero);
+    }
     const auto rename = [&](std::string* tensor) {
       const auto found = renamed.find(*tensor);
       if (found != renamed.end()) *tensor = found->second;
@@ -146,23 +142,13 @@ class ArgumentFreezer {
   int copies_ = 0;
 };
 
-// The attributes of a loop or branch that name functions of its inputs, which begin at `offset`.
-std::vector<const char*> FunctionAttributes(const tf::NodeDef& node, int* offset) {
-  *offset = 0;
-  if (node.op() == "While" || node.op() == "StatelessWhile") return {"cond", "body"};
-  *offset = 1;
-  if (node.op() == "If" || node.op() == "StatelessIf") return {"then_branch", "else_branch"};
-  return {};
-}
-
 bool FreezeInput(tf::NodeDef* node, int input, const std::string& constant, tf::DataType dtype,
                  ArgumentFreezer* functions, const Rewriter& rewriter) {
-  int offset = 0;
-  const auto attributes = FunctionAttributes(*node, &offset);
-  if (attributes.empty() || input < offset) return false;
-  const bool loop = offset == 0;
-  for (const char* attribute : attributes) {
-    if (!functions->CanFreeze(Attr(*node, attribute).func().name(), input - offset, loop)) return false;
+  const bool loop = IsLoop(*node);
+  const int argument = input - FirstArgument(*node);
+  if ((!loop && !IsBranch(*node)) || argument < 0) return false;
+  for (const std::string& callee : Callees(*node)) {
+    if (!functions->CanFreeze(callee, argument, loop)) return false;
   }
   if (loop) {
     for (const Rewriter::Reader& reader : rewriter.Readers(*node)) {
@@ -170,12 +156,11 @@ bool FreezeInput(tf::NodeDef* node, int input, const std::string& constant, tf::
         return false;  // reads the handle after the loop
     }
   }
-  for (const char* attribute : attributes) {
-    auto* function = (*node->mutable_attr())[attribute].mutable_func();
-    function->set_name(functions->Freeze(function->name(), input - offset, dtype));
-  }
+  ForEachCallee(node, [&](tf::NameAttrList* callee) {
+    callee->set_name(functions->Freeze(callee->name(), argument, dtype));
+  });
   auto& attr = *node->mutable_attr();
-  attr[loop ? "T" : "Tin"].mutable_list()->set_type(input - offset, dtype);
+  attr[loop ? "T" : "Tin"].mutable_list()->set_type(argument, dtype);
   attr.erase("_output_shapes");
   if (loop && attr.count("output_shapes") > 0 && attr["output_shapes"].list().shape_size() > input) {
     attr["output_shapes"].mutable_list()->mutable_shape(input)->set_unknown_rank(true);
@@ -241,11 +226,8 @@ Frozen Freeze(tf::GraphDef* graph, ConstantPool* pool,
         if (reader.node->op() == "Identity") {
           pending.push_back(reader.node);
         } else if (reader.input == 0 && ReadsVariable(reader.node->op())) {
-          if (reader.node->op() == "ResourceGather" && axis.empty()) {
-            tf::NodeDef* zero = rewriter.Add("savedmodel_axis", "Const", {});
-            axis = zero->name();
-            FillAxis(zero, axis);
-          }
+          if (reader.node->op() == "ResourceGather" && axis.empty())
+            axis = rewriter.AddConstant("savedmodel_axis", tf::Tensor(std::int32_t{0}))->name();
           if (ReadOfValue(reader.node, axis, tensor.dtype())) {
             rewriter.SetInput(reader.node, 0, constant);
             ++frozen.reads;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/constants.h"
 #include "engine/graph/functions.h"
 #include "engine/graph/graph_view.h"

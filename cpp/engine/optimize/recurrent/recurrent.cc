@@ -2,6 +2,7 @@
 #include "engine/optimize/recurrent/recurrent.h"
 
 #include "engine/graph/attributes.h"
+#include "engine/graph/calls.h"
 #include "engine/graph/functions.h"
 #include "engine/graph/graph_view.h"
 #include "engine/ops/rnn.h"
@@ -24,7 +25,7 @@ std::vector<RecurrentRewrite> FuseRecurrent(tf::GraphDef* graph,
   const int count = graph->node_size();
   for (int i = 0; i < count; ++i) {
     tf::NodeDef* node = graph->mutable_node(i);
-    if (node->op() != "While" && node->op() != "StatelessWhile") continue;
+    if (!IsLoop(*node)) continue;
     const tf::FunctionDef* cond = functions.Find(Attr(*node, "cond").func().name());
     const tf::FunctionDef* body = functions.Find(Attr(*node, "body").func().name());
     if (cond == nullptr || body == nullptr || !LooksRecurrent(*body)) continue;

@@ -75,29 +75,25 @@ TEST(GraphView, OfAFunctionKnowsItsArguments) {
   EXPECT_EQ(view.Readers("x")[0].input, 1);
 }
 
-TEST(FunctionIndex, CopiesWhatIsCalledAndNoMore) {
-  tf::FunctionDefLibrary library;
-  for (const char* name : {"outer", "inner", "gradient", "other"}) {
-    library.add_function()->mutable_signature()->set_name(name);
-  }
-  *library.mutable_function(0)->add_node_def() = Node("call", "inner");
-  library.add_gradient()->set_function_name("inner");
-  library.mutable_gradient(0)->set_gradient_func("gradient");
-  const FunctionIndex index(library);
-  EXPECT_EQ(index.Find("inner"), &library.function(1));
-  EXPECT_EQ(index.Find("none"), nullptr);
+TEST(GraphView, WalksToEachNodeOnce) {
   tf::GraphDef graph;
-  tf::NodeDef call = Node("call", "PartitionedCall");
-  (*call.mutable_attr())["f"].mutable_func()->set_name("outer");
-  EXPECT_EQ(CalledFunctions(call), std::vector<std::string>{"outer"});
-  *graph.add_node() = call;
-  CopyNeededFunctions(library, &graph);
+  *graph.add_node() = Node("a", "Const");
+  *graph.add_node() = Node("b", "Neg", {"a"});
+  *graph.add_node() = Node("c", "Add", {"b", "a:0", "^d", "missing"});
+  *graph.add_node() = Node("d", "Neg", {"c"});  // a circle
+  *graph.add_node() = Node("e", "Neg", {"c"});
+  const GraphView view(graph);
   std::vector<std::string> names;
-  for (const tf::FunctionDef& function : graph.library().function()) {
-    names.push_back(function.signature().name());
-  }
-  EXPECT_EQ(names, (std::vector<std::string>{"outer", "inner", "gradient"}));
-  EXPECT_EQ(graph.library().gradient_size(), 1);
+  const auto visit = [&](const tf::NodeDef& node) { names.push_back(node.name()); };
+  view.Walk({"c:0", "none"}, visit);
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(names, (std::vector<std::string>{"a", "b", "c", "d"}));
+  names.clear();
+  view.Walk({"c"}, visit, [](const tf::NodeDef& reader, const std::string& input) {
+    return reader.name() == "c" && input != "b";
+  });
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(names, (std::vector<std::string>{"a", "c", "d"}));
 }
 
 }  // namespace

@@ -241,8 +241,14 @@ TEST_F(Freezing, InsideABranch) {
                     {"then_branch", FDH::FunctionRef("yes").proto},
                     {"else_branch", FDH::FunctionRef("no").proto}},
                    false));
+    tf::AttrValue branches;
+    for (const char* name : {"yes", "no"}) branches.mutable_list()->add_func()->set_name(name);
+    b_.Fetch(
+        b_.Op("Case", {b_.Ints({condition}, {}), b_.Constant(kDims), Handle()},
+              {{"Tin", Types({kFloat, tf::DT_RESOURCE})}, {"Tout", Types({kFloat})}, {"branches", branches}},
+              false));
   }
-  Expect(2);
+  Expect(4);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recurrent layers as one op: fused layers compute the same as their loops, and near misses stay.
+#include "engine/graph/calls.h"
 #include "engine/ops/rnn.h"
 #include "engine/optimize/recurrent/recurrent.h"
 #include "gtest/gtest.h"
