@@ -8,7 +8,7 @@
     REGISTRY.register(Collector({"resnet50": [model, sm.batch(model)]}))
     start_http_server(9000)
 
-`Collector` needs the package prometheus_client (`savedmodel[prometheus]`); `savedmodel.prometheus_text` needs
+`Collector` needs the package prometheus_client (the extra `prometheus`); `savedmodel.prometheus_text` needs
 nothing. Durations are counted for models loaded with `metrics=True`; docs/serving.md lists the metrics.
 """
 
