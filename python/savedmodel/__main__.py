@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints where the package's C++ parts are, for CMake and compilers."""
+"""Prints where the package's C++ parts are, for CMake and compilers.
+
+`python -m savedmodel COMMAND ...` is the command line `savedmodel COMMAND ...`.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from savedmodel import _core
 
 
-def main() -> None:
+def main() -> int:
+    if sys.argv[1:] and not sys.argv[1].startswith("-"):
+        from savedmodel.cli import main as command_line
+
+        return command_line()
     # The compiled parts are in one place, even where an editable install keeps the Python files elsewhere.
     root = Path(_core.__file__).resolve().parent
     parser = argparse.ArgumentParser(prog="python -m savedmodel", description=__doc__)
@@ -28,7 +36,8 @@ def main() -> None:
         print(root / "include")
     else:
         print(root / "lib")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -116,6 +116,17 @@ class Signature:
         trace: Literal[True],
         options: RunOptions | None = None,
     ) -> tuple[dict[str, Any], PyTrace]: ...
+    @overload
+    def run(
+        self,
+        inputs: _Inputs = None,
+        *,
+        outputs: _Keys = None,
+        out: Mapping[str, _Array] | None = None,
+        timeout: float | None = None,
+        trace: bool | None = None,
+        options: RunOptions | None = None,
+    ) -> dict[str, Any] | tuple[dict[str, Any], PyTrace]: ...
     def submit(
         self, inputs: _Inputs = None, *, outputs: _Keys = None, timeout: _Seconds = None, options: _Run = None
     ) -> Future[dict[str, Any]]: ...

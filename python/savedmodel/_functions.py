@@ -12,6 +12,7 @@ import numpy as np
 from savedmodel import _core
 from savedmodel._composite import RaggedTensor, SparseTensor
 from savedmodel._core import Signature, TensorSpec
+from savedmodel._mappings import Completed
 
 _MISSING = object()
 
@@ -129,7 +130,7 @@ class Function:
         return [self._describe(number) for number in range(len(self._traces))]
 
 
-class Functions(Mapping[str, Function]):
+class Functions(Completed[Function]):
     """The functions by path. Any attribute path finds one; the shortest is listed."""
 
     def __init__(self, model: _core.Model) -> None:

@@ -16,10 +16,13 @@ __all__ = ["Inspection", "MetaGraph", "inspect"]
 def file_system_path(path: str | os.PathLike[str]) -> str:
     """The path as an absolute str.
 
-    Raises ValueError for a NUL, where parts of TensorFlow would truncate it, and for bytes that are not
-    UTF-8.
+    Raises TypeError for what is no path, ValueError for a NUL, where parts of TensorFlow would truncate it,
+    and for bytes that are not UTF-8.
     """
-    text = os.fsdecode(path)
+    try:
+        text = os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"expected a path, a str or os.PathLike, got {type(path).__name__}") from None
     if "\0" in text:
         raise ValueError(f"embedded null character in the path {text!r}")
     # A model finds its files even after the working directory has changed.

@@ -14,7 +14,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _Value = TypeVar("_Value")
 
 
-class Named(Mapping[str, _Value]):
+class Completed(Mapping[str, _Value]):
+    """A mapping whose keys IPython completes."""
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self)
+
+
+class Named(Completed[_Value]):
     """A read-only mapping whose KeyError lists the existing names."""
 
     def __init__(self, what: str, values: Mapping[str, _Value]) -> None:
@@ -38,7 +45,7 @@ class Named(Mapping[str, _Value]):
         return "{" + ",\n ".join(f"{name!r}: {value!r}" for name, value in self.items()) + "}"
 
 
-class Variables(Mapping[str, Array]):
+class Variables(Completed[Array]):
     """Variables by name, each read on access."""
 
     def __init__(self, model: _core.Model) -> None:

@@ -59,7 +59,8 @@ class Model:
     """A loaded SavedModel, made by `load`. Call it like a function; close it when no longer needed.
 
     Any number of threads may call it. Use it in a `with` block, call `close`, or let it be garbage-collected;
-    results stay valid after it.
+    results stay valid after it. `copy.copy` gives the same model. A pickle is its path and arguments, and
+    loads it anew.
     """
 
     @show_load_arguments
@@ -182,6 +183,17 @@ class Model:
         timeout: float | None = None,
         trace: Literal[True],
     ) -> tuple[Any, Trace]: ...
+
+    @overload
+    def run(
+        self,
+        fetches: str | Sequence[str] | None = None,
+        feeds: Mapping[str, Any] | None = None,
+        *,
+        targets: str | Sequence[str] = (),
+        timeout: float | None = None,
+        trace: bool | None = None,
+    ) -> Any: ...
 
     def run(
         self,
@@ -312,6 +324,12 @@ class Model:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def __copy__(self) -> Model:
+        return self  # any number of users may share it
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The receiver loads it anew, because a session can't be pickled.
         return _reload, (self.path, self._arguments)
@@ -364,8 +382,8 @@ def load(path: str | os.PathLike[str], **arguments: Unpack[LoadArguments]) -> Mo
         requests, make all signatures ready (`Model.prepare`).
 
     Raises Error's subclasses: NotFoundError (no SavedModel, no such tags, a file is missing), DataLossError
-    (truncated, corrupted), InvalidArgumentError (no such device, ...), PermissionDeniedError (`ops="safe"`; a
-    cache that other users may write to).
+    (corrupted), OutOfRangeError (truncated), InvalidArgumentError (no such device, ...),
+    PermissionDeniedError (`ops="safe"`; a cache that other users may write to).
     TensorFlow's errors keep TensorFlow's own message.
     """
     return Model(path, **arguments)

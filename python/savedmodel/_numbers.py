@@ -11,6 +11,8 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _RANK = "buifc"  # kinds of numpy dtypes; a number may move to the right
+_PLAIN = {bool, int, float, complex, str, bytes}
+_LISTS = {list, tuple}
 
 
 def _integer_range(dtype: np.dtype[Any]) -> tuple[int, int] | None:
@@ -37,6 +39,9 @@ def _type_of(value: Any) -> str:
 
 
 def _integers(value: Any, dtype: np.dtype[Any], low: int, high: int) -> Array:
+    natural = np.asarray(value)
+    if natural.dtype.kind == "i" and natural.size and low <= natural.min() and natural.max() <= high:
+        return natural.astype(dtype)
     items = np.asarray(value, object)
     numbers = []
     for item in items.ravel():
@@ -61,7 +66,7 @@ def _reals(value: Any, dtype: np.dtype[Any]) -> Array:
         raise TypeError(_type_of(value))
     with np.errstate(over="ignore", invalid="ignore"):
         result: Array = natural.astype(dtype)
-    if kind == "b" or not natural.size:
+    if kind == "b" or not natural.size or (dtype.num < 256 and _is_exact_enough(natural, result)):
         return result
     back = result.astype(np.complex128 if kind == "c" else np.float64)
     fits = np.array_equal(np.isfinite(natural), np.isfinite(back))
@@ -78,8 +83,24 @@ def _reals(value: Any, dtype: np.dtype[Any]) -> Array:
     return result
 
 
+def _is_exact_enough(natural: Array, result: Array) -> bool:
+    """A quick yes for most numbers: floats that stay finite, integers that a float holds exactly."""
+    if natural.dtype.kind == "f":
+        return bool(np.isfinite(result).all())
+    largest = 2 ** (np.finfo(result.dtype).nmant + 1)
+    return natural.dtype.kind == "i" and -largest <= natural.min() and natural.max() <= largest
+
+
 def refuse_masked(value: Any) -> None:
     """Raise ValueError for a masked array, or a list with one or with a masked element."""
+    if type(value) in _LISTS:
+        types = set(map(type, value))
+        if types <= _PLAIN:
+            return
+        if types <= _LISTS:
+            for item in value:
+                refuse_masked(item)
+            return
     if np.ma.is_masked(value):
         raise ValueError(
             "a masked array, whose mask would be lost; replace its masked elements with .filled(value)"

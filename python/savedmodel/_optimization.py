@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN_SECONDS = 1e-3  # from here on the text shows a pass that found nothing
+_COUNTED_SECONDS = 5e-5  # from here on it shows its time
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ class Optimization:
         )
 
     def __repr__(self) -> str:
-        lines = [f"{self.function}: {self.executor} executor"]
+        lines = [
+            f"{self.function}: {self.executor} executor" if self.executor else f"{self.function}: not ready"
+        ]
         if not self.optimized:
             lines[0] += f"; not optimized{': ' * bool(self.why_not)}{self.why_not}"
         else:
@@ -77,6 +80,7 @@ class Optimization:
             width = max((len(p.name) for p in shown), default=0)
             for p in shown:
                 count = f"{p.count}x" if p.count else ""
-                lines.append(f"  {p.name:<{width}} {count:>5} {p.seconds * 1e3:7.1f} ms  {p.what}")
+                time = f"{p.seconds * 1e3:7.1f} ms" if p.seconds >= _COUNTED_SECONDS else " " * 10
+                lines.append(f"  {p.name:<{width}} {count:>5} {time}  {p.what}")
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)

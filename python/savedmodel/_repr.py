@@ -75,6 +75,8 @@ def model_text(model: Model) -> str:
     rows = [f"<Model {model.path!r} ({tags}{state})"]
     for name, signature in model.signatures.items():
         rows += _signature_rows(name, signature, "  ")
+    if not model.signatures and model.functions:
+        rows.append(f"  no signatures; functions: {', '.join(map(repr, model.functions))}")
     return "\n".join(rows) + ">"
 
 

@@ -81,6 +81,7 @@ def test_bench_errors(models: Path, tmp_path: Path) -> None:
         "bench", models / "mlp", "--against", "torch"
     )
     assert "must end in .png" in error("bench", models / "mlp", "--plot", tmp_path / "x.pdf")
+    assert "there is no directory" in error("bench", models / "mlp", "--plot", tmp_path / "none" / "x.png")
     assert "is sparse: no value can be generated" in error(
         "bench", models / "composite", "--signature-def", "sparse"
     )

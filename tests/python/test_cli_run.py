@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import savedmodel as sm
+from savedmodel.cli._random import random_inputs
 
 from . import anchor, goldens
 from .commands import error, in_terminal, many, output, savedmodel, visible
@@ -372,3 +374,34 @@ def test_in_a_terminal(models: Path) -> None:
     status, sent = in_terminal("run", models / "mlp", "--random")
     assert status == 0
     assert visible(sent) == output("run", models / "mlp", "--random")
+
+
+def test_outputs_as_json(models: Path, tmp_path: Path) -> None:
+    text = output("run", models / "mlp", "--random", "--json", "--seed", "3")
+    with sm.load(models / "mlp") as model:
+        x = random_inputs(model.signatures["serving_default"].inputs, batch=1, seed=3)
+        expected = model(**x)["probs"]
+    printed = json.loads(text)
+    assert list(printed) == ["probs"]
+    np.testing.assert_array_equal(np.array(printed["probs"], np.float32), expected)
+    assert max(len(digits) for digits in re.findall(r"0\.(\d+)", text)) <= 10  # those of float32
+    done = savedmodel("run", models / "mlp", "--random", "--json", "--outdir", tmp_path)
+    assert json.loads(done.stdout)
+    assert "is saved to" in done.stderr
+    strings = ("run", models / "strings", "--signature_def", "upper", "--json", "--input_exprs")
+    assert json.loads(output(*strings, "s=[b'a', b'\\xff']")) == {"t": ["A", {"b64": "/w=="}]}
+
+
+def test_flags_that_mean_nothing_here(models: Path) -> None:
+    done = savedmodel("run", models / "add", "--random", "--use_tfrt", "--init_tpu", "--tf_debug")
+    assert done.returncode == 0
+    assert "Result for output key" in done.stdout
+    for flag in ("--use-tfrt", "--init-tpu", "--tf-debug"):
+        assert f"savedmodel: note: {flag} has no effect: " in done.stderr
+    assert "not on a remote worker" in error("run", models / "add", "--random", "--worker", "grpc://a:1")
+
+
+def test_a_model_of_functions_only(models: Path) -> None:
+    assert "the model has no signatures; give --function, one of '__call__'" in error(
+        "run", models / "functions"
+    )

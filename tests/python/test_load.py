@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.util
 import os
 import pickle
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -402,3 +404,24 @@ def test_python_functions_are_named(tmp_path: Path) -> None:
 def test_an_op_library_that_does_not_exist(load: Load, tmp_path: Path) -> None:
     with pytest.raises(sm.Error, match=r"op library '.*/none\.so'"):
         load("add", op_libraries=[tmp_path / "none.so"])
+
+
+def test_a_copy_is_the_same_model(models: Path) -> None:
+    with sm.load(models / "add") as model:
+        assert copy.copy(model) is model
+        assert copy.deepcopy({"model": model})["model"] is model
+
+
+def test_names_are_completed(load: Load) -> None:
+    model = load("functions")
+    mappings: list[Any] = [model.signatures, model.functions, model.variables]
+    for named in mappings:
+        assert named._ipython_key_completions_() == list(named)
+    assert "functions: '__call__'" in repr(model)
+    assert set(sm.__all__) <= set(dir(sm))
+    assert [name for name in dir(sm) if name.startswith("_") and not name.startswith("__")] == []
+
+
+def test_a_path_is_text(models: Path) -> None:
+    with pytest.raises(TypeError, match=r"expected a path, a str or os\.PathLike, got NoneType"):
+        sm.load(None)  # type: ignore[arg-type]

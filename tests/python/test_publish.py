@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_what_does_not_load_is_not_published(models: Path, tmp_path: Path, name:
     with pytest.raises(sm.Error) as caught:
         sm.publish(models / name, tmp_path / "m")
     assert ".new-" not in str(caught.value)
-    assert names(tmp_path / "m") == set()
+    assert not (tmp_path / "m").exists()
 
 
 def test_the_load_tells_what_can_not_be_run(models: Path, tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_a_load_that_takes_too_long_or_dies(
         patch.setattr("savedmodel._publish.trial.CHILD", (sys.executable, "-c", ends))
         with pytest.raises(sm.InternalError, match="the process that loaded the model ended with signal 6"):
             sm.publish(models / "mlp", tmp_path / "m")
-    assert names(tmp_path / "m") == set()
+    assert not (tmp_path / "m").exists()
     for timeout in (0, -1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="timeout"):
             sm.publish(models / "mlp", tmp_path / "m", timeout=timeout)
@@ -193,6 +194,34 @@ def test_what_is_no_model(models: Path, tmp_path: Path) -> None:
     assert caught.value.filename == str(source / "unreadable")
 
 
+def test_a_publication_that_fails_leaves_no_folder(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "new" / "model"
+    with pytest.raises(sm.Error):
+        sm.publish(models / "bad_truncated_pb", directory)
+    assert not directory.parent.exists()
+
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("savedmodel._publish.publication.try_load", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sm.publish(models / "add", directory)
+    assert not directory.parent.exists()
+    (tmp_path / "there").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        sm.publish(models / "add", tmp_path / "there")
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_a_folder_of_versions_is_no_source(models: Path, tmp_path: Path) -> None:
+    sm.publish(models / "add", tmp_path / "add", version=7)
+    with pytest.raises(sm.NotFoundError, match=r"did you mean '.*/add/7'\?"):
+        sm.publish(tmp_path / "add", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_source_that_changes_meanwhile(models: Path, tmp_path: Path) -> None:
     """A training job that goes on writing."""
     source = tmp_path / "source"
@@ -211,7 +240,7 @@ def test_a_source_that_changes_meanwhile(models: Path, tmp_path: Path) -> None:
             print(error)
     """
     assert "was changed while it was copied" in run_python(code)[0]
-    assert names(tmp_path / "m") == set()
+    assert not (tmp_path / "m").exists()
 
 
 # Looking at versions.

@@ -136,3 +136,11 @@ def test_other_threads_have_lanes_of_their_own(load: Load, tmp_path: Path) -> No
         assert {lanes[event.thread] for event in parts} == {"worker"}
         return
     pytest.fail("no worker took a part of 50 runs")
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_flag_that_only_the_run_knows(models: Path, flag: bool) -> None:
+    with sm.load(models / "add") as model:
+        f = model.signatures["serving_default"]
+        result = f.run({key: np.ones(1, np.float32) for key in f.inputs}, trace=flag)
+        assert isinstance(result, tuple) is flag

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import logging
+import pickle
 import shutil
 import subprocess
 import sys
@@ -393,6 +395,23 @@ def test_a_poll_in_some_thousand_years(directory: Path, poll: float) -> None:
         time.sleep(0.1)
         assert threads() == ["savedmodel watch"]
         assert answer(handle) == 1
+
+
+def test_it_shows_what_a_model_shows(directory: Path) -> None:
+    with sm.watch(directory, metrics=True) as watched:
+        (version,) = sm.versions(directory)
+        with sm.load(version.path, metrics=True) as model:
+            assert watched.tags == model.tags == ("serve",)
+            assert list(watched.variables) == list(model.variables)
+            assert [one.function for one in watched.optimization] == [
+                one.function for one in model.optimization
+            ]
+            watched(x=X)
+            assert [one.signature for one in watched.metrics()] == ["serving_default"]
+            assert "version 1" in watched._repr_html_()
+        assert copy.copy(watched) is copy.deepcopy(watched) is watched
+        with pytest.raises(TypeError, match="pass the directory, and call watch there"):
+            pickle.dumps(watched)
 
 
 def test_arguments(directory: Path) -> None:

@@ -123,8 +123,9 @@ def sync_folders(root: Path) -> None:
         sync(Path(folder))
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents durably, so that they survive a crash."""
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and its parents durably, so that they survive a crash. Returns those made, inner ones
+    first."""
     missing = []
     above = folder
     while not above.exists():
@@ -133,6 +134,7 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:
         sync(made.parent)
+    return missing
 
 
 def remove(folder: Path) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -58,6 +58,19 @@ class Order:
     rollback_from: int | None = None
     """The newest version at the start; it must still be so when this one gets its number."""
     withdraws: tuple[int, ...] = ()
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Make the model's folder; take it away again if the publication fails and nothing is in it."""
+    made = files.make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for empty in made:
+                empty.rmdir()
+        raise
 
 
 @contextmanager
@@ -124,8 +137,7 @@ def exists_already(folder: Path, version: int) -> AlreadyExistsError:
 def carry_out(order: Order) -> Published:
     """Publish it, or raise and leave nothing behind."""
     started = time.monotonic()
-    files.make_folder(order.folder)
-    with _staging(order.folder) as stage:
+    with _folder(order.folder), _staging(order.folder) as stage:
         take = files.copy if order.rollback_from is None else files.link
         listed = _fill(stage, order.source, take)
         if order.rollback_from is not None:

@@ -61,7 +61,9 @@ def publish(
         raise NotFoundError(f"no such directory: {str(order.source)!r}")
     if not layout.is_saved_model(order.source):
         names = ", ".join(layout.SAVED_MODEL)
-        raise NotFoundError(f"{str(order.source)!r} is not a SavedModel: it has no {names}")
+        inner = layout.list_versions(order.source)
+        hint = f"; did you mean {str(order.source / str(max(inner)))!r}?" if inner else ""
+        raise NotFoundError(f"{str(order.source)!r} is not a SavedModel: it has no {names}{hint}")
     if order.folder == order.source or order.source in order.folder.parents:
         raise InvalidArgumentError(f"{str(order.folder)!r} lies in the model to be published")
     if version is not None and (order.folder / str(version)).exists():

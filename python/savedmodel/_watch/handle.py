@@ -10,10 +10,15 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from savedmodel._core import FailedPreconditionError, Signature, TensorSpec
 from savedmodel._inspect import local_path
 from savedmodel._load_arguments import LoadArguments, Unpack, WatchArguments
+from savedmodel._mappings import Completed
+from savedmodel._metrics import SignatureMetrics
 from savedmodel._model import Model
+from savedmodel._optimization import Optimization
 from savedmodel._watch.status import VersionChange, WatchStatus
 from savedmodel._watch.switcher import Switcher
 
@@ -98,7 +103,7 @@ _Handle = TypeVar("_Handle")
 _Result = TypeVar("_Result")
 
 
-class _OfCurrent(Mapping[str, _Handle]):
+class _OfCurrent(Completed[_Handle]):
     """What the model that serves has by name."""
 
     def __init__(
@@ -186,6 +191,25 @@ class Watched:
         return _OfCurrent(self, WatchedFunction, lambda model: model.functions)
 
     @property
+    def variables(self) -> Mapping[str, np.ndarray[Any, np.dtype[Any]]]:
+        """The variables of the version that serves now, as `Model.variables`."""
+        return _on_current(self._switcher, lambda model: model.variables)
+
+    @property
+    def optimization(self) -> list[Optimization]:
+        """What was done to the graphs of the version that serves now, as `Model.optimization`."""
+        return _on_current(self._switcher, lambda model: model.optimization)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tag set, sorted."""
+        return self._switcher.model.tags
+
+    def metrics(self) -> tuple[SignatureMetrics, ...]:
+        """The calls of the version that serves now, as `Model.metrics`."""
+        return _on_current(self._switcher, lambda model: model.metrics())
+
+    @property
     def version(self) -> int:
         """The version that serves."""
         return self._switcher.status().version
@@ -224,6 +248,18 @@ class Watched:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def __copy__(self) -> Watched:
+        return self  # any number of users may share it
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Watched:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Watched can't be pickled: pass the directory, and call watch there")
+
+    def _repr_html_(self) -> str:
+        return f"<p>version {self.version}</p>{self._switcher.model._repr_html_()}"
 
     def __repr__(self) -> str:
         status = self.status

@@ -70,6 +70,34 @@ level = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def _notice(why: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def say(context: click.Context, parameter: click.Parameter, given: Any) -> None:
+        if given:
+            click.echo(f"savedmodel: note: {parameter.opts[0]} has no effect: {why}", err=True)
+
+    return say
+
+
+def _refuse_worker(context: click.Context, parameter: click.Parameter, given: Any) -> None:
+    if given is not None:
+        raise click.UsageError(
+            "--worker: models run in this process, not on a remote worker; examples/server answers over gRPC"
+        )
+
+
+def saved_model_cli_flags(function: Function) -> Function:
+    """Flags of `saved_model_cli run` that mean nothing here: accepted with a notice, and not in the help."""
+    ignored = {
+        "--use-tfrt": "there is one runtime",
+        "--init-tpu": "models run on CPUs and GPUs",
+        "--tf-debug": "`savedmodel profile` shows the time of each op",
+    }
+    for name, why in ignored.items():
+        option = click.option(name, is_flag=True, hidden=True, expose_value=False, callback=_notice(why))
+        function = option(function)
+    return click.option("--worker", hidden=True, expose_value=False, callback=_refuse_worker)(function)
+
+
 def split_tags(text: str) -> tuple[str, ...]:
     """'gpu, serve' as ('gpu', 'serve'); '' is the empty set."""
     return tuple(tag for tag in (part.strip() for part in text.split(",")) if tag)
@@ -146,6 +174,8 @@ def check_plot(file: str) -> None:
 
     if not file.endswith(".png"):
         raise click.UsageError(f"--plot {file}: the name of the plot must end in .png")
+    if not Path(file).absolute().parent.is_dir():
+        raise click.UsageError(f"--plot {file}: there is no directory {str(Path(file).parent)!r}")
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError("--plot needs matplotlib; install it with: pip install matplotlib")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plot of `bench`: the distribution of latencies, and throughput against batch size."""
+"""The plot of `bench`: the distribution of latencies for each setting, and throughput against batch size."""
 
 from __future__ import annotations
 
@@ -23,12 +23,18 @@ _POINTS = 500
 def write_plot(report: Report, path: str) -> None:
     """Write a PNG."""
     plt = plots.pyplot()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.2), layout="constrained")
+    settings = sorted({(case.threads, case.concurrency) for case in report.cases})
+    panels = len(settings) + 1
+    rows = -(-panels // 2)
+    figure, grid = plt.subplots(rows, 2, figsize=(11, 4.9 * rows), layout="constrained", squeeze=False)
     names = list(dict.fromkeys(case.contender for case in report.cases))
     colours = dict(zip(names, COLOURS, strict=False))
-    settings = sorted({(case.threads, case.concurrency) for case in report.cases})
-    _distribution(left, report, colours)
-    _throughput(right, report, colours, settings)
+    axes = list(grid.flat)
+    for panel, setting in zip(axes, settings, strict=False):
+        _distribution(panel, report, colours, setting)
+    _throughput(axes[len(settings)], report, colours, settings)
+    for unused in axes[panels:]:
+        unused.set_axis_off()
     plan = report.plan
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     figure.suptitle(f"{printable(Path(plan.path).resolve().name)}: {printable(plan.signature)}")
@@ -47,15 +53,9 @@ def _label(case: Case, settings: list[tuple[int, int]]) -> str:
     return f"{case.contender}, {plural(case.threads, 'thread')}, {plural(case.concurrency, 'caller')}"
 
 
-def _distribution(axes: Any, report: Report, colours: dict[str, str]) -> None:
-    """For the first setting, a line per batch and contender: the share of calls that took at most this
-    long."""
-    first = report.cases[0]
-    chosen = [
-        case
-        for case in report.cases
-        if (case.threads, case.concurrency) == (first.threads, first.concurrency)
-    ]
+def _distribution(axes: Any, report: Report, colours: dict[str, str], setting: tuple[int, int]) -> None:
+    """For one setting, a line per batch and contender: the share of calls that took at most this long."""
+    chosen = [case for case in report.cases if (case.threads, case.concurrency) == setting]
     from matplotlib.lines import Line2D
 
     batches = list(dict.fromkeys(case.batch for case in chosen))
@@ -73,7 +73,7 @@ def _distribution(axes: Any, report: Report, colours: dict[str, str]) -> None:
     axes.set_xlim(right=top * factor * 1.1)
     axes.set_xlabel(f"latency of a call [{unit}]")
     axes.set_ylabel("calls that took at most so long [%]")
-    axes.set_title(f"Latency: {plural(first.threads, 'thread')}, {plural(first.concurrency, 'caller')}")
+    axes.set_title(f"Latency: {plural(setting[0], 'thread')}, {plural(setting[1], 'caller')}")
     _readable(axes.xaxis)
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
     handles += [
@@ -118,7 +118,8 @@ def _readable(axis: Any) -> None:
     """Plain numbers, even if a logarithmic axis spans less than a decade."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -127,6 +128,6 @@ def _finish(axes: Any, handles: list[Any] | None = None) -> None:
     """Put the legend below, where it hides nothing."""
     axes.grid(True, alpha=0.3)
     axes.legend(
-        handles=handles, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False
+        handles=handles, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False
     )
     plots.open_frame(axes)

@@ -115,4 +115,4 @@ def _print(title: str, results: list[Step]) -> None:
         else:
             heading(out, f"{title}: {text}")
         for line in one.get("lines", ()):
-            out.print("    " + printable(line), overflow="fold", style="dim")
+            out.print("    " + printable(line), soft_wrap=True, style="dim")

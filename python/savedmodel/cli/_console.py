@@ -25,7 +25,7 @@ def heading(out: Console, text: str, rest: str = "") -> None:
     line = Text(printable(text), style="bold")
     if rest:
         line.append(f"  {printable(rest)}", style="not bold dim")
-    out.print(line, overflow="fold")
+    out.print(line, soft_wrap=True)  # a path that is folded can't be copied
 
 
 def table(

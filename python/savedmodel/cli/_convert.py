@@ -15,7 +15,16 @@ from savedmodel.cli._array_files import read_samples
 from savedmodel.cli._stderr import native_messages_dropped
 
 
-@click.group
+class _Sources(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "tensorrt" in args:
+            raise click.UsageError(
+                "there is no conversion to TensorRT; saved_model_cli of the tensorflow package has one", ctx
+            )
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Sources)
 def command() -> None:
     """Write a SavedModel, and compare it with its source.
 

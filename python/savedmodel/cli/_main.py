@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -98,6 +99,13 @@ COMMANDS = {
 }
 
 
+HINTS = {
+    "freeze-model": "`savedmodel optimize SRC DST` writes graphs with frozen variables beside the model",
+    "aot-compile-cpu": "a C++ program loads the SavedModel itself, through <savedmodel/savedmodel.h>",
+    "help": "`savedmodel --help` lists the commands",
+}
+"""Commands of saved_model_cli that this one does not have, and what to use."""
+
 NO_OPS = ("versions", "gc", "verify", "completion")
 """Commands that only look at files."""
 
@@ -129,6 +137,16 @@ class _Commands(click.Group):
                 if cmd_name not in NO_OPS:
                     each.params.append(_op_library_option())
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0].replace("_", "-")
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = HINTS.get(name) or (f"did you mean {near[0]!r}?" if near else HINTS["help"])
+        raise click.UsageError(f"No such command {args[0]!r}: {hint}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,8 @@ from savedmodel.cli._text import printable
 )
 @click.option("--outdir", type=click.Path(), metavar="DIR", help="Write each output to <output key>.npy.")
 @click.option("--overwrite", is_flag=True, help="Overwrite files in --outdir.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outputs as JSON.")
+@_arguments.saved_model_cli_flags
 @_arguments.device
 @_arguments.threads
 @_arguments.session_config
@@ -52,6 +56,7 @@ def command(
     batch: int,
     outdir: str | None,
     overwrite: bool,
+    as_json: bool,
     device: str | None,
     threads: int | None,
     session_config: str | None,
@@ -69,7 +74,7 @@ def command(
     session = _arguments.session_options(session_config)
     with sm.load(directory, tags=chosen, device=device, threads=threads, session=session) as model:
         if attributes is None:
-            function = model.signatures[_arguments.choose_signature(list(model.signatures), signature)]
+            function = model.signatures[_choose_signature(model, signature)]
         else:
             function, values = _choose_trace(model, attributes, values, made_up)
         feeds = _inputs.match(values, function.inputs)
@@ -83,11 +88,21 @@ def command(
             )
         files = {} if outdir is None else _files(outdir, function.outputs, overwrite)
         results = function.run(feeds)
+        if as_json:
+            click.echo(json.dumps({key: _plain_value(value) for key, value in results.items()}))
         for key, value in results.items():
-            click.echo(f"Result for output key {printable(key)}:\n{_text(value)}")
+            if not as_json:
+                click.echo(f"Result for output key {printable(key)}:\n{_text(value)}")
             if key in files:
                 _save(files[key], value)
-                click.echo(f"Output {printable(key)} is saved to {files[key]}")
+                click.echo(f"Output {printable(key)} is saved to {files[key]}", err=as_json)
+
+
+def _choose_signature(model: sm.Model, key: str | None) -> str:
+    if key is None and not model.signatures and model.functions:
+        known = ", ".join(map(repr, model.functions))
+        raise click.UsageError(f"the model has no signatures; give --function, one of {known}")
+    return _arguments.choose_signature(list(model.signatures), key)
 
 
 def _choose_trace(
@@ -126,6 +141,24 @@ def _choose_trace(
 
 def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _plain_value(value: Any) -> Any:
+    """For JSON: nested lists; strings as text, other bytes as {"b64": ...}; composite tensors by part."""
+    if isinstance(value, sm.SparseTensor | sm.RaggedTensor):
+        return {part: _plain_value(inner) for part, inner in value._asdict().items()}
+    if isinstance(value, np.ndarray | np.generic):
+        narrow = value.dtype.kind == "V" or value.dtype in (np.float16, np.float32)
+        # Through text, which has the digits of the narrow type.
+        return _plain_value((value.astype(str).astype(np.float64) if narrow else value).tolist())
+    if isinstance(value, list | tuple):
+        return [_plain_value(one) for one in value]
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"b64": base64.b64encode(value).decode()}
+    return {"real": value.real, "imag": value.imag} if isinstance(value, complex) else value
 
 
 def _text(value: Any) -> str:
