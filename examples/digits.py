@@ -3,6 +3,8 @@
     pip install '.[demo]'  # in the checkout
     python examples/digits.py
 
+The model stays in models/digits, and its Keras file in models/digits.keras.
+
 Everything that needs TensorFlow's Python package (training, export, the reference answers) runs in
 child processes. This process loads the SavedModel with `savedmodel` and never imports TensorFlow.
 """
@@ -26,6 +28,7 @@ import numpy as np
 COLD_RUNS = 3
 TIMED_CALLS = 2000
 WIDTH = 72
+MODEL = Path("models", "digits")
 
 
 # --- In child processes: TensorFlow Python ----------------------------------------------------
@@ -50,14 +53,16 @@ def train(folder: Path) -> None:
     )
     model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
     model.fit(data["images"], data["labels"], batch_size=64, epochs=15, verbose=0)
-    model.export(str(folder / "model"), verbose=False)
+    MODEL.parent.mkdir(exist_ok=True)
+    model.save(MODEL.with_suffix(".keras"))
+    model.export(str(MODEL), verbose=False)
 
 
 def reference(folder: Path) -> None:
     """TensorFlow Python's own answers for the held-out images, and its time for one image."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(folder / "model"))
+    loaded = tf.saved_model.load(str(MODEL))
     function = loaded.signatures["serving_default"]
     (name,) = function.structured_input_signature[1]
     images = np.load(folder / "test.npy")
@@ -74,7 +79,7 @@ def reference(folder: Path) -> None:
 def first_tensorflow(folder: Path) -> None:
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(folder / "model"))
+    loaded = tf.saved_model.load(str(MODEL))
     function = loaded.signatures["serving_default"]
     (name,) = function.structured_input_signature[1]
     (answer,) = function(**{name: tf.constant(np.load(folder / "test.npy")[:1])}).values()
@@ -84,7 +89,7 @@ def first_tensorflow(folder: Path) -> None:
 def first_savedmodel(folder: Path) -> None:
     import savedmodel as sm
 
-    model = sm.load(folder / "model")
+    model = sm.load(MODEL)
     (answer,) = model(np.load(folder / "test.npy")[:1]).values()
     print_first(answer)
 
@@ -190,7 +195,7 @@ def main() -> None:
         with step("load and classify the held-out images (savedmodel)"):
             import savedmodel as sm
 
-            model = sm.load(folder / "model")
+            model = sm.load(MODEL)
             images = np.load(folder / "test.npy")
             (probabilities,) = model(images).values()
 
@@ -236,6 +241,7 @@ def main() -> None:
     print(row("savedmodel", plain_us, *ours, base))
     print(row("savedmodel, out=", out_us, *ours, base))
     print("\n  One image: median of one call. Cold start: process start to first answer.")
+    print(f"  The model is in {MODEL}: try `savedmodel show {MODEL}`")
     if same != len(labels):
         sys.exit("\nThe classes differ from TensorFlow Python's.")
 
