@@ -8,7 +8,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # suite needs.
 build=build/tests
 python -m pip install "scikit-build-core>=0.10" "pybind11>=3.0,<4" "tensorflow==2.21.*" cmake ninja
-python -m pip install --no-build-isolation -C build-dir="$build" -C cmake.define.SAVEDMODEL_WERROR=ON ".[test]"
+rm -rf build/wheel
+python -m pip wheel --no-build-isolation --no-deps -w build/wheel -C build-dir="$build" -C cmake.define.SAVEDMODEL_WERROR=ON .
+python -m pip install --force-reinstall --no-deps build/wheel/savedmodel-*.whl
+python -m pip install "$(echo build/wheel/savedmodel-*.whl)[test]"
 ruff check .
 ruff format --check .
 mypy

@@ -19,6 +19,7 @@ SCHEMAS = {
     ".github/ISSUE_TEMPLATE/wrong_result.yml": "github-issue-forms",
     ".github/workflows/ci.yml": "github-workflows",
     ".github/workflows/nightly.yml": "github-workflows",
+    ".github/workflows/wheels.yml": "github-workflows",
     "CITATION.cff": "citation-file-format",
 }
 
