@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from savedmodel import export as export
     from savedmodel._batch import Batcher, BatchStatistics, batch
     from savedmodel._batch.prometheus_text import prometheus_text
+    from savedmodel._bundle import Bundle, bundle
     from savedmodel._examples import serialize_example
     from savedmodel._publish import (
         Problem,
@@ -139,6 +140,7 @@ __all__ = [
     "AlreadyExistsError",
     "BatchStatistics",
     "Batcher",
+    "Bundle",
     "CancelledError",
     "DataLossError",
     "DeadlineExceededError",
@@ -181,6 +183,7 @@ __all__ = [
     "WatchedSignature",
     "__version__",
     "batch",
+    "bundle",
     "empty",
     "export",
     "find_op_libraries",
@@ -202,6 +205,7 @@ __all__ = [
 # Not needed to load a model: these modules are imported on first use.
 _LAZY = {
     **dict.fromkeys(("BatchStatistics", "Batcher", "batch"), "savedmodel._batch"),
+    **dict.fromkeys(("Bundle", "bundle"), "savedmodel._bundle"),
     "prometheus_text": "savedmodel._batch.prometheus_text",
     "record_warmup": "savedmodel._warmup",
     "serialize_example": "savedmodel._examples",

@@ -74,6 +74,11 @@ COMMANDS = {
         "write a SavedModel of a Keras model, function, checkpoint, graph",
         "savedmodel convert keras digits.keras models/digits",
     ),
+    "bundle": Entry(
+        "_bundle",
+        "write a folder with a model and all that runs it",
+        "savedmodel bundle models/mlp bundles/mlp",
+    ),
     "edit": Entry(
         "_edit",
         "change signatures, tags, devices; remove what is not needed",
