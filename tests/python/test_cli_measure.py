@@ -193,3 +193,12 @@ def test_the_command_without_its_libraries(models: Path, tmp_path: Path, name: s
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith(f"savedmodel: the command line needs {name}")
     assert name in done.stderr.partition("pip install")[2]
+
+
+def test_serialized_examples_can_not_be_generated(models: Path) -> None:
+    said = error("bench", models / "examples", "--signature_def", "sum", "--seconds", "0.01")
+    assert said.startswith("savedmodel: InvalidArgumentError: Could not parse example input")
+    assert said.endswith("give some with --input-examples")
+    text = output("compare", models / "examples")
+    assert "sum  not compared: Could not parse example input" in text
+    assert "the outputs that were compared are the same; 6 signatures left out" in text

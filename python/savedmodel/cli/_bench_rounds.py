@@ -30,7 +30,7 @@ def measure(plan: Plan, left_out: dict[str, str]) -> Report:
 
     def failed(name: str, error: Exception) -> None:
         if name == "savedmodel":
-            raise error
+            raise type(error)(str(error).removeprefix(f"{name}: "))  # the command's name says it
         report.left_out[name] = str(error)
 
     with progress(total) as step:

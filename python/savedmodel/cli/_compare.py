@@ -19,6 +19,7 @@ from savedmodel.cli._array_files import read
 from savedmodel.cli._bench_inputs import write_inputs
 from savedmodel.cli._child import Child
 from savedmodel.cli._difference import Difference, Tolerance, difference
+from savedmodel.cli._text import plural
 
 
 class _Result(NamedTuple):
@@ -167,4 +168,6 @@ def _print(differences: list[Difference], skipped: dict[str, str], rtol: float, 
         heading(out, name, f"not compared: {why}")
     wrong = sum(not one.same for one in differences)
     verdict = f"{wrong} of {len(differences)} outputs differ" if wrong else "all outputs are the same"
+    if skipped and not wrong:
+        verdict = f"the outputs that were compared are the same; {plural(len(skipped), 'signature')} left out"
     heading(out, verdict, f"rtol {rtol:g}, atol {atol:g}")

@@ -221,6 +221,8 @@ def _explain(error: Exception) -> object:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"there is not enough memory: {error}"
+    if "Could not parse example input" in str(error):
+        return f"{error}; the input takes serialized tf.Examples: give some with --input-examples"
     if isinstance(error, sm.Error | OSError | TypeError | ValueError):
         return error
     return f"{type(error).__name__}: {error} (--debug shows where)"
