@@ -68,6 +68,10 @@ void bind_inspection(py::module_& m) {
            [](const py::object& self) {
              return py::module_::import("savedmodel._repr").attr("inspection_text")(self);
            })
+      .def("_repr_html_",
+           [](const py::object& self) {
+             return py::module_::import("savedmodel._repr").attr("inspection_html")(self);
+           })
       .def_readonly("meta_graphs", &Inspection::meta_graphs)
       .def_property_readonly("fingerprint",
                              [](const Inspection& inspection) {

@@ -54,7 +54,7 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f"<table><thead><tr>{cells('th', header)}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _spec_rows(signature: Signature) -> list[tuple[str, str, str, str, str]]:
+def _spec_rows(signature: AnySignature) -> list[tuple[str, str, str, str, str]]:
     return [
         (signature.name, kind, key, str(spec), spec.name)
         for kind, specs in (("input", signature.inputs), ("output", signature.outputs))
@@ -113,3 +113,13 @@ def inspection_text(inspection: Inspection) -> str:
     for graph in inspection.meta_graphs:
         rows += _meta_graph_rows(graph, "  ")
     return "\n".join(rows) + ">"
+
+
+def inspection_html(inspection: Inspection) -> str:
+    head = f"<p><b>SavedModel</b> <code>{html.escape(inspection.path)}</code>, {_bytes(inspection.size_bytes)}</p>"
+    parts = [head]
+    for graph in inspection.meta_graphs:
+        rows = [row for signature in graph.signatures.values() for row in _spec_rows(signature)]
+        title = _meta_graph_rows(graph, "")[0]
+        parts += [f"<p>{html.escape(title)}</p>", _table(_HEADER, rows)]
+    return "".join(parts)

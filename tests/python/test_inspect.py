@@ -120,6 +120,9 @@ def test_html(load: Load) -> None:
     assert html.count("<tr>") >= 5
     assert "a b" in html
     assert "<table>" in model.signatures["serving_default"]._repr_html_()
+    inspected = sm.inspect(model.path)._repr_html_()
+    assert inspected.count("<tr>") >= 5
+    assert "a b" in inspected
 
 
 def test_specs(load: Load) -> None:
