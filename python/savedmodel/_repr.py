@@ -116,8 +116,8 @@ def inspection_text(inspection: Inspection) -> str:
 
 
 def inspection_html(inspection: Inspection) -> str:
-    head = f"<p><b>SavedModel</b> <code>{html.escape(inspection.path)}</code>, {_bytes(inspection.size_bytes)}</p>"
-    parts = [head]
+    path, size = html.escape(inspection.path), _bytes(inspection.size_bytes)
+    parts = [f"<p><b>SavedModel</b> <code>{path}</code>, {size}</p>"]
     for graph in inspection.meta_graphs:
         rows = [row for signature in graph.signatures.values() for row in _spec_rows(signature)]
         title = _meta_graph_rows(graph, "")[0]

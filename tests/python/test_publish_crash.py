@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 import savedmodel as sm
 
+from .commands import PROGRAM
+
 KILLED = 20
 
 # Ends at the system call with that number that the publication makes from Python: `posix` has all of them.
@@ -251,5 +253,22 @@ def test_a_load_is_ended_with_its_publisher(models: Path, tmp_path: Path) -> Non
     assert result(process) == "interrupted\n"
     assert not (tmp_path / "m").exists()
     while any(child.exists() for child in loading):  # as long as its memory is freed
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_a_command_that_is_told_to_end_leaves_nothing(models: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(models / "slow", source)
+    sm.record_warmup(source, {"n": np.int32(2**31 - 1)})  # some hours
+    process = subprocess.Popen([PROGRAM, "publish", source, tmp_path / "m"])
+    deadline = time.monotonic() + 60
+    while not (loading := children_at_work(process.pid)):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert not (tmp_path / "m").exists()
+    while any(child.exists() for child in loading):
         assert time.monotonic() < deadline
         time.sleep(0.002)

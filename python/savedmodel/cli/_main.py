@@ -6,9 +6,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import click
@@ -228,8 +230,14 @@ def _explain(error: Exception) -> object:
     return f"{type(error).__name__}: {error} (--debug shows where)"
 
 
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)  # so that what is half written is removed
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; an error becomes one line on stderr, unless --debug is given."""
+    if arguments is None:
+        signal.signal(signal.SIGTERM, _end)
     meta: dict[str, Any] = {}
     if instruction := os.environ.get(COMPLETE):
         from click.shell_completion import shell_complete
