@@ -156,6 +156,26 @@ def test_functions_are_kept_one_by_one(models: Path, tmp_path: Path) -> None:
     assert len(entries(cache)) == 2
 
 
+def test_equal_signatures_share_what_was_kept(models: Path, tmp_path: Path) -> None:
+    """A Keras export has two signatures of one network."""
+
+    def load() -> tuple[int, list[sm.Optimization]]:
+        with sm.load(models / "keras_dense", cache=tmp_path / "cache") as model:
+            assert list(model.signatures) == ["serve", "serving_default"]
+            reports = model.prepare()
+            return model.weight_bytes, reports
+
+    first, _ = load()
+    entries = [path for path in (tmp_path / "cache").glob("*/*") if not path.is_symlink()]
+    assert len(entries) == 1
+    for _ in range(2):
+        weights, reports = load()
+        assert weights <= first
+        assert all(any("was done earlier" in note for note in report.notes) for report in reports)
+        assert any("shares its executor" in note for note in reports[1].notes)
+    assert [path for path in (tmp_path / "cache").glob("*/*") if not path.is_symlink()] == entries
+
+
 def test_written_variables_stay_variables(models: Path, tmp_path: Path) -> None:
     for _ in range(2):
         with sm.load(models / "stateful", cache=tmp_path / "cache") as model:

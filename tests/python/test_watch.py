@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gc
 import logging
@@ -412,6 +413,20 @@ def test_it_shows_what_a_model_shows(directory: Path) -> None:
         assert copy.copy(watched) is copy.deepcopy(watched) is watched
         with pytest.raises(TypeError, match="pass the directory, and call watch there"):
             pickle.dumps(watched)
+
+
+def test_runs_that_nobody_waits_for(directory: Path) -> None:
+    with sm.watch(directory) as watched:
+        f = watched.signatures["serving_default"]
+        (expected,) = f(x=X).values()
+        (submitted,) = f.submit({"x": X}).result(timeout=60).values()
+        (awaited,) = asyncio.run(f.run_async({"x": X}, timeout=60.0)).values()
+        np.testing.assert_array_equal(submitted, expected)
+        np.testing.assert_array_equal(awaited, expected)
+    with pytest.raises(sm.FailedPreconditionError):
+        f.submit({"x": X})
+    with pytest.raises(sm.FailedPreconditionError):
+        asyncio.run(f.run_async({"x": X}))
 
 
 def test_arguments(directory: Path) -> None:

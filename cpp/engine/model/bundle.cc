@@ -115,6 +115,7 @@ class Bundle : public internal::EngineModel {
   static Origin OriginOfSaved(const ModelSource& source);
   static std::string FingerprintToFree(const ModelSource& source);
   void UseSaved(const tf::MetaGraphDef& meta_graph, const Origin& origin, ModelSource* source);
+  FunctionGraph GraphOf(const Signature& signature) const;  // throws Error for one that can't be called
   void PlanExecutors(const tf::DeviceMgr& devices);
   const ModelSource& source() const { return shared_->source(); }
   static std::string Label(const Signature& signature) { return "signature '" + signature.name + "'"; }
@@ -185,16 +186,18 @@ std::string Bundle::FingerprintToFree(const ModelSource& source) {
   }
 }
 
+FunctionGraph Bundle::GraphOf(const Signature& signature) const {
+  std::vector<TensorSpec> inputs = Flatten(signature.inputs), outputs = Flatten(signature.outputs);
+  return CallPlan(shared_->index(), Label(signature), &inputs, &outputs).graph;
+}
+
 void Bundle::FreeUnused() {
   const std::unique_lock<std::mutex> lock(shared_->prepared.mutex, std::try_to_lock);
   if (!lock.owns_lock()) return;  // another function is being prepared: after its first call
   for (const auto& files : shared_->prepared.saved) files->DropMappedPages();
   try {
     std::vector<FunctionGraph> functions;
-    for (const auto& [name, signature] : signatures_) {
-      std::vector<TensorSpec> inputs = Flatten(signature.inputs), outputs = Flatten(signature.outputs);
-      functions.push_back(CallPlan(shared_->index(), Label(signature), &inputs, &outputs).graph);
-    }
+    for (const auto& [name, signature] : signatures_) functions.push_back(GraphOf(signature));
     FreeUnusedSession(shared_.get(), functions);
   } catch (const std::exception&) {  // the call has succeeded; the session stays
   }
@@ -250,6 +253,12 @@ void Bundle::UseSaved(const tf::MetaGraphDef& meta_graph, const Origin& origin, 
     prepared.cache = std::make_unique<OptimizedCache>(cache, origin);
     prepared.initialized = InitializedVariables(source->path(), meta_graph);
     prepared.saved_from = "the cache " + Quote(cache);
+    for (const auto& [name, signature] : signatures_) {
+      try {
+        prepared.signatures.push_back(GraphOf(signature));
+      } catch (const Error&) {  // it can have no entry
+      }
+    }
   }
   const bool may_need_no_session = prepared.saved.empty()
                                        ? prepared.cache != nullptr && prepared.cache->HasAny()

@@ -167,13 +167,33 @@ const GraphExecutor* MakeSaved(SharedSession* shared, const CallGraph* call, con
   return executor;
 }
 
-void AddToCache(const SharedSession& shared, OptimizedFunction function, const ConstantPool& pool,
-                OptimizationReport* report) {
-  const OptimizedCache* cache = shared.prepared.cache.get();
-  if (cache == nullptr || shared.prepared.variables.stale()) return;
+const std::string& KeyOf(SharedSession* shared, const FunctionGraph& function) {
+  const auto [entry, fresh] = shared->prepared.keys.try_emplace(NameOf(function));
+  if (fresh) {
+    const IsolatedGraph isolated = IsolateFunction(*shared, nullptr, function);
+    entry->second = CanonicalKey(isolated.graph, isolated.feeds, isolated.fetches);
+  }
+  return entry->second;
+}
+
+// The other signatures that have this key: they can be kept in one entry, and later share one executor.
+std::vector<FunctionGraph> EqualSignatures(SharedSession* shared, const FunctionGraph& function,
+                                           const std::string& key) {
+  std::vector<FunctionGraph> equal;
+  for (const FunctionGraph& other : shared->prepared.signatures) {
+    const bool same = !key.empty() && NameOf(other) != NameOf(function) && KeyOf(shared, other) == key;
+    if (same) equal.push_back(other);
+  }
+  return equal;
+}
+
+void AddToCache(SharedSession* shared, const std::string& key, const OptimizedFunction& function,
+                const ConstantPool& pool, OptimizationReport* report) {
+  const OptimizedCache* cache = shared->prepared.cache.get();
+  if (cache == nullptr || shared->prepared.variables.stale()) return;
   try {
-    shared.source().CheckUnchanged();
-    cache->Write(std::move(function), pool);
+    shared->source().CheckUnchanged();
+    cache->Write(function, EqualSignatures(shared, function.function, key), pool);
   } catch (const std::exception& error) {
     report->notes.push_back("is not kept in the cache: " + std::string(error.what()));
   }
@@ -197,7 +217,7 @@ const GraphExecutor* MakeOptimized(SharedSession* shared, const CallGraph* call,
                    shared->DevicesFor(NeedsNoSession(isolated.graph)), &pool,
                    &shared->prepared.stateful_kernels, report);
       if (executor != nullptr)
-        AddToCache(*shared, {function, isolated, *report, false, frozen}, pool, report);
+        AddToCache(shared, key, {function, isolated, *report, false, frozen}, pool, report);
     }
     shared->prepared.constants.DropUnused();  // what the optimizer made on the way
     return executor;
@@ -345,12 +365,8 @@ void FreeUnusedSession(SharedSession* shared, const std::vector<FunctionGraph>& 
   if (!shared->may_free()) return shared->FreePacked();
   for (const FunctionGraph& function : functions) {
     if (!function.runs()) continue;
-    const auto [entry, fresh] = shared->prepared.keys.try_emplace(NameOf(function));
-    if (fresh) {
-      const IsolatedGraph isolated = IsolateFunction(*shared, nullptr, function);
-      entry->second = CanonicalKey(isolated.graph, isolated.feeds, isolated.fetches);
-    }
-    if (entry->second.empty() || !shared->Keeps(entry->second)) return;
+    const std::string& key = KeyOf(shared, function);
+    if (key.empty() || !shared->Keeps(key)) return;
   }
   shared->Free();
   shared->FreePacked();

@@ -13,6 +13,7 @@
 
 #include "engine/executor/executor.h"
 #include "engine/graph/graph.h"
+#include "engine/graph/plan.h"
 #include "engine/graph/shared_constants.h"
 #include "engine/model/source.h"
 #include "engine/objects/call_graph.h"
@@ -67,6 +68,7 @@ struct PreparedFunctions {
   std::string saved_why_not;                    // it is not used, though it is there
   std::unique_ptr<const OptimizedCache> cache;  // for functions that are optimized here; or null
   std::set<std::string> initialized;            // with a cache: variables that the load's init op writes
+  std::vector<FunctionGraph> signatures;        // with a cache: those that can be called
   std::map<std::string, std::string> keys;      // CanonicalKey of signatures
 };
 

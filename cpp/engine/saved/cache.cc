@@ -84,13 +84,20 @@ void Remove(const fs::path& folder) {
   if (!failed) fs::remove_all(hidden, failed);
 }
 
+// Links lead to the entries of equal functions.
+bool IsLink(const fs::path& path) {
+  std::error_code failed;
+  return fs::is_symlink(path, failed);
+}
+
 std::vector<fs::path> FoldersOf(const fs::path& directory, bool hidden = false) {
   std::vector<fs::path> folders;
   std::error_code failed;
   for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end;
        entry.increment(failed)) {
     std::error_code vanished;
-    if ((entry->path().filename().string()[0] == kHidden) == hidden && entry->is_directory(vanished))
+    if ((entry->path().filename().string()[0] == kHidden) == hidden && entry->is_directory(vanished) &&
+        !IsLink(entry->path()))
       folders.push_back(entry->path());
   }
   std::sort(folders.begin(), folders.end());
@@ -105,6 +112,10 @@ void RemoveLeftovers(const fs::path& source) {
     if (!failed && fs::file_time_type::clock::now() - written > std::chrono::hours(24)) {
       fs::remove_all(folder, failed);
     }
+  }
+  for (fs::directory_iterator entry(source, failed), end; !failed && entry != end; entry.increment(failed)) {
+    std::error_code vanished;
+    if (IsLink(entry->path()) && !fs::exists(entry->path(), vanished)) fs::remove(entry->path(), vanished);
   }
   fs::remove(source, failed);  // only if it is empty
 }
@@ -150,9 +161,9 @@ OptimizedCache::OptimizedCache(std::string directory, Origin origin)
 bool OptimizedCache::HasAny() const { return !FoldersOf(folder_).empty(); }
 
 std::unique_ptr<const OptimizedFiles> OptimizedCache::Read(const FunctionGraph& function) const {
-  const fs::path folder = fs::path(folder_) / Digest(Describe(function));
   std::error_code failed;
-  if (!fs::exists(folder, failed)) return nullptr;
+  const fs::path folder = fs::canonical(fs::path(folder_) / Digest(Describe(function)), failed);
+  if (failed) return nullptr;
   CheckOwner(folder_);
   std::string why_not;
   auto files = OptimizedFiles::Read(folder.string(), origin_, &why_not);
@@ -165,13 +176,19 @@ std::unique_ptr<const OptimizedFiles> OptimizedCache::Read(const FunctionGraph& 
   return files;
 }
 
-void OptimizedCache::Write(OptimizedFunction function, const ConstantPool& pool, std::int64_t limit) const {
+void OptimizedCache::Write(const OptimizedFunction& function, const std::vector<FunctionGraph>& equal,
+                           const ConstantPool& pool, std::int64_t limit) const {
   const fs::path folder = fs::path(folder_) / Digest(Describe(function.function));
   const fs::path fresh = fs::path(folder_) / Unique();
   MakeDirectory(folder_);
   CheckOwner(folder_);
   OptimizedWriter writer;
-  writer.Add(std::move(function), pool);
+  writer.Add(function, pool);
+  for (const FunctionGraph& other : equal) {
+    OptimizedFunction copy = function;
+    copy.function = other;
+    writer.Add(std::move(copy), pool);
+  }
   std::error_code failed;
   try {
     writer.Write(fresh.string(), origin_);
@@ -179,10 +196,16 @@ void OptimizedCache::Write(OptimizedFunction function, const ConstantPool& pool,
     fs::remove_all(fresh, failed);
     throw;
   }
+  if (IsLink(folder)) fs::remove(folder, failed);  // to an entry that is gone
   fs::rename(fresh, folder, failed);
   if (failed) {  // another process was faster
     fs::remove_all(fresh, failed);
     return;
+  }
+  for (const FunctionGraph& other : equal) {
+    const fs::path link = fs::path(folder_) / Digest(Describe(other));
+    if (IsLink(link)) fs::remove(link, failed);
+    fs::create_directory_symlink(folder.filename(), link, failed);  // a failure costs an entry of its own
   }
   Bound(directory_, folder, limit);
 }

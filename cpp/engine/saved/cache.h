@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/graph/constants.h"
 #include "engine/saved/optimized_files.h"
@@ -22,8 +23,10 @@ class OptimizedCache {
   bool HasAny() const;
   // The entry of a function; null if there is none. One that can't be read is removed. Throws Error.
   std::unique_ptr<const OptimizedFiles> Read(const FunctionGraph& function) const;
-  // Adds a function, and removes those used longest ago while all take more than `limit` bytes. Throws Error.
-  void Write(OptimizedFunction function, const ConstantPool& pool, std::int64_t limit = kLimit) const;
+  // Adds a function, whose entry is also that of `equal` ones, and removes those used longest ago while all
+  // take more than `limit` bytes. Throws Error.
+  void Write(const OptimizedFunction& function, const std::vector<FunctionGraph>& equal,
+             const ConstantPool& pool, std::int64_t limit = kLimit) const;
 
   const std::string& directory() const { return directory_; }
 

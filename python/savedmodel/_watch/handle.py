@@ -8,6 +8,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import numpy as np
@@ -59,6 +60,27 @@ class WatchedSignature:
     def run(self, inputs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """As `Signature.run`."""
         return _on_current(self._switcher, lambda model: model.signatures[self.name].run(inputs, **options))
+
+    def submit(self, inputs: Mapping[str, Any] | None = None, **options: Any) -> Future[dict[str, Any]]:
+        """As `Signature.submit`, on the version that serves now."""
+
+        def submitted(model: Model) -> Future[dict[str, Any]]:
+            future = model.signatures[self.name].submit(inputs, **options)
+            if model.closed and future.done() and isinstance(future.exception(), FailedPreconditionError):
+                future.result()  # raises it: the model was closed before the run
+            return future
+
+        return _on_current(self._switcher, submitted)
+
+    async def run_async(self, inputs: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """As `Signature.run_async`, on the version that serves now."""
+        while True:
+            model = self._switcher.model
+            try:
+                return await model.signatures[self.name].run_async(inputs, **options)
+            except FailedPreconditionError:
+                if not _was_replaced(self._switcher, model):
+                    raise
 
     def explain(self, /, *args: Any, **kwargs: Any) -> dict[str, str]:
         return self._current.explain(*args, **kwargs)

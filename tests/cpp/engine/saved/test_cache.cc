@@ -21,7 +21,8 @@ class OptimizedCacheTest : public ::testing::Test {
  protected:
   // The function of one weight of `floats` elements, fed by the tensor `feed`.
   static void Write(const OptimizedCache& cache, const std::string& feed, std::int64_t floats,
-                    std::int64_t limit = OptimizedCache::kLimit) {
+                    std::int64_t limit = OptimizedCache::kLimit,
+                    const std::vector<FunctionGraph>& equal = {}) {
     ConstantPool pool;
     OptimizedFunction function;
     function.function.feeds = {feed};
@@ -44,7 +45,7 @@ class OptimizedCacheTest : public ::testing::Test {
     (*y->mutable_attr())["T"].set_type(tf::DT_FLOAT);
     function.isolated.feeds = {"savedmodel_feed_0:0"};
     function.isolated.fetches = {"savedmodel_fetch_0:0"};
-    cache.Write(std::move(function), pool, limit);
+    cache.Write(function, equal, pool, limit);
   }
   static FunctionGraph Function(const std::string& feed) {
     return {{feed}, {tf::DT_FLOAT}, {"y:0"}, {tf::DT_FLOAT}, {}};
@@ -54,6 +55,36 @@ class OptimizedCacheTest : public ::testing::Test {
   const fs::path directory_ = temporary_.path() / "cache";
   const Origin origin_{{"model", "a"}, {"TensorFlow", "1"}};
 };
+
+TEST_F(OptimizedCacheTest, EqualFunctionsHaveOneEntry) {
+  const OptimizedCache cache(directory_.string(), origin_);
+  Write(cache, "x:0", 1000, OptimizedCache::kLimit, {Function("z:0")});
+  std::vector<fs::path> folders, links;
+  for (const auto& source : fs::directory_iterator(directory_)) {
+    for (const auto& entry : fs::directory_iterator(source)) {
+      (entry.is_symlink() ? links : folders).push_back(entry.path());
+    }
+  }
+  ASSERT_EQ(folders.size(), 1U);
+  ASSERT_EQ(links.size(), 1U);
+  for (const char* feed : {"x:0", "z:0"}) {
+    const auto files = cache.Read(Function(feed));
+    ASSERT_NE(files, nullptr) << feed;
+    EXPECT_NE(files->Find(Function("x:0")), nullptr);
+    EXPECT_NE(files->Find(Function("z:0")), nullptr);
+  }
+  // A link to an entry that is gone is no entry, and is replaced by one.
+  fs::remove_all(folders[0]);
+  EXPECT_EQ(cache.Read(Function("z:0")), nullptr);
+  EXPECT_FALSE(cache.HasAny());
+  Write(cache, "z:0", 1000);
+  ASSERT_NE(cache.Read(Function("z:0")), nullptr);
+  EXPECT_EQ(cache.Read(Function("x:0")), nullptr);
+  // Links count for nothing, and go with what they lead to.
+  Write(cache, "x:0", 1000, 1, {Function("u:0")});
+  EXPECT_EQ(cache.Read(Function("z:0")), nullptr);
+  EXPECT_NE(cache.Read(Function("u:0")), nullptr);
+}
 
 TEST_F(OptimizedCacheTest, FindsTheFunctionsOfOneSource) {
   const OptimizedCache cache(directory_.string(), origin_);
