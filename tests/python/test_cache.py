@@ -15,6 +15,7 @@ import pytest
 import savedmodel as sm
 
 from . import goldens
+from .graphs import node, save
 from .helpers import run_python
 from .test_golden import GENERATED, options
 
@@ -174,6 +175,19 @@ def test_equal_signatures_share_what_was_kept(models: Path, tmp_path: Path) -> N
         assert all(any("was done earlier" in note for note in report.notes) for report in reports)
         assert any("shares its executor" in note for note in reports[1].notes)
     assert [path for path in (tmp_path / "cache").glob("*/*") if not path.is_symlink()] == entries
+
+
+def test_beside_a_signature_without_outputs(tmp_path: Path) -> None:
+    more = """signature_def { key: "nothing" value {
+      inputs { key: "x" value { name: "x:0" dtype: DT_STRING tensor_shape {} } } method_name: "m" } }"""
+    path = save(tmp_path / "m", node("y", "StringUpper", "x"), output="y:0", more=more)
+    notes = []
+    for _ in range(2):
+        with sm.load(path, cache=tmp_path / "cache") as model:
+            assert model.signatures["serving_default"](x="a")["y"] == b"A"
+            notes.append(str(model.optimization))
+    assert "was done earlier" not in notes[0]
+    assert "was done earlier" in notes[1]
 
 
 def test_written_variables_stay_variables(models: Path, tmp_path: Path) -> None:

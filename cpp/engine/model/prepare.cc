@@ -181,8 +181,8 @@ std::vector<FunctionGraph> EqualSignatures(SharedSession* shared, const Function
                                            const std::string& key) {
   std::vector<FunctionGraph> equal;
   for (const FunctionGraph& other : shared->prepared.signatures) {
-    const bool same = !key.empty() && NameOf(other) != NameOf(function) && KeyOf(shared, other) == key;
-    if (same) equal.push_back(other);
+    if (key.empty() || !other.runs() || NameOf(other) == NameOf(function)) continue;
+    if (KeyOf(shared, other) == key) equal.push_back(other);
   }
   return equal;
 }

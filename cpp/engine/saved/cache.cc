@@ -196,7 +196,7 @@ void OptimizedCache::Write(const OptimizedFunction& function, const std::vector<
     fs::remove_all(fresh, failed);
     throw;
   }
-  if (IsLink(folder)) fs::remove(folder, failed);  // to an entry that is gone
+  if (IsLink(folder) && !fs::exists(folder, failed)) fs::remove(folder, failed);
   fs::rename(fresh, folder, failed);
   if (failed) {  // another process was faster
     fs::remove_all(fresh, failed);
@@ -204,7 +204,7 @@ void OptimizedCache::Write(const OptimizedFunction& function, const std::vector<
   }
   for (const FunctionGraph& other : equal) {
     const fs::path link = fs::path(folder_) / Digest(Describe(other));
-    if (IsLink(link)) fs::remove(link, failed);
+    if (IsLink(link) && !fs::exists(link, failed)) fs::remove(link, failed);
     fs::create_directory_symlink(folder.filename(), link, failed);  // a failure costs an entry of its own
   }
   Bound(directory_, folder, limit);
