@@ -15,9 +15,7 @@ python -m pip install "$(echo build/wheel/savedmodel-*.whl)[test]"
 ruff check .
 ruff format --check .
 mypy
-if command -v clang-format >/dev/null; then
-  git ls-files '*.h' '*.cc' '*.cpp' | xargs clang-format --dry-run --Werror
-fi
+git ls-files '*.h' '*.cc' '*.cpp' | xargs clang-format --dry-run --Werror
 
 cmake -S . -B "$build" -DSAVEDMODEL_PYTHON=OFF -DSAVEDMODEL_TESTS=ON -DSAVEDMODEL_PREFIX=
 # The C++ suite is compiled on the cores that the Python suite leaves idle.

@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -14,7 +13,7 @@ from pathlib import Path, PurePath
 from savedmodel import _core, _tensorflow
 from savedmodel._core import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from savedmodel._inspect import inspect, local_path
-from savedmodel._rename import rename_new
+from savedmodel._staging import staged
 
 PACKAGES = ("numpy", "ml_dtypes")
 """What the package itself imports."""
@@ -103,7 +102,8 @@ def bundle(
     finds `site/savedmodel/lib` by LD_LIBRARY_PATH or its run path. The folder may be moved. The machine needs
     a C library and a libstdc++ as new as this one's.
 
-    directory: must not exist (AlreadyExistsError); it appears whole or not at all.
+    directory: must not exist (AlreadyExistsError), nor lie in the model (ValueError); it appears whole or not
+        at all.
     python: False leaves out everything but the shared libraries, for C++ programs.
     packages: more installed packages, without what these depend on, such as "click" and "rich".
     link: make hard links where the file system can. The files must not be changed then.
@@ -121,18 +121,9 @@ def bundle(
         "tensorflow": [(file, PurePath("tensorflow", file.name)) for file in _opened_libraries()],
         **({name: _package_files(name) for name in (*PACKAGES, *packages)} if python else {}),
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.new-", dir=target.parent))
-    try:
-        stage.chmod(0o755)
+    with staged(target, sources=[model]) as stage:
         sizes = {
             name: _put(files, stage / ("model" if name == "model" else "site"), link)
             for name, files in parts.items()
         }
-        try:
-            rename_new(stage, target)
-        except FileExistsError:
-            raise AlreadyExistsError(f"{str(target)!r} exists already") from None
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
     return Bundle(str(target), sum(sizes.values()), sizes)

@@ -66,7 +66,7 @@ def test_an_interrupted_process_leaves_nothing(tmp_path: Path) -> None:
 
 def staged(code: str, folder: Path) -> str:
     """Run code with `staged` in a process of its own, in the folder. Its last line of stderr."""
-    source = f"from pathlib import Path\nfrom savedmodel.export._staging import staged\n{code}"
+    source = f"from pathlib import Path\nfrom savedmodel._staging import staged\n{code}"
     done = subprocess.run(
         [sys.executable, "-c", source], cwd=folder, capture_output=True, text=True, timeout=60
     )
@@ -116,7 +116,7 @@ def test_several_conversions_to_one_destination_at_once(tmp_path: Path, overwrit
     code = f"""
 import os, time
 from pathlib import Path
-from savedmodel.export._staging import staged
+from savedmodel._staging import staged
 with staged(Path("m"), overwrite={overwrite}) as new:
     for name in "saved_model.pb", "other":
         (new / name).write_text(str(os.getpid()))

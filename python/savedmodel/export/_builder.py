@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import savedmodel as sm
+from savedmodel._staging import staged
 from savedmodel.export import _assets
 from savedmodel.export._conversion import destination
 from savedmodel.export._names import near
 from savedmodel.export._signatures import GraphSignature, signature_def
-from savedmodel.export._staging import staged
 from savedmodel.export._tensorflow import quiet, tensorflow, typed_errors
 
 # SavedModelBuilder's collections in the caller's graph.

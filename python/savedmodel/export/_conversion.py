@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import savedmodel as sm
+from savedmodel._staging import staged
 from savedmodel.export import _compare
 from savedmodel.export._compare import Comparison
 from savedmodel.export._samples import Values
 from savedmodel.export._specs import Shape
-from savedmodel.export._staging import staged
 from savedmodel.export._tensorflow import quiet, typed_errors
 
 

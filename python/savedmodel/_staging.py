@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a SavedModel so that it appears as a whole or not at all."""
+"""Writes a folder so that it appears as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import savedmodel as sm
+from savedmodel._core import AlreadyExistsError
 from savedmodel._rename import exchange, rename_new
 
 _MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
@@ -28,11 +28,11 @@ def check_destination(dst: Path, *, overwrite: bool, sources: Iterable[Path] = (
     if not os.path.lexists(dst):
         return
     if not overwrite:
-        raise sm.AlreadyExistsError(f"{dst} exists already; overwrite=True (--overwrite) replaces it")
+        raise AlreadyExistsError(f"{dst} exists already; overwrite=True (--overwrite) replaces it")
     if dst.is_symlink():
-        raise sm.AlreadyExistsError(f"{dst} is a symbolic link: it is not replaced")
+        raise AlreadyExistsError(f"{dst} is a symbolic link: it is not replaced")
     if not (dst.is_dir() and any((dst / name).exists() for name in _MODEL_FILES)):
-        raise sm.AlreadyExistsError(f"{dst} exists and is not a SavedModel: it is not replaced")
+        raise AlreadyExistsError(f"{dst} exists and is not a SavedModel: it is not replaced")
 
 
 @contextlib.contextmanager
@@ -89,7 +89,7 @@ def _rename(folder: Path, dst: Path, *, overwrite: bool) -> None:
         rename_new(folder, dst)
     except FileExistsError:
         if not overwrite:
-            raise sm.AlreadyExistsError(f"{dst} was created in the meantime") from None
+            raise AlreadyExistsError(f"{dst} was created in the meantime") from None
         check_destination(dst, overwrite=True)
         exchange(folder, dst)
         shutil.rmtree(folder, ignore_errors=True)  # the former contents of `dst`
