@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -66,25 +66,23 @@ def _package_files(name: str) -> Iterator[tuple[Path, PurePath]]:
             yield Path(str(file.locate())), PurePath(file)
 
 
-def _model_files(source: Path) -> Iterator[tuple[Path, PurePath]]:
-    for file in sorted(source.rglob("*")):
-        if file.is_file():
-            yield file, file.relative_to(source)
+def _linked(source: str, target: str) -> None:
+    """Make a hard link, or a copy where the file system has none."""
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
-def _put(files: Iterable[tuple[Path, PurePath]], folder: Path, link: bool) -> int:
-    size = 0
+def _put(files: Iterable[tuple[Path, PurePath]], folder: Path, copy: Callable[[str, str], object]) -> None:
     for file, name in files:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        size += file.stat().st_size
-        try:
-            if not link:
-                raise OSError
-            os.link(file.resolve(), target)
-        except OSError:  # another file system, perhaps
-            shutil.copy2(file, target)
-    return size
+        copy(str(file), str(target))
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def bundle(
@@ -115,15 +113,16 @@ def bundle(
     inspect(model)
     if os.path.lexists(target):
         raise AlreadyExistsError(f"{str(target)!r} exists already")
+    copy = _linked if link else shutil.copy2
     parts = {
-        "model": _model_files(model),
         "savedmodel": _own_files(native_only=not python),
         "tensorflow": [(file, PurePath("tensorflow", file.name)) for file in _opened_libraries()],
         **({name: _package_files(name) for name in (*PACKAGES, *packages)} if python else {}),
     }
     with staged(target, sources=[model]) as stage:
-        sizes = {
-            name: _put(files, stage / ("model" if name == "model" else "site"), link)
-            for name, files in parts.items()
-        }
+        shutil.copytree(model, stage / "model", copy_function=copy)
+        sizes = {"model": _size(stage)}
+        for name, files in parts.items():
+            _put(files, stage / "site", copy)
+            sizes[name] = _size(stage) - sum(sizes.values())
     return Bundle(str(target), sum(sizes.values()), sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,9 +76,13 @@ def test_what_can_not_be_bundled(models: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(sm.AlreadyExistsError):
         sm.bundle(models / "add", tmp_path / "there")
+    model = shutil.copytree(models / "add", tmp_path / "model")
+    with pytest.raises(ValueError, match="lies inside its source"):
+        sm.bundle(model, model / "bundle")
     with pytest.raises(sm.NotFoundError, match="no such directory"):
         sm.bundle(models / "none", tmp_path / "b")
     with pytest.raises(sm.NotFoundError, match="the package 'no_such_package' is not installed"):
         sm.bundle(models / "add", tmp_path / "b", packages=["no_such_package"], link=True)
     assert "leave out --cpp" in error("bundle", models / "add", tmp_path / "b", "--cpp", "--package", "click")
-    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert {path.name for path in tmp_path.iterdir()} == {"there", "model"}
+    assert not (model / "bundle").exists()

@@ -291,3 +291,14 @@ def test_pages_of_tensorflow_that_no_call_needs_are_dropped(models: Path) -> Non
     kept, also = run_python(code, SAVEDMODEL_KEEP_PAGES="1")[0].splitlines()
     assert says == also == "True (1, 10)"
     assert int(dropped) < int(kept) / 2
+
+
+def test_no_gpu_is_no_error(models: Path) -> None:
+    """TensorFlow's wheel looks for one at the first load."""
+    code = f"""
+        import logging, sys
+        import savedmodel as sm
+        logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="%(levelname)s %(message)s")
+        sm.load({str(models / "add")!r}).close()
+    """
+    assert run_python(code, CUDA_VISIBLE_DEVICES="-1") == ("", "")

@@ -14,17 +14,22 @@ bool IsCall(const tf::NodeDef& node) {
 
 bool IsLoop(const tf::NodeDef& node) { return node.op() == "While" || node.op() == "StatelessWhile"; }
 
+namespace {
+
+bool IsCase(const tf::NodeDef& node) { return node.op() == "Case" || node.op() == "StatelessCase"; }
+
+}  // namespace
+
 bool IsBranch(const tf::NodeDef& node) {
-  const std::string& op = node.op();
-  return op == "If" || op == "StatelessIf" || op == "Case" || op == "StatelessCase";
+  return node.op() == "If" || node.op() == "StatelessIf" || IsCase(node);
 }
 
 std::vector<const char*> CalleeAttributes(const tf::NodeDef& node) {
   if (IsCall(node)) return {"f"};
   if (IsLoop(node)) return {"cond", "body"};
-  if (!IsBranch(node)) return {};
-  if (FindAttr(node, "branches") != nullptr) return {"branches"};
-  return {"then_branch", "else_branch"};
+  if (IsCase(node)) return {"branches"};
+  if (IsBranch(node)) return {"then_branch", "else_branch"};
+  return {};
 }
 
 std::vector<std::string> Callees(const tf::NodeDef& node) {

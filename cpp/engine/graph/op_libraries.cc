@@ -8,7 +8,6 @@
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
 #include "engine/graph/attributes.h"
-#include "engine/graph/calls.h"
 #include "engine/graph/graph.h"
 #include "savedmodel/runtime.h"
 #include "tensorflow/core/framework/kernel_def.pb.h"

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <unordered_set>
-#include <utility>
 
 #include "engine/files/files.h"
 #include "engine/graph/attributes.h"

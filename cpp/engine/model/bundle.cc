@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/model/bundle.h"
 
-#include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 #include "engine/base/logging.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/objects/call_graph.h"
 
-#include <unordered_set>
 #include <utility>
 
 #include "engine/base/quote.h"
