@@ -19,6 +19,7 @@ def test_the_tour(tmp_path: Path) -> None:
     outputs = [output for cell in written for output in cell.outputs]
     shown = "".join(output.get("text", "") for output in outputs)
     assert shown.count("accuracy 0.9") == 2, "float32 and int8"
+    assert "signature 'serving_default': sequential executor" in shown
     assert "version 1\nversion 2 gives " in shown
     assert "297 results" in shown
     assert "tensorflow imported: False" in shown
